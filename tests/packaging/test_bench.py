@@ -37,6 +37,7 @@ from tests.bench.start import Started
 from tests.bench.throughput import met_all
 from tests.bench.web import is_as_called
 from tests.bench.wrk import SCRIPT, Answers, answers, command
+from tests.table import table
 
 DUE = [check.id for check in asked_of(Runtime())]
 IDLE = "    Grand total      16      -      -      16\n"
@@ -68,42 +69,34 @@ def test_runs_that_did_their_job_count() -> None:
     proven(proof_output(all_but_one("n/a")), 1)
 
 
-@pytest.mark.parametrize(
-    ("check", "output", "hosts"),
-    [
-        pytest.param(unchanged, "", 2, id="no-total"),
-        pytest.param(unchanged, "Grand total  0  -  -  -", 1, id="nothing-run"),
-        pytest.param(unchanged, "Grand total  16  1  -  15", 2, id="changed"),
-        pytest.param(unchanged, "Grand total  16  -  1  15", 2, id="failed"),
-        pytest.param(unchanged, "Grand total  16  -  -  15", 2, id="broken-off"),
-        pytest.param(unchanged, IDLE, 3, id="another-number-of-hosts"),
-        pytest.param(audited, IDLE, 2, id="audit-without-a-verdict"),
-        pytest.param(audited, audit_output("compliant"), 2, id="audit-of-one-host-of-two"),
-        pytest.param(
-            audited, audit_output("compliant", "FAILED, not compliant"), 2, id="audit-that-found"
-        ),
-        pytest.param(
+@table(
+    "check, output, hosts",
+    {
+        "no-total": (unchanged, "", 2),
+        "nothing-run": (unchanged, "Grand total  0  -  -  -", 1),
+        "changed": (unchanged, "Grand total  16  1  -  15", 2),
+        "failed": (unchanged, "Grand total  16  -  1  15", 2),
+        "broken-off": (unchanged, "Grand total  16  -  -  15", 2),
+        "another-number-of-hosts": (unchanged, IDLE, 3),
+        "audit-without-a-verdict": (audited, IDLE, 2),
+        "audit-of-one-host-of-two": (audited, audit_output("compliant"), 2),
+        "audit-that-found": (audited, audit_output("compliant", "FAILED, not compliant"), 2),
+        "audit-that-wrote": (
             audited,
             audit_output("compliant", total="Grand total  1  1  -  -"),
             1,
-            id="audit-that-wrote",
         ),
-        pytest.param(proven, IDLE, 1, id="proof-not-made"),
-        pytest.param(proven, proof_output([]), 1, id="proof-without-a-table"),
-        pytest.param(proven, proof_output(all_but_one("NOT PROVEN")), 1, id="not-proven"),
-        pytest.param(
+        "proof-not-made": (proven, IDLE, 1),
+        "proof-without-a-table": (proven, proof_output([]), 1),
+        "not-proven": (proven, proof_output(all_but_one("NOT PROVEN")), 1),
+        "a-check-twice-and-another-never": (
             proven,
             proof_output([*all_but_one("ok")[:-1], (DUE[0], "ok")]),
             1,
-            id="a-check-twice-and-another-never",
         ),
-        pytest.param(
-            proven, proof_output([*all_but_one("ok"), (DUE[0], "ok")]), 1, id="a-check-twice"
-        ),
-        pytest.param(
-            proven, proof_output(all_but_one("ok"), "8   2   -   6"), 1, id="proof-and-a-change"
-        ),
-    ],
+        "a-check-twice": (proven, proof_output([*all_but_one("ok"), (DUE[0], "ok")]), 1),
+        "proof-and-a-change": (proven, proof_output(all_but_one("ok"), "8   2   -   6"), 1),
+    },
 )
 def test_a_run_that_did_less_or_more_than_its_job_does_not_count(
     check: Callable[[str, int], None], output: str, hosts: int
@@ -133,16 +126,16 @@ RESULTS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("goal", "number", "reached"),
-    [
-        pytest.param(Goal(1, ratio(OURS, FLOOR), most=1.2), 1.2, True, id="ratio"),
-        pytest.param(Goal(1, ratio(AUDIT, OURS), least=3), 1.25, False, id="ratio-missed"),
-        pytest.param(Goal(1, longer_s(PROOF, OURS), most=10), 6.8, True, id="seconds"),
-        pytest.param(Goal(1, longer_s(PROOF, OURS), most=6), 6.8, False, id="seconds-missed"),
-        pytest.param(Goal(1, most_channels(AUDIT), most=2), 3, False, id="channels-missed"),
-        pytest.param(Goal(1, most_channels(OURS), most=2), 1, True, id="channels"),
-    ],
+@table(
+    "goal, number, reached",
+    {
+        "ratio": (Goal(1, ratio(OURS, FLOOR), most=1.2), 1.2, True),
+        "ratio-missed": (Goal(1, ratio(AUDIT, OURS), least=3), 1.25, False),
+        "seconds": (Goal(1, longer_s(PROOF, OURS), most=10), 6.8, True),
+        "seconds-missed": (Goal(1, longer_s(PROOF, OURS), most=6), 6.8, False),
+        "channels-missed": (Goal(1, most_channels(AUDIT), most=2), 3, False),
+        "channels": (Goal(1, most_channels(OURS), most=2), 1, True),
+    },
 )
 def test_a_goal_is_decided_by_medians_and_by_the_most_channels(
     goal: Goal, number: float, reached: bool
@@ -204,12 +197,12 @@ def test_of_a_transfer_what_has_arrived_counts() -> None:
     ) == pytest.approx(30)
 
 
-@pytest.mark.parametrize(
+@table(
     "counters",
-    [
-        pytest.param({"accept_internet": 0, "drop_rate": 0}, id="another-way"),
-        pytest.param({"accept_internet": 300, "drop_rate": 1}, id="stopped"),
-    ],
+    {
+        "another-way": {"accept_internet": 0, "drop_rate": 0},
+        "stopped": {"accept_internet": 300, "drop_rate": 1},
+    },
 )
 def test_a_measurement_beside_the_rules_or_stopped_by_them_does_not_count(
     counters: dict[str, int],
@@ -270,14 +263,14 @@ def test_the_script_says_all_that_is_read() -> None:
     assert [key for key in SAID if f'"{key}": %d'.encode() not in SCRIPT] == []
 
 
-@pytest.mark.parametrize(
+@table(
     "output",
-    [
-        pytest.param(wrk_output(failed=1), id="an-error"),
-        pytest.param(wrk_output(answers=0), id="no-answer"),
-        pytest.param("unable to connect to x:8000 Connection refused\n", id="no-line"),
-        pytest.param("", id="nothing"),
-    ],
+    {
+        "an-error": wrk_output(failed=1),
+        "no-answer": wrk_output(answers=0),
+        "no-line": "unable to connect to x:8000 Connection refused\n",
+        "nothing": "",
+    },
 )
 def test_a_trial_with_an_error_or_without_answers_does_not_count(output: str) -> None:
     with pytest.raises(BenchError):
@@ -305,31 +298,29 @@ def test_every_number_has_a_row_of_its_own() -> None:
     assert len(set(rows)) == len(rows) > 0
 
 
-@pytest.mark.parametrize(
-    ("kind", "process"),
-    [
-        pytest.param("runc", "nginx: master process nginx -e stderr", id="runc"),
-        pytest.param("runsc", SANDBOX.format("host"), id="the-nodes-stack"),
-        pytest.param("gvisor", SANDBOX.format("sandbox"), id="gvisors-own-stack"),
-    ],
+@table(
+    "kind, process",
+    {
+        "runc": ("runc", "nginx: master process nginx -e stderr"),
+        "the-nodes-stack": ("runsc", SANDBOX.format("host")),
+        "gvisors-own-stack": ("gvisor", SANDBOX.format("sandbox")),
+    },
 )
 def test_a_container_is_taken_for_what_its_process_shows(kind: str, process: str) -> None:
     is_as_called(kind, kind, process)
 
 
-@pytest.mark.parametrize(
-    ("kind", "runtime", "process"),
-    [
-        pytest.param("runc", "runc", SANDBOX.format("host"), id="runc-in-a-sandbox"),
-        pytest.param("runsc", "runsc", "nginx: master process", id="no-sandbox"),
-        pytest.param("runsc", "runsc", SANDBOX.format("sandbox"), id="another-stack"),
-        pytest.param("gvisor", "gvisor", SANDBOX.format("host"), id="the-nodes-stack"),
-        pytest.param(
-            "gvisor", "gvisor", f"{SANDBOX.format('sandbox')} --network=host", id="both-stacks"
-        ),
-        pytest.param("gvisor", "gvisor", "runsc-sandbox boot", id="no-stack-named"),
-        pytest.param("gvisor", "runsc", SANDBOX.format("sandbox"), id="another-runtime"),
-    ],
+@table(
+    "kind, runtime, process",
+    {
+        "runc-in-a-sandbox": ("runc", "runc", SANDBOX.format("host")),
+        "no-sandbox": ("runsc", "runsc", "nginx: master process"),
+        "another-stack": ("runsc", "runsc", SANDBOX.format("sandbox")),
+        "the-nodes-stack": ("gvisor", "gvisor", SANDBOX.format("host")),
+        "both-stacks": ("gvisor", "gvisor", f"{SANDBOX.format('sandbox')} --network=host"),
+        "no-stack-named": ("gvisor", "gvisor", "runsc-sandbox boot"),
+        "another-runtime": ("gvisor", "runsc", SANDBOX.format("sandbox")),
+    },
 )
 def test_a_container_that_is_not_what_its_row_says_does_not_count(
     kind: str, runtime: str, process: str

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.table import table
 from tests.unit.shells import stub
 
 SCRIPT = Path(__file__).parents[3] / ".ci/dockerd"
@@ -134,15 +135,13 @@ def test_it_can_be_replaced_by_a_later_one(machine: Machine) -> None:
     assert (programs / "docker-proxy").read_text() == "later"
 
 
-@pytest.mark.parametrize(
-    ("running", "environment", "says"),
-    [
-        pytest.param(
-            "4f5c\n1a2b\n", {}, "containers run in this machine's Docker: 4f5c 1a2b", id="used"
-        ),
-        pytest.param(None, {}, "Docker does not list its containers", id="silent"),
-        pytest.param("", {"DOCKER_HOST": "tcp://db:2375"}, "DOCKER_HOST is set", id="another-host"),
-    ],
+@table(
+    "running, environment, says",
+    {
+        "used": ("4f5c\n1a2b\n", {}, "containers run in this machine's Docker: 4f5c 1a2b"),
+        "silent": (None, {}, "Docker does not list its containers"),
+        "another-host": ("", {"DOCKER_HOST": "tcp://db:2375"}, "DOCKER_HOST is set"),
+    },
 )
 def test_a_docker_that_somebody_uses_is_not_replaced(
     machine: Machine, running: str | None, environment: dict[str, str], says: str
@@ -167,13 +166,13 @@ def test_a_docker_that_somebody_else_has_started_is_not_replaced(machine: Machin
     assert machine.machines_own_runs
 
 
-@pytest.mark.parametrize(
-    ("command", "text"),
-    [
-        pytest.param("ps", "container db\n", id="container"),
-        pytest.param("images", "image shop:1\n", id="image"),
-        pytest.param("volume", "volume data\n", id="volume"),
-    ],
+@table(
+    "command, text",
+    {
+        "container": ("ps", "container db\n"),
+        "image": ("images", "image shop:1\n"),
+        "volume": ("volume", "volume data\n"),
+    },
 )
 def test_what_others_have_put_into_it_meanwhile_is_not_lost(
     machine: Machine, command: str, text: str

@@ -26,6 +26,7 @@ from pyinfra_gvisor.lab.spec import (
     node_specs,
 )
 from pyinfra_gvisor.releases import ARCHES
+from tests.table import table
 from tests.unit.lab.lab_machine import ROOT_ONLY
 
 TRIXIE = FLAVOURS["debian-13"]
@@ -68,41 +69,38 @@ def test_flavours_are_dealt_out_in_turn() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("environment", "message"),
-    [
-        pytest.param({"GVISOR_LAB_NODES": "0"}, r"number from 1 to 30, got 0$", id="no-nodes"),
-        pytest.param({"GVISOR_LAB_NODES": "31"}, r"number from 1 to 30, got 31$", id="too-many"),
-        pytest.param({"GVISOR_LAB_NODES": "-1"}, r"GVISOR_LAB_NODES: .*got -1$", id="negative"),
-        pytest.param({"GVISOR_LAB_NODES": "two"}, r"GVISOR_LAB_NODES: .*got two$", id="a-word"),
-        pytest.param({"GVISOR_LAB_NODES": "²"}, r"GVISOR_LAB_NODES: .*got ²$", id="superscript"),
-        pytest.param(
+@table(
+    "environment, message",
+    {
+        "no-nodes": ({"GVISOR_LAB_NODES": "0"}, r"number from 1 to 30, got 0$"),
+        "too-many": ({"GVISOR_LAB_NODES": "31"}, r"number from 1 to 30, got 31$"),
+        "negative": ({"GVISOR_LAB_NODES": "-1"}, r"GVISOR_LAB_NODES: .*got -1$"),
+        "a-word": ({"GVISOR_LAB_NODES": "two"}, r"GVISOR_LAB_NODES: .*got two$"),
+        "superscript": ({"GVISOR_LAB_NODES": "²"}, r"GVISOR_LAB_NODES: .*got ²$"),
+        "unknown-flavour": (
             {"GVISOR_LAB_FLAVOURS": "debian-11"},
             r"unknown flavour, got debian-11; choose from debian-13, debian-12, ",
-            id="unknown-flavour",
         ),
-        pytest.param(
-            {"GVISOR_LAB_FLAVOURS": "debian-13,"}, r"unknown flavour, got ''; ", id="empty-flavour"
-        ),
-    ],
+        "empty-flavour": ({"GVISOR_LAB_FLAVOURS": "debian-13,"}, r"unknown flavour, got ''; "),
+    },
 )
 def test_nodes_that_make_no_sense_are_refused(environment: dict[str, str], message: str) -> None:
     with pytest.raises(LabError, match=message):
         node_specs(environment)
 
 
-@pytest.mark.parametrize(
+@table(
     "name",
-    [
-        pytest.param("Lab", id="upper-case"),
-        pytest.param("-rf", id="an-option"),
-        pytest.param("a_b", id="underscore"),
-        pytest.param("lab-", id="ends-in-hyphen"),
-        pytest.param("a--b", id="double-hyphen"),
-        pytest.param("../lab", id="a-path"),
-        pytest.param("lab\n", id="newline"),
-        pytest.param("l" * 41, id="too-long"),
-    ],
+    {
+        "upper-case": "Lab",
+        "an-option": "-rf",
+        "underscore": "a_b",
+        "ends-in-hyphen": "lab-",
+        "double-hyphen": "a--b",
+        "a-path": "../lab",
+        "newline": "lab\n",
+        "too-long": "l" * 41,
+    },
 )
 def test_a_name_that_cannot_be_a_host_name_is_refused(name: str) -> None:
     with pytest.raises(LabError, match="GVISOR_LAB_NAME"):
@@ -124,29 +122,27 @@ def test_every_flavour_but_those_that_share_one_has_an_image_of_its_own() -> Non
     assert all(re.fullmatch(r"pyinfra-gvisor-lab:debian-[a-z0-9-]+-[0-9a-f]{12}", t) for t in tags)
 
 
-@pytest.mark.parametrize(
+@table(
     "other",
-    [
-        pytest.param(Flavour("debian-13", "sid", 257, TRIXIE.packages), id="suite"),
-        pytest.param(Flavour("debian-13", "trixie", 257, (*TRIXIE.packages, "vim")), id="package"),
-        pytest.param(
-            Flavour("debian-13", "trixie", 257, TRIXIE.packages, "sid"), id="docker-suite"
-        ),
-    ],
+    {
+        "suite": Flavour("debian-13", "sid", 257, TRIXIE.packages),
+        "package": Flavour("debian-13", "trixie", 257, (*TRIXIE.packages, "vim")),
+        "docker-suite": Flavour("debian-13", "trixie", 257, TRIXIE.packages, "sid"),
+    },
 )
 def test_another_recipe_is_another_image(other: Flavour) -> None:
     assert recipe.image_tag(other) != recipe.image_tag(TRIXIE)
 
 
-@pytest.mark.parametrize(
-    ("flavour", "file"),
-    [
-        pytest.param(TRIXIE, "prepare.sh", id="image"),
-        pytest.param(TRIXIE, "lived-in.json", id="lived-in"),
-        pytest.param(FORKY_DOCKER, "prepare.sh", id="image-of-the-base"),
-        pytest.param(FORKY_DOCKER, "later-docker.sh", id="later-docker"),
-        pytest.param(FORKY_DOCKER, "add.sh", id="addition"),
-    ],
+@table(
+    "flavour, file",
+    {
+        "image": (TRIXIE, "prepare.sh"),
+        "lived-in": (TRIXIE, "lived-in.json"),
+        "image-of-the-base": (FORKY_DOCKER, "prepare.sh"),
+        "later-docker": (FORKY_DOCKER, "later-docker.sh"),
+        "addition": (FORKY_DOCKER, "add.sh"),
+    },
 )
 def test_an_edited_file_of_the_recipe_is_another_node(
     flavour: Flavour, file: str, monkeypatch: pytest.MonkeyPatch
@@ -199,15 +195,15 @@ def test_no_mirror_is_named_anywhere() -> None:
     assert "://" not in text
 
 
-@pytest.mark.parametrize(
-    ("flavour", "cgroup_version", "expected"),
-    [
-        pytest.param(TRIXIE, 1, ON_CGROUP_V1, id="systemd-257-on-v1"),
-        pytest.param(TRIXIE, 2, {"container": "docker"}, id="systemd-257-on-v2"),
-        pytest.param(SYSVINIT, 1, {"container": "docker"}, id="no-systemd-on-v1"),
-        pytest.param(BOOKWORM, 1, {"container": "docker"}, id="systemd-252-on-v1"),
-        pytest.param(BOOKWORM, 2, {"container": "docker"}, id="systemd-252-on-v2"),
-    ],
+@table(
+    "flavour, cgroup_version, expected",
+    {
+        "systemd-257-on-v1": (TRIXIE, 1, ON_CGROUP_V1),
+        "systemd-257-on-v2": (TRIXIE, 2, {"container": "docker"}),
+        "no-systemd-on-v1": (SYSVINIT, 1, {"container": "docker"}),
+        "systemd-252-on-v1": (BOOKWORM, 1, {"container": "docker"}),
+        "systemd-252-on-v2": (BOOKWORM, 2, {"container": "docker"}),
+    },
 )
 def test_only_a_new_systemd_on_cgroup_v1_has_to_be_forced(
     flavour: Flavour, cgroup_version: int, expected: dict[str, str]
@@ -301,10 +297,7 @@ def qemu_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("program", "expected"),
-    [pytest.param(BOOTS, "kvm", id="a-guest-boots"), pytest.param(FAILS, "tcg", id="none-does")],
-)
+@table("program, expected", {"a-guest-boots": (BOOTS, "kvm"), "none-does": (FAILS, "tcg")})
 def test_kvm_is_used_where_a_guest_was_seen_to_boot_by_it_and_tried_once(
     qemu_is: Path, tmp_path: Path, program: str, expected: str
 ) -> None:
@@ -392,22 +385,19 @@ def test_a_machine_is_no_container_of_the_same_flavour() -> None:
     assert label == f"vm-{recipe.disk_name(TRIXIE, OWN_ARCH)}"
 
 
-@pytest.mark.parametrize(
-    ("name", "same"),
-    [
-        pytest.param("debian-13-x86_64-0123456789ab", True, id="another-recipe"),
-        pytest.param("debian-13-aarch64-0123456789ab", False, id="another-architecture"),
-        pytest.param("debian-13-docker-28-x86_64-0123456789ab", False, id="another-flavour"),
-    ],
+@table(
+    "name, same",
+    {
+        "another-recipe": ("debian-13-x86_64-0123456789ab", True),
+        "another-architecture": ("debian-13-aarch64-0123456789ab", False),
+        "another-flavour": ("debian-13-docker-28-x86_64-0123456789ab", False),
+    },
 )
 def test_a_disk_takes_the_place_of_its_own_kind_only(name: str, same: bool) -> None:
     assert recipe.is_same_disk(name, recipe.disk_name(TRIXIE, "x86_64")) is same
 
 
-@pytest.mark.parametrize(
-    ("arch", "debians"),
-    [pytest.param("x86_64", "amd64", id="x86_64"), pytest.param("aarch64", "arm64", id="aarch64")],
-)
+@table("arch, debians", {"x86_64": ("x86_64", "amd64"), "aarch64": ("aarch64", "arm64")})
 def test_its_disk_has_a_kernel_besides_the_packages_of_a_container(arch: str, debians: str) -> None:
     words = recipe.disk_command(TRIXIE, arch, prepare="p", prepare_vm="v", root="/r")
 
@@ -438,19 +428,16 @@ def test_the_architecture_of_machines_is_chosen() -> None:
     assert node_specs(chosen) == [NodeSpec(TRIXIE, kind="vm", arch=OTHER)] * 2
 
 
-@pytest.mark.parametrize(
-    ("others", "says"),
-    [
-        pytest.param(
-            {"GVISOR_LAB_ARCH": "arm64"}, "expected x86_64 or aarch64, got arm64", id="word"
-        ),
-        pytest.param({}, "must be a virtual machine; set GVISOR_LAB_KIND=vm", id="container"),
-        pytest.param(
+@table(
+    "others, says",
+    {
+        "word": ({"GVISOR_LAB_ARCH": "arm64"}, "expected x86_64 or aarch64, got arm64"),
+        "container": ({}, "must be a virtual machine; set GVISOR_LAB_KIND=vm"),
+        "docker": (
             {"GVISOR_LAB_KIND": "vm", "GVISOR_LAB_FLAVOURS": "debian-13-docker-29"},
             "cannot have the lab's Docker, got debian-13-docker-29",
-            id="docker",
         ),
-    ],
+    },
 )
 def test_an_architecture_that_cannot_be_had_is_refused(others: dict[str, str], says: str) -> None:
     with pytest.raises(LabError, match=says):

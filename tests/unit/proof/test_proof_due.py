@@ -18,6 +18,7 @@ from pyinfra_gvisor.proof.skipped_checks import no_new_privileges, skipped_check
 from pyinfra_gvisor.proof.verdict import fingerprint, is_due
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import Settings
+from tests.table import table
 from tests.unit.answers import EARLIER_S, LATER_S, RUNSC, Running, after, info, node
 from tests.unit.egress.egress_states import declaring
 
@@ -41,35 +42,33 @@ def test_a_node_as_last_proven_is_not_proven_anew() -> None:
     assert due() is False
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
-    [
-        pytest.param({"state": {}}, id="never-proven"),
-        pytest.param({"state": {"proof": {}}}, id="record-empty"),
-        pytest.param({"state": {"proof": None}}, id="record-null"),
-        pytest.param({"state": {"proof": []}}, id="record-a-list"),
-        pytest.param({"state": {"proof": {"fingerprint": "0" * 64}}}, id="record-of-another-state"),
-        pytest.param({"uname": "6.12.10+deb13-amd64 x86_64"}, id="kernel"),
-        pytest.param({"docker": info(runtimes={"runsc": {"path": "/x"}})}, id="runtimes-path"),
-        pytest.param({"docker": info()}, id="runtime-gone"),
-        pytest.param(
-            {"docker": {**GIVEN["docker"], "ServerVersion": "28.5.2"}}, id="docker-version"
-        ),
-        pytest.param({"daemon_json": '{"debug": true}'}, id="daemon-json"),
-        pytest.param({"wrappers": {RUNSC["path"]: "1" * 64}}, id="wrappers-text"),
-    ],
+    {
+        "never-proven": {"state": {}},
+        "record-empty": {"state": {"proof": {}}},
+        "record-null": {"state": {"proof": None}},
+        "record-a-list": {"state": {"proof": []}},
+        "record-of-another-state": {"state": {"proof": {"fingerprint": "0" * 64}}},
+        "kernel": {"uname": "6.12.10+deb13-amd64 x86_64"},
+        "runtimes-path": {"docker": info(runtimes={"runsc": {"path": "/x"}})},
+        "runtime-gone": {"docker": info()},
+        "docker-version": {"docker": {**GIVEN["docker"], "ServerVersion": "28.5.2"}},
+        "daemon-json": {"daemon_json": '{"debug": true}'},
+        "wrappers-text": {"wrappers": {RUNSC["path"]: "1" * 64}},
+    },
 )
 def test_what_could_change_the_outcome_makes_a_proof_due(changes: dict[str, Any]) -> None:
     assert due(**changes) is True
 
 
-@pytest.mark.parametrize(
-    ("release", "profiles"),
-    [
-        pytest.param("20260831.0", PROFILES, id="release"),
-        pytest.param(RELEASE, {"runsc": Runtime(platform="kvm")}, id="profile"),
-        pytest.param(RELEASE, {**PROFILES, "net": Runtime()}, id="one-runtime-more"),
-    ],
+@table(
+    "release, profiles",
+    {
+        "release": ("20260831.0", PROFILES),
+        "profile": (RELEASE, {"runsc": Runtime(platform="kvm")}),
+        "one-runtime-more": (RELEASE, {**PROFILES, "net": Runtime()}),
+    },
 )
 def test_what_is_claimed_anew_is_proven_anew(release: str, profiles: dict[str, Runtime]) -> None:
     found = node(**GIVEN, state=PROVEN)
@@ -77,13 +76,9 @@ def test_what_is_claimed_anew_is_proven_anew(release: str, profiles: dict[str, R
     assert is_due(found, profiles, "changed", fingerprint(found, release, profiles)) is True
 
 
-@pytest.mark.parametrize(
-    ("before", "now"),
-    [
-        pytest.param(None, "shop:1", id="set"),
-        pytest.param("shop:1", "shop:2", id="another"),
-        pytest.param("shop:1", None, id="taken-away"),
-    ],
+@table(
+    "before, now",
+    {"set": (None, "shop:1"), "another": ("shop:1", "shop:2"), "taken-away": ("shop:1", None)},
 )
 def test_another_image_to_prove_with_makes_a_proof_due(before: str | None, now: str | None) -> None:
     digest = fingerprint(node(**GIVEN), RELEASE, PROFILES, image=before)
@@ -102,15 +97,15 @@ def firewalled(**changes: Any) -> str | None:
     return fingerprint(found, RELEASE, PROFILES, declared=declaring(declared))
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
-    [
-        pytest.param({"declared": None}, id="taken-away"),
-        pytest.param({"declared": Egress(block=("metadata",))}, id="declared-otherwise"),
-        pytest.param({"loaded_from": "c" * 64}, id="loaded-from-other-rules"),
-        pytest.param({"now": "c" * 64}, id="changed-in-the-kernel"),
-        pytest.param({"now": None}, id="gone"),
-    ],
+    {
+        "taken-away": {"declared": None},
+        "declared-otherwise": {"declared": Egress(block=("metadata",))},
+        "loaded-from-other-rules": {"loaded_from": "c" * 64},
+        "changed-in-the-kernel": {"now": "c" * 64},
+        "gone": {"now": None},
+    },
 )
 def test_another_firewall_makes_a_proof_due(changes: dict[str, Any]) -> None:
     assert firewalled(**changes) != firewalled()
@@ -126,27 +121,21 @@ def test_a_check_that_was_not_made_then_makes_a_proof_due(monkeypatch: pytest.Mo
     assert due() is True
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
-    [
-        pytest.param({"containers": [Running("app")]}, id="a-container"),
-        pytest.param({"ticks": 9_999}, id="dockerd-restarted"),
-        pytest.param(
-            {"docker": info(runtimes={"runsc": RUNSC, "kata": {"path": "/x"}})},
-            id="anothers-runtime",
-        ),
-    ],
+    {
+        "a-container": {"containers": [Running("app")]},
+        "dockerd-restarted": {"ticks": 9_999},
+        "anothers-runtime": {"docker": info(runtimes={"runsc": RUNSC, "kata": {"path": "/x"}})},
+    },
 )
 def test_what_cannot_change_the_outcome_makes_no_proof_due(changes: dict[str, Any]) -> None:
     assert due(**changes) is False
 
 
-@pytest.mark.parametrize(
-    ("when", "changes", "expected"),
-    [
-        pytest.param("always", {}, True, id="always"),
-        pytest.param("never", {"state": {}}, False, id="never"),
-    ],
+@table(
+    "when, changes, expected",
+    {"always": ("always", {}, True), "never": ("never", {"state": {}}, False)},
 )
 def test_an_operator_can_ask_for_a_proof_always_or_never(
     when: str, changes: dict[str, Any], expected: bool
@@ -176,42 +165,31 @@ def changed(**given: Any) -> Node:
     return node(**{**APPLIED, **given})
 
 
-@pytest.mark.parametrize(
-    ("found", "said"),
-    [
-        pytest.param(changed(), None, id="as-we-applied-it"),
-        pytest.param(
+@table(
+    "found, said",
+    {
+        "as-we-applied-it": (changed(), None),
+        "a-key-changed-since": (
             changed(daemon_json=APPLIED["daemon_json"].replace('"debug": true', '"debug": false')),
             "has not read",
-            id="a-key-changed-since",
         ),
-        pytest.param(
+        "a-runtime-changed-since": (
             changed(daemon_json=APPLIED["daemon_json"].replace(RUNSC["path"], "/x")),
             "has not read",
-            id="a-runtime-changed-since",
         ),
-        pytest.param(
-            changed(docker=info(runtimes={"runsc": RUNSC})), "has not read", id="not-live"
-        ),
-        pytest.param(
+        "not-live": (changed(docker=info(runtimes={"runsc": RUNSC})), "has not read"),
+        "loses-something": (
             changed(docker={**APPLIED["docker"], "ServerVersion": "28.5.2"}),
             "forgets host-gateway",
-            id="loses-something",
         ),
-        pytest.param(changed(ticks=6_001), "not known", id="another-dockerd-and-a-newer-file"),
-        pytest.param(
-            node(daemon_json='{"debug": true}', mtime_s=EARLIER_S), None, id="older-than-dockerd"
-        ),
-        pytest.param(
-            node(daemon_json='{"debug": true}', mtime_s=LATER_S),
-            "not known",
-            id="newer-than-dockerd",
-        ),
-        pytest.param(node(), "no daemon.json", id="no-file"),
-        pytest.param(node(daemon_json="{", mtime_s=EARLIER_S), "cannot be read", id="no-json"),
-        pytest.param(changed(pending=""), "was interrupted", id="interrupted"),
-        pytest.param(changed(without=("info",)), "no daemon.json", id="docker-down"),
-    ],
+        "another-dockerd-and-a-newer-file": (changed(ticks=6_001), "not known"),
+        "older-than-dockerd": (node(daemon_json='{"debug": true}', mtime_s=EARLIER_S), None),
+        "newer-than-dockerd": (node(daemon_json='{"debug": true}', mtime_s=LATER_S), "not known"),
+        "no-file": (node(), "no daemon.json"),
+        "no-json": (node(daemon_json="{", mtime_s=EARLIER_S), "cannot be read"),
+        "interrupted": (changed(pending=""), "was interrupted"),
+        "docker-down": (changed(without=("info",)), "no daemon.json"),
+    },
 )
 def test_dockerd_is_reloaded_only_with_a_file_that_it_has_read(
     found: Node, said: str | None
@@ -221,15 +199,15 @@ def test_dockerd_is_reloaded_only_with_a_file_that_it_has_read(
     assert why is None if said is None else said in (why or "")
 
 
-@pytest.mark.parametrize(
-    ("settings", "wanted"),
-    [
-        pytest.param({}, True, id="hardened"),
-        pytest.param({"gvisor_daemon_json": {"no-new-privileges": False}}, False, id="given-up"),
-        pytest.param({"gvisor_daemon_json": {"no-new-privileges": None}}, None, id="left-alone"),
-        pytest.param({"gvisor_restart": "reload"}, None, id="a-restart-may-stay-owed"),
-        pytest.param({"gvisor_daemon_json": {"no-new-privileges": "yes"}}, None, id="nonsense"),
-    ],
+@table(
+    "settings, wanted",
+    {
+        "hardened": ({}, True),
+        "given-up": ({"gvisor_daemon_json": {"no-new-privileges": False}}, False),
+        "left-alone": ({"gvisor_daemon_json": {"no-new-privileges": None}}, None),
+        "a-restart-may-stay-owed": ({"gvisor_restart": "reload"}, None),
+        "nonsense": ({"gvisor_daemon_json": {"no-new-privileges": "yes"}}, None),
+    },
 )
 def test_whether_no_new_privileges_is_wanted_is_read_from_the_settings(
     settings: dict[str, Any], wanted: bool | None
@@ -237,14 +215,14 @@ def test_whether_no_new_privileges_is_wanted_is_read_from_the_settings(
     assert no_new_privileges(Settings.model_validate(settings)) is wanted
 
 
-@pytest.mark.parametrize(
-    ("options", "wanted", "left_out"),
-    [
-        pytest.param(["name=no-new-privileges"], None, set(), id="live"),
-        pytest.param(["name=seccomp"], None, {"no-new-privs"}, id="not-live"),
-        pytest.param(["name=seccomp"], True, set(), id="wanted-and-not-live"),
-        pytest.param(["name=no-new-privileges"], False, {"no-new-privs"}, id="given-up"),
-    ],
+@table(
+    "options, wanted, left_out",
+    {
+        "live": (["name=no-new-privileges"], None, set()),
+        "not-live": (["name=seccomp"], None, {"no-new-privs"}),
+        "wanted-and-not-live": (["name=seccomp"], True, set()),
+        "given-up": (["name=no-new-privileges"], False, {"no-new-privs"}),
+    },
 )
 def test_no_new_privileges_is_left_out_only_where_nobody_wants_it(
     options: list[str], wanted: bool | None, left_out: set[str]

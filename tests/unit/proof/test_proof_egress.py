@@ -27,6 +27,7 @@ from pyinfra_gvisor.proof.script import probe_script
 from pyinfra_gvisor.proof.skipped_checks import skipped_checks
 from pyinfra_gvisor.proof.verdict import judge
 from pyinfra_gvisor.runtimes.profiles import Runtime
+from tests.table import table
 from tests.unit.answers import node
 from tests.unit.egress.egress_states import declaring
 from tests.unit.proof.observations import RELEASE, STOPPED, output
@@ -45,23 +46,23 @@ def word(check: str, **changes: dict[str, str | None]) -> str:
 
 
 @pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in STOPPED])
-@pytest.mark.parametrize(
-    ("seen", "expected"),
-    [
-        pytest.param("stopped, no route", "ok", id="refused-at-once"),
-        pytest.param("stopped, no answer", "ok", id="not-said-why"),
-        pytest.param("stopped, connected", "NOT PROVEN", id="stopped-and-connected"),
-        pytest.param("stopped", "NOT PROVEN", id="nothing-seen-inside"),
-        pytest.param("stopped, ", "NOT PROVEN", id="an-empty-word-inside"),
-        pytest.param("by no rule, no answer", "NOT PROVEN", id="somebody-elses-doing"),
-        pytest.param("by no rule, connected", "NOT PROVEN", id="connected"),
-        pytest.param("let through, no route", "NOT PROVEN", id="let-through"),
-        pytest.param("stopped and let through, no route", "NOT PROVEN", id="both"),
-        pytest.param("not in force, no route", "NOT PROVEN", id="not-in-force"),
-        pytest.param("no route", "NOT PROVEN", id="only-from-inside"),
-        pytest.param("", "NOT PROVEN", id="empty"),
-        pytest.param(None, "NOT PROVEN", id="missing"),
-    ],
+@table(
+    "seen, expected",
+    {
+        "refused-at-once": ("stopped, no route", "ok"),
+        "not-said-why": ("stopped, no answer", "ok"),
+        "stopped-and-connected": ("stopped, connected", "NOT PROVEN"),
+        "nothing-seen-inside": ("stopped", "NOT PROVEN"),
+        "an-empty-word-inside": ("stopped, ", "NOT PROVEN"),
+        "somebody-elses-doing": ("by no rule, no answer", "NOT PROVEN"),
+        "connected": ("by no rule, connected", "NOT PROVEN"),
+        "let-through": ("let through, no route", "NOT PROVEN"),
+        "both": ("stopped and let through, no route", "NOT PROVEN"),
+        "not-in-force": ("not in force, no route", "NOT PROVEN"),
+        "only-from-inside": ("no route", "NOT PROVEN"),
+        "empty": ("", "NOT PROVEN"),
+        "missing": (None, "NOT PROVEN"),
+    },
 )
 def test_stopped_is_what_the_rules_have_stopped_and_did_not_connect(
     key: str, seen: str | None, expected: str
@@ -70,20 +71,20 @@ def test_stopped_is_what_the_rules_have_stopped_and_did_not_connect(
 
 
 @pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in STOPPED])
-@pytest.mark.parametrize(
-    ("seen", "expected"),
-    [
-        pytest.param("let through, connected", "ok", id="connected"),
-        pytest.param("let through, no answer", "ok", id="nobody-there"),
-        pytest.param("let through", "ok", id="nothing-seen-inside"),
-        pytest.param("stopped, no route", "NOT PROVEN", id="stopped"),
-        pytest.param("stopped and let through, connected", "NOT PROVEN", id="both"),
-        pytest.param("by no rule, connected", "NOT PROVEN", id="connected-by-no-rule"),
-        pytest.param("not in force, connected", "NOT PROVEN", id="not-in-force"),
-        pytest.param("connected", "NOT PROVEN", id="only-from-inside"),
-        pytest.param("", "NOT PROVEN", id="empty"),
-        pytest.param(None, "NOT PROVEN", id="missing"),
-    ],
+@table(
+    "seen, expected",
+    {
+        "connected": ("let through, connected", "ok"),
+        "nobody-there": ("let through, no answer", "ok"),
+        "nothing-seen-inside": ("let through", "ok"),
+        "stopped": ("stopped, no route", "NOT PROVEN"),
+        "both": ("stopped and let through, connected", "NOT PROVEN"),
+        "connected-by-no-rule": ("by no rule, connected", "NOT PROVEN"),
+        "not-in-force": ("not in force, connected", "NOT PROVEN"),
+        "only-from-inside": ("connected", "NOT PROVEN"),
+        "empty": ("", "NOT PROVEN"),
+        "missing": (None, "NOT PROVEN"),
+    },
 )
 def test_a_control_that_the_rules_did_not_let_through_proves_nothing(
     key: str, seen: str | None, expected: str
@@ -91,14 +92,14 @@ def test_a_control_that_the_rules_did_not_let_through_proves_nothing(
     assert word(key.replace("_", "-"), runc={key: seen}) == expected
 
 
-@pytest.mark.parametrize(
+@table(
     "seen",
-    [
-        pytest.param("no route", id="stopped"),
-        pytest.param("not in force, connected", id="not-in-force"),
-        pytest.param("", id="empty"),
-        pytest.param(None, id="missing"),
-    ],
+    {
+        "stopped": "no route",
+        "not-in-force": "not in force, connected",
+        "empty": "",
+        "missing": None,
+    },
 )
 @pytest.mark.parametrize("subject", ["runsc", "runc"])
 def test_what_is_allowed_has_to_be_reached_on_both_sides(subject: str, seen: str | None) -> None:
@@ -138,32 +139,29 @@ def test_the_private_addresses_are_such_as_are_blocked() -> None:
         assert any(ip_address(address) in network(text) for text in PRIVATE)
 
 
-@pytest.mark.parametrize(
-    ("given", "kind", "expected"),
-    [
-        pytest.param(
+@table(
+    "given, kind, expected",
+    {
+        "a-private-network-is-allowed": (
             {"allow": [{"to": "10.0.0.0/8"}]},
             "private",
             Try(("172.31.255.254", "192.168.255.254", "100.127.255.254"), 80),
-            id="a-private-network-is-allowed",
         ),
-        pytest.param(
+        "another-port-is-allowed": (
             {"allow": [{"to": "10.0.0.0/8", "ports": ["5432", "80/udp"]}]},
             "private",
             Try(("10.255.255.254", "172.31.255.254", "192.168.255.254", "100.127.255.254"), 80),
-            id="another-port-is-allowed",
         ),
-        pytest.param({"smtp_ports": [465, 25]}, "smtp", 25, id="port-25-first"),
-        pytest.param({"smtp_ports": [587, 465]}, "smtp", 587, id="another-mail-port"),
-        pytest.param({"node_ports": ["22", "100-120"]}, "node", 2375, id="ssh-is-a-node-port"),
-        pytest.param({"node_ports": ["22/udp"]}, "node", 22, id="its-udp-is-a-node-port"),
-        pytest.param(
+        "port-25-first": ({"smtp_ports": [465, 25]}, "smtp", 25),
+        "another-mail-port": ({"smtp_ports": [587, 465]}, "smtp", 587),
+        "ssh-is-a-node-port": ({"node_ports": ["22", "100-120"]}, "node", 2375),
+        "its-udp-is-a-node-port": ({"node_ports": ["22/udp"]}, "node", 22),
+        "the-lowest-allowed-port": (
             {"allow": [{"to": "10.0.0.5", "ports": ["53/udp", "8000-8010", "5432"]}]},
             "allowed",
             Try(("10.0.0.5",), 5432),
-            id="the-lowest-allowed-port",
         ),
-        pytest.param(
+        "the-first-with-an-address-and-a-port": (
             {
                 "allow": [
                     {"to": "10.0.0.4"},
@@ -175,9 +173,8 @@ def test_the_private_addresses_are_such_as_are_blocked() -> None:
             },
             "allowed",
             Try(("10.0.0.6",), 443),
-            id="the-first-with-an-address-and-a-port",
         ),
-    ],
+    },
 )
 def test_what_is_tried_is_what_the_settings_stop_and_allow(
     given: dict[str, Any], kind: str, expected: Try | int
@@ -188,37 +185,28 @@ def test_what_is_tried_is_what_the_settings_stop_and_allow(
     assert expected in (found, found.port)
 
 
-@pytest.mark.parametrize(
-    ("given", "kind", "why_not"),
-    [
-        pytest.param({"block": []}, "metadata", "does not include metadata", id="metadata"),
-        pytest.param({"block": ["node"]}, "private", "does not include private", id="private"),
-        pytest.param({"block": ["node"]}, "smtp", "does not include smtp", id="smtp"),
-        pytest.param({"block": ["smtp"]}, "node", "does not include node", id="node"),
-        pytest.param(
+@table(
+    "given, kind, why_not",
+    {
+        "metadata": ({"block": []}, "metadata", "does not include metadata"),
+        "private": ({"block": ["node"]}, "private", "does not include private"),
+        "smtp": ({"block": ["node"]}, "smtp", "does not include smtp"),
+        "node": ({"block": ["smtp"]}, "node", "does not include node"),
+        "metadata-is-allowed": (
             {"allow": [{"to": "169.254.169.254", "reason": REASON}]},
             "metadata",
             "`allow` includes every",
-            id="metadata-is-allowed",
         ),
-        pytest.param(
+        "everything-is-allowed": (
             {"allow": [{"to": "0.0.0.0/0", "ports": ["1-100"], "reason": REASON}]},
             "private",
             "`allow` includes every",
-            id="everything-is-allowed",
         ),
-        pytest.param({"smtp_ports": []}, "smtp", "`smtp_ports` is empty", id="no-mail-port"),
-        pytest.param(
-            {"node_ports": ["1-65535"]},
-            "node",
-            "`node_ports` includes",
-            id="every-port-is-a-node-port",
-        ),
-        pytest.param({}, "allowed", "`allow` has no IPv4", id="nothing-allowed"),
-        pytest.param(
-            {"allow": [{"to": "10.0.0.5"}]}, "allowed", "`allow` has no IPv4", id="no-port-allowed"
-        ),
-    ],
+        "no-mail-port": ({"smtp_ports": []}, "smtp", "`smtp_ports` is empty"),
+        "every-port-is-a-node-port": ({"node_ports": ["1-65535"]}, "node", "`node_ports` includes"),
+        "nothing-allowed": ({}, "allowed", "`allow` has no IPv4"),
+        "no-port-allowed": ({"allow": [{"to": "10.0.0.5"}]}, "allowed", "`allow` has no IPv4"),
+    },
 )
 def test_what_is_not_tried_has_its_reason(given: dict[str, Any], kind: str, why_not: str) -> None:
     found = declared(**given)[kind]
@@ -266,13 +254,9 @@ def test_the_script_is_told_what_to_try() -> None:
     assert "trying=egress\n" in text
 
 
-@pytest.mark.parametrize(
-    ("given", "in_force"),
-    [
-        pytest.param({}, "yes", id="as-loaded"),
-        pytest.param({"now": "b"}, "''", id="changed"),
-        pytest.param({"now": None}, "''", id="gone"),
-    ],
+@table(
+    "given, in_force",
+    {"as-loaded": ({}, "yes"), "changed": ({"now": "b"}, "''"), "gone": ({"now": None}, "''")},
 )
 def test_the_script_knows_whether_the_rules_are_in_force(
     given: dict[str, Any], in_force: str
@@ -397,16 +381,16 @@ def said(tools: Path, *commands: str, in_force: str = "yes") -> list[str]:
     return ran.stdout.splitlines()
 
 
-@pytest.mark.parametrize(
-    ("candidates", "expected"),
-    [
-        pytest.param("10.255.255.254,100.127.255.254", "100.127.255.254", id="a-containers-bridge"),
-        pytest.param("172.31.255.254,100.127.255.254", "100.127.255.254", id="the-nodes-subnet"),
-        pytest.param("192.168.255.254,100.127.255.254", "100.127.255.254", id="no-uplink"),
-        pytest.param("127.9.9.9,100.127.255.254", "100.127.255.254", id="the-nodes-own"),
-        pytest.param("10.99.0.1,100.127.255.254", "100.127.255.254", id="no-route"),
-        pytest.param("10.0.0.5,100.127.255.254", "10.0.0.5", id="an-uplink-without-a-gateway"),
-    ],
+@table(
+    "candidates, expected",
+    {
+        "a-containers-bridge": ("10.255.255.254,100.127.255.254", "100.127.255.254"),
+        "the-nodes-subnet": ("172.31.255.254,100.127.255.254", "100.127.255.254"),
+        "no-uplink": ("192.168.255.254,100.127.255.254", "100.127.255.254"),
+        "the-nodes-own": ("127.9.9.9,100.127.255.254", "100.127.255.254"),
+        "no-route": ("10.99.0.1,100.127.255.254", "100.127.255.254"),
+        "an-uplink-without-a-gateway": ("10.0.0.5,100.127.255.254", "10.0.0.5"),
+    },
 )
 def test_the_private_address_is_beyond_the_node(
     tools: Path, candidates: str, expected: str
@@ -414,22 +398,17 @@ def test_the_private_address_is_beyond_the_node(
     assert said(tools, f"choose private {candidates}", 'say "$to"') == [expected]
 
 
-@pytest.mark.parametrize(
-    ("kind", "candidates", "why_not"),
-    [
-        pytest.param(
+@table(
+    "kind, candidates, why_not",
+    {
+        "all-the-nodes-own": (
             "private",
             "10.255.255.254,172.31.255.254",
             "no route to a private address outside the node",
-            id="all-the-nodes-own",
         ),
-        pytest.param(
-            "metadata", "169.254.169.254", "the node has no route to 169.254.169.254", id="metadata"
-        ),
-        pytest.param(
-            "smtp", "192.0.2.1,198.51.100.1", "the node has no route to 192.0.2.1", id="smtp"
-        ),
-    ],
+        "metadata": ("metadata", "169.254.169.254", "the node has no route to 169.254.169.254"),
+        "smtp": ("smtp", "192.0.2.1,198.51.100.1", "the node has no route to 192.0.2.1"),
+    },
 )
 def test_what_no_packet_could_get_to_is_not_tried(
     tools: Path, kind: str, candidates: str, why_not: str
@@ -475,20 +454,20 @@ def test_without_a_table_there_is_nothing_to_forget(tools: Path, tmp_path: Path)
 MEMBER = "172.30.0.3 . 192.0.2.1 . tcp . 25"
 
 
-@pytest.mark.parametrize(
-    ("stopped", "passed", "expected"),
-    [
-        pytest.param(MEMBER, "", "stopped", id="stopped"),
-        pytest.param("", MEMBER, "let through", id="let-through"),
-        pytest.param(MEMBER, MEMBER, "stopped and let through", id="both"),
-        pytest.param("", "", "by no rule", id="neither"),
-        pytest.param("a flood\n" * STOPPED_SIZE, "", "stopped4 is full", id="no-room"),
-        pytest.param("a flood\n" * STOPPED_SIZE, MEMBER, "let through", id="let-through-then"),
-        pytest.param(f"{MEMBER}25", "", "by no rule", id="another-port"),
-        pytest.param(f"1{MEMBER}", "", "by no rule", id="another-source"),
-        pytest.param(MEMBER.replace("tcp", "udp"), "", "by no rule", id="another-protocol"),
-        pytest.param(MEMBER.replace("192.0.2", "192x0x2"), "", "by no rule", id="no-pattern"),
-    ],
+@table(
+    "stopped, passed, expected",
+    {
+        "stopped": (MEMBER, "", "stopped"),
+        "let-through": ("", MEMBER, "let through"),
+        "both": (MEMBER, MEMBER, "stopped and let through"),
+        "neither": ("", "", "by no rule"),
+        "no-room": ("a flood\n" * STOPPED_SIZE, "", "stopped4 is full"),
+        "let-through-then": ("a flood\n" * STOPPED_SIZE, MEMBER, "let through"),
+        "another-port": (f"{MEMBER}25", "", "by no rule"),
+        "another-source": (f"1{MEMBER}", "", "by no rule"),
+        "another-protocol": (MEMBER.replace("tcp", "udp"), "", "by no rule"),
+        "no-pattern": (MEMBER.replace("192.0.2", "192x0x2"), "", "by no rule"),
+    },
 )
 def test_what_the_rules_did_is_known_by_source_destination_and_port(
     tools: Path, tmp_path: Path, stopped: str, passed: str, expected: str
@@ -508,28 +487,25 @@ offline='' started='runsc runc' name=probe tag=1 chosen='smtp=192.0.2.1=25 allow
 """
 
 
-@pytest.mark.parametrize(
-    ("in_force", "inside", "expected"),
-    [
-        pytest.param(
+@table(
+    "in_force, inside, expected",
+    {
+        "in-force": (
             "yes",
             "smtp\tno route\nallowed\tconnected\n",
             ["egress_smtp\tstopped, no route", "egress_allowed\tconnected"],
-            id="in-force",
         ),
-        pytest.param(
+        "not-in-force": (
             "",
             "smtp\tconnected\nallowed\tconnected\n",
             ["egress_smtp\tnot in force, connected", "egress_allowed\tnot in force, connected"],
-            id="not-in-force",
         ),
-        pytest.param(
+        "exec-failed": (
             "yes",
             "OCI runtime exec failed\n",
             ["egress_smtp\tstopped", "egress_allowed\t"],
-            id="exec-failed",
         ),
-    ],
+    },
 )
 def test_what_is_told_is_what_was_seen_inside_and_of_the_rules(
     tools: Path, tmp_path: Path, in_force: str, inside: str, expected: list[str]

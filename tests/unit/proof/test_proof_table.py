@@ -10,9 +10,11 @@ import pytest
 
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, asked_of
 from pyinfra_gvisor.proof.proof_errors import start_failures, tried_since, why_unmade
-from pyinfra_gvisor.proof.table import counts, failed_rows, remedies, table
+from pyinfra_gvisor.proof.table import counts, failed_rows, remedies
+from pyinfra_gvisor.proof.table import table as shown_rows
 from pyinfra_gvisor.proof.verdict import Verdict, judge, unproven
 from pyinfra_gvisor.runtimes.profiles import Runtime
+from tests.table import table
 from tests.unit.proof.observations import RELEASE, SANDBOX, output
 
 HOST = {"runsc": Runtime(network="host")}
@@ -22,21 +24,20 @@ WIDE = 200  # columns in which every cell of these tests stands on one line
 
 def cells(verdicts: list[Verdict]) -> list[list[str]]:
     """The table's cells."""
-    return [re.split(r" {2,}", line) for line in table(verdicts, WIDE)]
+    return [re.split(r" {2,}", line) for line in shown_rows(verdicts, WIDE)]
 
 
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        pytest.param(output(), {}, id="all-started"),
-        pytest.param([], {}, id="no-output"),
-        pytest.param(["", "start", "\t\t", "runsc\tstart"], {}, id="garbage"),
-        pytest.param(
+@table(
+    "lines, expected",
+    {
+        "all-started": (output(), {}),
+        "no-output": ([], {}),
+        "garbage": (["", "start", "\t\t", "runsc\tstart"], {}),
+        "one-did-not": (
             ["runsc\tstart\tunknown\truntime", "runc\tstart\tok", "x\tstarted\tno"],
             {"runsc": "unknown\truntime"},
-            id="one-did-not",
         ),
-    ],
+    },
 )
 def test_why_a_probe_did_not_start_is_told_in_the_daemons_words(
     lines: list[str], expected: dict[str, str]
@@ -70,22 +71,19 @@ def test_the_counts_say_how_many_checks_had_which_outcome() -> None:
     assert [item.check.id for item in failed_rows(verdicts)] == ["raw-socket", "docker-socket"]
 
 
-@pytest.mark.parametrize("columns", [pytest.param(61, id="80"), pytest.param(101, id="120")])
+@table("columns", {"80": 61, "120": 101})
 def test_a_row_fits_into_a_terminal_and_is_broken_between_words(columns: int) -> None:
-    rows = table(judge(output(), RELEASE, HOST, skipped={"reload": "because " * 20}), columns)
+    rows = shown_rows(judge(output(), RELEASE, HOST, skipped={"reload": "because " * 20}), columns)
 
     assert max(map(len, rows)) <= columns
     assert all(line == line.rstrip() for line in rows)
     words = " ".join(rows).split()
-    wide = table(judge(output(), RELEASE, HOST, skipped={"reload": "because"}), 999)
+    wide = shown_rows(judge(output(), RELEASE, HOST, skipped={"reload": "because"}), 999)
     whole = " ".join(wide).split()
     assert {word for word in whole if word.isalpha()} <= {*words}
 
 
-@pytest.mark.parametrize(
-    "runtime",
-    [pytest.param("runsc", id="usual"), pytest.param("runscwithnetstackanddebug", id="long-name")],
-)
+@table("runtime", {"usual": "runsc", "long-name": "runscwithnetstackanddebug"})
 def test_a_row_of_words_without_end_still_fits(runtime: str) -> None:
     long = {**dict.fromkeys(SANDBOX, "x" * 200), "start": "ok", "address": "y" * 200}
     lines = [
@@ -94,15 +92,15 @@ def test_a_row_of_words_without_end_still_fits(runtime: str) -> None:
         for key, value in long.items()
     ]
 
-    rows = table(judge(lines, RELEASE, {runtime: Runtime()}), 100)
+    rows = shown_rows(judge(lines, RELEASE, {runtime: Runtime()}), 100)
 
     assert len(rows) == len(IDS) + 1
     assert max(map(len, rows)) <= 100
 
 
-@pytest.mark.parametrize("columns", [pytest.param(61, id="80"), pytest.param(WIDE, id="wide")])
+@table("columns", {"80": 61, "wide": WIDE})
 def test_the_columns_of_the_table_stand_under_each_other(columns: int) -> None:
-    head, *rows = table(judge(output(), RELEASE, HOST), columns)
+    head, *rows = shown_rows(judge(output(), RELEASE, HOST), columns)
 
     at = head.index("seen there")
     assert all(row[at - 2 : at] == "  " for row in rows)
@@ -110,7 +108,7 @@ def test_the_columns_of_the_table_stand_under_each_other(columns: int) -> None:
 
 
 def test_a_narrow_terminal_has_no_room_for_the_name_of_the_one_runtime() -> None:
-    narrow, wide = (table(judge(output(), RELEASE, HOST), columns) for columns in (61, 100))
+    narrow, wide = (shown_rows(judge(output(), RELEASE, HOST), columns) for columns in (61, 100))
 
     assert "runtime" not in narrow[0]
     assert narrow[-1].split()[:2] == ["stop", "exited"]
@@ -119,7 +117,7 @@ def test_a_narrow_terminal_has_no_room_for_the_name_of_the_one_runtime() -> None
 
 
 def test_a_path_that_does_not_fit_keeps_the_end_that_tells_releases_apart() -> None:
-    rows = table(judge(output(), RELEASE, HOST), 100)
+    rows = shown_rows(judge(output(), RELEASE, HOST), 100)
 
     seen = next(row.split()[2] for row in rows if row.startswith("release"))
     assert "…" in seen
@@ -129,7 +127,7 @@ def test_a_path_that_does_not_fit_keeps_the_end_that_tells_releases_apart() -> N
 def test_a_node_cannot_steer_the_terminal_from_a_cell() -> None:
     lines = output(runsc={"exec": "\x1b[2Jgone"})
 
-    assert all(line.isprintable() for line in table(judge(lines, RELEASE, HOST), WIDE))
+    assert all(line.isprintable() for line in shown_rows(judge(lines, RELEASE, HOST), WIDE))
 
 
 def test_what_the_script_leaves_out_is_left_out_with_its_reason() -> None:
@@ -147,7 +145,7 @@ def test_what_the_script_leaves_out_is_left_out_with_its_reason() -> None:
 def test_a_reason_that_is_too_long_continues_and_the_outcomes_stay_under_each_other() -> None:
     verdicts = judge(output(), RELEASE, HOST, skipped={"reload": "because " * 20, "stop": "no"})
 
-    rows = table(verdicts, 100)
+    rows = shown_rows(verdicts, 100)
 
     (row,) = (line for line in rows if line.startswith("reload"))
     (usual,) = (line for line in rows if line.startswith("logs"))
@@ -171,7 +169,7 @@ def test_what_failed_is_said_whole() -> None:
     said = "docker exec: OCI runtime exec failed: exec failed: no such process"
     verdicts = judge(output(runsc={"reload": said}), RELEASE, HOST)
 
-    rows = table(failed_rows(verdicts), 61)
+    rows = shown_rows(failed_rows(verdicts), 61)
 
     assert [word for row in rows for word in row.split() if word in said.split()] == said.split()
 
@@ -214,38 +212,33 @@ NO_PEER = "the peer\tstart\tno room"
 REFUSED = "docker: Error response from daemon: invalid argument"
 
 
-@pytest.mark.parametrize(
-    ("lines", "is_ok", "said"),
-    [
-        pytest.param(output(), True, None, id="proven"),
-        pytest.param(output(runsc={"raw_socket": "allowed"}), True, None, id="not-proven"),
-        pytest.param(output(runsc={"raw_socket": "allowed"}), False, None, id="seen-and-broken"),
-        pytest.param(
-            ["runsc\tstart\tno such runtime", "runc\tstart\tok"], True, None, id="runtime-alone"
-        ),
-        pytest.param(["runsc\tstart\tok", "runc\tstart\tok", NO_PEER], False, "no room", id="peer"),
-        pytest.param(
+@table(
+    "lines, is_ok, said",
+    {
+        "proven": (output(), True, None),
+        "not-proven": (output(runsc={"raw_socket": "allowed"}), True, None),
+        "seen-and-broken": (output(runsc={"raw_socket": "allowed"}), False, None),
+        "runtime-alone": (["runsc\tstart\tno such runtime", "runc\tstart\tok"], True, None),
+        "peer": (["runsc\tstart\tok", "runc\tstart\tok", NO_PEER], False, "no room"),
+        "no-container-starts": (
             [f"{name}\tstart\t{REFUSED}" for name in ("runsc", "runc")],
             False,
             "no container starts, not under runc either: invalid argument",
-            id="no-container-starts",
         ),
-        pytest.param(
+        "control-does-not-start": (
             ["runsc\tstart\tok", f"runc\tstart\t{REFUSED}"],
             False,
             "containers under runc, the control, do not start: invalid argument",
-            id="control-does-not-start",
         ),
-        pytest.param(
+        "long": (
             ["runc\tstart\t" + "x" * 999 + " the cause"],
             False,
             f": {'x' * 100} … {'x' * 190} the cause",
-            id="long",
         ),
-        pytest.param([], True, "the probe broke off: no error message", id="silent"),
-        pytest.param(output(), False, "no error message", id="broken-off"),
-        pytest.param(["x node\tended\tby a tenant"], False, "no error message", id="not-the-nodes"),
-    ],
+        "silent": ([], True, "the probe broke off: no error message"),
+        "broken-off": (output(), False, "no error message"),
+        "not-the-nodes": (["x node\tended\tby a tenant"], False, "no error message"),
+    },
 )
 def test_a_proof_was_not_made_where_nothing_can_be_said(
     lines: list[str], is_ok: bool, said: str | None
@@ -265,19 +258,14 @@ def test_a_check_that_a_runtime_gives_up_does_not_speak_against_it() -> None:
     assert why_unmade(lines, ["killed"], judge(lines, RELEASE, risky), ok=False)
 
 
-@pytest.mark.parametrize(
-    ("tried", "made", "said"),
-    [
-        pytest.param({}, {}, None, id="never"),
-        pytest.param({"at": "2026-11-02T", "why": "w"}, {}, "at 2026-11-02T it w", id="first"),
-        pytest.param(
-            {"at": "2026-11-02T", "why": "w"},
-            {"at": "2026-11-01T"},
-            "at 2026-11-02T it w",
-            id="since",
-        ),
-        pytest.param({"at": "2026-11-02T"}, {"at": "2026-11-03T"}, None, id="before"),
-    ],
+@table(
+    "tried, made, said",
+    {
+        "never": ({}, {}, None),
+        "first": ({"at": "2026-11-02T", "why": "w"}, {}, "at 2026-11-02T it w"),
+        "since": ({"at": "2026-11-02T", "why": "w"}, {"at": "2026-11-01T"}, "at 2026-11-02T it w"),
+        "before": ({"at": "2026-11-02T"}, {"at": "2026-11-03T"}, None),
+    },
 )
 def test_a_try_counts_until_a_proof_is_made(
     tried: dict[str, str], made: dict[str, str], said: str | None
@@ -298,14 +286,14 @@ def test_dockers_own_error_is_picked_out_of_what_it_says(said: str) -> None:
     assert picked(said).endswith("Error response from daemon: no room.")
 
 
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [
-        pytest.param("timeout\nSee 'docker run --help'.\n", "timeout", id="another-error"),
-        pytest.param("nothing, code 124", "nothing, code 124", id="no-word"),
-        pytest.param("", "", id="nothing"),
-        pytest.param("docker: " + "x" * 999, "docker: " + "x" * 992, id="long"),
-    ],
+@table(
+    "said, expected",
+    {
+        "another-error": ("timeout\nSee 'docker run --help'.\n", "timeout"),
+        "no-word": ("nothing, code 124", "nothing, code 124"),
+        "nothing": ("", ""),
+        "long": ("docker: " + "x" * 999, "docker: " + "x" * 992),
+    },
 )
 def test_what_is_no_error_of_the_daemons_is_told_as_it_ends(said: str, expected: str) -> None:
     assert picked(said) == expected

@@ -6,9 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from pyinfra_gvisor.base.scripts import script
+from tests.table import table
 from tests.unit.shells import stubbed
 
 ENDED = "node\tended\t"
@@ -33,13 +32,7 @@ def ran(
     )
 
 
-@pytest.mark.parametrize(
-    ("answer_s", "least", "most"),
-    [
-        pytest.param("0", 120, 400, id="at-once"),
-        pytest.param("0.5", 320, 500, id="half-a-second"),
-    ],
-)
+@table("answer_s, least, most", {"at-once": ("0", 120, 400), "half-a-second": ("0.5", 320, 500)})
 def test_a_node_gets_the_more_time_the_longer_its_docker_takes(
     tmp_path: Path, answer_s: str, least: int, most: int
 ) -> None:

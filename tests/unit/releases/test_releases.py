@@ -29,38 +29,39 @@ from pyinfra_gvisor.releases.known import (
 from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
 from pyinfra_gvisor.releases.lock import known as known_sums
 from pyinfra_gvisor.releases.lockfile import PACKAGED, lock_text, read_lock
+from tests.table import table
 from tests.unit.command.commands import releases as main
 
 
-@pytest.mark.parametrize(
-    ("text", "release"),
-    [
-        pytest.param("20260928.0", Release(20260928, 0), id="usual"),
-        pytest.param("20240729.12", Release(20240729, 12), id="two-digit-number"),
-        pytest.param("20240729.007", Release(20240729, 7), id="leading-zeros"),
-    ],
+@table(
+    "text, release",
+    {
+        "usual": ("20260928.0", Release(20260928, 0)),
+        "two-digit-number": ("20240729.12", Release(20240729, 12)),
+        "leading-zeros": ("20240729.007", Release(20240729, 7)),
+    },
 )
 def test_a_release_is_read_as_date_and_number(text: str, release: Release) -> None:
     assert parse_release(text) == release
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("20260928", id="no-number"),
-        pytest.param("20260928.", id="empty-number"),
-        pytest.param("2026-09-28.0", id="hyphens"),
-        pytest.param("19990101.0", id="another-century"),
-        pytest.param("release-20260928.0", id="the-tag"),
-        pytest.param("20260928.0-12-gabc", id="nightly"),
-        pytest.param("20260928.0\n", id="newline"),
-        pytest.param(" 20260928.0", id="space"),
-        pytest.param("-20260928.0", id="an-option"),
-        pytest.param("../20260928.0", id="a-path"),
-        pytest.param("latest", id="a-word"),
-        pytest.param("20260928.1234", id="number-too-long"),
-    ],
+    {
+        "empty": "",
+        "no-number": "20260928",
+        "empty-number": "20260928.",
+        "hyphens": "2026-09-28.0",
+        "another-century": "19990101.0",
+        "the-tag": "release-20260928.0",
+        "nightly": "20260928.0-12-gabc",
+        "newline": "20260928.0\n",
+        "space": " 20260928.0",
+        "an-option": "-20260928.0",
+        "a-path": "../20260928.0",
+        "a-word": "latest",
+        "number-too-long": "20260928.1234",
+    },
 )
 def test_what_is_no_release_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(Problem, match=r"^not a gVisor release, got .*such as 20260928\.0$"):
@@ -79,41 +80,35 @@ def test_releases_compare_in_the_order_they_came_out() -> None:
     assert ordered == ["20240729.2", "20240729.9", "20240729.10", "20260928.0"]
 
 
-@pytest.mark.parametrize(
-    ("printed", "release"),
-    [
-        pytest.param(
-            "runsc version release-20260928.0\nspec: 1.1.0-rc.1\n",
-            Release(20260928, 0),
-            id="official",
-        ),
-        pytest.param(
-            "runsc version 0.0~20240729.0\nspec: 1.1.0", Release(20240729, 0), id="debian"
-        ),
-        pytest.param("runsc version VERSION_MISSING\nspec: 1.1.0", None, id="missing"),
-        pytest.param("runsc version release-20260928.0-12-g3f2a1b0", None, id="nightly"),
-        pytest.param("", None, id="nothing"),
-        pytest.param("runc version 1.1.15\nspec: 1.0.2", None, id="another-program"),
-        pytest.param("runsc version release-20260928.0x", None, id="something-behind"),
-        pytest.param("not runsc: runsc version 20260928.0", None, id="no-prefix"),
-    ],
+@table(
+    "printed, release",
+    {
+        "official": ("runsc version release-20260928.0\nspec: 1.1.0-rc.1\n", Release(20260928, 0)),
+        "debian": ("runsc version 0.0~20240729.0\nspec: 1.1.0", Release(20240729, 0)),
+        "missing": ("runsc version VERSION_MISSING\nspec: 1.1.0", None),
+        "nightly": ("runsc version release-20260928.0-12-g3f2a1b0", None),
+        "nothing": ("", None),
+        "another-program": ("runc version 1.1.15\nspec: 1.0.2", None),
+        "something-behind": ("runsc version release-20260928.0x", None),
+        "no-prefix": ("not runsc: runsc version 20260928.0", None),
+    },
 )
 def test_a_printed_version_names_a_release_or_none(printed: str, release: Release | None) -> None:
     assert printed_release(printed) == release
 
 
-@pytest.mark.parametrize(
-    ("release", "escapes"),
-    [
-        pytest.param("20221219.0", ["CVE-2025-2713", "CVE-2026-96812"], id="debian-12"),
-        pytest.param("20240729.0", ["CVE-2025-2713", "CVE-2026-96812"], id="debian-13"),
-        pytest.param("20250318.9", ["CVE-2025-2713", "CVE-2026-96812"], id="day-before-first-fix"),
-        pytest.param("20250319.0", ["CVE-2026-96812"], id="first-fix"),
-        pytest.param("20260817.0", ["CVE-2026-96812"], id="last-of-the-old-layout"),
-        pytest.param("20260830.99", ["CVE-2026-96812"], id="day-before-second-fix"),
-        pytest.param("20260831.0", [], id="floor"),
-        pytest.param("20260928.0", [], id="default"),
-    ],
+@table(
+    "release, escapes",
+    {
+        "debian-12": ("20221219.0", ["CVE-2025-2713", "CVE-2026-96812"]),
+        "debian-13": ("20240729.0", ["CVE-2025-2713", "CVE-2026-96812"]),
+        "day-before-first-fix": ("20250318.9", ["CVE-2025-2713", "CVE-2026-96812"]),
+        "first-fix": ("20250319.0", ["CVE-2026-96812"]),
+        "last-of-the-old-layout": ("20260817.0", ["CVE-2026-96812"]),
+        "day-before-second-fix": ("20260830.99", ["CVE-2026-96812"]),
+        "floor": ("20260831.0", []),
+        "default": ("20260928.0", []),
+    },
 )
 def test_a_release_is_open_to_the_escapes_fixed_after_it(release: str, escapes: list[str]) -> None:
     found = escapes_in(parse_release(release))
@@ -126,19 +121,19 @@ def test_the_floor_is_the_oldest_release_without_a_known_escape() -> None:
     assert escapes_in(floor()) == ()
 
 
-@pytest.mark.parametrize(
-    ("text", "version", "distributions"),
-    [
-        pytest.param("29.8.2", Version(29, 8, 2), False, id="docker"),
-        pytest.param("v1.7.27", Version(1, 7, 27), False, id="containerd"),
-        pytest.param("26.1.5+dfsg1", Version(26, 1, 5), True, id="debian-docker"),
-        pytest.param("1.6.20~ds1", Version(1, 6, 20), True, id="debian-containerd"),
-        pytest.param("1.3.0-0ubuntu2~24.04.1", Version(1, 3, 0), True, id="ubuntu-runc"),
-        pytest.param("1.4.0-rc.3", Version(1, 4, 0, False, 3), False, id="candidate"),
-        pytest.param("05044ec0a9a75232cad458027ca83437aae3f4da", None, False, id="commit"),
-        pytest.param("", None, False, id="nothing"),
-        pytest.param("29.8", None, False, id="two-numbers"),
-    ],
+@table(
+    "text, version, distributions",
+    {
+        "docker": ("29.8.2", Version(29, 8, 2), False),
+        "containerd": ("v1.7.27", Version(1, 7, 27), False),
+        "debian-docker": ("26.1.5+dfsg1", Version(26, 1, 5), True),
+        "debian-containerd": ("1.6.20~ds1", Version(1, 6, 20), True),
+        "ubuntu-runc": ("1.3.0-0ubuntu2~24.04.1", Version(1, 3, 0), True),
+        "candidate": ("1.4.0-rc.3", Version(1, 4, 0, False, 3), False),
+        "commit": ("05044ec0a9a75232cad458027ca83437aae3f4da", None, False),
+        "nothing": ("", None, False),
+        "two-numbers": ("29.8", None, False),
+    },
 )
 def test_a_version_is_read_as_programs_say_it(
     text: str, version: Version | None, distributions: bool
@@ -147,18 +142,18 @@ def test_a_version_is_read_as_programs_say_it(
     assert is_distributions(text) is distributions
 
 
-@pytest.mark.parametrize(
-    ("version", "commit", "distributions"),
-    [
-        pytest.param("28.2.2", "28.2.2-0ubuntu1~24.04.1", True, id="ubuntu-docker"),
-        pytest.param("1.7.28", "-", True, id="ubuntu-containerd"),
-        pytest.param("1.3.3-0ubuntu1~24.04.3", "", True, id="ubuntu-runc"),
-        pytest.param("28.5.2", "89c5e8f", False, id="docker-ce"),
-        pytest.param("1.7.27", "05044ec0a9a75232cad458027ca83437aae3f4da", False, id="containerd"),
-        pytest.param("1.2.5", "v1.2.5-0-g59923ef", False, id="runc"),
-        pytest.param("v1.2.5-0-g59923ef", None, False, id="runc-of-info"),
-        pytest.param("28.3.3-ce", "bea959c7b", True, id="suse-docker"),
-    ],
+@table(
+    "version, commit, distributions",
+    {
+        "ubuntu-docker": ("28.2.2", "28.2.2-0ubuntu1~24.04.1", True),
+        "ubuntu-containerd": ("1.7.28", "-", True),
+        "ubuntu-runc": ("1.3.3-0ubuntu1~24.04.3", "", True),
+        "docker-ce": ("28.5.2", "89c5e8f", False),
+        "containerd": ("1.7.27", "05044ec0a9a75232cad458027ca83437aae3f4da", False),
+        "runc": ("1.2.5", "v1.2.5-0-g59923ef", False),
+        "runc-of-info": ("v1.2.5-0-g59923ef", None, False),
+        "suse-docker": ("28.3.3-ce", "bea959c7b", True),
+    },
 )
 def test_a_distributions_version_is_known_by_its_commit_too(
     version: str, commit: str | None, distributions: bool
@@ -174,20 +169,20 @@ def test_versions_compare_in_the_order_they_came_out() -> None:
     assert ordered == ["1.3.9", "1.3.10", "1.4.0-rc.2", "1.4.0-rc.10", "1.4.0"]
 
 
-@pytest.mark.parametrize(
-    ("version", "is_open"),
-    [
-        pytest.param("1.1.15", True, id="a-branch-that-was-not-mended"),
-        pytest.param("1.2.7", True, id="before-the-fix"),
-        pytest.param("1.2.8", False, id="the-fix"),
-        pytest.param("1.3.2", True, id="before-the-fix-of-a-later-branch"),
-        pytest.param("1.4.0-rc.2", True, id="candidate-before-the-fix"),
-        pytest.param("1.4.0-rc.3", False, id="candidate-with-the-fix"),
-        pytest.param("1.4.0", False, id="final-of-a-mended-candidate"),
-        pytest.param("1.5.0", False, id="a-branch-of-later"),
-        pytest.param("2.0.0", False, id="a-version-of-later"),
-        pytest.param("abcdef0", False, id="nobody-knows"),
-    ],
+@table(
+    "version, is_open",
+    {
+        "a-branch-that-was-not-mended": ("1.1.15", True),
+        "before-the-fix": ("1.2.7", True),
+        "the-fix": ("1.2.8", False),
+        "before-the-fix-of-a-later-branch": ("1.3.2", True),
+        "candidate-before-the-fix": ("1.4.0-rc.2", True),
+        "candidate-with-the-fix": ("1.4.0-rc.3", False),
+        "final-of-a-mended-candidate": ("1.4.0", False),
+        "a-branch-of-later": ("1.5.0", False),
+        "a-version-of-later": ("2.0.0", False),
+        "nobody-knows": ("abcdef0", False),
+    },
 )
 def test_a_branch_is_open_until_it_was_mended(version: str, is_open: bool) -> None:
     assert ("CVE-2025-52881" in {item.id for item in open_to("runc", version)}) is is_open
@@ -223,14 +218,14 @@ def test_it_knows_every_release_of_the_lock_and_none_from_behind_its_day() -> No
     assert max(parse_release(name).date for name in names) <= int(f"{known().as_of:%Y%m%d}")
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        pytest.param("source", "seen somewhere", id="no-source"),
-        pytest.param("id", "a hole", id="no-id"),
-        pytest.param("fixed_in", [], id="never-mended"),
-        pytest.param("program", "podman", id="another-program"),
-    ],
+@table(
+    "key, value",
+    {
+        "no-source": ("source", "seen somewhere"),
+        "no-id": ("id", "a hole"),
+        "never-mended": ("fixed_in", []),
+        "another-program": ("program", "podman"),
+    },
 )
 def test_what_has_no_source_or_no_fix_is_no_entry(key: str, value: object) -> None:
     document = json.loads(FILE.read_text())
@@ -365,19 +360,17 @@ def broken_lock(directory: Path, changes: Mapping[str, object]) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        pytest.param(b"", "line 1 column 1: Expecting value", id="empty"),
-        pytest.param(b'{\n  "default": "x",,\n}', "line 2 column 18: ", id="comma"),
-        pytest.param(b"<<<<<<< HEAD\n{}", "line 1 column 1: ", id="merge-conflict"),
-        pytest.param(
-            b'{"default": "a", "default": "b"}', "a key exists twice, got default", id="twice"
-        ),
-        pytest.param(b"\xff{}", "not UTF-8 at byte 0", id="not-utf-8"),
-        pytest.param(b"[" * 100_000, "recursion", id="deep"),
-        pytest.param(b"[]", "top: input should be a valid dict", id="a-list"),
-    ],
+@table(
+    "content, message",
+    {
+        "empty": (b"", "line 1 column 1: Expecting value"),
+        "comma": (b'{\n  "default": "x",,\n}', "line 2 column 18: "),
+        "merge-conflict": (b"<<<<<<< HEAD\n{}", "line 1 column 1: "),
+        "twice": (b'{"default": "a", "default": "b"}', "a key exists twice, got default"),
+        "not-utf-8": (b"\xff{}", "not UTF-8 at byte 0"),
+        "deep": (b"[" * 100_000, "recursion"),
+        "a-list": (b"[]", "top: input should be a valid dict"),
+    },
 )
 @pytest.mark.parametrize("command", [["list"], ["check"], ["add", NEW]])
 def test_a_lock_that_is_none_stops_every_command(

@@ -17,6 +17,7 @@ import pytest
 from pyinfra_gvisor.releases.known import known
 from pyinfra_gvisor.releases.lockfile import PACKAGED, read_lock
 from pyinfra_gvisor.settings import load_settings
+from tests.table import table
 from tests.unit.command.commands import releases as main
 from tests.unit.releases.origin_server import (
     ARCHIVE,
@@ -47,24 +48,21 @@ def lock(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        pytest.param(["add", "20261005"], "not a gVisor release, got 20261005", id="no-number"),
-        pytest.param(["add", "latest"], "not a gVisor release, got latest", id="a-word"),
-        pytest.param(["add", RELEASE, "--bucket", "http://a.b"], "not a valid base URL", id="http"),
-        pytest.param(
-            ["add", RELEASE, "--github", "file:///etc"], "not a valid base URL", id="file"
-        ),
-        pytest.param(["check", "--bucket", "https://a:0x/"], "not a valid base URL", id="port"),
-        pytest.param(["check", "--bucket", "https://u:pw@h/"], "got h/;", id="password"),
-        pytest.param(
+@table(
+    "argv, message",
+    {
+        "no-number": (["add", "20261005"], "not a gVisor release, got 20261005"),
+        "a-word": (["add", "latest"], "not a gVisor release, got latest"),
+        "http": (["add", RELEASE, "--bucket", "http://a.b"], "not a valid base URL"),
+        "file": (["add", RELEASE, "--github", "file:///etc"], "not a valid base URL"),
+        "port": (["check", "--bucket", "https://a:0x/"], "not a valid base URL"),
+        "password": (["check", "--bucket", "https://u:pw@h/"], "got h/;"),
+        "one-origin": (
             ["add", RELEASE, "--bucket", "https://m/a", "--github", "https://m/a/"],
             "both origins have the same URL, got https://m/a;",
-            id="one-origin",
         ),
-        pytest.param(["list", "--lock", "/no/where"], "No such file", id="no-lock"),
-    ],
+        "no-lock": (["list", "--lock", "/no/where"], "No such file"),
+    },
 )
 def test_a_wrong_command_line_is_told_without_asking_anybody(
     capsys: pytest.CaptureFixture[str], argv: list[str], message: str
@@ -77,14 +75,14 @@ def test_a_wrong_command_line_is_told_without_asking_anybody(
     assert "pw" not in err
 
 
-@pytest.mark.parametrize(
+@table(
     "argv",
-    [
-        pytest.param([], id="no-command"),
-        pytest.param(["add"], id="no-release"),
-        pytest.param(["lsit"], id="misspelt"),
-        pytest.param(["add", RELEASE, "--dry"], id="abbreviated"),
-    ],
+    {
+        "no-command": [],
+        "no-release": ["add"],
+        "misspelt": ["lsit"],
+        "abbreviated": ["add", RELEASE, "--dry"],
+    },
 )
 def test_what_is_no_command_ends_with_the_same_code(argv: list[str]) -> None:
     assert main(argv) == 1

@@ -12,6 +12,7 @@ import pytest
 
 from pyinfra_gvisor.releases.lockfile import PACKAGED
 from pyinfra_gvisor.releases.origins import LIMIT_BYTES, Origins, fetch
+from tests.table import table
 from tests.unit.command.commands import releases as main
 from tests.unit.releases.file_server import NOT_FOUND
 from tests.unit.releases.origin_server import (
@@ -56,23 +57,23 @@ def _not_http(request: BaseHTTPRequestHandler) -> None:
     request.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
 
 
-@pytest.mark.parametrize(
-    ("page", "message"),
-    [
-        pytest.param(_answers(404, NOT_FOUND), " answers 404, got Not Found", id="404-xml"),
-        pytest.param(_answers(403, b"no"), " answers 403, got Forbidden", id="403"),
-        pytest.param(_answers(500, b""), " answers 500", id="500"),
-        pytest.param(_answers(206, f"{SUM}  {ARCHIVE}".encode()), " answers 206", id="206"),
-        pytest.param(_answers(200, b"<!DOCTYPE html><p>Log in"), "got <!DOCTYPE ht", id="html"),
-        pytest.param(_answers(200, NOT_FOUND), "got <?xml", id="200-xml"),
-        pytest.param(_answers(200, b""), "has no checksum of ", id="empty"),
-        pytest.param(_answers(200, b"\xff\xfe\x00"), "has no checksum of ", id="binary"),
-        pytest.param(_answers(200, SUM.encode()), "has no checksum of ", id="no-name"),
-        pytest.param(_answers(200, b"a" * (LIMIT_BYTES + 1)), "more than 1048576", id="oversized"),
-        pytest.param(_ends_early, "bytes too early", id="cut-short"),
-        pytest.param(_hangs_up, "cannot be read, got ", id="hangs-up"),
-        pytest.param(_not_http, "cannot be read, got ", id="not-http"),
-    ],
+@table(
+    "page, message",
+    {
+        "404-xml": (_answers(404, NOT_FOUND), " answers 404, got Not Found"),
+        "403": (_answers(403, b"no"), " answers 403, got Forbidden"),
+        "500": (_answers(500, b""), " answers 500"),
+        "206": (_answers(206, f"{SUM}  {ARCHIVE}".encode()), " answers 206"),
+        "html": (_answers(200, b"<!DOCTYPE html><p>Log in"), "got <!DOCTYPE ht"),
+        "200-xml": (_answers(200, NOT_FOUND), "got <?xml"),
+        "empty": (_answers(200, b""), "has no checksum of "),
+        "binary": (_answers(200, b"\xff\xfe\x00"), "has no checksum of "),
+        "no-name": (_answers(200, SUM.encode()), "has no checksum of "),
+        "oversized": (_answers(200, b"a" * (LIMIT_BYTES + 1)), "more than 1048576"),
+        "cut-short": (_ends_early, "bytes too early"),
+        "hangs-up": (_hangs_up, "cannot be read, got "),
+        "not-http": (_not_http, "cannot be read, got "),
+    },
 )
 @pytest.mark.parametrize("path", [bucket_path(RELEASE, "aarch64"), github_path(RELEASE)])
 def test_what_is_no_answer_names_the_url_and_changes_nothing(
@@ -96,26 +97,24 @@ def test_what_is_no_answer_names_the_url_and_changes_nothing(
     assert lock.read_bytes() == PACKAGED.read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        pytest.param(
-            f"{SUM[:-1]}  {{}}\n", "not have 128 hexadecimal digits, got 127: ", id="truncated"
-        ),
-        pytest.param(f"{SUM}0  {{}}\n", "got 129: ", id="too-long"),
-        pytest.param(f"{SUM[:64]}  {{}}\n", "got 64: ", id="a-sha256"),
-        pytest.param(f"{SUM.upper()}  {{}}\n", "got 128: ", id="capitals"),
-        pytest.param(f"{SUM}  other.tar.bz2\n", "has no checksum of ", id="another-file"),
-        pytest.param(f"{SUM}  x/{{}}\n", "has no checksum of ", id="a-path"),
-        pytest.param(f"{SUM}  {{}}\n{'0' * 128}  {{}}\n", "has two checksums of ", id="twice"),
-    ],
+@table(
+    "text, message",
+    {
+        "truncated": (f"{SUM[:-1]}  {{}}\n", "not have 128 hexadecimal digits, got 127: "),
+        "too-long": (f"{SUM}0  {{}}\n", "got 129: "),
+        "a-sha256": (f"{SUM[:64]}  {{}}\n", "got 64: "),
+        "capitals": (f"{SUM.upper()}  {{}}\n", "got 128: "),
+        "another-file": (f"{SUM}  other.tar.bz2\n", "has no checksum of "),
+        "a-path": (f"{SUM}  x/{{}}\n", "has no checksum of "),
+        "twice": (f"{SUM}  {{}}\n{'0' * 128}  {{}}\n", "has two checksums of "),
+    },
 )
-@pytest.mark.parametrize(
-    ("path", "file"),
-    [
-        pytest.param(bucket_path(RELEASE, "x86_64"), ARCHIVE, id="bucket"),
-        pytest.param(github_path(RELEASE), "gvisor-x86_64.tar.bz2", id="github"),
-    ],
+@table(
+    "path, file",
+    {
+        "bucket": (bucket_path(RELEASE, "x86_64"), ARCHIVE),
+        "github": (github_path(RELEASE), "gvisor-x86_64.tar.bz2"),
+    },
 )
 def test_a_sum_that_is_none_is_never_written(
     origin: Origin,
@@ -163,9 +162,7 @@ def _drips(origin: Origin) -> Handler:
     return handle
 
 
-@pytest.mark.parametrize(
-    "stalling", [pytest.param(_says_nothing, id="silent"), pytest.param(_drips, id="drips")]
-)
+@table("stalling", {"silent": _says_nothing, "drips": _drips})
 def test_an_origin_that_stalls_is_given_up(
     origin: Origin,
     capsys: pytest.CaptureFixture[str],
@@ -181,16 +178,14 @@ def test_an_origin_that_stalls_is_given_up(
     assert "cannot be read, got " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
-        pytest.param(
-            "http://localhost:1/sums", "redirects to an address without", id="another-host"
-        ),
-        pytest.param("http://example.com/sums", "redirects to an address without", id="plain-http"),
-        pytest.param("ftp://127.0.0.1/sums", "redirects to an address without", id="ftp"),
-        pytest.param("file:///etc/hostname", "answers 302", id="file"),
-    ],
+@table(
+    "target, message",
+    {
+        "another-host": ("http://localhost:1/sums", "redirects to an address without"),
+        "plain-http": ("http://example.com/sums", "redirects to an address without"),
+        "ftp": ("ftp://127.0.0.1/sums", "redirects to an address without"),
+        "file": ("file:///etc/hostname", "answers 302"),
+    },
 )
 def test_a_redirect_to_what_is_not_https_is_not_followed(
     origin: Origin, capsys: pytest.CaptureFixture[str], target: str, message: str

@@ -7,6 +7,7 @@ import pytest
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.releases.sources import Archive, check_source, shown_url
+from tests.table import table
 
 RELEASE = "20260928.0"
 LOOSE_RELEASE = "20260817.0"
@@ -15,25 +16,25 @@ LOOSE = {"aarch64": {"runsc": SHA, "containerd-shim-runsc-v1": "1" * 128}}
 BUCKET = "https://storage.googleapis.com/gvisor/releases/release"
 
 
-@pytest.mark.parametrize(
-    ("source", "location"),
-    [
-        pytest.param("official", f"{BUCKET}/20260928.0/aarch64/gvisor.tar.bz2", id="official"),
-        pytest.param(
+@table(
+    "source, location",
+    {
+        "official": ("official", f"{BUCKET}/20260928.0/aarch64/gvisor.tar.bz2"),
+        "github": (
             "github",
-            "https://github.com/google/gvisor/releases/download/release-20260928.0/"
-            "gvisor-aarch64.tar.bz2",
-            id="github",
+            (
+                "https://github.com/google/gvisor/releases/download/release-20260928.0/"
+                "gvisor-aarch64.tar.bz2"
+            ),
         ),
-        pytest.param(
+        "url": (
             "https://mirror.example/{release}/{arch}.tar",
             "https://mirror.example/20260928.0/aarch64.tar",
-            id="url",
         ),
-        pytest.param("https://m/{file}", "https://m/gvisor.tar.bz2", id="url-with-file"),
-        pytest.param("/srv/gvisor.tar.bz2", "/srv/gvisor.tar.bz2", id="path"),
-        pytest.param("/srv/{other}.tar", "/srv/{other}.tar", id="other-braces-stay"),
-    ],
+        "url-with-file": ("https://m/{file}", "https://m/gvisor.tar.bz2"),
+        "path": ("/srv/gvisor.tar.bz2", "/srv/gvisor.tar.bz2"),
+        "other-braces-stay": ("/srv/{other}.tar", "/srv/{other}.tar"),
+    },
 )
 def test_an_archive_lies_where_its_source_says(source: str, location: str) -> None:
     (file,) = Archive(source, {"aarch64": SHA}).fetch(RELEASE, "aarch64").files
@@ -60,12 +61,12 @@ def test_loose_files_are_fetched_one_by_one_each_with_its_own_sum() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("release", "names"),
-    [
-        pytest.param(LOOSE_RELEASE, ["runsc", "containerd-shim-runsc-v1"], id="up-to-the-change"),
-        pytest.param("20260824.0", ["gvisor.tar.bz2"], id="after-it"),
-    ],
+@table(
+    "release, names",
+    {
+        "up-to-the-change": (LOOSE_RELEASE, ["runsc", "containerd-shim-runsc-v1"]),
+        "after-it": ("20260824.0", ["gvisor.tar.bz2"]),
+    },
 )
 def test_where_all_sums_are_known_the_date_decides_what_is_fetched(
     release: str, names: list[str]
@@ -83,12 +84,9 @@ def test_a_mirror_may_have_an_old_release_as_an_archive() -> None:
     assert file.name == "gvisor.tar.bz2"
 
 
-@pytest.mark.parametrize(
-    ("release", "sidecars"),
-    [
-        pytest.param(LOOSE_RELEASE, False, id="up-to-the-change"),
-        pytest.param("20260817.1", True, id="after-it"),
-    ],
+@table(
+    "release, sidecars",
+    {"up-to-the-change": (LOOSE_RELEASE, False), "after-it": ("20260817.1", True)},
 )
 def test_sidecars_are_needed_by_later_releases_only(release: str, sidecars: bool) -> None:
     assert Archive("/x", {"x86_64": SHA}).fetch(release, "x86_64").sidecars is sidecars
@@ -100,17 +98,16 @@ def test_debians_package_needs_no_sum_and_no_sidecars() -> None:
     assert (fetch.kind, fetch.files, fetch.sidecars) == ("debian", (), False)
 
 
-@pytest.mark.parametrize(
-    ("source", "repository", "key"),
-    [
-        pytest.param(
+@table(
+    "source, repository, key",
+    {
+        "gvisors-own": (
             "apt",
             "https://storage.googleapis.com/gvisor/releases",
             "https://gvisor.dev/archive.key",
-            id="gvisors-own",
         ),
-        pytest.param("apt+https://m/apt/", "https://m/apt", "https://m/apt/archive.key", id="else"),
-    ],
+        "else": ("apt+https://m/apt/", "https://m/apt", "https://m/apt/archive.key"),
+    },
 )
 def test_apt_takes_the_package_by_its_sum_and_the_key_from_beside_the_repository(
     source: str, repository: str, key: str
@@ -122,40 +119,38 @@ def test_apt_takes_the_package_by_its_sum_and_the_key_from_beside_the_repository
     assert fetch.sidecars
 
 
-@pytest.mark.parametrize(
-    ("archive", "release", "message"),
-    [
-        pytest.param(
+@table(
+    "archive, release, message",
+    {
+        "github-loose": (
             Archive("github", {"x86_64": LOOSE["aarch64"]}),
             LOOSE_RELEASE,
-            "GitHub has only archives, but releases up to 20260817.0 are loose files; "
-            'use gvisor_source = "official"',
-            id="github-loose",
+            (
+                "GitHub has only archives, but releases up to 20260817.0 are loose files; "
+                'use gvisor_source = "official"'
+            ),
         ),
-        pytest.param(
+        "url-without-file": (
             Archive("https://u:p@m/{arch}", {"x86_64": LOOSE["aarch64"]}),
             LOOSE_RELEASE,
-            "the release has two files, which cannot have the same URL, got "
-            "https://m/{arch}; put {file} into",
-            id="url-without-file",
+            (
+                "the release has two files, which cannot have the same URL, got "
+                "https://m/{arch}; put {file} into"
+            ),
         ),
-        pytest.param(
+        "half-of-the-loose-files": (
             Archive("official", {"x86_64": {"runsc": SHA}}),
             LOOSE_RELEASE,
             "the sha512 of containerd-shim-runsc-v1 is unknown, got runsc; set ",
-            id="half-of-the-loose-files",
         ),
-        pytest.param(
+        "apt-by-the-archives-sum": (
             Archive("apt", {"x86_64": SHA}),
             RELEASE,
             "the sha512 of runsc.deb is unknown, got gvisor.tar.bz2; set ",
-            id="apt-by-the-archives-sum",
         ),
-        pytest.param(
-            Archive(), "20990101.0", "the sha512 of gvisor.tar.bz2 is unknown; set ", id="unknown"
-        ),
-        pytest.param(Archive(), "latest", "not a gVisor release, got latest", id="no-release"),
-    ],
+        "unknown": (Archive(), "20990101.0", "the sha512 of gvisor.tar.bz2 is unknown; set "),
+        "no-release": (Archive(), "latest", "not a gVisor release, got latest"),
+    },
 )
 def test_what_cannot_be_fetched_is_told_with_the_way_out(
     archive: Archive, release: str, message: str
@@ -174,48 +169,42 @@ def test_a_checksum_is_the_operators_for_that_architecture_or_the_known_one() ->
     assert not given.checksum(RELEASE, "aarch64")
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
-    [
-        pytest.param("official", id="official"),
-        pytest.param("github", id="github"),
-        pytest.param("apt", id="apt"),
-        pytest.param("apt+https://m/x", id="apt-mirror"),
-        pytest.param("debian", id="debian"),
-        pytest.param("http://m/x", id="url"),
-        pytest.param("/srv/a b", id="path-with-a-space"),
-    ],
+    {
+        "official": "official",
+        "github": "github",
+        "apt": "apt",
+        "apt-mirror": "apt+https://m/x",
+        "debian": "debian",
+        "url": "http://m/x",
+        "path-with-a-space": "/srv/a b",
+    },
 )
 def test_a_source_is_taken(text: str) -> None:
     check_source(text)
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("mirror", id="a-word"),
-        pytest.param("ftp://m/x", id="ftp"),
-        pytest.param("./x", id="relative"),
-        pytest.param("apt+/srv/x", id="apt-from-a-path"),
-        pytest.param("https://m/a b", id="url-with-a-space"),
-        pytest.param("https://m/x\n", id="newline"),
-        pytest.param("-https://m/x", id="an-option"),
-        pytest.param("/srv/\x1b[31m", id="control-character"),
-    ],
+    {
+        "empty": "",
+        "a-word": "mirror",
+        "ftp": "ftp://m/x",
+        "relative": "./x",
+        "apt-from-a-path": "apt+/srv/x",
+        "url-with-a-space": "https://m/a b",
+        "newline": "https://m/x\n",
+        "an-option": "-https://m/x",
+        "control-character": "/srv/\x1b[31m",
+    },
 )
 def test_what_is_no_source_is_refused(text: str) -> None:
     with pytest.raises(Problem, match=r"^not a valid source, got .*; write official, "):
         check_source(text)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param("https://me:secret@m/{file}", id="url"),
-        pytest.param("apt+https://me:secret@m", id="apt"),
-    ],
-)
+@table("text", {"url": "https://me:secret@m/{file}", "apt": "apt+https://me:secret@m"})
 def test_a_password_that_others_could_see_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(Problem, match=r"^the URL has a password, which every user") as raised:
         check_source(text)

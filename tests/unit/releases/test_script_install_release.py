@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.base.scripts import script
+from tests.table import table
 from tests.unit.programs import program
 from tests.unit.releases.file_server import FileServer, Served
 from tests.unit.releases.release_script import MEMBERS, PATH, RELEASE, RUNSC, Machine, archive
@@ -49,7 +50,7 @@ def test_a_release_is_installed_and_written_down_and_a_second_run_fetches_nothin
     assert len(machine.server.requests) == 1
 
 
-@pytest.mark.parametrize("ranges", [pytest.param(True, id="range"), pytest.param(False, id="none")])
+@table("ranges", {"range": True, "none": False})
 def test_a_download_that_breaks_off_goes_on_where_it_stopped(
     machine: Machine, ranges: bool
 ) -> None:
@@ -80,23 +81,18 @@ def test_a_server_that_says_nothing_any_more_is_given_up(machine: Machine) -> No
     assert not machine.releases.exists()
 
 
-@pytest.mark.parametrize(
-    ("served", "message"),
-    [
-        pytest.param(Served(b"x", status=403), "answers HTTP 403; check the release", id="403"),
-        pytest.param(
-            Served(b"x", status=503), "answers HTTP 503, after 3 attempts; nothing", id="503"
-        ),
-        pytest.param(
-            Served(archive(), announced=2_000_000_000), "is larger than 1024 MiB", id="too-large"
-        ),
-        pytest.param(
+@table(
+    "served, message",
+    {
+        "403": (Served(b"x", status=403), "answers HTTP 403; check the release"),
+        "503": (Served(b"x", status=503), "answers HTTP 503, after 3 attempts; nothing"),
+        "too-large": (Served(archive(), announced=2_000_000_000), "is larger than 1024 MiB"),
+        "shorter-than-announced": (
             Served(archive(), announced=len(archive()) + 9),
             f" of {len(archive()) + 9} bytes, after 3 attempts",
-            id="shorter-than-announced",
         ),
-        pytest.param(Served(b"no archive"), "cannot be unpacked: ", id="no-archive"),
-    ],
+        "no-archive": (Served(b"no archive"), "cannot be unpacked: "),
+    },
 )
 def test_what_does_not_arrive_whole_is_never_unpacked(
     machine: Machine, served: Served, message: str
@@ -166,69 +162,53 @@ def _link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
     return member
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        pytest.param(
+@table(
+    "body, message",
+    {
+        "dots": (
             archive({**MEMBERS, "../../out": b"x"}),
             "contains a path that leaves its directory: ../../out",
-            id="dots",
         ),
-        pytest.param(
+        "absolute": (
             archive({**MEMBERS, "/tmp/pyinfra-gvisor-out": b"x"}),
             "contains a path that leaves its directory: /tmp/pyinfra-gvisor-out",
-            id="absolute",
         ),
-        pytest.param(
+        "symlink": (
             archive(MEMBERS, _link("gvisor-bin/x", "../../../out", tarfile.SYMTYPE)),
             "contains something that is neither a file nor a directory: l",
-            id="symlink",
         ),
-        pytest.param(
+        "hard-link": (
             archive(MEMBERS, _link("gvisor-bin/x", "runsc", tarfile.LNKTYPE)),
             "contains something that is neither a file nor a directory: h",
-            id="hard-link",
         ),
-        pytest.param(
+        "fifo": (
             archive(MEMBERS, _link("gvisor-bin/x", "", tarfile.FIFOTYPE)),
             "contains something that is neither a file nor a directory: p",
-            id="fifo",
         ),
-        pytest.param(
+        "quote": (
             archive({**MEMBERS, 'x"y': b"x"}),
             'contains a file name with characters that are not allowed: x"y',
-            id="quote",
         ),
-        pytest.param(archive()[:-60], "cannot be unpacked: ", id="truncated"),
-        pytest.param(
-            archive({"README": b"x"}), "does not contain runsc, got README;", id="no-runsc"
-        ),
-        pytest.param(
+        "truncated": (archive()[:-60], "cannot be unpacked: "),
+        "no-runsc": (archive({"README": b"x"}), "does not contain runsc, got README;"),
+        "no-shim": (
             archive({"runsc": RUNSC}),
             "does not contain containerd-shim-runsc-v1, got runsc;",
-            id="no-shim",
         ),
-        pytest.param(
+        "no-sidecars": (
             archive({"runsc": RUNSC, "containerd-shim-runsc-v1": b"x"}),
             "does not contain gvisor-bin/gvisor_sentry, got containerd-shim-runsc-v1 runsc;",
-            id="no-sidecars",
         ),
-        pytest.param(
+        "other-machine": (
             archive({**MEMBERS, "runsc": program("x", "aarch64")}),
             "is built for aarch64, this node is x86_64",
-            id="other-machine",
         ),
-        pytest.param(
-            archive({**MEMBERS, "runsc": b"#!/bin/sh\n"}),
-            "is not an ELF program, this",
-            id="script",
-        ),
-        pytest.param(
+        "script": (archive({**MEMBERS, "runsc": b"#!/bin/sh\n"}), "is not an ELF program, this"),
+        "other-release": (
             archive({**MEMBERS, "runsc": program("runsc version release-20200101.0\n")}),
             'calls itself "runsc version release-20200101.0"',
-            id="other-release",
         ),
-    ],
+    },
 )
 def test_an_archive_that_is_not_right_leaves_nothing(
     tmp_path: Path, server: FileServer, body: bytes, message: str
@@ -273,13 +253,7 @@ def test_what_killed_runs_left_behind_goes(tmp_path: Path, server: FileServer) -
     assert machine.is_whole()
 
 
-@pytest.mark.parametrize(
-    "pin",
-    [
-        pytest.param(hashlib.sha512(archive()).hexdigest(), id="installed"),
-        pytest.param("b" * 128, id="another-sum"),
-    ],
-)
+@table("pin", {"installed": hashlib.sha512(archive()).hexdigest(), "another-sum": "b" * 128})
 def test_an_uploaded_archive_is_gone_afterwards(
     tmp_path: Path, server: FileServer, pin: str
 ) -> None:
@@ -354,9 +328,7 @@ def test_what_is_damaged_is_fetched_again_and_repaired(installed: Machine, kind:
     assert installed.fetch() == f"{RELEASE} is already installed\n"
 
 
-@pytest.mark.parametrize(
-    "mode", [pytest.param(0o644, id="not-executable"), pytest.param(0o4755, id="setuid")]
-)
+@table("mode", {"not-executable": 0o644, "setuid": 0o4755})
 def test_other_modes_and_times_are_put_right_without_a_download(
     installed: Machine, mode: int
 ) -> None:
@@ -472,12 +444,12 @@ def users(node: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("options", "used"),
-    [
-        pytest.param('{"BinaryName": "runc"}', [], id="none-of-ours"),
-        pytest.param(f'{{"BinaryName": "{WRAPPER}"}}', [WRAPPER], id="one-of-ours"),
-    ],
+@table(
+    "options, used",
+    {
+        "none-of-ours": ('{"BinaryName": "runc"}', []),
+        "one-of-ours": (f'{{"BinaryName": "{WRAPPER}"}}', [WRAPPER]),
+    },
 )
 def test_containers_are_asked_which_release_they_need(
     tmp_path: Path, options: str, used: list[str]
