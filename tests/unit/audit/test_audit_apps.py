@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.coolify.declared_apps import DeclaredApp, DeclaredApps
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.policy.selectors import (
-    COOLIFY as COOLIFY_APPS,
-)
+from pyinfra_gvisor.policy.selectors import COOLIFY as COOLIFY_APPS
 from pyinfra_gvisor.policy.selectors import (
     Exemption,
     Selector,
@@ -20,26 +16,27 @@ from pyinfra_gvisor.policy.selectors import (
 )
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.settings import load_settings
+from tests.table import table
 from tests.unit.answers import Running
 from tests.unit.audit.audited import BARE, COOLIFY, app, audited, found, ids, with_container
 from tests.unit.coolify.coolify_answers import HONOURED, container, host, patched, persistent, php
 
 
-@pytest.mark.parametrize(
-    ("selector", "name", "labels", "expected"),
-    [
-        pytest.param({"name": "shop-*"}, "shop-1", {}, True, id="pattern"),
-        pytest.param({"name": "shop-*"}, "shop", {}, False, id="not-the-pattern"),
-        pytest.param({"name": "shop"}, "SHOP", {}, False, id="case"),
-        pytest.param({"labels": {"a": "1"}}, "x", {"a": "1", "b": "2"}, True, id="label"),
-        pytest.param({"labels": {"a": "1"}}, "x", {"a": "2"}, False, id="another-value"),
-        pytest.param({"labels": {"a": "1"}}, "x", {}, False, id="no-label"),
-        pytest.param({"labels": {"a": ["1", "2"]}}, "x", {"a": "2"}, True, id="one-of"),
-        pytest.param({"labels": {"a": "1", "b": "2"}}, "x", {"a": "1"}, False, id="all-labels"),
-        pytest.param({"labels": {"a": ""}}, "x", {"a": ""}, True, id="empty-value"),
-        pytest.param({"labels": {"a": ""}}, "x", {}, False, id="empty-is-not-missing"),
-        pytest.param({"labels": {"a": "1"}, "name": "y"}, "x", {"a": "1"}, False, id="both"),
-    ],
+@table(
+    "selector, name, labels, expected",
+    {
+        "pattern": ({"name": "shop-*"}, "shop-1", {}, True),
+        "not-the-pattern": ({"name": "shop-*"}, "shop", {}, False),
+        "case": ({"name": "shop"}, "SHOP", {}, False),
+        "label": ({"labels": {"a": "1"}}, "x", {"a": "1", "b": "2"}, True),
+        "another-value": ({"labels": {"a": "1"}}, "x", {"a": "2"}, False),
+        "no-label": ({"labels": {"a": "1"}}, "x", {}, False),
+        "one-of": ({"labels": {"a": ["1", "2"]}}, "x", {"a": "2"}, True),
+        "all-labels": ({"labels": {"a": "1", "b": "2"}}, "x", {"a": "1"}, False),
+        "empty-value": ({"labels": {"a": ""}}, "x", {"a": ""}, True),
+        "empty-is-not-missing": ({"labels": {"a": ""}}, "x", {}, False),
+        "both": ({"labels": {"a": "1"}, "name": "y"}, "x", {"a": "1"}, False),
+    },
 )
 def test_a_selector_matches_by_all_that_it_names(
     selector: dict[str, Any], name: str, labels: dict[str, str], expected: bool
@@ -65,22 +62,22 @@ def test_only_the_labels_that_decide_are_asked_for() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "says"),
-    [
-        pytest.param("must_sandbox", [{}], "neither labels nor a name is given", id="nothing"),
-        pytest.param("must_sandbox", "all", "got all", id="a-word"),
-        pytest.param("exempt", [{"name": "x"}], "['reason'] field required", id="no-reason"),
-        pytest.param("exempt", [{"name": "x", "reason": "short"}], "10 characters", id="short"),
-        pytest.param("exempt", [{"nam": "x", "reason": "x" * 10}], "unknown key", id="misspelt"),
-        pytest.param("waivers", {"2.9": "no"}, "10 characters", id="a-short-waiver"),
-        pytest.param("audit_fail_on", "hgih", "got hgih", id="no-severity"),
-        pytest.param("report_dir", "", "at least 1 character", id="no-directory"),
-        pytest.param("textfile_dir", "relative", "got relative", id="relative"),
-        pytest.param("watch", "yes", "got yes", id="no-bool"),
-        pytest.param("watch_interval_s", 1, "greater than or equal to 10", id="too-often"),
-        pytest.param("watch_action", "kill", "got kill", id="no-action"),
-    ],
+@table(
+    "key, value, says",
+    {
+        "nothing": ("must_sandbox", [{}], "neither labels nor a name is given"),
+        "a-word": ("must_sandbox", "all", "got all"),
+        "no-reason": ("exempt", [{"name": "x"}], "['reason'] field required"),
+        "short": ("exempt", [{"name": "x", "reason": "short"}], "10 characters"),
+        "misspelt": ("exempt", [{"nam": "x", "reason": "x" * 10}], "unknown key"),
+        "a-short-waiver": ("waivers", {"2.9": "no"}, "10 characters"),
+        "no-severity": ("audit_fail_on", "hgih", "got hgih"),
+        "no-directory": ("report_dir", "", "at least 1 character"),
+        "relative": ("textfile_dir", "relative", "got relative"),
+        "no-bool": ("watch", "yes", "got yes"),
+        "too-often": ("watch_interval_s", 1, "greater than or equal to 10"),
+        "no-action": ("watch_action", "kill", "got kill"),
+    },
 )
 def test_what_makes_no_policy_is_told(key: str, value: Any, says: str) -> None:
     settings, problems = load_settings({f"gvisor_{key}": value})
@@ -109,15 +106,13 @@ def test_an_app_whose_container_is_what_it_asks_for_has_nothing_against_it() -> 
     assert found(report) == {}
 
 
-@pytest.mark.parametrize(
-    ("container", "said"),
-    [
-        pytest.param(BARE, "runc and was not seen in gVisor", id="runc"),
-        pytest.param(
-            {**BARE, "runtime": "runsc"}, "runsc and was not seen in gVisor", id="no-sandbox"
-        ),
-        pytest.param({"runtime": "gvisor"}, "gvisor and was not seen in gVisor", id="another-one"),
-    ],
+@table(
+    "container, said",
+    {
+        "runc": (BARE, "runc and was not seen in gVisor"),
+        "no-sandbox": ({**BARE, "runtime": "runsc"}, "runsc and was not seen in gVisor"),
+        "another-one": ({"runtime": "gvisor"}, "gvisor and was not seen in gVisor"),
+    },
 )
 def test_an_app_that_did_not_get_what_it_asks_for_is_found(
     container: dict[str, Any], said: str
@@ -140,13 +135,13 @@ def test_a_sandbox_that_the_next_deployment_would_lose_is_found() -> None:
     assert not report.compliant
 
 
-@pytest.mark.parametrize(
+@table(
     "apps",
-    [
-        pytest.param(None, id="coolify-is-not-asked"),
-        pytest.param(declared(by_options=False), id="its-compose-file-says-it"),
-        pytest.param(declared(None, by_options=False), id="its-compose-file-asks"),
-    ],
+    {
+        "coolify-is-not-asked": None,
+        "its-compose-file-says-it": declared(by_options=False),
+        "its-compose-file-asks": declared(None, by_options=False),
+    },
 )
 def test_what_options_do_not_reach_is_not_compared(apps: DeclaredApps | None) -> None:
     sandboxed, bare = compared(apps), compared(apps, **BARE)
@@ -171,13 +166,7 @@ def test_a_label_that_coolify_does_not_know_is_noted() -> None:
     assert finding.evidence == "label coolify.applicationId=7"
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [
-        pytest.param(COOLIFY, id="without-a-number"),
-        pytest.param({"coolify.proxy": "true"}, id="the-proxy"),
-    ],
-)
+@table("labels", {"without-a-number": COOLIFY, "the-proxy": {"coolify.proxy": "true"}})
 def test_a_container_of_no_app_is_not_compared(labels: dict[str, str]) -> None:
     report = compared(declared(), labels=labels)
 
@@ -194,20 +183,19 @@ def test_a_coolify_that_does_not_answer_fails_the_audit_and_hides_nothing() -> N
     assert "app-unknown" not in ids(report)
 
 
-@pytest.mark.parametrize(
-    ("lines", "rules"),
-    [
-        pytest.param([*persistent(), *patched()], [], id="as-declared"),
-        pytest.param([container(), *php("native", probe=HONOURED)], [], id="coolify-knows-it"),
-        pytest.param([*persistent(), *php()], ["coolify-drops-option"], id="the-patch-is-lost"),
-        pytest.param([container(), *patched()], ["coolify-not-kept"], id="only-patched"),
-        pytest.param(
+@table(
+    "lines, rules",
+    {
+        "as-declared": ([*persistent(), *patched()], []),
+        "coolify-knows-it": ([container(), *php("native", probe=HONOURED)], []),
+        "the-patch-is-lost": ([*persistent(), *php()], ["coolify-drops-option"]),
+        "only-patched": ([container(), *patched()], ["coolify-not-kept"]),
+        "another-source": (
             [*persistent(), *php("damaged", "reason two returns", probe=None)],
             ["coolify-drops-option"],
-            id="another-source",
         ),
-        pytest.param([], ["coolify-drops-option", "coolify-not-kept"], id="no-coolify"),
-    ],
+        "no-coolify": ([], ["coolify-drops-option", "coolify-not-kept"]),
+    },
 )
 def test_a_control_host_that_would_lose_the_option_is_found(
     lines: list[str], rules: list[str]
@@ -235,14 +223,14 @@ def running(name: str, image: str) -> list[str]:
     return Running(name, given={"Image": image}).lines()
 
 
-@pytest.mark.parametrize(
+@table(
     "lines",
-    [
-        pytest.param(["build_cache 0 "], id="an-empty-cache"),
-        pytest.param([], id="an-old-docker-that-never-built"),
-        pytest.param(running("backup-of-x8s0", HELPER), id="a-backup"),
-        pytest.param(running("shop", "shop:2"), id="an-app"),
-    ],
+    {
+        "an-empty-cache": ["build_cache 0 "],
+        "an-old-docker-that-never-built": [],
+        "a-backup": running("backup-of-x8s0", HELPER),
+        "an-app": running("shop", "shop:2"),
+    },
 )
 def test_a_node_on_which_no_build_was_seen_has_nothing_against_it(lines: list[str]) -> None:
     assert found(audited(*lines)) == {}
@@ -252,51 +240,44 @@ CACHED = "18 records in Docker's build cache, last used 2026-11-25T14:05:19Z"
 DEPLOYING = f"a Coolify deployment is running: x8s0 ({HELPER})"
 
 
-@pytest.mark.parametrize(
-    ("lines", "given", "severity", "evidence"),
-    [
-        pytest.param([CACHE], {}, Severity.MEDIUM, CACHED, id="a-cache"),
-        pytest.param(
+@table(
+    "lines, given, severity, evidence",
+    {
+        "a-cache": ([CACHE], {}, Severity.MEDIUM, CACHED),
+        "never-used": (
             ["build_cache 1 "],
             {},
             Severity.MEDIUM,
             "1 records in Docker's build cache",
-            id="never-used",
         ),
-        pytest.param(
+        "a-builder-of-its-own": (
             running("buildx_buildkit_rail0", BUILDER),
             {},
             Severity.MEDIUM,
             f"buildx_buildkit_rail0 ({BUILDER})",
-            id="a-builder-of-its-own",
         ),
-        pytest.param(
+        "a-cache-and-a-deployment": (
             [CACHE, *running("x8s0", HELPER)],
             {},
             Severity.MEDIUM,
             f"{CACHED}; {DEPLOYING}",
-            id="a-cache-and-a-deployment",
         ),
-        pytest.param(running("x8s0", HELPER), {}, Severity.INFO, DEPLOYING, id="may-not-build"),
-        pytest.param([CACHE], NO_GVISOR, Severity.INFO, CACHED, id="a-control-host"),
-        pytest.param(
-            [CACHE], {**NO_GVISOR, "builds": True}, Severity.INFO, CACHED, id="a-build-node"
-        ),
-        pytest.param(
+        "may-not-build": (running("x8s0", HELPER), {}, Severity.INFO, DEPLOYING),
+        "a-control-host": ([CACHE], NO_GVISOR, Severity.INFO, CACHED),
+        "a-build-node": ([CACHE], {**NO_GVISOR, "builds": True}, Severity.INFO, CACHED),
+        "a-build-node-that-runs-apps": (
             [CACHE],
             {"builds": True},
             Severity.MEDIUM,
             f"{CACHED}; the node is in group build and also has runtimes for apps",
-            id="a-build-node-that-runs-apps",
         ),
-        pytest.param(
+        "a-docker-that-does-not-tell-its-cache": (
             ["build_ran 1764079522"],
             {},
             Severity.LOW,
             "a build step ran at 2025-11-25T14:05:22+00:00 or earlier; Docker 29.8.2",
-            id="a-docker-that-does-not-tell-its-cache",
         ),
-    ],
+    },
 )
 def test_builds_are_told_with_what_was_seen(
     lines: list[str], given: dict[str, Any], severity: Severity, evidence: str

@@ -11,6 +11,7 @@ from pyinfra_gvisor.audit.capability_rules import DEFAULT_CAPABILITIES
 from pyinfra_gvisor.audit.security_rules import MASKED
 from pyinfra_gvisor.policy.findings import Severity
 from tests.cases.proven import RELEASE, proven_answer
+from tests.table import table
 from tests.unit.answers import UNIT_FLAGS, compact, program_sha256
 from tests.unit.audit.audited import BARE, COOLIFY, app, audited, found, ids, waived, with_container
 
@@ -34,16 +35,16 @@ def test_an_app_in_a_sandbox_has_nothing_against_it() -> None:
     assert (container.must, container.sandboxed, container.asked) == (True, True, "runsc")
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
-    [
-        pytest.param(BARE, id="runc"),
-        pytest.param({**BARE, "runtime": "runsc"}, id="a-runtime-that-starts-runc"),
-        pytest.param({"here": False}, id="an-image-that-looks-like-a-sandbox"),
-        pytest.param({"runtime": "runc"}, id="the-node's-own-runsc-in-a-container-of-runc"),
-        pytest.param({"argv0": "runsc"}, id="runsc-but-no-sandbox"),
-        pytest.param({"executable": "", "argv0": "", "here": False}, id="a-process-that-is-gone"),
-    ],
+    {
+        "runc": BARE,
+        "a-runtime-that-starts-runc": {**BARE, "runtime": "runsc"},
+        "an-image-that-looks-like-a-sandbox": {"here": False},
+        "the-node's-own-runsc-in-a-container-of-runc": {"runtime": "runc"},
+        "runsc-but-no-sandbox": {"argv0": "runsc"},
+        "a-process-that-is-gone": {"executable": "", "argv0": "", "here": False},
+    },
 )
 def test_an_app_that_is_not_in_a_sandbox_is_found_whatever_it_looks_like(
     changes: dict[str, Any],
@@ -64,13 +65,13 @@ def test_all_that_coolify_runs_for_its_users_must_be_in_a_sandbox(kind: str) -> 
     assert "container-unsandboxed" in ids(report)
 
 
-@pytest.mark.parametrize(
+@table(
     "labels",
-    [
-        pytest.param({}, id="none"),
-        pytest.param({"coolify.managed": "true", "coolify.proxy": "true"}, id="the-proxy"),
-        pytest.param({"coolify.managed": "false", "coolify.type": "service"}, id="not-managed"),
-    ],
+    {
+        "none": {},
+        "the-proxy": {"coolify.managed": "true", "coolify.proxy": "true"},
+        "not-managed": {"coolify.managed": "false", "coolify.type": "service"},
+    },
 )
 def test_what_the_policy_does_not_name_may_run_as_it_likes(labels: dict[str, str]) -> None:
     report = with_container(app(labels=labels, **BARE, mounts=("/",)))
@@ -100,24 +101,22 @@ def test_an_exemption_of_another_container_is_none() -> None:
     assert "container-unsandboxed" in ids(report)
 
 
-@pytest.mark.parametrize(
-    ("given", "mounts", "rule", "cis"),
-    [
-        pytest.param({"Privileged": True}, (), "container-privileged", "5.5", id="privileged"),
-        pytest.param({"NetworkMode": "host"}, (), "container-host-network", "5.10", id="network"),
-        pytest.param({"PidMode": "host"}, (), "container-host-pid", "5.16", id="pid"),
-        pytest.param({"IpcMode": "host"}, (), "container-host-ipc", "5.17", id="ipc"),
-        pytest.param({"UTSMode": "host"}, (), "container-host-uts", "5.21", id="uts"),
-        pytest.param({"UsernsMode": "host"}, (), "container-host-userns", "5.31", id="userns"),
-        pytest.param(
-            {"CapAdd": ["CAP_SYS_ADMIN", "CHOWN"]}, (), "container-capabilities", "5.4", id="caps"
-        ),
-        pytest.param({}, ("/run/docker.sock",), "container-docker-socket", "5.32", id="socket"),
-        pytest.param({}, ("/usr/",), "container-host-path", "5.6", id="host-path"),
-        pytest.param({}, ("/opt",), "container-gvisor-path", "5.6", id="gvisor's-files"),
-        pytest.param(device("/dev/sda"), (), "container-device", "5.18", id="device"),
-        pytest.param({"Annotations": ANNOTATED}, (), "container-annotation", None, id="annotation"),
-    ],
+@table(
+    "given, mounts, rule, cis",
+    {
+        "privileged": ({"Privileged": True}, (), "container-privileged", "5.5"),
+        "network": ({"NetworkMode": "host"}, (), "container-host-network", "5.10"),
+        "pid": ({"PidMode": "host"}, (), "container-host-pid", "5.16"),
+        "ipc": ({"IpcMode": "host"}, (), "container-host-ipc", "5.17"),
+        "uts": ({"UTSMode": "host"}, (), "container-host-uts", "5.21"),
+        "userns": ({"UsernsMode": "host"}, (), "container-host-userns", "5.31"),
+        "caps": ({"CapAdd": ["CAP_SYS_ADMIN", "CHOWN"]}, (), "container-capabilities", "5.4"),
+        "socket": ({}, ("/run/docker.sock",), "container-docker-socket", "5.32"),
+        "host-path": ({}, ("/usr/",), "container-host-path", "5.6"),
+        "gvisor's-files": ({}, ("/opt",), "container-gvisor-path", "5.6"),
+        "device": (device("/dev/sda"), (), "container-device", "5.18"),
+        "annotation": ({"Annotations": ANNOTATED}, (), "container-annotation", None),
+    },
 )
 def test_what_an_app_was_given_beyond_its_sandbox_is_found(
     given: dict[str, Any], mounts: tuple[str, ...], rule: str, cis: str | None
@@ -136,25 +135,21 @@ def test_a_docker_socket_outside_of_a_sandbox_is_worse() -> None:
     assert found(sandboxed)[key].severity is Severity.HIGH
 
 
-@pytest.mark.parametrize(
-    ("path", "severity", "evidence"),
-    [
-        pytest.param(
+@table(
+    "path, severity, evidence",
+    {
+        "older": (
             "/opt/gvisor/releases/20260831.0/runsc",
             Severity.MEDIUM,
             "runs on runsc 20260831.0; 20260928.0 is declared",
-            id="older",
         ),
-        pytest.param(
+        "with-an-escape": (
             "/opt/gvisor/releases/20240729.0/runsc",
             Severity.HIGH,
             "known escapes: CVE-2025-2713, CVE-2026-96812",
-            id="with-an-escape",
         ),
-        pytest.param(
-            "/usr/local/bin/runsc", Severity.MEDIUM, "runs from /usr/local/bin/runsc", id="foreign"
-        ),
-    ],
+        "foreign": ("/usr/local/bin/runsc", Severity.MEDIUM, "runs from /usr/local/bin/runsc"),
+    },
 )
 def test_a_sandbox_of_another_release_is_found(
     path: str, severity: Severity, evidence: str
@@ -193,48 +188,32 @@ def option(text: str) -> dict[str, Any]:
 GPUS = {"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]]}
 
 
-@pytest.mark.parametrize(
-    ("rule", "given", "said", "sandboxed", "bare"),
-    [
-        pytest.param("device", device("/dev/sda"), "/dev/sda", MEDIUM, HIGH, id="a-disk"),
-        pytest.param("device", device("/dev/null"), "null", LOW, LOW, id="harmless"),
-        pytest.param("device", device("/dev/net/tun"), "tun", LOW, HIGH, id="the-sentry-has-its"),
-        pytest.param(
-            "device", device("/dev/sda", "/dev/null"), "null", MEDIUM, HIGH, id="another-name"
-        ),
-        pytest.param("device", device("/dev/vfio/7"), "7", HIGH, HIGH, id="the-host's-driver"),
-        pytest.param(
-            "device", device("/dev/x", "/dev/accel0"), "x", HIGH, HIGH, id="runsc-goes-by-the-name"
-        ),
-        pytest.param("device", {"DeviceCgroupRules": ["c 1:* rwm"]}, "c 1", LOW, HIGH, id="a-rule"),
-        pytest.param("gpu", {"DeviceRequests": [GPUS]}, "gpu: all", HIGH, HIGH, id="gpus"),
-        pytest.param("seccomp", option("seccomp=unconfined"), "seccomp", LOW, HIGH, id="seccomp"),
-        pytest.param("seccomp", option("seccomp:unconfined"), "seccomp", LOW, HIGH, id="long-ago"),
-        pytest.param("seccomp", option('seccomp={"a":'), "seccomp", LOW, HIGH, id="own-profile"),
-        pytest.param("apparmor", option("apparmor=unconfined"), "un", LOW, MEDIUM, id="apparmor"),
-        pytest.param("selinux", option("label=disable"), "label=", LOW, MEDIUM, id="selinux"),
-        pytest.param("selinux", option("disable"), "label=", LOW, MEDIUM, id="as-docker-adds-it"),
-        pytest.param(
-            "new-privileges", option("no-new-privileges=false"), "false", LOW, MEDIUM, id="nnp"
-        ),
-        pytest.param(
-            "writable-cgroups", option("writable-cgroups=true"), "true", LOW, MEDIUM, id="cgroups"
-        ),
-        pytest.param("security-option", option("new=off"), "new", MEDIUM, MEDIUM, id="unknown"),
-        pytest.param(
-            "system-paths", {"MaskedPaths": []}, "/proc/acpi, /proc/kcore", LOW, HIGH, id="unmasked"
-        ),
-        pytest.param(
-            "system-paths", {"ReadonlyPaths": ["/proc/bus"]}, "/proc/irq", LOW, HIGH, id="writable"
-        ),
-        pytest.param(
-            "capabilities", {"CapAdd": ["CAP_SYS_ADMIN"]}, "added: SYS", MEDIUM, HIGH, id="root"
-        ),
-        pytest.param(
-            "capabilities", {"CapAdd": ["sys_nice"]}, "SYS_NICE", MEDIUM, MEDIUM, id="less"
-        ),
-        pytest.param("capabilities", {"CapAdd": ["all"]}, "added: ALL", MEDIUM, HIGH, id="all"),
-    ],
+@table(
+    "rule, given, said, sandboxed, bare",
+    {
+        "a-disk": ("device", device("/dev/sda"), "/dev/sda", MEDIUM, HIGH),
+        "harmless": ("device", device("/dev/null"), "null", LOW, LOW),
+        "the-sentry-has-its": ("device", device("/dev/net/tun"), "tun", LOW, HIGH),
+        "another-name": ("device", device("/dev/sda", "/dev/null"), "null", MEDIUM, HIGH),
+        "the-host's-driver": ("device", device("/dev/vfio/7"), "7", HIGH, HIGH),
+        "runsc-goes-by-the-name": ("device", device("/dev/x", "/dev/accel0"), "x", HIGH, HIGH),
+        "a-rule": ("device", {"DeviceCgroupRules": ["c 1:* rwm"]}, "c 1", LOW, HIGH),
+        "gpus": ("gpu", {"DeviceRequests": [GPUS]}, "gpu: all", HIGH, HIGH),
+        "seccomp": ("seccomp", option("seccomp=unconfined"), "seccomp", LOW, HIGH),
+        "long-ago": ("seccomp", option("seccomp:unconfined"), "seccomp", LOW, HIGH),
+        "own-profile": ("seccomp", option('seccomp={"a":'), "seccomp", LOW, HIGH),
+        "apparmor": ("apparmor", option("apparmor=unconfined"), "un", LOW, MEDIUM),
+        "selinux": ("selinux", option("label=disable"), "label=", LOW, MEDIUM),
+        "as-docker-adds-it": ("selinux", option("disable"), "label=", LOW, MEDIUM),
+        "nnp": ("new-privileges", option("no-new-privileges=false"), "false", LOW, MEDIUM),
+        "cgroups": ("writable-cgroups", option("writable-cgroups=true"), "true", LOW, MEDIUM),
+        "unknown": ("security-option", option("new=off"), "new", MEDIUM, MEDIUM),
+        "unmasked": ("system-paths", {"MaskedPaths": []}, "/proc/acpi, /proc/kcore", LOW, HIGH),
+        "writable": ("system-paths", {"ReadonlyPaths": ["/proc/bus"]}, "/proc/irq", LOW, HIGH),
+        "root": ("capabilities", {"CapAdd": ["CAP_SYS_ADMIN"]}, "added: SYS", MEDIUM, HIGH),
+        "less": ("capabilities", {"CapAdd": ["sys_nice"]}, "SYS_NICE", MEDIUM, MEDIUM),
+        "all": ("capabilities", {"CapAdd": ["all"]}, "added: ALL", MEDIUM, HIGH),
+    },
 )
 def test_what_a_container_was_given_is_as_bad_as_what_it_opens_there(
     rule: str, given: dict[str, Any], said: str, sandboxed: Severity, bare: Severity
@@ -246,36 +225,28 @@ def test_what_a_container_was_given_is_as_bad_as_what_it_opens_there(
     assert said in outside[f"container-{rule} shop"].evidence
 
 
-@pytest.mark.parametrize(
+@table(
     "given",
-    [
-        pytest.param({"NetworkMode": "bridge", "PidMode": "", "IpcMode": "private"}, id="own"),
-        pytest.param({"CapAdd": ["NET_BIND_SERVICE"]}, id="one-of-docker's-own-capabilities"),
-        pytest.param({"CapDrop": ["all"], "CapAdd": ["CHOWN", "CAP_SETUID"]}, id="some-back"),
-        pytest.param({"CapDrop": sorted(DEFAULT_CAPABILITIES)}, id="each-by-its-name"),
-        pytest.param({"CapDrop": [], "CapAdd": sorted(DEFAULT_CAPABILITIES)}, id="all-asked-for"),
-        pytest.param({"Annotations": {"com.example": "x"}}, id="somebody-else's-annotation"),
-        pytest.param(option("no-new-privileges"), id="stricter"),
-        pytest.param(option("no-new-privileges:true"), id="stricter-as-a-value"),
-        pytest.param(option("seccomp=builtin"), id="docker's-own"),
-        pytest.param({**option("disable"), "PidMode": "host"}, id="what-docker-adds"),
-        pytest.param(
-            {"SecurityOpt": None, "MaskedPaths": None, "Devices": None, "CapAdd": None}, id="null"
-        ),
-        pytest.param({"MaskedPaths": [*sorted(MASKED), "/proc/interrupts"]}, id="docker's-list"),
-    ],
+    {
+        "own": {"NetworkMode": "bridge", "PidMode": "", "IpcMode": "private"},
+        "one-of-docker's-own-capabilities": {"CapAdd": ["NET_BIND_SERVICE"]},
+        "some-back": {"CapDrop": ["all"], "CapAdd": ["CHOWN", "CAP_SETUID"]},
+        "each-by-its-name": {"CapDrop": sorted(DEFAULT_CAPABILITIES)},
+        "all-asked-for": {"CapDrop": [], "CapAdd": sorted(DEFAULT_CAPABILITIES)},
+        "somebody-else's-annotation": {"Annotations": {"com.example": "x"}},
+        "stricter": option("no-new-privileges"),
+        "stricter-as-a-value": option("no-new-privileges:true"),
+        "docker's-own": option("seccomp=builtin"),
+        "what-docker-adds": {**option("disable"), "PidMode": "host"},
+        "null": {"SecurityOpt": None, "MaskedPaths": None, "Devices": None, "CapAdd": None},
+        "docker's-list": {"MaskedPaths": [*sorted(MASKED), "/proc/interrupts"]},
+    },
 )
 def test_what_is_no_weaker_than_dockers_own_is_no_finding(given: dict[str, Any]) -> None:
     assert set(ids(with_container(app(given=given)))) <= {"container-host-pid"}
 
 
-@pytest.mark.parametrize(
-    "runtime",
-    [
-        pytest.param({"flags": ["--oci-seccomp"]}, id="flag"),
-        pytest.param({"hardening": "strict"}, id="strict"),
-    ],
-)
+@table("runtime", {"flag": {"flags": ["--oci-seccomp"]}, "strict": {"hardening": "strict"}})
 def test_a_profile_that_a_sandbox_keeps_is_missed_more(runtime: dict[str, Any]) -> None:
     given = {"SecurityOpt": ["seccomp=unconfined"]}
 
@@ -284,20 +255,20 @@ def test_a_profile_that_a_sandbox_keeps_is_missed_more(runtime: dict[str, Any]) 
     assert found(report)["container-seccomp shop"].severity is MEDIUM
 
 
-@pytest.mark.parametrize(
-    ("name", "severity"),
-    [
-        pytest.param("dev.gvisor.spec.rootfs.source", CRITICAL, id="rootfs"),
-        pytest.param("dev.gvisor.spec.mount.x.share", MEDIUM, id="mount"),
-        pytest.param("dev.gvisor.internal.nvproxy", HIGH, id="gpu"),
-        pytest.param("dev.gvisor.internal.checkpoint.path", HIGH, id="checkpoint"),
-        pytest.param("dev.gvisor.internal.cpufeatures", LOW, id="cpu"),
-        pytest.param("dev.gvisor.brand-new", HIGH, id="unknown"),
-        pytest.param("dev.gvisorish", HIGH, id="only-begins-like-it"),
-        pytest.param("io.kubernetes.cri.container-type", HIGH, id="cri"),
-        pytest.param("io.kubernetes.cri-o.SandboxID", HIGH, id="cri-o"),
-        pytest.param("io.kubernetes.cri.sandbox-name", LOW, id="a-name"),
-    ],
+@table(
+    "name, severity",
+    {
+        "rootfs": ("dev.gvisor.spec.rootfs.source", CRITICAL),
+        "mount": ("dev.gvisor.spec.mount.x.share", MEDIUM),
+        "gpu": ("dev.gvisor.internal.nvproxy", HIGH),
+        "checkpoint": ("dev.gvisor.internal.checkpoint.path", HIGH),
+        "cpu": ("dev.gvisor.internal.cpufeatures", LOW),
+        "unknown": ("dev.gvisor.brand-new", HIGH),
+        "only-begins-like-it": ("dev.gvisorish", HIGH),
+        "cri": ("io.kubernetes.cri.container-type", HIGH),
+        "cri-o": ("io.kubernetes.cri-o.SandboxID", HIGH),
+        "a-name": ("io.kubernetes.cri.sandbox-name", LOW),
+    },
 )
 def test_every_annotation_that_runsc_may_obey_is_judged(name: str, severity: Severity) -> None:
     report = with_container(app(given={"Annotations": {name: "x"}}))
@@ -332,22 +303,20 @@ KEPT, LOW_PORT = "container-capabilities-kept shop", "container-low-port shop"
 OLD = "/usr/local/bin/runsc"
 
 
-@pytest.mark.parametrize(
-    ("given", "evidence"),
-    [
-        pytest.param({"CapDrop": None}, "dropped: nothing; kept by default: 14", id="null"),
-        pytest.param({"CapDrop": []}, "dropped: nothing; kept by default: 14", id="nothing"),
-        pytest.param(
+@table(
+    "given, evidence",
+    {
+        "null": ({"CapDrop": None}, "dropped: nothing; kept by default: 14"),
+        "nothing": ({"CapDrop": []}, "dropped: nothing; kept by default: 14"),
+        "some": (
             {"CapDrop": ["NET_RAW", "CAP_MKNOD"]},
             "dropped: MKNOD, NET_RAW; kept by default: 12",
-            id="some",
         ),
-        pytest.param(
+        "one-it-had-not": (
             {"CapDrop": ["SYS_ADMIN"], "CapAdd": ["CHOWN"]},
             "dropped: SYS_ADMIN; kept by default: 13",
-            id="one-it-had-not",
         ),
-    ],
+    },
 )
 def test_capabilities_that_nobody_asked_for_are_told(given: dict[str, Any], evidence: str) -> None:
     report = with_container(app(given=given))
@@ -357,12 +326,12 @@ def test_capabilities_that_nobody_asked_for_are_told(given: dict[str, Any], evid
     assert report.compliant
 
 
-@pytest.mark.parametrize(
+@table(
     "given",
-    [
-        pytest.param({"CapDrop": None, "Privileged": True}, id="privileged"),
-        pytest.param({"CapDrop": None, "CapAdd": ["ALL"]}, id="all-added"),
-    ],
+    {
+        "privileged": {"CapDrop": None, "Privileged": True},
+        "all-added": {"CapDrop": None, "CapAdd": ["ALL"]},
+    },
 )
 def test_whose_capabilities_are_told_already_is_not_told_twice(given: dict[str, Any]) -> None:
     report = with_container(app(given=given))
@@ -378,14 +347,14 @@ def test_what_the_policy_leaves_alone_may_keep_what_docker_gives() -> None:
     assert found(foreign) == found(exempted) == {}
 
 
-@pytest.mark.parametrize(
+@table(
     "given",
-    [
-        pytest.param({"CapDrop": ["ALL"]}, id="all-dropped"),
-        pytest.param({"CapDrop": ["ALL"], "CapAdd": ["CHOWN"]}, id="another-added"),
-        pytest.param({"CapDrop": ["CAP_NET_BIND_SERVICE"]}, id="itself-dropped"),
-        pytest.param({"CapDrop": ["NET_BIND_SERVICE"], "CapAdd": ["ALL"]}, id="all-others-added"),
-    ],
+    {
+        "all-dropped": {"CapDrop": ["ALL"]},
+        "another-added": {"CapDrop": ["ALL"], "CapAdd": ["CHOWN"]},
+        "itself-dropped": {"CapDrop": ["CAP_NET_BIND_SERVICE"]},
+        "all-others-added": {"CapDrop": ["NET_BIND_SERVICE"], "CapAdd": ["ALL"]},
+    },
 )
 def test_a_low_port_without_its_capability_is_told_in_a_sandbox(given: dict[str, Any]) -> None:
     ports = ["443/tcp", "53/udp", "8080/tcp"]
@@ -397,16 +366,16 @@ def test_a_low_port_without_its_capability_is_told_in_a_sandbox(given: dict[str,
     assert "--cap-add=NET_BIND_SERVICE" in finding.remedy
 
 
-@pytest.mark.parametrize(
+@table(
     "given",
-    [
-        pytest.param({"CapDrop": ["ALL"], "CapAdd": ["CAP_NET_BIND_SERVICE"]}, id="added-back"),
-        pytest.param({"CapDrop": ["ALL"], "CapAdd": ["ALL"]}, id="all-added-back"),
-        pytest.param({"CapDrop": ["CHOWN"]}, id="another-dropped"),
-        pytest.param({"CapDrop": ["ALL"], "Privileged": True}, id="privileged"),
-        pytest.param({"CapDrop": ["ALL"], "Ports": ["1024/tcp"]}, id="a-higher-port"),
-        pytest.param({"CapDrop": ["ALL"], "Ports": []}, id="no-port"),
-    ],
+    {
+        "added-back": {"CapDrop": ["ALL"], "CapAdd": ["CAP_NET_BIND_SERVICE"]},
+        "all-added-back": {"CapDrop": ["ALL"], "CapAdd": ["ALL"]},
+        "another-dropped": {"CapDrop": ["CHOWN"]},
+        "privileged": {"CapDrop": ["ALL"], "Privileged": True},
+        "a-higher-port": {"CapDrop": ["ALL"], "Ports": ["1024/tcp"]},
+        "no-port": {"CapDrop": ["ALL"], "Ports": []},
+    },
 )
 def test_a_port_that_can_be_bound_is_not_told(given: dict[str, Any]) -> None:
     report = with_container(app(given={"Ports": ["80/tcp"], **given}, executable=OLD))
@@ -414,13 +383,13 @@ def test_a_port_that_can_be_bound_is_not_told(given: dict[str, Any]) -> None:
     assert LOW_PORT not in found(report)
 
 
-@pytest.mark.parametrize(
-    ("release", "told"),
-    [
-        pytest.param("20260831.0", True, id="not-known"),
-        pytest.param("20260905.0", False, id="tried"),
-        pytest.param("20261005.0", False, id="later"),
-    ],
+@table(
+    "release, told",
+    {
+        "not-known": ("20260831.0", True),
+        "tried": ("20260905.0", False),
+        "later": ("20261005.0", False),
+    },
 )
 def test_a_runsc_that_lets_everybody_bind_every_port_is_no_reason(release: str, told: bool) -> None:
     sentry = f"/opt/gvisor/releases/{release}/gvisor-bin/gvisor_sentry"
@@ -431,17 +400,16 @@ def test_a_runsc_that_lets_everybody_bind_every_port_is_no_reason(release: str, 
     assert (LOW_PORT in found(report)) is told
 
 
-@pytest.mark.parametrize(
-    ("changes", "settings"),
-    [
-        pytest.param(BARE, {}, id="runc-lets-everybody-bind"),
-        pytest.param({"runtime": "theirs"}, {}, id="a-runtime-that-is-not-ours"),
-        pytest.param(
+@table(
+    "changes, settings",
+    {
+        "runc-lets-everybody-bind": (BARE, {}),
+        "a-runtime-that-is-not-ours": ({"runtime": "theirs"}, {}),
+        "gvisor's-own-network-asks-for-nothing": (
             {},
             {"runtimes": {"runsc": {"network": "sandbox"}}, "waivers": {}},
-            id="gvisor's-own-network-asks-for-nothing",
         ),
-    ],
+    },
 )
 def test_a_low_port_is_told_only_where_the_hosts_kernel_decides(
     changes: dict[str, Any], settings: dict[str, Any]
@@ -466,36 +434,36 @@ SOCKET, HOST, OURS = (
 )
 
 
-@pytest.mark.parametrize(
-    ("mount", "rules"),
-    [
-        pytest.param("/", {SOCKET, HOST, OURS}, id="everything"),
-        pytest.param("/etc/", {HOST, OURS}, id="above-daemon.json"),
-        pytest.param("/etc/docker/daemon.json", {OURS}, id="daemon.json"),
-        pytest.param("/opt/gvisor/runtimes", {OURS}, id="wrappers"),
-        pytest.param("/var/lib/pyinfra-gvisor/owned.json", {OURS}, id="a-record"),
-        pytest.param("/run/pyinfra-gvisor", {OURS}, id="locks"),
-        pytest.param("/var", {HOST, OURS, SOCKET}, id="above-much"),
-        pytest.param("/run", {HOST, OURS, SOCKET}, id="above-sockets"),
-        pytest.param("/run/containerd/containerd.sock", {SOCKET}, id="containerd"),
-        pytest.param("/run/docker/plugins", {SOCKET}, id="plugins"),
-        pytest.param("/run/podman/podman.sock", {SOCKET}, id="podman"),
-        pytest.param("/dev/sda", {HOST}, id="a-device"),
-        pytest.param("/proc/sys", {HOST}, id="the-kernel's-settings"),
-        pytest.param("/run/systemd/system", {HOST}, id="units"),
-        pytest.param("/root/.ssh/authorized_keys", {HOST}, id="keys"),
-        pytest.param("/var/lib/docker/overlay2/x", {HOST}, id="another's-files"),
-        pytest.param("/var/lib/docker/volumes", {HOST}, id="all-volumes"),
-        pytest.param("/var/lib/docker/volumes/a/_data/b", {HOST}, id="in-another's-volume"),
-        pytest.param("/etc/localtime", set(), id="usual"),
-        pytest.param("/etc/cron.daily/shop", {HOST}, id="run-by-root-daily"),
-        pytest.param("/usr/local/bin", {HOST}, id="programs"),
-        pytest.param("/usr/share/zoneinfo", set(), id="data-of-programs"),
-        pytest.param("/data/coolify/ssh/keys", {HOST}, id="coolify's-keys"),
-        pytest.param("/data/coolify/applications/shop", set(), id="its-own-of-coolify"),
-        pytest.param("/opt/shop", set(), id="beside-ours"),
-        pytest.param("/etc/docker-shop", set(), id="only-begins-like-it"),
-    ],
+@table(
+    "mount, rules",
+    {
+        "everything": ("/", {SOCKET, HOST, OURS}),
+        "above-daemon.json": ("/etc/", {HOST, OURS}),
+        "daemon.json": ("/etc/docker/daemon.json", {OURS}),
+        "wrappers": ("/opt/gvisor/runtimes", {OURS}),
+        "a-record": ("/var/lib/pyinfra-gvisor/owned.json", {OURS}),
+        "locks": ("/run/pyinfra-gvisor", {OURS}),
+        "above-much": ("/var", {HOST, OURS, SOCKET}),
+        "above-sockets": ("/run", {HOST, OURS, SOCKET}),
+        "containerd": ("/run/containerd/containerd.sock", {SOCKET}),
+        "plugins": ("/run/docker/plugins", {SOCKET}),
+        "podman": ("/run/podman/podman.sock", {SOCKET}),
+        "a-device": ("/dev/sda", {HOST}),
+        "the-kernel's-settings": ("/proc/sys", {HOST}),
+        "units": ("/run/systemd/system", {HOST}),
+        "keys": ("/root/.ssh/authorized_keys", {HOST}),
+        "another's-files": ("/var/lib/docker/overlay2/x", {HOST}),
+        "all-volumes": ("/var/lib/docker/volumes", {HOST}),
+        "in-another's-volume": ("/var/lib/docker/volumes/a/_data/b", {HOST}),
+        "usual": ("/etc/localtime", set()),
+        "run-by-root-daily": ("/etc/cron.daily/shop", {HOST}),
+        "programs": ("/usr/local/bin", {HOST}),
+        "data-of-programs": ("/usr/share/zoneinfo", set()),
+        "coolify's-keys": ("/data/coolify/ssh/keys", {HOST}),
+        "its-own-of-coolify": ("/data/coolify/applications/shop", set()),
+        "beside-ours": ("/opt/shop", set()),
+        "only-begins-like-it": ("/etc/docker-shop", set()),
+    },
 )
 def test_a_mount_of_what_is_guarded_is_found(mount: str, rules: set[str]) -> None:
     report = with_container(app(mounts=(mount,)))
@@ -503,14 +471,14 @@ def test_a_mount_of_what_is_guarded_is_found(mount: str, rules: set[str]) -> Non
     assert set(found(report)) == rules
 
 
-@pytest.mark.parametrize(
+@table(
     "address",
-    [
-        pytest.param("unix:///srv/docker.sock", id="elsewhere"),
-        pytest.param("unix:///var/run/second.sock", id="by-the-older-name-of-run"),
-    ],
+    {
+        "elsewhere": "unix:///srv/docker.sock",
+        "by-the-older-name-of-run": "unix:///var/run/second.sock",
+    },
 )
-@pytest.mark.parametrize("flag", ["--host=", "-H", ""], ids=["long", "short", "a-word-of-its-own"])
+@table("flag", {"long": "--host=", "short": "-H", "a-word-of-its-own": ""})
 def test_every_socket_that_dockerd_listens_at_is_guarded(flag: str, address: str) -> None:
     path = address.removeprefix("unix://").replace("/var/run/", "/run/")
     answer = proven_answer(flags=(*UNIT_FLAGS, f"{flag}{address}"))
@@ -521,27 +489,21 @@ def test_every_socket_that_dockerd_listens_at_is_guarded(flag: str, address: str
     assert set(found(with_container(app(mounts=(path,))))) == set()
 
 
-@pytest.mark.parametrize(
-    ("writable", "severity"),
-    [
-        pytest.param(True, Severity.CRITICAL, id="written"),
-        pytest.param(False, Severity.HIGH, id="read"),
-    ],
-)
+@table("writable, severity", {"written": (True, Severity.CRITICAL), "read": (False, Severity.HIGH)})
 def test_who_may_write_what_starts_sandboxes_is_worse(writable: bool, severity: Severity) -> None:
     report = with_container(app(mounts=("/opt",), writable=writable))
 
     assert found(report)[OURS].severity is severity
 
 
-@pytest.mark.parametrize(
-    ("places", "rules"),
-    [
-        pytest.param(["/var/lib/docker"], {HOST}, id="a-link-to-docker's-data"),
-        pytest.param(["/run"], {HOST, OURS, SOCKET}, id="a-link-to-sockets"),
-        pytest.param(["/opt/gvisor/runtimes", "/srv/x"], {OURS}, id="mounted-elsewhere-too"),
-        pytest.param(["/srv/y"], set(), id="a-link-to-its-own"),
-    ],
+@table(
+    "places, rules",
+    {
+        "a-link-to-docker's-data": (["/var/lib/docker"], {HOST}),
+        "a-link-to-sockets": (["/run"], {HOST, OURS, SOCKET}),
+        "mounted-elsewhere-too": (["/opt/gvisor/runtimes", "/srv/x"], {OURS}),
+        "a-link-to-its-own": (["/srv/y"], set()),
+    },
 )
 def test_what_a_mount_is_counts_and_not_its_name(places: list[str], rules: set[str]) -> None:
     report = with_container(app(mounts=("/srv/x",), places={"/srv/x": places}))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.audit.default_rules import DEFAULT_RULES
 from pyinfra_gvisor.coolify.declared_apps import DeclaredApp, DeclaredApps
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
@@ -17,6 +15,7 @@ from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import load_settings
 from tests.cases.proven import INSTALLED, RELEASE, proven_answer
+from tests.table import table
 from tests.unit.answers import Running, after, answer, compact, info, installed, node
 from tests.unit.audit.audited import BARE, COOLIFY, app, audited, found, ids
 from tests.unit.parts.keeper_answers import keeping
@@ -31,11 +30,7 @@ def switched() -> list[str]:
     defaults = settings.daemon_json_defaults()
     plan = plan_daemon_json(node(), wanted_daemon_json(settings), if_absent=defaults)
     scripts = wrappers(RELEASE, settings.runtimes, settings.dispatch)
-    given = {
-        **after(plan),
-        **INSTALLED,
-        "wrappers": {item.path: item.sha256 for item in scripts},
-    }
+    given = {**after(plan), **INSTALLED, "wrappers": {item.path: item.sha256 for item in scripts}}
     digest = fingerprint(node(**given), RELEASE, settings.proven_runtimes, declared=settings)
     proven = {**given, "state": {**given["state"], "proof": {"fingerprint": digest}}}
     return keeping(answer(**proven), **DEFAULT)
@@ -96,13 +91,13 @@ def test_a_sandbox_is_in_order_that_asked_for_nothing() -> None:
     assert report.containers[0].must
 
 
-@pytest.mark.parametrize(
+@table(
     "lines",
-    [
-        pytest.param([], id="not-told"),
-        pytest.param(["preview asked"], id="half-an-answer"),
-        pytest.param(['preview_error "no answer"'], id="an-error"),
-    ],
+    {
+        "not-told": [],
+        "half-an-answer": ["preview asked"],
+        "an-error": ['preview_error "no answer"'],
+    },
 )
 def test_a_container_of_which_nobody_knows_whether_it_is_infrastructure_must_run_in_gvisor(
     lines: list[str],
@@ -113,13 +108,13 @@ def test_a_container_of_which_nobody_knows_whether_it_is_infrastructure_must_run
     assert ("infrastructure-unknown" in ids(report)) is bool(lines)
 
 
-@pytest.mark.parametrize(
-    ("changes", "where", "remedy"),
-    [
-        pytest.param({"when": "start"}, "sandbox", "Restart the container", id="restart"),
-        pytest.param({"asked": "runc", "when": "recreated"}, "sandbox", "recreate", id="recreate"),
-        pytest.param({"why": "privileged"}, "refused", "Stop the container", id="refused"),
-    ],
+@table(
+    "changes, where, remedy",
+    {
+        "restart": ({"when": "start"}, "sandbox", "Restart the container"),
+        "recreate": ({"asked": "runc", "when": "recreated"}, "sandbox", "recreate"),
+        "refused": ({"why": "privileged"}, "refused", "Stop the container"),
+    },
 )
 def test_the_remedy_is_what_helps_this_container(
     changes: dict[str, Any], where: str, remedy: str
@@ -141,15 +136,13 @@ def test_infrastructure_that_runs_in_gvisor_is_a_note_at_most() -> None:
     assert [item.id for item in about] == ["infrastructure-sandboxed"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "runs", "severity"),
-    [
-        pytest.param({}, True, Severity.HIGH, id="running"),
-        pytest.param({}, False, Severity.MEDIUM, id="stopped"),
-        pytest.param(
-            {"asked": "runc", "when": "recreated"}, True, Severity.MEDIUM, id="once-it-is-recreated"
-        ),
-    ],
+@table(
+    "changes, runs, severity",
+    {
+        "running": ({}, True, Severity.HIGH),
+        "stopped": ({}, False, Severity.MEDIUM),
+        "once-it-is-recreated": ({"asked": "runc", "when": "recreated"}, True, Severity.MEDIUM),
+    },
 )
 def test_a_container_that_would_not_start_again_is_found_with_the_reason(
     changes: dict[str, Any], runs: bool, severity: Severity
@@ -164,18 +157,14 @@ def test_a_container_that_would_not_start_again_is_found_with_the_reason(
     assert "sysctl a.b" in finding.evidence
 
 
-@pytest.mark.parametrize(
-    ("why", "severity"),
-    [
-        pytest.param("mount of /etc on /data (directory of the node)", Severity.HIGH, id="bind"),
-        pytest.param(
-            "sysctl a.b; mount of /v/x/_data on /etc (which is /etc)", Severity.HIGH, id="volume"
-        ),
-        pytest.param("mount of /no on /data (not found)", Severity.HIGH, id="made-by-docker"),
-        pytest.param(
-            "mount of :/share on /data (network file system)", Severity.MEDIUM, id="network"
-        ),
-    ],
+@table(
+    "why, severity",
+    {
+        "bind": ("mount of /etc on /data (directory of the node)", Severity.HIGH),
+        "volume": ("sysctl a.b; mount of /v/x/_data on /etc (which is /etc)", Severity.HIGH),
+        "made-by-docker": ("mount of /no on /data (not found)", Severity.HIGH),
+        "network": ("mount of :/share on /data (network file system)", Severity.MEDIUM),
+    },
 )
 def test_a_refused_mount_may_have_had_its_effect(why: str, severity: Severity) -> None:
     report = judged(place("shop", "refused", why=why))
@@ -185,23 +174,19 @@ def test_a_refused_mount_may_have_had_its_effect(why: str, severity: Severity) -
     assert (finding.severity, written) == (severity, severity is Severity.HIGH)
 
 
-@pytest.mark.parametrize(
-    ("why", "remedy"),
-    [
-        pytest.param(
+@table(
+    "why, remedy",
+    {
+        "shape": (
             "image sha256:ab of coolify-proxy (traefik:v3) is not accepted on this node",
             "run pyinfra-gvisor accept agent",
-            id="shape",
         ),
-        pytest.param(
+        "shape-whose-image-says-all": (
             "image sha256:ab of coolify-sentinel (x/sentinel:3) is not accepted on this node",
             "run pyinfra-gvisor accept sha256:ab",
-            id="shape-whose-image-says-all",
         ),
-        pytest.param(
-            "privileged; not the accepted coolify-helper: other user", "Recreate", id="entry"
-        ),
-    ],
+        "entry": ("privileged; not the accepted coolify-helper: other user", "Recreate"),
+    },
 )
 def test_a_refused_container_of_the_platforms_does_not_run_and_is_grave(
     why: str, remedy: str
@@ -213,13 +198,13 @@ def test_a_refused_container_of_the_platforms_does_not_run_and_is_grave(
     assert remedy in finding.remedy
 
 
-@pytest.mark.parametrize(
-    ("settings", "severity"),
-    [
-        pytest.param(DEFAULT, Severity.HIGH, id="default"),
-        pytest.param({"gvisor_seal": {}}, Severity.HIGH, id="seal"),
-        pytest.param({}, Severity.LOW, id="no-judge"),
-    ],
+@table(
+    "settings, severity",
+    {
+        "default": (DEFAULT, Severity.HIGH),
+        "seal": ({"gvisor_seal": {}}, Severity.HIGH),
+        "no-judge": ({}, Severity.LOW),
+    },
 )
 def test_a_way_past_the_judge_is_found(settings: dict[str, Any], severity: Severity) -> None:
     lines = ("foreign_shim /usr/bin/containerd-shim-kata-v2", "foreign_runsc old")
@@ -252,21 +237,19 @@ def test_a_seal_alone_finds_what_it_would_refuse_and_leaves_the_policy_as_it_was
     bare = app(labels={}, **BARE)
 
     report = audited(
-        *bare.lines(),
-        place("other", "refused", why="privileged"),
-        settings={"gvisor_seal": {}},
+        *bare.lines(), place("other", "refused", why="privileged"), settings={"gvisor_seal": {}}
     )
 
     assert "container-refused other" in found(report)
     assert "container-unsandboxed" not in ids(report)
 
 
-@pytest.mark.parametrize(
-    ("shapes", "severity", "thing"),
-    [
-        pytest.param(["coolify-helper"], Severity.HIGH, "sha256:abc", id="of-the-platform"),
-        pytest.param(["coolify-proxy"], Severity.MEDIUM, "coolify-proxy", id="that-users-run-too"),
-    ],
+@table(
+    "shapes, severity, thing",
+    {
+        "of-the-platform": (["coolify-helper"], Severity.HIGH, "sha256:abc"),
+        "that-users-run-too": (["coolify-proxy"], Severity.MEDIUM, "coolify-proxy"),
+    },
 )
 def test_an_image_that_nobody_accepted_is_found_with_the_command_that_accepts_it(
     shapes: list[str], severity: Severity, thing: str
@@ -323,14 +306,14 @@ TAKES_RUNC = (
 )
 
 
-@pytest.mark.parametrize(
+@table(
     "name",
-    [
-        pytest.param("runc", id="runc"),
-        pytest.param("io.containerd.runc.v2", id="a-shim"),
-        pytest.param("x.runc.v2", id="a-shim-that-is-not-listed"),
-        pytest.param("compat", id="a-registered-alias"),
-    ],
+    {
+        "runc": "runc",
+        "a-shim": "io.containerd.runc.v2",
+        "a-shim-that-is-not-listed": "x.runc.v2",
+        "a-registered-alias": "compat",
+    },
 )
 def test_a_sandbox_that_asked_for_runc_has_the_options_of_the_default_runtime(name: str) -> None:
     runsc = {"network": "host", "flags": ["--oci-seccomp"]}

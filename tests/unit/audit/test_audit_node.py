@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.releases.lock import known
 from tests.cases.proven import INSTALLED, RELEASE, proven, proven_answer
+from tests.table import table
 from tests.unit.answers import END, LATER_S, STARTED_S, UNIT_FLAGS, Running, answer, info, installed
 from tests.unit.audit.audited import AT, audited, found, ids, waived
 
@@ -49,13 +48,9 @@ def test_a_node_without_docker_is_one_finding_and_no_guesses() -> None:
     assert found(report)["docker-down dockerd"].evidence == "no answer within 20 s"
 
 
-@pytest.mark.parametrize(
-    ("version", "old"),
-    [
-        pytest.param("19.03.15", True, id="19.03"),
-        pytest.param("20.10.24+dfsg1", False, id="20.10"),
-        pytest.param("28.5.2", False, id="28.5"),
-    ],
+@table(
+    "version, old",
+    {"19.03": ("19.03.15", True), "20.10": ("20.10.24+dfsg1", False), "28.5": ("28.5.2", False)},
 )
 def test_a_docker_that_nobody_tried_this_with_is_told(version: str, old: bool) -> None:
     docker = {**proven()["docker"], "ServerVersion": version}
@@ -88,27 +83,26 @@ def release_of(sha512: dict[str, str], release: str = RELEASE) -> list[str]:
     return [*answer(**{**proven(), "releases": []})[:-1], *others, END]
 
 
-@pytest.mark.parametrize(
-    ("sha512", "evidence"),
-    [
-        pytest.param(
+@table(
+    "sha512, evidence",
+    {
+        "another": (
             {"gvisor.tar.bz2": "0" * 128},
             "gvisor.tar.bz2: the manifest has sha512 000000000000…, but c8d3a9fd4d4c… is pinned",
-            id="another",
         ),
-        pytest.param(
+        "another-at-its-end": (
             {"gvisor.tar.bz2": PINNED[:100] + "0" * 28},
-            f"gvisor.tar.bz2: the manifest has sha512 …{'0' * 12}…, but …{PINNED[100:112]}… is "
-            "pinned",
-            id="another-at-its-end",
+            (
+                f"gvisor.tar.bz2: the manifest has sha512 …{'0' * 12}…, but …{PINNED[100:112]}…"
+                " is pinned"
+            ),
         ),
-        pytest.param({}, "the manifest has no sha512 of gvisor.tar.bz2", id="none"),
-        pytest.param(
+        "none": ({}, "the manifest has no sha512 of gvisor.tar.bz2"),
+        "of-another-kind": (
             {"runsc.deb": "0" * 128},
             "the manifest has no sha512 of gvisor.tar.bz2, only of runsc.deb",
-            id="of-another-kind",
         ),
-    ],
+    },
 )
 def test_a_release_from_other_files_than_the_pinned_ones_is_found(
     sha512: dict[str, str], evidence: str
@@ -162,42 +156,38 @@ def registered(entry: dict[str, Any], *lines: str, **settings: Any) -> dict[str,
     }
 
 
-@pytest.mark.parametrize(
-    ("entry", "flags", "evidence"),
-    [
-        pytest.param(
+@table(
+    "entry, flags, evidence",
+    {
+        "arguments": (
             {"path": "/usr/bin/runsc", "runtimeArgs": ["--network=host", "--net-raw"]},
             "",
             "/usr/bin/runsc: raw sockets of the host kernel (--net-raw)",
-            id="arguments",
         ),
-        pytest.param(
+        "two-words": (
             {"path": "/usr/bin/runsc", "runtimeArgs": ["--debug-log", "/tmp/runsc/"]},
             "",
             "/usr/bin/runsc: a file outside of /var/log (--debug-log)",
-            id="two-words",
         ),
-        pytest.param(
+        "not-reviewed": (
             {"path": "/usr/bin/runsc", "runtimeArgs": ["--of-2027"]},
             "",
             "/usr/bin/runsc: a flag that was not reviewed (--of-2027)",
-            id="not-reviewed",
         ),
-        pytest.param(
+        "a-wrapper": (
             {"path": OURS},
             "--nvproxy-docker --host-uds=all",
-            f"{OURS}: NVIDIA's hook runs as root on the node for containers "
-            "(--nvproxy-docker); sockets of the host that are mounted, such as docker.sock "
-            "(--host-uds)",
-            id="a-wrapper",
+            (
+                f"{OURS}: NVIDIA's hook runs as root on the node for containers (--nvproxy-docker);"
+                " sockets of the host that are mounted, such as docker.sock (--host-uds)"
+            ),
         ),
-        pytest.param(
+        "a-wrapper-with-arguments": (
             {"path": OURS, "runtimeArgs": ["--rootless"]},
             "",
             f"{OURS}: a sandbox with the privileges of the user who starts it (--rootless)",
-            id="a-wrapper-with-arguments",
         ),
-    ],
+    },
 )
 def test_a_registered_runtime_with_dangerous_flags_is_found(
     entry: dict[str, Any], flags: str, evidence: str
@@ -208,19 +198,18 @@ def test_a_registered_runtime_with_dangerous_flags_is_found(
     assert finding.evidence == evidence
 
 
-@pytest.mark.parametrize(
-    ("entry", "line"),
-    [
-        pytest.param(
+@table(
+    "entry, line",
+    {
+        "reviewed-arguments": (
             {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=systrap", "--debug=false"]},
             START,
-            id="reviewed-arguments",
         ),
-        pytest.param({"path": OURS}, START.format("--panic-log=/var/log/g/%COMMAND%"), id="ours"),
-        pytest.param({"path": "/usr/bin/crun", "runtimeArgs": ["--of-crun"]}, START, id="no-runsc"),
-        pytest.param({"path": OURS}, "exec 'never closed", id="no-wrapper-of-ours"),
-        pytest.param({"runtimeType": "io.containerd.runsc.v1"}, START, id="a-shim"),
-    ],
+        "ours": ({"path": OURS}, START.format("--panic-log=/var/log/g/%COMMAND%")),
+        "no-runsc": ({"path": "/usr/bin/crun", "runtimeArgs": ["--of-crun"]}, START),
+        "no-wrapper-of-ours": ({"path": OURS}, "exec 'never closed"),
+        "a-shim": ({"runtimeType": "io.containerd.runsc.v1"}, START),
+    },
 )
 def test_another_registered_runtime_is_not(entry: dict[str, Any], line: str) -> None:
     assert registered(entry, f"starts {OURS} {line}") == {}
@@ -252,15 +241,13 @@ def test_a_wrapper_that_was_changed_is_found_by_its_own_name() -> None:
     assert found(report)[f"wrapper-changed {path}"].severity is Severity.CRITICAL
 
 
-@pytest.mark.parametrize(
-    ("runtimes", "evidence"),
-    [
-        pytest.param({}, "not registered in dockerd", id="gone"),
-        pytest.param({"runsc": {"path": "/usr/bin/runc"}}, "starts /usr/bin/runc,", id="runc"),
-        pytest.param(
-            {"runsc": {"path": "/x", "runtimeArgs": ["--y"]}}, "starts /x --y,", id="arguments"
-        ),
-    ],
+@table(
+    "runtimes, evidence",
+    {
+        "gone": ({}, "not registered in dockerd"),
+        "runc": ({"runsc": {"path": "/usr/bin/runc"}}, "starts /usr/bin/runc,"),
+        "arguments": ({"runsc": {"path": "/x", "runtimeArgs": ["--y"]}}, "starts /x --y,"),
+    },
 )
 def test_a_runtime_that_is_not_the_declared_one_is_found(
     runtimes: dict[str, Any], evidence: str
@@ -284,15 +271,15 @@ def test_a_release_with_an_escape_is_found_unless_it_was_accepted() -> None:
     assert waived(accepted)["release-escape runsc 20240729.0"] == "throwaway nodes"
 
 
-@pytest.mark.parametrize(
-    ("record", "rule"),
-    [
-        pytest.param(None, "proof-missing", id="none"),
-        pytest.param({"failed": ["exec"], "at": AT}, "proof-failed", id="failed"),
-        pytest.param({"fingerprint": "another", "at": AT}, "proof-stale", id="another-state"),
-        pytest.param({}, "proof-stale", id="empty"),
-        pytest.param({"at": "x", "checks": "y", "release": 7}, "proof-stale", id="damaged"),
-    ],
+@table(
+    "record, rule",
+    {
+        "none": (None, "proof-missing"),
+        "failed": ({"failed": ["exec"], "at": AT}, "proof-failed"),
+        "another-state": ({"fingerprint": "another", "at": AT}, "proof-stale"),
+        "empty": ({}, "proof-stale"),
+        "damaged": ({"at": "x", "checks": "y", "release": 7}, "proof-stale"),
+    },
 )
 def test_a_node_that_is_not_proven_as_it_is_now_is_found(
     record: dict[str, Any] | None, rule: str
@@ -304,9 +291,7 @@ def test_a_node_that_is_not_proven_as_it_is_now_is_found(
     assert not report.node.proof.holds
 
 
-@pytest.mark.parametrize(
-    ("age_s", "is_found"), [pytest.param(59, False, id="young"), pytest.param(60, True, id="old")]
-)
+@table("age_s, is_found", {"young": (59, False), "old": (60, True)})
 def test_a_sandbox_without_a_container_is_found_when_it_is_no_start_any_more(
     age_s: int, is_found: bool
 ) -> None:
@@ -342,17 +327,15 @@ def test_a_file_that_dockerd_would_not_start_with_is_told_with_its_place() -> No
     assert "line 1" in found(report)[f"daemon-json-unusable {FILE}"].evidence
 
 
-@pytest.mark.parametrize(
-    ("lines", "is_found"),
-    [
-        pytest.param((), True, id="never-read"),
-        pytest.param((f"reload_event {LATER_S}.0",), True, id="read-before"),
-        pytest.param((f"reload_event {LATER_S + 61}.5",), False, id="read-since"),
-        pytest.param((f"reload_log {LATER_S + 61}.5",), False, id="read-as-the-journal-says"),
-        pytest.param(
-            (f"reload_event {LATER_S}.0", f"reload_log {LATER_S + 61}.5"), False, id="the-later"
-        ),
-    ],
+@table(
+    "lines, is_found",
+    {
+        "never-read": ((), True),
+        "read-before": ((f"reload_event {LATER_S}.0",), True),
+        "read-since": ((f"reload_event {LATER_S + 61}.5",), False),
+        "read-as-the-journal-says": ((f"reload_log {LATER_S + 61}.5",), False),
+        "the-later": ((f"reload_event {LATER_S}.0", f"reload_log {LATER_S + 61}.5"), False),
+    },
 )
 def test_somebody_else_s_key_that_dockerd_has_not_read_is_found(
     lines: tuple[str, ...], is_found: bool
@@ -405,16 +388,16 @@ def test_an_interrupted_change_is_one_finding() -> None:
     assert list(ids(report)) == ["daemon-json-interrupted"]
 
 
-@pytest.mark.parametrize(
-    ("runtime", "severity"),
-    [
-        pytest.param("net", Severity.MEDIUM, id="unknown"),
-        pytest.param("Runsc", Severity.MEDIUM, id="in-other-case"),
-        pytest.param("runsc", None, id="registered"),
-        pytest.param("runc", None, id="runc"),
-        pytest.param("", None, id="none"),
-        pytest.param("io.containerd.runc.v2", None, id="a-shim"),
-    ],
+@table(
+    "runtime, severity",
+    {
+        "unknown": ("net", Severity.MEDIUM),
+        "in-other-case": ("Runsc", Severity.MEDIUM),
+        "registered": ("runsc", None),
+        "runc": ("runc", None),
+        "none": ("", None),
+        "a-shim": ("io.containerd.runc.v2", None),
+    },
 )
 def test_a_stopped_container_whose_runtime_is_not_registered_is_found(
     runtime: str, severity: Severity | None
@@ -467,27 +450,27 @@ def bench(report: Any) -> set[str]:
     return {item.cis for item in found(report).values() if item.cis}
 
 
-@pytest.mark.parametrize(
-    ("argument", "cis"),
-    [
-        pytest.param("--iptables=false", "2.4", id="iptables"),
-        pytest.param("--insecure-registry=10.0.0.0/8", "2.5", id="insecure-registry"),
-        pytest.param("--host=tcp://0.0.0.0:2375", "2.7", id="tcp"),
-        pytest.param("--no-new-privileges=false", "2.14", id="no-new-privileges"),
-        pytest.param("--userland-proxy=true", "2.16", id="userland-proxy"),
-    ],
+@table(
+    "argument, cis",
+    {
+        "iptables": ("--iptables=false", "2.4"),
+        "insecure-registry": ("--insecure-registry=10.0.0.0/8", "2.5"),
+        "tcp": ("--host=tcp://0.0.0.0:2375", "2.7"),
+        "no-new-privileges": ("--no-new-privileges=false", "2.14"),
+        "userland-proxy": ("--userland-proxy=true", "2.16"),
+    },
 )
 def test_a_flag_that_weakens_dockerd_is_found_by_its_id(argument: str, cis: str) -> None:
     assert cis in bench(audited(**flags(argument)))
 
 
-@pytest.mark.parametrize(
-    ("argument", "key"),
-    [
-        pytest.param("--icc=false", "docker-icc", id="icc"),
-        pytest.param("--userns-remap=default", "docker-userns", id="userns"),
-        pytest.param("--authorization-plugin=x", "docker-authorization", id="authorization"),
-    ],
+@table(
+    "argument, key",
+    {
+        "icc": ("--icc=false", "docker-icc"),
+        "userns": ("--userns-remap=default", "docker-userns"),
+        "authorization": ("--authorization-plugin=x", "docker-authorization"),
+    },
 )
 def test_what_is_waived_and_yet_done_is_not_told(argument: str, key: str) -> None:
     assert f"{key} {FILE}" in waived(audited())
@@ -500,12 +483,12 @@ def test_tcp_with_certificates_is_no_finding() -> None:
     assert "2.7" not in bench(report)
 
 
-@pytest.mark.parametrize(
-    ("changes", "rule"),
-    [
-        pytest.param({"LiveRestoreEnabled": False}, "docker-live-restore", id="live-restore"),
-        pytest.param({"SecurityOptions": ["name=apparmor"]}, "docker-seccomp", id="seccomp"),
-    ],
+@table(
+    "changes, rule",
+    {
+        "live-restore": ({"LiveRestoreEnabled": False}, "docker-live-restore"),
+        "seccomp": ({"SecurityOptions": ["name=apparmor"]}, "docker-seccomp"),
+    },
 )
 def test_what_the_live_daemon_shows_counts(changes: dict[str, Any], rule: str) -> None:
     docker = {**proven()["docker"], **changes}
@@ -515,23 +498,23 @@ def test_what_the_live_daemon_shows_counts(changes: dict[str, Any], rule: str) -
     assert f"{rule} dockerd" in found(report)
 
 
-@pytest.mark.parametrize(
-    ("line", "check"),
-    [
-        pytest.param("file 755 root:docker /etc/docker", "3.5", id="directory-owner"),
-        pytest.param("file 775 root:root /etc/docker", "3.6", id="directory-mode"),
-        pytest.param("file 700 root:root /etc/docker", None, id="directory-more-closed"),
-        pytest.param("file 660 root:users /run/docker.sock", "3.15", id="socket-owner"),
-        pytest.param("file 666 root:docker /run/docker.sock", "3.16", id="socket-mode"),
-        pytest.param("file 600 root:docker /run/docker.sock", None, id="socket-more-closed"),
-        pytest.param(f"file 644 app:root {FILE}", "3.17", id="file-owner"),
-        pytest.param(f"file 664 root:root {FILE}", "3.18", id="file-mode"),
-        pytest.param(f"file 600 root:root {FILE}", None, id="file-more-closed"),
-        pytest.param("file 757 root:root /opt/gvisor/releases", "gvisor-writable", id="others"),
-        pytest.param("file 775 root:root /opt/gvisor/runtimes/x", "gvisor-writable", id="group"),
-        pytest.param("file 755 app:root /var/lib/pyinfra-gvisor", "gvisor-writable", id="owner"),
-        pytest.param("file 755 root:root /opt/gvisor/runtimes", None, id="ours"),
-    ],
+@table(
+    "line, check",
+    {
+        "directory-owner": ("file 755 root:docker /etc/docker", "3.5"),
+        "directory-mode": ("file 775 root:root /etc/docker", "3.6"),
+        "directory-more-closed": ("file 700 root:root /etc/docker", None),
+        "socket-owner": ("file 660 root:users /run/docker.sock", "3.15"),
+        "socket-mode": ("file 666 root:docker /run/docker.sock", "3.16"),
+        "socket-more-closed": ("file 600 root:docker /run/docker.sock", None),
+        "file-owner": (f"file 644 app:root {FILE}", "3.17"),
+        "file-mode": (f"file 664 root:root {FILE}", "3.18"),
+        "file-more-closed": (f"file 600 root:root {FILE}", None),
+        "others": ("file 757 root:root /opt/gvisor/releases", "gvisor-writable"),
+        "group": ("file 775 root:root /opt/gvisor/runtimes/x", "gvisor-writable"),
+        "owner": ("file 755 app:root /var/lib/pyinfra-gvisor", "gvisor-writable"),
+        "ours": ("file 755 root:root /opt/gvisor/runtimes", None),
+    },
 )
 def test_a_file_that_is_open_to_others_is_found(line: str, check: str | None) -> None:
     about = {item.cis or item.id: item.subject for item in found(audited(line)).values()}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.audit.judge import judge_package
 from pyinfra_gvisor.policy.findings import Finding, Severity, failing
 from pyinfra_gvisor.releases import parse_release
@@ -16,6 +14,7 @@ from pyinfra_gvisor.releases.lockfile import FILES, layout_of
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.report.textfile import textfile
 from tests.cases.proven import RELEASE, proven, proven_answer
+from tests.table import table
 from tests.unit.answers import Running, answer, info, installed
 from tests.unit.audit.audited import AT, app, audited, found, ids
 from tests.unit.releases.origin_server import some_sums
@@ -99,15 +98,15 @@ def test_without_components_the_versions_of_info_count() -> None:
     assert found["containerd"].severity is Severity.MEDIUM
 
 
-@pytest.mark.parametrize(
-    ("place", "severity"),
-    [
-        pytest.param(0, None, id="newest"),
-        pytest.param(7, None, id="seven-newer"),
-        pytest.param(8, Severity.LOW, id="eight-newer"),
-        pytest.param(19, Severity.LOW, id="nineteen-newer"),
-        pytest.param(20, Severity.MEDIUM, id="twenty-newer"),
-    ],
+@table(
+    "place, severity",
+    {
+        "newest": (0, None),
+        "seven-newer": (7, None),
+        "eight-newer": (8, Severity.LOW),
+        "nineteen-newer": (19, Severity.LOW),
+        "twenty-newer": (20, Severity.MEDIUM),
+    },
 )
 def test_a_release_with_many_newer_ones_is_old(place: int, severity: Severity | None) -> None:
     release = known().gvisor_releases[place]
@@ -137,13 +136,9 @@ def test_of_a_node_without_gvisor_no_release_is_old() -> None:
     assert [item for item in report.findings if item.id == "release-old"] == []
 
 
-@pytest.mark.parametrize(
-    ("days", "severity"),
-    [
-        pytest.param(89, None, id="89-days"),
-        pytest.param(90, Severity.LOW, id="90-days"),
-        pytest.param(900, Severity.LOW, id="900-days"),
-    ],
+@table(
+    "days, severity",
+    {"89-days": (89, None), "90-days": (90, Severity.LOW), "900-days": (900, Severity.LOW)},
 )
 def test_what_is_known_says_itself_that_it_is_old(days: int, severity: Severity | None) -> None:
     found = judge_package(known().as_of + timedelta(days=days), {})
@@ -180,12 +175,9 @@ def raised(*lines: str, told: list[str] | None = None, **settings: Any) -> HostR
     return audited(*lines, answer=told or having(), settings=given)
 
 
-@pytest.mark.parametrize(
+@table(
     "there",
-    [
-        pytest.param([], id="nowhere"),
-        pytest.param(installed(NEXT, sha512={"gvisor.tar.bz2": "a" * 128}), id="on-the-node-too"),
-    ],
+    {"nowhere": [], "on-the-node-too": installed(NEXT, sha512={"gvisor.tar.bz2": "a" * 128})},
 )
 def test_a_raised_release_is_one_finding_that_names_both_releases(there: list[str]) -> None:
     report = raised(*there)
@@ -243,25 +235,22 @@ def elsewhere() -> dict[str, Any]:
 PINNED = {"gvisor.tar.bz2": "0" * 128}
 
 
-@pytest.mark.parametrize(
-    ("told", "finding"),
-    [
-        pytest.param(having(**elsewhere()), "runtime-not-declared", id="runtime-elsewhere"),
-        pytest.param(
-            having(releases=[], damaged=[RELEASE]), "release-damaged", id="manifest-broken"
-        ),
-        pytest.param(having(wrappers={}), "runtime-not-declared", id="wrapper-gone"),
-        pytest.param(
+@table(
+    "told, finding",
+    {
+        "runtime-elsewhere": (having(**elsewhere()), "runtime-not-declared"),
+        "manifest-broken": (having(releases=[], damaged=[RELEASE]), "release-damaged"),
+        "wrapper-gone": (having(wrappers={}), "runtime-not-declared"),
+        "wrapper-idle": (
             having(not_executable=next(iter(proven()["wrappers"]))),
             "runtime-not-declared",
-            id="wrapper-idle",
         ),
-        pytest.param(having(uname="6.12.10 x86_64"), "proof-stale", id="kernel-changed"),
-        pytest.param(having(proof={"fingerprint": "x"}), "proof-stale", id="another-state"),
-        pytest.param(having(proof={"failed": ["dmesg"]}), "proof-failed", id="not-proven"),
-        pytest.param(having(proof={"release": "20260831.0"}), "proof-stale", id="another-release"),
-        pytest.param(having(proof={"release": 7}), "proof-stale", id="damaged-record"),
-    ],
+        "kernel-changed": (having(uname="6.12.10 x86_64"), "proof-stale"),
+        "another-state": (having(proof={"fingerprint": "x"}), "proof-stale"),
+        "not-proven": (having(proof={"failed": ["dmesg"]}), "proof-failed"),
+        "another-release": (having(proof={"release": "20260831.0"}), "proof-stale"),
+        "damaged-record": (having(proof={"release": 7}), "proof-stale"),
+    },
 )
 def test_a_node_that_is_not_as_proven_keeps_its_findings(told: list[str], finding: str) -> None:
     report = raised(told=told)

@@ -11,6 +11,7 @@ from pyinfra_gvisor.node.next_start import Place, PlaceLine, UnacceptedImage, pl
 from pyinfra_gvisor.parts.watch.plan import Watch, named_stops, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
 from tests.cases.proven import proven_answer
+from tests.table import table
 from tests.unit.answers import END, Running, answer, compact, node
 from tests.unit.audit.audited import app
 
@@ -41,39 +42,32 @@ def running_shop(container: Running) -> tuple[Node, str]:
     return found, found.containers[0].id
 
 
-@pytest.mark.parametrize(
-    ("item", "text"),
-    [
-        pytest.param(place(), "shop: gVisor", id="sandbox"),
-        pytest.param(
+@table(
+    "item, text",
+    {
+        "sandbox": (place(), "shop: gVisor"),
+        "sandbox-that-is-nearly-infrastructure": (
             place(why="not the accepted helper: other user"),
             "shop: gVisor (not the accepted helper: other user)",
-            id="sandbox-that-is-nearly-infrastructure",
         ),
-        pytest.param(
+        "infrastructure": (
             place(where="runc", why="proxy: routes all apps"),
             "shop: runc (proxy: routes all apps)",
-            id="infrastructure",
         ),
-        pytest.param(
+        "refused": (
             place(where="refused", why="mount of /etc on /x"),
             "shop: would be REFUSED: mount of /etc on /x",
-            id="refused",
         ),
-        pytest.param(
-            before(), "shop: stays under runc until it is recreated, then gVisor", id="of-runc"
-        ),
-        pytest.param(
+        "of-runc": (before(), "shop: stays under runc until it is recreated, then gVisor"),
+        "infrastructure-of-runc": (
             before(where="runc", why="proxy: routes all apps"),
             "shop: runc (proxy: routes all apps)",
-            id="infrastructure-of-runc",
         ),
-        pytest.param(
+        "refused-once-it-is-recreated": (
             before(where="refused", why="privileged"),
             "shop: stays under runc until it is recreated, then would be REFUSED: privileged",
-            id="refused-once-it-is-recreated",
         ),
-    ],
+    },
 )
 def test_each_container_is_told_with_where_it_runs_and_why(item: Place, text: str) -> None:
     assert told(item) == [text]
@@ -98,7 +92,7 @@ def test_what_would_be_refused_comes_first_then_what_changes_then_the_rest() -> 
     )
 
     assert [line.split(":")[0].split(" ")[0] for line in lines] == [
-        *("image", "agent", "old", "proxy", "same"),
+        *("image", "agent", "old", "proxy", "same")
     ]
 
 
@@ -121,12 +115,12 @@ def test_only_what_would_be_refused_is_a_warning() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("shape", "command"),
-    [
-        pytest.param("coolify-proxy", "accept coolify-proxy", id="with-a-name"),
-        pytest.param("node-exporter", "accept with the container's name", id="without"),
-    ],
+@table(
+    "shape, command",
+    {
+        "with-a-name": ("coolify-proxy", "accept coolify-proxy"),
+        "without": ("node-exporter", "accept with the container's name"),
+    },
 )
 def test_an_image_whose_command_operators_choose_is_accepted_by_a_containers_name(
     shape: str, command: str
@@ -138,23 +132,21 @@ def test_an_image_whose_command_operators_choose_is_accepted_by_a_containers_nam
     assert line.endswith(f"let the platform start it once, then run pyinfra-gvisor {command}")
 
 
-@pytest.mark.parametrize(
-    ("container", "item", "text"),
-    [
-        pytest.param(
+@table(
+    "container, item, text",
+    {
+        "into-the-sandbox": (
             app(runtime="runc", executable="/usr/bin/node", argv0="node"),
             place(),
             "shop: runc now, gVisor after the next start",
-            id="into-the-sandbox",
         ),
-        pytest.param(
+        "out-of-the-sandbox": (
             app(),
             place(where="runc", why="proxy: routes all apps"),
             "shop: gVisor now, runc after the next start (proxy: routes all apps)",
-            id="out-of-the-sandbox",
         ),
-        pytest.param(app(), place(), "shop: gVisor", id="as-now"),
-    ],
+        "as-now": (app(), place(), "shop: gVisor"),
+    },
 )
 def test_a_container_that_changes_its_place_is_told_with_both(
     container: Running, item: Place, text: str
@@ -173,18 +165,16 @@ def test_a_node_that_was_not_asked_has_nothing_to_tell() -> None:
     assert place_lines(found.places, found.containers, found.unaccepted_images) == []
 
 
-@pytest.mark.parametrize(
+@table(
     "line",
-    [
-        pytest.param("place {", id="half-a-place"),
-        pytest.param("place {}", id="a-place-of-nobody"),
-        pytest.param(
-            "place " + compact({"id": "1", **before().model_dump(), "where": "moon"}),
-            id="a-place-that-is-none",
-        ),
-        pytest.param('unaccepted {"id":1}', id="an-image-without-a-name"),
-        pytest.param("preview_error x", id="an-error-that-is-no-json"),
-    ],
+    {
+        "half-a-place": "place {",
+        "a-place-of-nobody": "place {}",
+        "a-place-that-is-none": "place "
+        + compact({"id": "1", **before().model_dump(), "where": "moon"}),
+        "an-image-without-a-name": 'unaccepted {"id":1}',
+        "an-error-that-is-no-json": "preview_error x",
+    },
 )
 def test_a_malformed_line_is_an_error(line: str) -> None:
     told_of = [*answer()[:-1], line, END]
@@ -193,13 +183,13 @@ def test_a_malformed_line_is_an_error(line: str) -> None:
         parse_node(told_of)
 
 
-@pytest.mark.parametrize(
-    ("where", "stops"),
-    [
-        pytest.param("sandbox", ("shop",), id="not-infrastructure"),
-        pytest.param("refused", ("shop",), id="would-be-refused"),
-        pytest.param("runc", (), id="infrastructure"),
-    ],
+@table(
+    "where, stops",
+    {
+        "not-infrastructure": ("sandbox", ("shop",)),
+        "would-be-refused": ("refused", ("shop",)),
+        "infrastructure": ("runc", ()),
+    },
 )
 def test_a_watch_that_stops_names_what_it_will_stop(where: str, stops: tuple[str, ...]) -> None:
     found, number = running_shop(app(runtime="runc", here=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,12 +102,8 @@ def test_a_record_without_a_copy_gets_one_and_then_rests() -> None:
         "first-change-undone": {"state": {"last-run": {"result": "reverted"}}},
         "only-a-proof": {"state": {"proof": {"failed": []}}},
         "older-set-up": {"daemon_json": '{"runtimes": {"runsc": {"path": "/usr/bin/runsc"}}}'},
-        "an-entry-of-somebodys": {
-            "daemon_json": f'{{"runtimes": {{"x": {{"path": "{RUNSC["path"]}", "a": 1}}}}}}'
-        },
-        "an-entry-of-another-name": {
-            "daemon_json": f'{{"runtimes": {{"x": {{"path": "{RUNSC["path"]}"}}}}}}'
-        },
+        "an-entry-of-somebodys": {"daemon_json": compact({"runtimes": {"x": {**RUNSC, "a": 1}}})},
+        "an-entry-of-another-name": {"daemon_json": compact({"runtimes": {"x": RUNSC}})},
         "not-over-yet": {"pending": "yes", "generations_owned": "yes"},
     },
 )
@@ -161,12 +156,8 @@ def test_another_damaged_record_stops_no_run_and_what_it_means_is_said(name: str
 
 END = "end of generations"
 TEXT = '{\r\n\t"bip": "gr\u00fc\u00df"\r\n}'
+OLDER: dict[str, Json] = {"path": wrapper("runsc", "20260831.0", Runtime()).path}
 OWNED_THEN = merge(TEXT, Owned(), {("runtimes", "runsc"): RUNSC}).owned
-
-
-def encoded(text: str) -> str:
-    """As the script prints a file."""
-    return base64.b64encode(text.encode()).decode()
 
 
 def kept(*numbers: int) -> list[Generation]:
@@ -182,8 +173,8 @@ def gone_back(number: int | None) -> Node:
 def test_a_generation_is_read_to_the_byte_with_what_was_ours() -> None:
     lines = [
         "generation 3 1700000000",
-        f"daemon 3 {encoded(TEXT)}",
-        f"owned 3 {encoded(compact(OWNED_THEN.model_dump()))}",
+        f"daemon 3 {in_base64(TEXT)}",
+        f"owned 3 {in_base64(compact(OWNED_THEN.model_dump()))}",
         END,
     ]
 
@@ -194,42 +185,33 @@ def test_a_generation_is_read_to_the_byte_with_what_was_ours() -> None:
     assert found.values == {("runtimes", "runsc"): RUNSC}
 
 
-def test_a_generation_without_files_was_a_node_without_daemon_json_and_without_us() -> None:
-    (found,) = parse_generations(["generation 1 1700000000", END])
-
-    assert (found.text, found.owned) == (None, Owned())
-
-
-def test_an_empty_file_is_not_an_absent_one() -> None:
-    (found,) = parse_generations(["generation 1 1700000000", "daemon 1 ", END])
-
-    assert found.text == ""
-
-
-def test_generations_come_oldest_first_by_their_number() -> None:
-    lines = [f"generation {number} 1700000000" for number in (10, 9, 11, 2)]
-
+@table(
+    "lines, read",
+    {
+        "never-changed": ([], []),
+        "no-file": (["generation 1 1"], [(1, None)]),
+        "an-empty-file": (["generation 1 1", "daemon 1 "], [(1, "")]),
+        "by-number": (["generation 10 1", "generation 9 1"], [(9, None), (10, None)]),
+    },
+)
+def test_generations_are_read_oldest_first_with_their_files(
+    lines: list[str], read: list[tuple[int, str | None]]
+) -> None:
     found = parse_generations([*lines, END])
 
-    assert [item.number for item in found] == [2, 9, 10, 11]
-
-
-def test_a_node_that_was_never_changed_has_no_generations() -> None:
-    assert parse_generations([END]) == ()
+    assert [(item.number, item.text) for item in found] == read
+    assert all(item.owned == Owned() for item in found)
 
 
 @table(
     "lines",
     {
-        "nothing": [],
         "cut-off": ["generation 3 1700000000"],
         "no-number": ["generation x 1700000000", END],
         "no-time": ["generation 3", END],
-        "nothing-but-the-word": ["generation", END],
         "no-time-but-a-word": ["generation 3 soon", END],
         "file-of-no-generation": ["daemon 3 e30=", END],
         "cut-base64": ["generation 3 1", "daemon 3 e3", END],
-        "no-base64": ["generation 3 1", "daemon 3", END],
         "not-utf-8": ["generation 3 1", "daemon 3 /w==", END],
     },
 )
@@ -252,7 +234,7 @@ def test_an_answer_that_cannot_be_understood_is_an_error_of_this_host_alone(
 def test_a_generation_whose_record_cannot_be_used_is_refused_and_others_are_not(
     record: str, said: str
 ) -> None:
-    lines = ["generation 3 1", f"owned 3 {encoded(record)}", "generation 4 2", END]
+    lines = ["generation 3 1", f"owned 3 {in_base64(record)}", "generation 4 2", END]
 
     found = parse_generations(lines)
 
@@ -262,35 +244,22 @@ def test_a_generation_whose_record_cannot_be_used_is_refused_and_others_are_not(
 
 
 @table(
-    "wanted, releases, story",
+    "runtimes, releases, had",
     {
-        "before-us": ({}, (), "until 2023-11-14 22:13 UTC, no gVisor"),
-        "a-release": (
-            {
-                "runtimes": {
-                    "runsc": {"path": wrapper("runsc", "20260831.0", Runtime()).path},
-                    "net": {"path": wrapper("net", "20260831.0", Runtime()).path},
-                }
-            },
-            ("20260831.0",),
-            "until 2023-11-14 22:13 UTC, 20260831.0",
-        ),
-        "no-wrappers-of-ours": (
-            {"runtimes": {"kata": {"path": "/opt/kata"}, "odd": "x"}},
-            (),
-            "until 2023-11-14 22:13 UTC, no gVisor",
-        ),
+        "before-us": ({}, (), "no gVisor"),
+        "a-release": ({"runsc": OLDER, "net": OLDER}, ("20260831.0",), "20260831.0"),
+        "no-wrappers-of-ours": ({"kata": {"path": "/opt/kata"}, "odd": "x"}, (), "no gVisor"),
     },
 )
 def test_a_generation_says_when_it_was_left_and_which_release_it_had(
-    wanted: dict[str, Json], releases: tuple[str, ...], story: str
+    runtimes: dict[str, Json], releases: tuple[str, ...], had: str
 ) -> None:
-    owned = merge(None, Owned(), flatten(wanted)).owned
+    owned = merge(None, Owned(), flatten({"runtimes": runtimes})).owned
 
     found = Generation(number=1, made_s=1_700_000_000, owned=owned)
 
     assert found.releases == releases
-    assert found.story == story
+    assert found.story == f"until 2023-11-14 22:13 UTC, {had}"
 
 
 @table(

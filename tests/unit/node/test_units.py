@@ -53,9 +53,7 @@ def test_units_that_may_end_are_named_with_their_containers() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("length", "running"), [(64, "app"), (12, "app"), (11, "app, web")], ids=["id", "short", "less"]
-)
+@table("length, running", {"id": (64, "app"), "short": (12, "app"), "less": (11, "app, web")})
 def test_a_client_may_name_its_container_by_id(length: int, running: str) -> None:
     found = beside([])
     (web,) = (item.id for item in found.containers if item.name == "web")
@@ -78,7 +76,7 @@ def test_a_restart_that_kills_shims_is_refused_with_what_to_set() -> None:
         plan_daemon_json(beside([f"killed {web}"]), RESTART, restart_units=["docker.service"])
 
 
-@pytest.mark.parametrize("lines", [ATTACHED, ["killed c0ffee"]], ids=["attached", "killed"])
+@table("lines", {"attached": ATTACHED, "killed": ["killed c0ffee"]})
 def test_without_a_restart_no_unit_is_a_reason_to_refuse(lines: Sequence[str]) -> None:
     forgetful = info(ServerVersion="28.5.2")
 
@@ -200,40 +198,36 @@ ExecReload=/bin/kill -s HUP $MAINPID
 FIXED = ("-H", "fd://", "--containerd=/run/containerd/containerd.sock")
 
 
-@pytest.mark.parametrize(
-    ("drop_in", "expected"),
-    [
-        pytest.param("", FIXED, id="none"),
-        pytest.param("[Service]\nExecStart=\nExecStart=/usr/bin/dockerd -D\n", ("-D",), id="reset"),
-        pytest.param("[Service]\nExecStart=\n", (), id="reset-and-nothing"),
-        pytest.param(
+@table(
+    "drop_in, expected",
+    {
+        "none": ("", FIXED),
+        "reset": ("[Service]\nExecStart=\nExecStart=/usr/bin/dockerd -D\n", ("-D",)),
+        "reset-and-nothing": ("[Service]\nExecStart=\n", ()),
+        "reset-twice": (
             "ExecStart=\nExecStart=/bin/dockerd -D\nExecStart=\nExecStart=/bin/dockerd -l x",
             ("-l", "x"),
-            id="reset-twice",
         ),
-        pytest.param(
+        "goes-on-in-other-lines": (
             "ExecStart=\nExecStart=/usr/bin/dockerd \\\n  --debug \\\n# a remark\n\t--icc=false\n",
             ("--debug", "--icc=false"),
-            id="goes-on-in-other-lines",
         ),
-        pytest.param("ExecStart = /usr/bin/dockerd -D", ("-D",), id="spaces"),
-        pytest.param("#ExecStart=/usr/bin/dockerd -D", FIXED, id="commented-out"),
-        pytest.param("ExecStartPre=/bin/true -x", FIXED, id="another-key"),
-        pytest.param("ExecStart=-+/usr/bin/dockerd -D", ("-D",), id="prefixes"),
-        pytest.param("ExecStart=@/usr/bin/dockerd name -D", ("-D",), id="name-of-its-own"),
-        pytest.param(
+        "spaces": ("ExecStart = /usr/bin/dockerd -D", ("-D",)),
+        "commented-out": ("#ExecStart=/usr/bin/dockerd -D", FIXED),
+        "another-key": ("ExecStartPre=/bin/true -x", FIXED),
+        "prefixes": ("ExecStart=-+/usr/bin/dockerd -D", ("-D",)),
+        "name-of-its-own": ("ExecStart=@/usr/bin/dockerd name -D", ("-D",)),
+        "quotes": (
             "ExecStart=/usr/bin/dockerd --label 'a b' \"--label=c d\"",
             ("--label", "a b", "--label=c d"),
-            id="quotes",
         ),
-        pytest.param("ExecStart=/usr/bin/dockerd --label 'a", ("--label", "'a"), id="open-quote"),
-        pytest.param("ExecStart=/usr/bin/dockerd --label %H", ("--label", "%H"), id="specifier"),
-        pytest.param(
+        "open-quote": ("ExecStart=/usr/bin/dockerd --label 'a", ("--label", "'a")),
+        "specifier": ("ExecStart=/usr/bin/dockerd --label %H", ("--label", "%H")),
+        "variables": (
             "Environment=A=1 'B=x y'\nExecStart=/usr/bin/dockerd --l=${A}-${B} $B $$ $NONE",
             ("--l=1-x y", "x", "y", "$"),
-            id="variables",
         ),
-    ],
+    },
 )
 def test_the_last_command_counts(drop_in: str, expected: tuple[str, ...]) -> None:
     assert unit_arguments(DEBIAN + drop_in, {}) == expected
