@@ -113,3 +113,9 @@ def on_terminal(
         process.wait(60)
     os.close(ours)
     return written.decode().replace("\r\n", "\n")
+
+
+def summary(written: str) -> list[str]:
+    """The lines from the summary on of what a run wrote."""
+    lines = [line.strip() for line in written.splitlines() if line.strip()]
+    return lines[next(at for at, line in enumerate(lines) if line.startswith("--> Summary")) :]

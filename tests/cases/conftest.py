@@ -1,4 +1,4 @@
-"""The day of every test: that on which what is known of releases was looked for."""
+"""Of every test: the day on which what is known of releases was looked for, and a whole log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from pyinfra_gvisor.audit import rules
 from pyinfra_gvisor.releases.known import known
+from tests.arguments import Patch
 
 
 class Clock(datetime):
@@ -20,5 +21,10 @@ class Clock(datetime):
 
 
 @pytest.fixture(autouse=True)
-def _day(monkeypatch: pytest.MonkeyPatch) -> None:
+def _day(monkeypatch: Patch) -> None:
     monkeypatch.setattr(rules, "datetime", Clock)
+
+
+@pytest.fixture(autouse=True)
+def _whole_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")

@@ -217,10 +217,8 @@ class Fleet:
     ) -> None:
         hosts = [(f"@fake/{name}", {"fake_delay": 0, **node.data}) for name, node in nodes.items()]
         settings = Config(TEMP_DIR="/var/tmp", **config)
-        members = {
-            group: ([name for name, _ in hosts], dict(data))
-            for group, data in (groups or {}).items()
-        }
+        names = [name for name, _ in hosts]
+        members = {group: (names, dict(data)) for group, data in (groups or {}).items()}
         inventory = Inventory((hosts, {}), override_data=dict(override or {}), **members)
         limited = [inventory.get_host(f"@fake/{limit}")] if limit else None
         self.state = State(inventory, settings, initial_limit=limited, check_for_changes=prepare)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.parts.egress.state import EgressState
+from tests.arguments import Log
 from tests.cases.fleet import Node
 from tests.unit.answers import answer
 from tests.unit.egress.egress_states import behind, found, planned, told
@@ -27,7 +26,7 @@ def guarded(*firewalls: EgressState, given: dict[str, Any] | None = None, **more
     return Node([[*told(item), *answer(**(given or {}))] for item in firewalls], **more)
 
 
-def said(caplog: pytest.LogCaptureFixture, host: str = "a", *, level: str = "") -> list[str]:
+def said(caplog: Log, host: str = "a", *, level: str = "") -> list[str]:
     """What operations said about a host, without colours; ``level``: on that level alone."""
     prefix = re.compile(rf"\[@fake/{host}\] +")
     lines = [

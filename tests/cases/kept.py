@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyinfra_gvisor.base.json_text import Json
+from pyinfra_gvisor.daemon_json.generations import Generation
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.daemon_json.records import owned_by_us
 from tests.cases.fleet import Reply
 from tests.unit.answers import after, compact, node
 
@@ -29,6 +31,12 @@ def generations(*states: Mapping[str, Any]) -> Reply:
             if text is not None
         ]
     return Reply([*lines, "end of generations"])
+
+
+def kept_as(state: Mapping[str, Any], number: int = 1) -> Generation:
+    """That state as the node keeps it."""
+    owned = owned_by_us(node(**state))
+    return Generation(number=number, made_s=0, text=state.get("daemon_json"), owned=owned)
 
 
 def users(*containers: tuple[str, bool, str]) -> Reply:

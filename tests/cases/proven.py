@@ -9,6 +9,7 @@ from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings
+from tests.arguments import Data
 from tests.unit.answers import after, answer, node
 
 SETTINGS = Settings()
@@ -25,26 +26,24 @@ INSTALLED: dict[str, Any] = {
 }
 
 
-def converged(settings: Settings = SETTINGS) -> dict[str, Any]:
+def converged(settings: Settings = SETTINGS) -> Data:
     """What ``answer`` needs for a node that has everything that is declared but its proof."""
-    plan = plan_daemon_json(
-        node(), wanted_daemon_json(settings), if_absent=settings.daemon_json_defaults()
-    )
+    wanted, defaults = wanted_daemon_json(settings), settings.daemon_json_defaults()
+    plan = plan_daemon_json(node(), wanted, if_absent=defaults)
     written = wrappers(settings.release, settings.runtimes, settings.dispatch)
-    return {
-        **after(plan),
-        **INSTALLED,
-        "wrappers": {item.path: item.sha256 for item in written},
-    }
+    return {**after(plan), **INSTALLED, "wrappers": {item.path: item.sha256 for item in written}}
 
 
-def proven(settings: Settings = SETTINGS) -> dict[str, Any]:
-    """What ``answer`` needs for a node that has everything that is declared."""
-    given = converged(settings)
-    digest = fingerprint(
-        node(**given), settings.release, settings.proven_runtimes, declared=settings
-    )
+def with_proof(given: Data, settings: Settings) -> Data:
+    """Such a node with the record of a proof of what is declared."""
+    now, release = node(**given), settings.release
+    digest = fingerprint(now, release, settings.proven_runtimes, declared=settings)
     return {**given, "state": {**given["state"], "proof": {"fingerprint": digest}}}
+
+
+def proven(settings: Settings = SETTINGS) -> Data:
+    """What ``answer`` needs for a node that has everything that is declared."""
+    return with_proof(converged(settings), settings)
 
 
 def proven_answer(**changes: Any) -> list[str]:

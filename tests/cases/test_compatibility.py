@@ -11,8 +11,10 @@ from pyinfra_gvisor.compatibility.files import read_record
 from pyinfra_gvisor.deploys.audit import audit_node
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.settings import Settings
+from tests.arguments import Log
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import RELEASE, proven_answer
+from tests.table import table
 from tests.unit.compatibility.compatible import proven_lines
 from tests.unit.proof.observations import output
 
@@ -24,10 +26,8 @@ UNTOLD = proven_lines(Settings(), virtualization="")
 def ran(deploy: Any, told: list[str], directory: Path | None, **data: Any) -> Fleet:
     """A run over one node that answers so, and writes its reports there."""
     reports = {} if directory is None else {"gvisor_report_dir": str(directory)}
-    fleet = Fleet({"a": Node([told], {"prove": Reply(output())}, {**reports, **data})})
-    fleet.deploy(deploy)
-    fleet.run()
-    return fleet
+    node = Node([told], {"prove": Reply(output())}, {**reports, **data})
+    return Fleet({"a": node}).deployed(deploy)
 
 
 def records(directory: Path) -> list[str]:
@@ -59,17 +59,17 @@ def test_the_node_is_asked_nothing_more_for_the_record(tmp_path: Path) -> None:
     assert kinds[0] == kinds[1]
 
 
-@pytest.mark.parametrize(
-    ("deploy", "told", "reports"),
-    [
-        pytest.param(audit_node, TOLD, True, id="an-audit"),
-        pytest.param(run_node, TOLD, False, id="no-report-is-wanted"),
-        pytest.param(run_node, UNTOLD, True, id="the-node-does-not-tell-what-it-runs-on"),
-        pytest.param(run_node, proven_answer(), True, id="a-proof-of-an-older-version"),
-        pytest.param(run_node, CHANGED, True, id="the-node-changed-since-its-proof"),
-    ],
+@table(
+    "deploy, told, reports",
+    {
+        "an-audit": (audit_node, TOLD, True),
+        "no-report-is-wanted": (run_node, TOLD, False),
+        "the-node-does-not-tell-what-it-runs-on": (run_node, UNTOLD, True),
+        "a-proof-of-an-older-version": (run_node, proven_answer(), True),
+        "the-node-changed-since-its-proof": (run_node, CHANGED, True),
+    },
 )
-def test_otherwise_no_record_is_written_and_nobody_fails(
+def test_otherwise_no_record_is_written(
     deploy: Any, told: list[str], reports: bool, tmp_path: Path
 ) -> None:
     fleet = ran(deploy, told, tmp_path if reports else None, gvisor_proof="never")
@@ -78,18 +78,14 @@ def test_otherwise_no_record_is_written_and_nobody_fails(
     assert records(tmp_path) == []
 
 
-def test_why_there_is_no_record_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-
+def test_why_there_is_no_record_is_told(tmp_path: Path, caplog: Log) -> None:
     ran(run_node, proven_answer(), tmp_path)
 
     assert "no record of compatibility: " in caplog.text
     assert "gvisor_proof=always" in caplog.text
 
 
-def test_a_record_that_cannot_be_written_fails_its_host(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_record_that_cannot_be_written_fails_its_host(tmp_path: Path, caplog: Log) -> None:
     (tmp_path / "compatibility").write_text("a file is in the way")
 
     with pytest.raises(Exception, match="No hosts remaining"):

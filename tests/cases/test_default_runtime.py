@@ -7,25 +7,23 @@ import re
 from functools import partial
 from typing import Any
 
-import pytest
-
-from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
+from pyinfra_gvisor.daemon_json.generations import plan_generation
 from pyinfra_gvisor.daemon_json.plan import plan_around_users
-from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.deploys.rollback import roll_back
 from pyinfra_gvisor.planning.wanted import plan_for_settings
-from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.wrappers import wrappers
-from pyinfra_gvisor.settings import Settings, load_settings
+from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node, Reply
-from tests.cases.kept import generations, users
-from tests.cases.proven import RELEASE, converged, proven
+from tests.cases.kept import generations, kept_as, users
+from tests.cases.proven import RELEASE, converged, proven, with_proof
+from tests.table import table
 from tests.unit.answers import Running, after, answer, info, node
 from tests.unit.parts.keeper_answers import keeping
 from tests.unit.proof.observations import CONTROL, SANDBOX, output
+from tests.unit.settings.loaded_settings import good
 
 DEFAULT = "gvisordefault"
 ON: dict[str, Any] = {"gvisor_default": "sandbox"}
@@ -45,37 +43,21 @@ PROVEN = {"prove": Reply([*output(node={"default": DEFAULT}, **CONTROL_ASKS), *I
 PROVEN_OFF = {"prove": Reply(output())}
 
 
-def settings_of(data: dict[str, Any]) -> Settings:
-    """The settings of a host with this data."""
-    settings, problems = load_settings(data)
-    assert settings, problems
-    return settings
-
-
-def changed(given: dict[str, Any], data: dict[str, Any], *uses: RuntimeUser) -> dict[str, Any]:
+def changed(given: Data, data: Data, *uses: RuntimeUser) -> Data:
     """The node after a change of its wrappers and daemon.json to what the data declare."""
-    settings = settings_of(data)
+    settings = good(**data)
     wrapped = {**given, "wrappers": {**given["wrappers"], **written(data)}}
     return {**wrapped, **after(plan_for_settings(node(**wrapped), settings, lambda: uses))}
 
 
-def written(data: dict[str, Any]) -> dict[str, str]:
+def written(data: Data) -> dict[str, str]:
     """The sha256 of each wrapper that the data declare, by path."""
-    settings = settings_of(data)
+    settings = good(**data)
     found = wrappers(settings.release, settings.runtimes, settings.dispatch)
     return {item.path: item.sha256 for item in found}
 
 
-def with_proof(given: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    """The node with the record of a proof of what the data declare."""
-    settings = settings_of(data)
-    digest = fingerprint(
-        node(**given), settings.release, settings.proven_runtimes, declared=settings
-    )
-    return {**given, "state": {**given["state"], "proof": {"fingerprint": digest}}}
-
-
-def sent(item: Node) -> dict[str, Any]:
+def sent(item: Node) -> Data:
     """The daemon.json that the host is sent."""
     found: dict[str, Any] = json.loads(item.of("daemon.json").written())
     return found
@@ -87,23 +69,21 @@ def action(item: Node) -> str:
     return str(word)
 
 
-IS_ON = proven(settings_of(ON))
+IS_ON = proven(good(**ON))
 # The seal is declared, so that the wrapper of runsc stays the same.
 OFF: dict[str, Any] = {"gvisor_default": "off", "gvisor_seal": {}}
-WAS_OFF = {**converged(settings_of(OFF)), "wrappers": {**written(OFF), **written(ON)}}
+WAS_OFF = {**converged(good(**OFF)), "wrappers": {**written(OFF), **written(ON)}}
 KEPT = changed(IS_ON, OFF, SHOP, IDLE)
 GONE = changed(IS_ON, OFF)
 
 
 def test_a_plain_node_gets_a_default_runtime_and_is_proven_with_it() -> None:
-    given = converged(settings_of(ON))
+    given = converged(good(**ON))
     bare, installed = answer(), answer(**given)
     released, wrapped = answer(releases=[RELEASE]), answer(**{**given, "daemon_json": None})
     item = Node([bare, released, wrapped, installed], PROVEN, ON)
-    fleet = Fleet({"a": item})
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet({"a": item}).deployed(run_node)
 
     assert item.acted() == ["release", "wrappers", "daemon.json", "prove", "record", "keeper"]
     assert sent(item)["default-runtime"] == DEFAULT
@@ -115,10 +95,8 @@ def test_another_policy_takes_effect_by_a_reload_and_no_release_is_tried() -> No
     now = changed(IS_ON, WITH_POLICY)
     wrapped = {**IS_ON, "wrappers": now["wrappers"]}
     item = Node([answer(**state) for state in (IS_ON, wrapped, now)], PROVEN, WITH_POLICY)
-    fleet = Fleet({"a": item})
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet({"a": item}).deployed(run_node)
 
     assert item.acted() == ["wrappers", "daemon.json", "prove", "record", "keeper"]
     assert action(item) == "reload"
@@ -131,18 +109,12 @@ NEWER: dict[str, Any] = {**ON, "gvisor_proof": "never"}
 
 def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload() -> None:
     on_old = {**ON, "gvisor_release": OLD}
-    before = {
-        **changed(WAS_OFF, on_old),
-        "releases": [OLD, RELEASE],
-        "wrappers": written(on_old),
-    }
+    before = {**changed(WAS_OFF, on_old), "releases": [OLD, RELEASE], "wrappers": written(on_old)}
     now = changed(before, NEWER)
     wrapped = {**before, "wrappers": now["wrappers"]}
     item = Node([answer(**state) for state in (before, wrapped, now)], UNUSED, NEWER)
-    fleet = Fleet({"a": item})
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet({"a": item}).deployed(run_node)
 
     assert item.acted() == ["wrappers", "daemon.json", "keeper"]
     assert action(item) == "reload"
@@ -152,21 +124,16 @@ def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload() -> Non
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize(
-    ("uses", "now", "left"),
-    [
-        pytest.param(IN_USE, KEPT, {"runsc", DEFAULT}, id="used"),
-        pytest.param(UNUSED, GONE, {"runsc"}, id="unused"),
-    ],
+@table(
+    "uses, now, left",
+    {"used": (IN_USE, KEPT, {"runsc", DEFAULT}), "unused": (UNUSED, GONE, {"runsc"})},
 )
-def test_switched_off_the_default_runtime_stays_only_while_a_container_needs_it(
-    uses: dict[str, Reply], now: dict[str, Any], left: set[str]
+def test_switched_off_it_stays_while_a_container_needs_it(
+    uses: dict[str, Reply], now: Data, left: set[str]
 ) -> None:
     item = Node([answer(**IS_ON), answer(**now)], {**uses, **PROVEN_OFF}, OFF)
-    fleet = Fleet({"a": item})
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet({"a": item}).deployed(run_node)
 
     assert item.acted() == ["daemon.json", "prove", "record"]
     assert action(item) == "reload"
@@ -176,53 +143,44 @@ def test_switched_off_the_default_runtime_stays_only_while_a_container_needs_it(
 
 
 def test_with_the_last_container_that_needs_it_the_default_runtime_goes() -> None:
-    before = with_proof(KEPT, OFF)
+    before = with_proof(KEPT, good(**OFF))
     item = Node([answer(**before), answer(**GONE)], {**UNUSED, **PROVEN_OFF}, OFF)
-    fleet = Fleet({"a": item})
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet({"a": item}).deployed(run_node)
 
     assert item.acted() == ["daemon.json", "prove", "record"]
     assert set(sent(item)["runtimes"]) == {"runsc"}
     assert fleet.failed() == set()
 
 
-SECOND = [
-    pytest.param(IS_ON, ON, {}, id="on"),
-    pytest.param(
-        with_proof(changed(IS_ON, WITH_POLICY), WITH_POLICY), WITH_POLICY, {}, id="policy"
-    ),
-    pytest.param(with_proof(KEPT, OFF), OFF, IN_USE, id="off-and-used"),
-    pytest.param(with_proof(GONE, OFF), OFF, {}, id="off"),
-]
-
-
-@pytest.mark.parametrize(("given", "data", "uses"), SECOND)
-def test_a_second_run_changes_nothing(
-    given: dict[str, Any], data: dict[str, Any], uses: dict[str, Reply]
-) -> None:
+@table(
+    "given, data, uses",
+    {
+        "on": (IS_ON, ON, {}),
+        "policy": (with_proof(changed(IS_ON, WITH_POLICY), good(**WITH_POLICY)), WITH_POLICY, {}),
+        "off-and-used": (with_proof(KEPT, good(**OFF)), OFF, IN_USE),
+        "off": (with_proof(GONE, good(**OFF)), OFF, {}),
+    },
+)
+def test_a_second_run_changes_nothing(given: Data, data: Data, uses: dict[str, Reply]) -> None:
     item = Node([keeping(answer(**given), **data)], uses, data)
-    fleet = Fleet({"a": item})
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet({"a": item}).deployed(run_node)
 
     assert item.acted() == []
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize(
-    ("given", "data", "uses", "lines"),
-    [
-        pytest.param(
+@table(
+    "given, data, uses, lines",
+    {
+        "on": (
             {},
             ON,
             {},
             ['+    "default-runtime": "gvisordefault",', "prove runsc, gvisordefault in probe"],
-            id="on",
         ),
-        pytest.param(
+        "off": (
             IS_ON,
             OFF,
             IN_USE,
@@ -232,18 +190,12 @@ def test_a_second_run_changes_nothing(
                 "is not declared, but these containers need it: shop, idle (stopped). ",
                 "prove runsc in probe",
             ],
-            id="off",
         ),
-    ],
+    },
 )
 def test_a_dry_run_says_what_the_run_does_and_changes_nothing(
-    given: dict[str, Any],
-    data: dict[str, Any],
-    uses: dict[str, Reply],
-    lines: list[str],
-    caplog: pytest.LogCaptureFixture,
+    given: Data, data: Data, uses: dict[str, Reply], lines: list[str], caplog: Log
 ) -> None:
-    caplog.set_level("INFO")
     item = Node([answer(**given)], uses, data)
 
     Fleet({"a": item}, DIFF=True).deploy(run_node)
@@ -263,9 +215,7 @@ def test_a_container_with_dockers_socket_is_no_reason_against_our_own_default_ru
     assert fleet.failed() == set()
 
 
-def test_a_removal_names_the_containers_that_need_the_default_runtime_and_the_way_out(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_removal_names_the_containers_that_need_the_default_runtime(caplog: Log) -> None:
     whole = {**IS_ON, "state_dir": "yes"}
     given_back = {**whole, "daemon_json": None, "state": {}, "docker": info()}
     nodes = {
@@ -298,10 +248,8 @@ def test_a_removal_gives_back_the_default_runtime_that_was_there_before_to_the_b
     bare = {"daemon_json": ORIGINAL, "wrappers": {}, "releases": [RELEASE]}
     taken = changed(bare, ON)
     item = Node([answer(**taken, state_dir="yes"), answer(daemon_json=ORIGINAL)], UNUSED, ON)
-    fleet = Fleet({"a": item}, prepare=False)
 
-    fleet.deploy(remove)
-    fleet.run()
+    Fleet({"a": item}, prepare=False).deployed(remove)
 
     assert json.loads(taken["daemon_json"])["default-runtime"] == DEFAULT
     assert item.of("daemon.json").written() == ORIGINAL
@@ -311,29 +259,21 @@ NOW_ON = changed(WAS_OFF, ON)
 NOW_OFF = changed(NOW_ON, OFF, SHOP)
 
 
-def gone_back(given: dict[str, Any], to: dict[str, Any], *uses: RuntimeUser) -> dict[str, Any]:
+def gone_back(given: Data, to: Data, *uses: RuntimeUser) -> Data:
     """The node after it was taken back to an earlier state."""
-    owned = owned_by_us(node(**to))
-    chosen = Generation(number=1, made_s=0, text=to["daemon_json"], owned=owned)
     plan = plan_around_users(
-        partial(plan_generation, node(**given), chosen), lambda: uses, keep_running=(DEFAULT,)
+        partial(plan_generation, node(**given), kept_as(to)), lambda: uses, keep_running=(DEFAULT,)
     )
     return {**given, **after(plan)}
 
 
-@pytest.mark.parametrize(
-    "data", [pytest.param(ON, id="still-declared"), pytest.param(OFF, id="off")]
-)
-def test_a_rollback_to_the_default_runtime_proves_a_container_that_asks_for_none(
-    data: dict[str, Any],
-) -> None:
+@table("data", {"still-declared": ON, "off": OFF})
+def test_a_rollback_to_the_default_runtime_proves_a_container_that_asks_none(data: Data) -> None:
     back = gone_back(NOW_OFF, NOW_ON, SHOP)
     replies = {"generations": generations(WAS_OFF, NOW_ON), **IN_USE, **PROVEN}
     item = Node([answer(**NOW_OFF), answer(**back)], replies, data)
-    fleet = Fleet({"a": item})
 
-    fleet.deploy(roll_back)
-    fleet.run()
+    fleet = Fleet({"a": item}).deployed(roll_back)
 
     assert item.acted() == ["daemon.json", "prove", "record"]
     assert sent(item)["default-runtime"] == DEFAULT
@@ -341,25 +281,23 @@ def test_a_rollback_to_the_default_runtime_proves_a_container_that_asks_for_none
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize(
-    ("given", "kept", "uses"),
-    [
-        pytest.param(NOW_ON, [WAS_OFF], IN_USE, id="before-the-default"),
-        pytest.param(NOW_ON, [WAS_OFF], UNUSED, id="before-the-default-unused"),
-        pytest.param(changed(NOW_OFF, ON), [NOW_OFF], IN_USE, id="while-it-was-only-kept"),
-    ],
+@table(
+    "given, kept, uses",
+    {
+        "before-the-default": (NOW_ON, [WAS_OFF], IN_USE),
+        "before-the-default-unused": (NOW_ON, [WAS_OFF], UNUSED),
+        "while-it-was-only-kept": (changed(NOW_OFF, ON), [NOW_OFF], IN_USE),
+    },
 )
-def test_a_rollback_to_no_default_runtime_leaves_only_what_containers_need(
-    given: dict[str, Any], kept: list[dict[str, Any]], uses: dict[str, Reply]
+def test_a_rollback_to_no_default_leaves_what_is_needed(
+    given: Data, kept: list[Data], uses: dict[str, Reply]
 ) -> None:
     needed = (SHOP, IDLE) if uses is IN_USE else ()
     back = gone_back(given, kept[-1], *needed)
     replies = {"generations": generations(*kept), **uses, **PROVEN_OFF}
     item = Node([answer(**given), answer(**back)], replies, ON)
-    fleet = Fleet({"a": item})
 
-    fleet.deploy(roll_back)
-    fleet.run()
+    fleet = Fleet({"a": item}).deployed(roll_back)
 
     assert item.acted() == ["daemon.json", "prove", "record"]
     assert "default-runtime" not in sent(item)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-from typing import Any
-
-import pytest
 
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.operations import docker
+from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import users
 from tests.table import table
@@ -21,7 +19,6 @@ from tests.unit.answers import Running, after, answer, node
 LIVE: dict[str, Json] = {"live-restore": True}
 SECRET = "hunter2"  # noqa: S105 - a made-up one to look for
 WITH_SECRET = json.dumps({"proxies": {"http-proxy": f"http://user:{SECRET}@proxy"}})
-GOOD = answer(**after(plan_daemon_json(node(), LIVE)))
 
 
 def test_a_change_is_one_command_with_the_transaction_on_its_standard_input() -> None:
@@ -47,10 +44,7 @@ def test_no_secret_of_the_file_is_in_any_command_line() -> None:
     assert not [sent for sent in nodes["a"].sent if any(item in sent.command for item in hidden)]
 
 
-def test_preparing_writes_nothing_and_says_what_would_happen(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_preparing_writes_nothing_and_says_what_would_happen(caplog: Log) -> None:
     nodes = {"a": Node([answer(containers=[Running("shop")])])}
 
     wanted = {**LIVE, "userland-proxy": False}
@@ -62,16 +56,13 @@ def test_preparing_writes_nothing_and_says_what_would_happen(
     assert "containers that keep running: shop" in caplog.text
 
 
-def test_the_diff_is_shown_only_if_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-
+def test_the_diff_is_shown_only_if_asked_for(caplog: Log) -> None:
     Fleet({"a": Node([answer()])}, DIFF=False).add(docker.daemon_json, LIVE, owner=GVISOR)
 
     assert '+    "live-restore"' not in caplog.text
 
 
-def test_the_diff_names_both_sides_and_keeps_what_stays(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+def test_the_diff_names_both_sides_and_keeps_what_stays(caplog: Log) -> None:
     found = answer(daemon_json='{\n  "dns": [],\n  "debug": true\n}\n')
 
     Fleet({"a": Node([found])}, DIFF=True).add(docker.daemon_json, {"debug": False}, owner=GVISOR)
@@ -82,9 +73,7 @@ def test_the_diff_names_both_sides_and_keeps_what_stays(caplog: pytest.LogCaptur
     assert '   "dns": []' in text
 
 
-def test_a_host_that_is_refused_gets_no_command_and_the_other_goes_on(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_host_that_is_refused_gets_no_command_and_the_other_goes_on(caplog: Log) -> None:
     bad = Node([answer(daemon_json='{"a": 1,\n "a": 2}')])
     nodes = {"bad": bad, "good": Node([answer()])}
 
@@ -109,29 +98,20 @@ def test_a_host_that_is_refused_gets_no_command_and_the_other_goes_on(
     },
 )
 def test_the_diff_says_where_there_is_no_file(
-    given: dict[str, Any],
-    wanted: dict[str, Json],
-    sides: tuple[str, str],
-    caplog: pytest.LogCaptureFixture,
+    given: Data, wanted: dict[str, Json], sides: tuple[str, str], caplog: Log
 ) -> None:
-    caplog.set_level("INFO")
-
     Fleet({"a": Node([answer(**given)])}, DIFF=True).add(docker.daemon_json, wanted, owner=GVISOR)
 
     text = re.sub(r"\x1b\[\d*m", "", caplog.text)
     assert all(f"[@fake/a] {side}" in text for side in sides)
 
 
-def test_what_a_restart_could_not_look_at_is_told_after_it(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_what_a_restart_could_not_look_at_is_told_after_it(caplog: Log) -> None:
     note = "published ports were not tested from outside"
     done = answer(state={"last-run": {"result": "applied", "reason": "", "notes": note}})
     nodes = {"a": Node([answer(), done])}
 
-    Fleet(nodes, prepare=False).done(
-        docker.daemon_json, {**LIVE, "userland-proxy": False}, owner=GVISOR
-    )
+    Fleet(nodes, prepare=False).done(docker.daemon_json, {"userland-proxy": False}, owner=GVISOR)
 
     assert caplog.text.count(f"/etc/docker/daemon.json: {note}") == 1
 
@@ -148,7 +128,7 @@ IDLE = {"users": users(("idle", False, "net"), ("web", True, "runc"))}
     },
 )
 def test_alone_it_refuses_to_take_a_runtime_away_that_a_container_may_need(
-    replies: dict[str, Reply], reason: str, caplog: pytest.LogCaptureFixture
+    replies: dict[str, Reply], reason: str, caplog: Log
 ) -> None:
     nodes = {"bad": Node([NET], replies), "good": Node([NET], {"users": users()})}
 
@@ -160,10 +140,7 @@ def test_alone_it_refuses_to_take_a_runtime_away_that_a_container_may_need(
     assert reason in caplog.text
 
 
-def test_alone_it_keeps_such_a_runtime_if_it_is_asked_to_and_says_for_whom(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_alone_it_keeps_such_a_runtime_if_it_is_asked_to_and_says_for_whom(caplog: Log) -> None:
     nodes = {"a": Node([NET], IDLE)}
 
     fleet = Fleet(nodes).done(docker.daemon_json, {}, owner="net", keep_running=True)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.operations import docker
+from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node
 from tests.table import table
 from tests.unit.answers import answer
@@ -39,8 +40,8 @@ def test_an_engine_that_answers_is_left_as_it_is(flavour: Any) -> None:
         ),
     },
 )
-def test_a_host_whose_engine_cannot_be_had_fails_alone_with_the_reason(
-    flavour: Any, given: dict[str, Any], reason: str, caplog: pytest.LogCaptureFixture
+def test_an_engine_that_cannot_be_had_fails_its_host_alone(
+    flavour: Any, given: Data, reason: str, caplog: Log
 ) -> None:
     nodes = {"bad": Node([answer(**given)]), "good": Node(GOOD)}
 

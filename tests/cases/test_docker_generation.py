@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
-from pyinfra_gvisor.daemon_json.records import owned_by_us
+from pyinfra_gvisor.daemon_json.generations import plan_generation
 from pyinfra_gvisor.operations import docker
+from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node, Reply
-from tests.cases.kept import changed, generations
+from tests.cases.kept import changed, generations, kept_as
 from tests.table import table
 from tests.unit.answers import after, answer, node
 
@@ -20,19 +18,15 @@ OLD = changed(BARE, {"labels": ["old"]})
 NEW = changed(OLD, {"labels": ["new"]})
 
 
-def back(to: dict[str, Any] = OLD, number: int = 2) -> dict[str, Any]:
+def back(to: Data = OLD, number: int = 2) -> Data:
     """The node after it was taken back from ``NEW``."""
-    generation = Generation(
-        number=number, made_s=0, text=to["daemon_json"], owned=owned_by_us(node(**to))
-    )
-    return after(plan_generation(node(**NEW), generation))
+    return after(plan_generation(node(**NEW), kept_as(to, number)))
 
 
 def changed_node(**replies: Reply) -> Node:
     """A node that was changed twice, and whose going back comes true."""
-    return Node(
-        [answer(**NEW), answer(**back())], {"generations": generations(BARE, OLD), **replies}
-    )
+    kept = {"generations": generations(BARE, OLD)}
+    return Node([answer(**NEW), answer(**back())], {**kept, **replies})
 
 
 @table(
@@ -76,8 +70,8 @@ BAD: dict[str, Any] = {
 
 
 @table("named, kept, reason", BAD)
-def test_a_host_that_cannot_go_back_gets_no_command_and_the_other_goes_on(
-    named: dict[str, Any], kept: Reply, reason: str, caplog: pytest.LogCaptureFixture
+def test_a_host_that_cannot_go_back_is_refused_alone(
+    named: Data, kept: Reply, reason: str, caplog: Log
 ) -> None:
     nodes = {"bad": changed_node(generations=kept), "good": changed_node()}
     nodes["good"].replies = {"generations": generations(BARE, OLD, OLD, OLD, OLD)}
@@ -91,7 +85,7 @@ def test_a_host_that_cannot_go_back_gets_no_command_and_the_other_goes_on(
     assert f"{where}{reason}" in caplog.text
 
 
-def test_a_restart_that_is_not_made_stays_owed(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_restart_that_is_not_made_stays_owed(caplog: Log) -> None:
     kept = generations(changed(BARE, {"mtu": 1400}))
     nodes = {"a": Node([answer(**NEW)], {"generations": kept})}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from paramiko import SSHException
 
 from pyinfra_gvisor.deploys.gvisor import run_node
@@ -13,89 +12,48 @@ from pyinfra_gvisor.parts.egress.files import CANDIDATE, LOAD, REVERT, RULES, SE
 from pyinfra_gvisor.parts.egress.rules import TABLE
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import EgressState, Ssh
+from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.guarded import KEPT, LOADED, PLAIN, PLAN, guarded, said
 from tests.cases.kept import changed
 from tests.cases.proven import proven
+from tests.table import table
 from tests.unit.egress.egress_states import egress, found, planned, text_of
 
 DENYING = {"deny": ["9.9.9.9"]}
+WAYS = [(kind, kind != "egress try") for kind in KEPT]  # all but the first over a new connection
+
+
+def ways(item: Node) -> list[tuple[str, bool]]:
+    """What was done on a host, and whether over the new connection."""
+    return [(sent.kind, sent.anew) for sent in item.sent if sent.kind != "state"]
 
 
 def test_rules_are_tried_and_then_confirmed_over_a_connection_that_is_new() -> None:
     nodes = {"a": guarded(PLAIN, LOADED)}
-    fleet = Fleet(nodes)
 
-    meta = fleet.add(operations.rules, Egress())
-    fleet.run()
+    fleet = Fleet(nodes).done(operations.rules, Egress())
 
-    assert [(item.kind, item.anew) for item in nodes["a"].sent if item.kind != "state"] == [
-        ("egress try", False),
-        ("connect", True),
-        ("egress confirm", True),
-        ("disconnect", True),
-    ]
-    assert meta["a"].did_change()
+    assert ways(nodes["a"]) == WAYS
+    assert fleet.meta["a"].did_change()
     assert fleet.failed() == set()
 
 
 def test_until_they_are_confirmed_the_rules_are_sent_to_where_no_boot_looks() -> None:
     nodes = {"a": guarded(PLAIN, LOADED)}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.add(operations.rules, Egress(confirm_s=45))
-    fleet.run()
+    Fleet(nodes, prepare=False).done(operations.rules, Egress(confirm_s=45))
 
     tried, confirmed = nodes["a"].of("egress try"), nodes["a"].of("egress confirm")
     every = {item.path: (item.mode, item.text) for item in PLAN.files}
     assert set(every) == {RULES, LOAD, REVERT, SERVICE}
     assert confirmed.files == {path: every[path] for path in (LOAD, REVERT, SERVICE)}
-    assert tried.files == {
-        CANDIDATE: every[RULES],
-        LOAD: every[LOAD],
-        REVERT: every[REVERT],
-    }
+    assert tried.files == {CANDIDATE: every[RULES], LOAD: every[LOAD], REVERT: every[REVERT]}
     assert "\noperation=egress.rules\nhost=@fake/a\nconfirm_s=45\n" in tried.words[0]
     assert "\noperation=egress.rules\nhost=@fake/a\n" in confirmed.words[0]
 
 
-def test_sudo_goes_over_both_connections_and_with_what_takes_rules_back() -> None:
-    nodes = {"good": guarded(PLAIN, LOADED), "bad": guarded(PLAIN, refuses="timed out")}
-    fleet = Fleet(nodes)
-
-    fleet.add(operations.rules, Egress(), _sudo=True)
-    fleet.run()
-
-    assert nodes["good"].acted() == KEPT
-    assert nodes["bad"].acted() == ["egress try", "connect", "egress undo"]
-    plain = {sent.kind for item in nodes.values() for sent in item.sent if not sent.sudo}
-    assert plain == {"connect", "disconnect"}
-
-
-@pytest.mark.parametrize(
-    ("wanted", "firewall"),
-    [
-        pytest.param(Egress(), LOADED, id="wanted-and-there"),
-        pytest.param(None, PLAIN, id="not-wanted-and-not-there"),
-    ],
-)
-def test_a_node_that_is_as_declared_is_left_so(
-    wanted: Egress | None, firewall: EgressState
-) -> None:
-    nodes = {"a": guarded(firewall)}
-    fleet = Fleet(nodes)
-
-    meta = fleet.add(operations.rules, wanted)
-    fleet.run()
-
-    assert nodes["a"].kinds() == ["state"]
-    assert not meta["a"].did_change()
-
-
-def test_a_dry_run_does_nothing_and_tells_the_plan_and_the_rules(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_a_dry_run_does_nothing_and_tells_the_plan_and_the_rules(caplog: Log) -> None:
     nodes = {"a": guarded(found(nft=False, managers=("ufw",)))}
 
     meta = Fleet(nodes, DIFF=True).add(operations.rules, Egress())
@@ -115,16 +73,11 @@ def test_a_dry_run_does_nothing_and_tells_the_plan_and_the_rules(
     ]
 
 
-def test_other_rules_are_loaded_instead_and_the_difference_is_told_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_other_rules_are_loaded_instead_and_the_difference_is_told_once(caplog: Log) -> None:
     plan = planned(LOADED, DENYING)
     nodes = {"a": guarded(LOADED)}
-    fleet = Fleet(nodes, DIFF=True)
 
-    fleet.add(operations.rules, egress(**DENYING))
-    fleet.run()
+    Fleet(nodes, DIFF=True).done(operations.rules, egress(**DENYING))
 
     assert nodes["a"].acted() == KEPT
     assert nodes["a"].of("egress try").files[CANDIDATE] == ("644", text_of(**DENYING))
@@ -135,10 +88,7 @@ def test_other_rules_are_loaded_instead_and_the_difference_is_told_once(
     assert [line for line in lines if line.startswith("-")] == [f"--- {RULES}"]
 
 
-def test_a_firewall_that_is_not_wanted_is_taken_off_and_then_gone(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_a_firewall_that_is_not_wanted_is_taken_off_and_then_gone(caplog: Log) -> None:
     nodes = {"a": guarded(LOADED, PLAIN)}
     fleet = Fleet(nodes, prepare=False)
 
@@ -154,10 +104,8 @@ def test_a_firewall_that_is_not_wanted_is_taken_off_and_then_gone(
 
 def test_dockers_own_resolvers_may_be_asked_wherever_they_are() -> None:
     nodes = {"a": guarded(PLAIN, given={"daemon_json": '{"dns": ["10.0.0.3"]}'})}
-    fleet = Fleet(nodes)
 
-    fleet.add(operations.rules, Egress())
-    fleet.run()
+    Fleet(nodes).done(operations.rules, Egress())
 
     _, text = nodes["a"].of("egress try").files[CANDIDATE]
     assert text == text_of(dns=["10.0.0.3"])
@@ -179,14 +127,10 @@ PUBLISHED = (
 SERVING = found(published=("8080/tcp",))
 
 
-def test_rules_that_would_lock_out_are_not_sent_and_the_other_host_has_them(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_rules_that_would_lock_out_are_not_sent_and_the_other_host_has_them(caplog: Log) -> None:
     nodes = {"bad": guarded(PLAIN), "good": guarded(found(uplinks=("ens3",)))}
-    fleet = Fleet(nodes)
 
-    fleet.add(operations.rules, egress(interfaces=["eth*"]))
-    fleet.run()
+    fleet = Fleet(nodes).done(operations.rules, egress(interfaces=["eth*"]))
 
     assert fleet.failed() == {"bad"}
     assert set(nodes["bad"].kinds()) == {"state"}
@@ -195,16 +139,12 @@ def test_rules_that_would_lock_out_are_not_sent_and_the_other_host_has_them(
     assert f"{WHERE}{WAY_OUT}; {todo}" in said(caplog, "bad", level="ERROR")
 
 
-def test_with_a_reason_they_are_tried_all_the_same_and_every_risk_is_told_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_with_a_reason_they_are_tried_all_the_same_and_every_risk_is_told_once(caplog: Log) -> None:
     ssh = Ssh(client="172.18.0.5", port=22, interface="docker0")
     nodes = {"a": guarded(found(published=("8080/tcp",), ssh=ssh))}
-    fleet = Fleet(nodes)
     reason = "to see in a test what comes of it"
 
-    fleet.add(operations.rules, Egress(force=reason))
-    fleet.run()
+    fleet = Fleet(nodes).done(operations.rules, Egress(force=reason))
 
     assert nodes["a"].acted() == KEPT
     assert said(caplog, level="WARNING") == [
@@ -213,69 +153,61 @@ def test_with_a_reason_they_are_tried_all_the_same_and_every_risk_is_told_once(
     assert fleet.failed() == set()
 
 
-def test_what_is_meant_counts_for_nothing_where_dockerd_still_has_its_proxy(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_what_is_meant_counts_for_nothing_where_dockerd_still_has_its_proxy(caplog: Log) -> None:
     off = {"userland-proxy": False}
     nodes = {
         "bad": guarded(SERVING, given=changed({}, off, restart="reload")),
         "good": guarded(SERVING, given=changed({}, off)),
     }
-    fleet = Fleet(nodes)
 
-    fleet.add(operations.rules, Egress(), userland_proxy=False)
-    fleet.run()
+    fleet = Fleet(nodes).done(operations.rules, Egress(), userland_proxy=False)
 
     assert fleet.failed() == {"bad"}
     assert (nodes["bad"].acted(), nodes["good"].acted()) == ([], KEPT)
     assert said(caplog, "bad", level="ERROR")[0].startswith(f"{WHERE}{PUBLISHED}; ")
 
 
-AT = f"egress.rules: {CANDIDATE} on @fake/bad: "
+REFUSED = f"egress.rules: {CANDIDATE} on @fake/bad: nft refuses the rules: bad; nothing was loaded"
 BY_ITSELF = "the node rolls back rules that are not confirmed"
 
 
-def ways(item: Node) -> list[tuple[str, bool]]:
-    """What was done on a host, and whether over the new connection."""
-    return [(sent.kind, sent.anew) for sent in item.sent if sent.kind != "state"]
+@table(
+    "reply, first",
+    {
+        "refused": (Reply(ok=False, stderr=["of apt", REFUSED]), ["of apt", REFUSED]),
+        "cut-off": (
+            Reply(broken=TimeoutError("timed out")),
+            [f"the connection broke (timed out); {BY_ITSELF}"],
+        ),
+    },
+)
+def test_rules_that_were_not_loaded_are_left(reply: Reply, first: list[str], caplog: Log) -> None:
+    nodes = {"bad": guarded(PLAIN, replies={"egress try": reply}), "good": guarded(PLAIN)}
 
-
-def test_rules_that_were_not_loaded_are_neither_confirmed_nor_taken_back(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    text = f"{AT}nft refuses the rules: bad rule; nothing was loaded"
-    failing = {"egress try": Reply(ok=False, stderr=["of apt", text])}
-    nodes = {"bad": guarded(PLAIN, replies=failing), "good": guarded(PLAIN)}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.add(operations.rules, Egress())
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).done(operations.rules, Egress())
 
     assert fleet.failed() == {"bad"}
     assert (nodes["bad"].acted(), nodes["good"].acted()) == (["egress try"], KEPT)
-    assert said(caplog, "bad", level="ERROR")[:2] == ["of apt", text]
+    assert said(caplog, "bad", level="ERROR")[: len(first)] == first
 
 
 LEFT = "the node rolls back rules that are not confirmed within 45 s"
 UNDONE = "the previous rules are active again"
 
 
-@pytest.mark.parametrize(
-    ("undo", "how"),
-    [
-        pytest.param(Reply(), UNDONE, id="undone"),
-        pytest.param(Reply(ok=False), LEFT, id="not-undone"),
-        pytest.param(Reply(broken=SSHException("SSH session not active")), LEFT, id="cut-off"),
-    ],
+@table(
+    "undo, how",
+    {
+        "undone": (Reply(), UNDONE),
+        "not-undone": (Reply(ok=False), LEFT),
+        "cut-off": (Reply(broken=SSHException("SSH session not active")), LEFT),
+    },
 )
-def test_if_nobody_gets_in_anew_rules_are_taken_back_over_the_connection_from_before(
-    undo: Reply, how: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_if_nobody_gets_in_anew_rules_are_taken_back(undo: Reply, how: str, caplog: Log) -> None:
     bad = guarded(PLAIN, replies={"egress undo": undo}, refuses="Could not connect (timed out)")
-    fleet = Fleet({"bad": bad, "good": guarded(PLAIN)}, prepare=False)
+    nodes = {"bad": bad, "good": guarded(PLAIN)}
 
-    fleet.add(operations.rules, Egress(confirm_s=45))
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).done(operations.rules, Egress(confirm_s=45), _sudo=True)
 
     assert fleet.failed() == {"bad"}
     assert ways(bad) == [("egress try", False), ("connect", True), ("egress undo", False)]
@@ -283,63 +215,31 @@ def test_if_nobody_gets_in_anew_rules_are_taken_back_over_the_connection_from_be
     assert said(caplog, "bad", level="ERROR")[0] == f"{WHERE}{why}; {how}"
 
 
-LATE = (
-    f"{WHERE}the new rules were rolled back before they were confirmed; raise confirm_s in "
-    "gvisor_egress"
-)
+LATE = f"{WHERE}the new rules were rolled back before they were confirmed; raise confirm_s"
 
 
-@pytest.mark.parametrize(
-    ("confirm", "text"),
-    [
-        pytest.param(Reply(ok=False, stderr=[LATE]), LATE, id="late"),
-        pytest.param(
+@table(
+    "confirm, text",
+    {
+        "late": (Reply(ok=False, stderr=[LATE]), LATE),
+        "reset": (
             Reply(broken=ConnectionResetError("reset by peer")),
             f"the connection broke (reset by peer); {BY_ITSELF}",
-            id="reset",
         ),
-        pytest.param(
-            Reply(broken=EOFError()), f"the connection broke (EOFError); {BY_ITSELF}", id="closed"
-        ),
-    ],
+        "closed": (Reply(broken=EOFError()), f"the connection broke (EOFError); {BY_ITSELF}"),
+    },
 )
-def test_rules_that_could_not_be_confirmed_are_taken_back_and_the_node_is_left_alone(
-    confirm: Reply, text: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_rules_that_are_not_confirmed_are_undone(confirm: Reply, text: str, caplog: Log) -> None:
     bad = guarded(PLAIN, replies={"egress confirm": confirm})
-    fleet = Fleet({"bad": bad, "good": guarded(PLAIN)}, prepare=False)
+    nodes = {"bad": bad, "good": guarded(PLAIN)}
 
-    fleet.add(operations.rules, Egress(confirm_s=45))
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
-    assert ways(bad) == [
-        ("egress try", False),
-        ("connect", True),
-        ("egress confirm", True),
-        ("disconnect", True),
-        ("egress undo", False),
-    ]
-    assert said(caplog, "bad", level="ERROR")[:2] == [
-        text,
-        f"{WHERE}confirming the new rules failed; {UNDONE}",
-    ]
-
-
-def test_a_connection_that_breaks_off_while_rules_are_loaded_fails_the_host(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    bad = guarded(PLAIN, replies={"egress try": Reply(broken=TimeoutError("timed out"))})
-    fleet = Fleet({"bad": bad, "good": guarded(PLAIN)}, prepare=False)
-
-    fleet.add(operations.rules, Egress())
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).done(operations.rules, Egress(confirm_s=45), _sudo=True)
 
     assert fleet.failed() == {"bad"}
-    assert bad.acted() == ["egress try"]
-    assert said(caplog, "bad", level="ERROR")[0] == (
-        f"the connection broke (timed out); {BY_ITSELF}"
-    )
+    assert ways(bad) == [*WAYS, ("egress undo", False)]
+    assert {sent.kind for sent in bad.sent if not sent.sudo} == {"connect", "disconnect"}
+    first = [text, f"{WHERE}confirming the new rules failed; {UNDONE}"]
+    assert said(caplog, "bad", level="ERROR")[:2] == first
 
 
 ON: dict[str, Any] = {"gvisor_egress": {}, "gvisor_proof": "never"}
@@ -347,39 +247,33 @@ OFF: dict[str, Any] = {"gvisor_egress": None}
 OTHER = {**ON, "gvisor_egress": DENYING}
 
 
-@pytest.mark.parametrize(
-    ("data", "firewall", "expected"),
-    [
-        pytest.param({}, PLAIN, [], id="neither-wanted-nor-there"),
-        pytest.param(OFF, PLAIN, [], id="said-not-to-be-wanted"),
-        pytest.param(ON, PLAIN, [*KEPT, "keeper"], id="wanted"),
-        pytest.param(ON, LOADED, ["keeper"], id="wanted-and-there-without-a-keeper"),
-        pytest.param(OFF, LOADED, ["egress remove"], id="not-wanted-any-more"),
-        pytest.param(OTHER, LOADED, [*KEPT, "keeper"], id="changed"),
-    ],
+@table(
+    "data, firewall, expected",
+    {
+        "neither-wanted-nor-there": ({}, PLAIN, []),
+        "said-not-to-be-wanted": (OFF, PLAIN, []),
+        "wanted": (ON, PLAIN, [*KEPT, "keeper"]),
+        "wanted-and-there-without-a-keeper": (ON, LOADED, ["keeper"]),
+        "not-wanted-any-more": (OFF, LOADED, ["egress remove"]),
+        "changed": (OTHER, LOADED, [*KEPT, "keeper"]),
+    },
 )
-def test_the_deploy_has_a_firewall_as_the_data_say(
-    data: dict[str, Any], firewall: EgressState, expected: list[str]
+def test_a_deploy_has_the_firewall_declared(
+    data: Data, firewall: EgressState, expected: list[str]
 ) -> None:
     nodes = {"a": guarded(firewall, given=proven(), data=data)}
-    fleet = Fleet(nodes)
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet(nodes).deployed(run_node)
 
     assert nodes["a"].acted() == expected
     assert fleet.failed() == set()
 
 
-def test_the_deploy_refuses_rules_that_cannot_be_before_anything_is_changed(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_the_deploy_refuses_rules_that_cannot_be_before_anything_is_changed(caplog: Log) -> None:
     data = {"gvisor_egress": {"interfaces": ["eth*"]}}
     nodes = {"bad": guarded(PLAIN, data=data), "good": guarded(PLAIN, given=proven())}
-    fleet = Fleet(nodes)
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet(nodes).deployed(run_node)
 
     assert fleet.failed() == {"bad"}
     assert set(nodes["bad"].kinds()) == {"state"}
@@ -388,17 +282,10 @@ def test_the_deploy_refuses_rules_that_cannot_be_before_anything_is_changed(
     assert refusal.endswith("Nothing was changed.")
 
 
-def test_a_checkout_that_does_not_know_of_the_firewall_takes_nothing_away(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    nodes = {
-        "a": guarded(LOADED, given=proven()),
-        "good": guarded(LOADED, given=proven(), data=ON),
-    }
-    fleet = Fleet(nodes)
+def test_a_checkout_that_does_not_know_of_the_firewall_takes_nothing_away(caplog: Log) -> None:
+    nodes = {"a": guarded(LOADED, given=proven()), "good": guarded(LOADED, given=proven(), data=ON)}
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet(nodes).deployed(run_node)
 
     assert fleet.failed() == {"a"}
     assert nodes["a"].acted() == []
@@ -420,47 +307,37 @@ def test_what_is_neither_wanted_nor_there_is_no_operation() -> None:
     assert counts[1] == counts[0] + 1
 
 
-@pytest.mark.parametrize(
-    ("failing", "acted"),
-    [
-        pytest.param({"egress try": Reply(ok=False)}, KEPT[:1], id="not-loaded"),
-        pytest.param({"egress confirm": Reply(ok=False)}, [*KEPT, "egress undo"], id="not-kept"),
-    ],
+@table(
+    "failing, acted",
+    {
+        "not-loaded": ({"egress try": Reply(ok=False)}, KEPT[:1]),
+        "not-kept": ({"egress confirm": Reply(ok=False)}, [*KEPT, "egress undo"]),
+    },
 )
-def test_behind_rules_that_are_not_in_force_nothing_is_proven(
-    failing: dict[str, Reply], acted: list[str]
-) -> None:
+def test_behind_rules_not_in_force_is_no_proof(failing: dict[str, Reply], acted: list[str]) -> None:
     data = {"gvisor_egress": {}}
     nodes = {
         "bad": guarded(PLAIN, given=proven(), data=data, replies=failing),
         "good": guarded(LOADED, given=proven(), data=OFF),
     }
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).deployed(run_node)
 
     assert fleet.failed() == {"bad"}
     assert nodes["bad"].acted() == acted
 
 
-@pytest.mark.parametrize(
-    ("daemon_json", "refused"),
-    [
-        pytest.param({}, 0, id="hardened"),
-        pytest.param({"userland-proxy": True, "userland-proxy-path": "/p"}, 1, id="to-stay"),
-        pytest.param({"userland-proxy": None}, 1, id="left-alone"),
-    ],
+@table(
+    "daemon_json, refused",
+    {
+        "hardened": ({}, 0),
+        "to-stay": ({"userland-proxy": True, "userland-proxy-path": "/p"}, 1),
+        "left-alone": ({"userland-proxy": None}, 1),
+    },
 )
-def test_a_forecast_counts_on_the_daemon_json_that_the_same_run_writes(
-    daemon_json: dict[str, Any], refused: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+def test_a_plan_counts_on_daemon_json_to_come(daemon_json: Data, refused: int, caplog: Log) -> None:
     data = {**ON, "gvisor_daemon_json": daemon_json}
-    nodes = {
-        "a": guarded(SERVING, data=data),
-        "other": guarded(PLAIN, given=proven()),
-    }
+    nodes = {"a": guarded(SERVING, data=data), "other": guarded(PLAIN, given=proven())}
 
     Fleet(nodes, DIFF=True).deploy(run_node)
 

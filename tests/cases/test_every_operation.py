@@ -42,6 +42,7 @@ from pyinfra_gvisor.planning.canary import plan_canaries
 from pyinfra_gvisor.planning.collection import END
 from pyinfra_gvisor.platforms.coolify_apps import CoolifyApps
 from pyinfra_gvisor.run_support import coolify_apps
+from tests.arguments import Log, Patch
 from tests.cases.cli import CHECKOUT
 from tests.cases.fleet import CONNECTING, FACTS, STATES, Fleet, Node, Reply
 from tests.cases.guarded import KEPT, LOADED, PLAIN, said
@@ -57,17 +58,18 @@ from tests.cases.proven import (
     converged,
     proven_answer,
 )
+from tests.table import table
 from tests.unit.answers import after, answer, in_base64, node
 from tests.unit.coolify.coolify_answers import answer as control_host
 from tests.unit.coolify.coolify_answers import compose, container, patched, persistent, php
 from tests.unit.egress import egress_states
 from tests.unit.kernel import kernel_answers
 from tests.unit.parts.keeper_answers import keeping, timed
-from tests.unit.planning.test_preflight import settings_of
 from tests.unit.proof.observations import SANDBOX, output
 from tests.unit.resolver import resolver_answers
+from tests.unit.settings.loaded_settings import good
 
-WAYS = [pytest.param(True, id="planned"), pytest.param(False, id="with-yes")]
+WAYS = table("prepare", {"planned": True, "with-yes": False})
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class Case:
 
 BARE = answer()
 NO_DOCKER = answer(without=("info", "dockerd", "clock", "docker_client"))
-CONVERGED = answer(**converged())
+THERE, CONVERGED = answer(**INSTALLED), answer(**converged())
+IS_PROVEN = proven_answer()
 NEW, OLD = "20261005.0", "20260831.0"
 (WRAPPER,) = INSTALLED["wrappers"]
 
@@ -113,14 +116,8 @@ BACK = {**SECOND, **changed({"daemon_json": "{}"}, {"labels": ["old"]})}
 
 UPGRADED = {"gvisor_release": NEW, "gvisor_sha512": {"x86_64": "a" * 128}}
 TRIED = after(plan_canaries(node(**converged()), NEW, {"runsccanary": PROFILES["runsc"]}))
-SEEN = output(
-    runsc={
-        **SANDBOX,
-        "asked": "runsccanary",
-        "file": f"/opt/gvisor/releases/{NEW}/runsc",
-        "runs": NEW,
-    }
-)
+THE_NEW = {"asked": "runsccanary", "file": f"/opt/gvisor/releases/{NEW}/runsc", "runs": NEW}
+SEEN = output(runsc={**SANDBOX, **THE_NEW})
 GUARDED = {"gvisor_egress": {}}
 IN_FORCE = [*egress_states.told(LOADED), *proven_answer()]
 WATCHED = timed("watch", plan_watch(node().part(WatchState), Watch((), ()), init="systemd").files)
@@ -158,21 +155,21 @@ CASES = {
     "gvisor.release": Case(
         gvisor.release,
         {"version": RELEASE, "archive": SETTINGS.archive},
-        [BARE, answer(**INSTALLED)],
+        [BARE, THERE],
         ["release"],
         [f"install runsc {RELEASE} from "],
     ),
     "gvisor.runtimes": Case(
         gvisor.runtimes,
         {"version": RELEASE, "profiles": PROFILES},
-        [BARE, answer(**INSTALLED)],
+        [BARE, THERE],
         ["wrappers"],
         [f"write {WRAPPER}"],
     ),
     "gvisor.link": Case(
         gvisor.link,
         {"version": RELEASE},
-        [BARE, answer(**INSTALLED)],
+        [BARE, THERE],
         ["link"],
         [f"point /usr/local/bin/runsc at {LINK}"],
     ),
@@ -200,12 +197,7 @@ CASES = {
     "upgrade.canary": Case(
         upgrade.canary,
         {"version": NEW, "profiles": PROFILES},
-        [
-            CONVERGED,
-            answer(**TRIED),
-            answer(**TRIED),
-            answer(**converged(settings_of(**UPGRADED))),
-        ],
+        [CONVERGED, answer(**TRIED), answer(**TRIED), answer(**converged(good(**UPGRADED)))],
         ["daemon.json", "prove", "daemon.json"],
         [f"prove runsc {NEW} as runsccanary"],
         {"prove": Reply([line.replace("runsc\t", "runsccanary\t", 1) for line in SEEN])},
@@ -218,15 +210,9 @@ CASES = {
         [f"remove /opt/gvisor/releases/{OLD}, which nothing needs"],
         {"release users": Reply([END])},
     ),
-    "audit.findings": Case(
-        audit.findings, {"settings": SETTINGS}, [proven_answer()], [], ["compliant"]
-    ),
+    "audit.findings": Case(audit.findings, {"settings": SETTINGS}, [IS_PROVEN], [], ["compliant"]),
     "watch.watch": Case(
-        watch.watch,
-        {"wanted": True},
-        [BARE, [*WATCHED, *BARE]],
-        ["watch"],
-        ["check every 120 s"],
+        watch.watch, {"wanted": True}, [BARE, [*WATCHED, *BARE]], ["watch"], ["check every 120 s"]
     ),
     "kernel.surface": Case(
         kernel.surface,
@@ -251,7 +237,7 @@ CASES = {
     ),
     "keeper.keeper": Case(
         keeper.keeper,
-        {"wanted": settings_of(**GUARDED)},
+        {"wanted": good(**GUARDED)},
         [IN_FORCE, keeping(IN_FORCE, **GUARDED)],
         ["keeper"],
         ["check every"],
@@ -279,11 +265,11 @@ CASES = {
     ),
     "coolify.apps": Case(coolify.apps, {"settings": SETTINGS}, [COOLIFY["done"]], [], []),
 }
-EVERY = [pytest.param(name, case, id=name) for name, case in CASES.items()]
+ACTING = {name: case for name, case in CASES.items() if case.sends}
 
 
 @pytest.fixture(autouse=True)
-def _no_apps(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_apps(monkeypatch: Patch) -> None:
     """Have a Coolify without apps; ``test_coolify_apps`` has one that is asked."""
     monkeypatch.setattr(coolify_apps, "look", lambda *_: NO_APPS)
 
@@ -302,12 +288,11 @@ def test_no_operation_is_left_out_here() -> None:
     }
 
 
-@pytest.mark.parametrize("prepare", WAYS)
-@pytest.mark.parametrize(("name", "case"), EVERY)
+@WAYS
+@table("case", CASES)
 def test_it_says_once_what_it_does_does_it_once_and_leaves_alone_what_is_as_declared(
-    name: str, case: Case, prepare: bool, caplog: pytest.LogCaptureFixture
+    case: Case, prepare: bool, caplog: Log
 ) -> None:
-    caplog.set_level("INFO")
     nodes = {"a": case.needy, "good": case.good}
     fleet = Fleet(nodes, prepare=prepare, DIFF=True)
 
@@ -405,19 +390,13 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("prepare", WAYS)
-@pytest.mark.parametrize(
-    ("name", "refused"), [pytest.param(*item, id=item[0]) for item in REFUSED.items()]
-)
-def test_a_node_that_it_refuses_gets_no_command_and_the_other_goes_on(
-    name: str, refused: Refused, prepare: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    case = CASES[name]
+@WAYS
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_node_that_it_refuses_is_left_alone(name: str, prepare: bool, caplog: Log) -> None:
+    case, refused = CASES[name], REFUSED[name]
     nodes = {"bad": Node([refused.state], refused.replies), "good": case.good}
-    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet.add(case.operation, **{**case.named, **refused.named})
-    fleet.run()
+    fleet = Fleet(nodes, prepare=prepare).done(case.operation, **{**case.named, **refused.named})
 
     assert fleet.failed() == {"bad"}
     assert nodes["bad"].acted() == []
@@ -426,15 +405,12 @@ def test_a_node_that_it_refuses_gets_no_command_and_the_other_goes_on(
     assert [line for line in errors if line.startswith(f"{name}: {file} on @fake/bad: {reason}")]
 
 
-@pytest.mark.parametrize(("name", "case"), EVERY)
-def test_a_node_that_is_not_known_is_refused(
-    name: str, case: Case, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize("name", CASES)
+def test_a_node_that_is_not_known_is_refused(name: str, caplog: Log) -> None:
+    case = CASES[name]
     nodes = {"bad": Node([["nonsense"]]), "good": case.good}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.add(case.operation, **case.named)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).done(case.operation, **case.named)
 
     assert fleet.failed() == {"bad"}
     assert nodes["bad"].kinds() in (["state"], ["coolify state"])
@@ -442,23 +418,14 @@ def test_a_node_that_is_not_known_is_refused(
     assert "on @fake/bad: the node's state is not known; see the error above" in caplog.text
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(case, id=name)
-        for name, case in CASES.items()
-        if case.sends and name != "gvisor.proof"  # it writes down that it failed
-    ],
-)
-def test_a_command_that_fails_fails_its_host_alone_and_a_second_attempt_reads_afresh(
-    case: Case,
-) -> None:
+# A proof writes down that it failed.
+@table("case", {name: case for name, case in ACTING.items() if name != "gvisor.proof"})
+def test_a_command_that_fails_fails_its_host_alone_and_a_retry_reads_afresh(case: Case) -> None:
     first = case.sends[0]
     bad = Node(case.states[:1], {**case.replies, first: Reply(ok=False)})
-    fleet = Fleet({"bad": bad, "good": case.good}, prepare=False)
+    named = {**case.named, "_retries": 1, "_retry_delay": 0}
 
-    fleet.add(case.operation, **case.named, _retries=1, _retry_delay=0)
-    fleet.run()
+    fleet = Fleet({"bad": bad, "good": case.good}, prepare=False).done(case.operation, **named)
 
     assert fleet.failed() == {"bad"}
     sent = [kind for kind in bad.kinds() if kind in STATES or kind not in FACTS]
@@ -466,9 +433,7 @@ def test_a_command_that_fails_fails_its_host_alone_and_a_second_attempt_reads_af
     assert sent[0] in STATES
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, id=name) for name, case in CASES.items() if case.sends]
-)
+@table("case", ACTING)
 def test_once_more_in_the_same_run_it_looks_again_and_does_nothing(case: Case) -> None:
     needy = case.needy
     fleet = Fleet({"a": needy}, prepare=False)
@@ -485,10 +450,9 @@ def test_once_more_in_the_same_run_it_looks_again_and_does_nothing(case: Case) -
 def test_a_node_that_cannot_be_read_again_before_its_probe_is_not_proven() -> None:
     bad = Node([CONVERGED, ["nonsense"]], each_read=True)
     proof = CASES["gvisor.proof"]
-    fleet = Fleet({"bad": bad, "good": proof.good}, prepare=False)
+    nodes = {"bad": bad, "good": proof.good}
 
-    fleet.add(proof.operation, **proof.named)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).done(proof.operation, **proof.named)
 
     assert fleet.failed() == {"bad"}
     assert bad.kinds() == ["state", "state"]
@@ -522,11 +486,7 @@ DEPLOYS = {
     ),
     "remove": Deploy(
         remove,
-        [
-            proven_answer(state_dir="yes"),
-            answer(**INSTALLED, state_dir="yes"),
-            BARE,
-        ],
+        [proven_answer(state_dir="yes"), answer(**INSTALLED, state_dir="yes"), BARE],
         ["daemon.json", "remove"],
         {"users": users()},
         answer(daemon_json='{"a" 1}'),
@@ -542,11 +502,9 @@ DEPLOYS = {
 }
 
 
-@pytest.mark.parametrize("prepare", WAYS)
-@pytest.mark.parametrize("given", [pytest.param(item, id=name) for name, item in DEPLOYS.items()])
-def test_a_deploy_refuses_first_then_takes_its_steps_in_order_and_none_where_all_is_as_declared(
-    given: Deploy, prepare: bool
-) -> None:
+@WAYS
+@table("given", DEPLOYS)
+def test_a_deploy_refuses_first_then_takes_its_steps_in_order(given: Deploy, prepare: bool) -> None:
     nodes = {
         "bad": Node([given.bad], given.replies),
         "needy": Node(given.states, given.replies),

@@ -19,7 +19,9 @@ from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.releases.sources import Archive
 from pyinfra_gvisor.run_support import installing
 from pyinfra_gvisor.run_support.installing import SHOWN_EVERY_S, Progress
+from tests.arguments import Log, Patch
 from tests.cases.fleet import Fleet, Node, Reply
+from tests.table import table
 from tests.unit.answers import END, answer, installed
 
 RELEASE = "20260928.0"
@@ -35,15 +37,18 @@ def recorded(**sha512: str) -> list[str]:
     return [*BARE[:-1], *installed(RELEASE, sha512=sums), END]
 
 
+def asked(told: list[str], archive: Archive, release: str = RELEASE, **replies: Reply) -> Node:
+    """A host that answers so, after it was asked for a release."""
+    item = Node([told], replies)
+    Fleet({"a": item}).done(gvisor.release, release, archive=archive)
+    return item
+
+
 def test_an_official_release_is_fetched_for_the_nodes_architecture_with_its_checksum() -> None:
     arch = "aarch64"
-    nodes = {"a": Node([answer(uname=f"6.12.9 {arch}")])}
-    fleet = Fleet(nodes)
+    item = asked(answer(uname=f"6.12.9 {arch}"), Archive())
 
-    fleet.add(gvisor.release, RELEASE, archive=Archive())
-    fleet.run()
-
-    command = nodes["a"].of("release").command
+    command = item.of("release").command
     url = f"https://storage.googleapis.com/gvisor/releases/release/{RELEASE}/{arch}/gvisor.tar.bz2"
     assert "source=url\n" in command
     assert f"arch={arch}\n" in command
@@ -53,13 +58,9 @@ def test_an_official_release_is_fetched_for_the_nodes_architecture_with_its_chec
 
 
 def test_debians_package_needs_neither_location_nor_checksum() -> None:
-    nodes = {"a": Node([BARE])}
-    fleet = Fleet(nodes)
+    item = asked(BARE, Archive("debian"), "20240729.0")
 
-    fleet.add(gvisor.release, "20240729.0", archive=Archive("debian"))
-    fleet.run()
-
-    command = nodes["a"].of("release").command
+    command = item.of("release").command
     assert "source=debian\n" in command
     assert command.endswith("' sh")
 
@@ -72,10 +73,8 @@ def uploading(tmp_path: Path) -> Archive:
 
 def test_a_file_on_the_controller_is_uploaded_and_its_upload_removed(tmp_path: Path) -> None:
     nodes = {"a": Node([BARE])}
-    fleet = Fleet(nodes)
 
-    fleet.add(gvisor.release, RELEASE, archive=uploading(tmp_path), _sudo=True)
-    fleet.run()
+    fleet = Fleet(nodes).done(gvisor.release, RELEASE, archive=uploading(tmp_path), _sudo=True)
 
     upload, install, remove = nodes["a"].sent[-3:]
     remote = fleet.host("a").get_temp_filename(f"{tmp_path}/gvisor-x86_64.tar.bz2")
@@ -87,30 +86,11 @@ def test_a_file_on_the_controller_is_uploaded_and_its_upload_removed(tmp_path: P
     assert remove.command == f"rm -f {remote}"
 
 
-def test_a_directory_on_the_controller_has_the_buckets_layout(tmp_path: Path) -> None:
-    below = tmp_path / RELEASE / "x86_64"
-    below.mkdir(parents=True)
-    (below / "gvisor.tar.bz2").write_bytes(CONTENT)
-    nodes = {"a": Node([BARE])}
-    fleet = Fleet(nodes)
+def test_an_upload_that_fails_is_removed_and_not_installed(tmp_path: Path, caplog: Log) -> None:
+    good = Node([recorded(gvisor_tar_bz2=SUM)])
+    nodes = {"bad": Node([BARE], {"upload": Reply(ok=False)}), "good": good}
 
-    fleet.add(gvisor.release, RELEASE, archive=Archive(str(tmp_path), {"x86_64": SUM}))
-    fleet.run()
-
-    assert f" {below}/gvisor.tar.bz2" in nodes["a"].of("release").command
-
-
-def test_an_upload_that_fails_is_removed_and_nothing_is_installed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    nodes = {
-        "bad": Node([BARE], {"upload": Reply(ok=False)}),
-        "good": Node([recorded(gvisor_tar_bz2=SUM)]),
-    }
-    fleet = Fleet(nodes)
-
-    fleet.add(gvisor.release, RELEASE, archive=uploading(tmp_path))
-    fleet.run()
+    fleet = Fleet(nodes).done(gvisor.release, RELEASE, archive=uploading(tmp_path))
 
     assert fleet.failed() == {"bad"}
     assert nodes["bad"].kinds()[-2] == "upload"
@@ -118,73 +98,51 @@ def test_an_upload_that_fails_is_removed_and_nothing_is_installed(
     assert f"gvisor.release: {RELEASE} on @fake/bad: the upload failed, got " in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("asked", "kinds"),
-    [
-        pytest.param(Reply(), ["release"], id="content-is-right"),
-        pytest.param(Reply(ok=False), ["release", "upload", "release"], id="files-are-needed"),
-    ],
+@table(
+    "asked, kinds",
+    {
+        "content-is-right": (Reply(), ["release"]),
+        "files-are-needed": (Reply(ok=False), ["release", "upload", "release"]),
+    },
 )
-def test_a_damaged_release_is_looked_at_before_anything_is_uploaded(
+def test_a_damaged_release_is_looked_at_before_an_upload(
     tmp_path: Path, asked: Reply, kinds: list[str]
 ) -> None:
-    nodes = {
-        "a": Node([answer(damaged=[RELEASE])], {"release": asked}),
-        "b": Node([recorded(gvisor_tar_bz2=SUM)]),
-    }
-    fleet = Fleet(nodes)
+    item = Node([answer(damaged=[RELEASE])], {"release": asked})
+    nodes = {"a": item, "b": Node([recorded(gvisor_tar_bz2=SUM)])}
 
-    fleet.add(gvisor.release, RELEASE, archive=uploading(tmp_path))
-    fleet.run()
+    Fleet(nodes).done(gvisor.release, RELEASE, archive=uploading(tmp_path))
 
     assert [kind for kind in nodes["a"].acted() if kind in ("release", "upload")] == kinds
     assert "source=none\n" in nodes["a"].sent[1].command
 
 
-def test_a_damaged_release_is_repaired_and_said_so(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    nodes = {"a": Node([answer(damaged=[RELEASE])])}
-    fleet = Fleet(nodes)
+def test_a_damaged_release_is_repaired_and_said_so(caplog: Log) -> None:
+    item = asked(answer(damaged=[RELEASE]), Archive())
 
-    fleet.add(gvisor.release, RELEASE, archive=Archive())
-    fleet.run()
-
-    assert nodes["a"].acted() == ["release"]
+    assert item.acted() == ["release"]
     assert f"repair runsc {RELEASE} from https" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("there", "why"),
-    [
-        pytest.param(
-            recorded(),
-            "the manifest has no sha512 of gvisor.tar.bz2",
-            id="without-a-sum",
-        ),
-        pytest.param(
+@table(
+    "there, why",
+    {
+        "without-a-sum": (recorded(), "the manifest has no sha512 of gvisor.tar.bz2"),
+        "another-sum": (
             recorded(gvisor_tar_bz2="0" * 128),
             "gvisor.tar.bz2: the manifest has sha512 000000000000…, but c8d3a9fd4d4c… is pinned",
-            id="another-sum",
         ),
-        pytest.param(
+        "of-another-kind": (
             recorded(runsc_deb="0" * 128),
             "the manifest has no sha512 of gvisor.tar.bz2, only of runsc.deb",
-            id="of-another-kind",
         ),
-    ],
+    },
 )
-def test_a_release_that_is_not_shown_to_be_the_pinned_one_is_fetched_again_and_said_so(
-    there: list[str], why: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    nodes = {"a": Node([there])}
-    fleet = Fleet(nodes)
+def test_a_release_of_other_files_is_fetched_again(there: list[str], why: str, caplog: Log) -> None:
+    item = asked(there, Archive())
 
-    fleet.add(gvisor.release, RELEASE, archive=Archive())
-    fleet.run()
-
-    assert nodes["a"].acted() == ["release"]
-    assert "fresh=yes\n" in nodes["a"].of("release").command
+    assert item.acted() == ["release"]
+    assert "fresh=yes\n" in item.of("release").command
     assert f"fetch runsc {RELEASE} again from https://storage" in caplog.text
     assert f"the files on the node are not the pinned ones ({why})" in caplog.text
 
@@ -195,56 +153,36 @@ def test_the_settings_pin_counts_and_not_what_the_package_knows() -> None:
     right = [*BARE[:-1], *installed(RELEASE, sha512=sums), END]
     half = [*BARE[:-1], *installed(RELEASE, sha512={"runsc": "1" * 128}), END]
     nodes = {"right": Node([right]), "half": Node([half]), "known": Node([THERE])}
-    fleet = Fleet(nodes)
 
-    fleet.add(gvisor.release, RELEASE, archive=Archive("https://m/{file}", pins))
-    fleet.run()
+    Fleet(nodes).done(gvisor.release, RELEASE, archive=Archive("https://m/{file}", pins))
 
     assert nodes["right"].acted() == []
     assert nodes["half"].acted() == nodes["known"].acted() == ["release"]
 
 
-def test_what_is_not_pinned_and_comes_from_the_controller_is_uploaded_without_a_look(
-    tmp_path: Path,
-) -> None:
-    nodes = {"a": Node([recorded()])}
-    fleet = Fleet(nodes)
+def test_an_unpinned_release_is_uploaded_without_a_look(tmp_path: Path) -> None:
+    item = asked(recorded(), uploading(tmp_path))
 
-    fleet.add(gvisor.release, RELEASE, archive=uploading(tmp_path))
-    fleet.run()
-
-    assert [kind for kind in nodes["a"].acted() if kind in ("release", "upload")] == [
-        "upload",
-        "release",
-    ]
+    assert [kind for kind in item.acted() if kind in ("release", "upload")] == ["upload", "release"]
 
 
 def test_debians_release_is_left_alone_whatever_is_recorded_of_it() -> None:
-    nodes = {"a": Node([recorded()]), "b": Node([THERE])}
-    fleet = Fleet(nodes)
+    items = [asked(told, Archive("debian")) for told in (recorded(), THERE)]
 
-    fleet.add(gvisor.release, RELEASE, archive=Archive("debian"))
-    fleet.run()
-
-    assert nodes["a"].acted() == nodes["b"].acted() == []
+    assert [item.acted() for item in items] == [[], []]
 
 
-@pytest.mark.parametrize(
-    ("terminal", "takes_s", "shown"),
-    [
-        pytest.param(True, 0.0, 0, id="fast"),
-        pytest.param(True, SHOWN_EVERY_S, 10, id="slow"),
-        pytest.param(False, SHOWN_EVERY_S, 0, id="no-terminal"),
-    ],
+@table(
+    "terminal, takes_s, shown",
+    {
+        "fast": (True, 0.0, 0),
+        "slow": (True, SHOWN_EVERY_S, 10),
+        "no-terminal": (False, SHOWN_EVERY_S, 0),
+    },
 )
 def test_on_a_terminal_an_upload_that_takes_long_is_shown(
-    terminal: bool,
-    takes_s: float,
-    shown: int,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool, takes_s: float, shown: int, caplog: Log, monkeypatch: Patch
 ) -> None:
-    caplog.set_level("INFO")
     clock = count(step=takes_s)
     monkeypatch.setattr(installing, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(installing, "is_terminal", lambda: terminal)
@@ -277,26 +215,11 @@ def test_what_the_node_downloads_may_take_as_long_as_it_makes_progress() -> None
     assert kinds.count(deadline.Download) == 1
 
 
-def test_a_file_that_the_controller_lacks_fails_the_host_before_anything_is_sent(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    nodes = {"bad": Node([BARE]), "good": Node([recorded(gvisor_tar_bz2="0" * 128)])}
-    fleet = Fleet(nodes)
-
-    fleet.add(gvisor.release, RELEASE, archive=Archive(f"{tmp_path}/none", {"x86_64": "0" * 128}))
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
-    assert set(nodes["bad"].kinds()) == {"state"}
-    assert f"gvisor.release: {RELEASE} on @fake/bad: no such file on the controller" in caplog.text
-
-
 def test_a_release_without_a_checksum_is_never_fetched_without_one() -> None:
     nodes = {"a": Node([BARE]), "b": Node([answer(releases=["20250101.0"])])}
-    fleet = Fleet(nodes)
+    mirror = Archive("https://mirror.example/x.tar")
 
-    fleet.add(gvisor.release, "20250101.0", archive=Archive("https://mirror.example/x.tar"))
-    fleet.run()
+    fleet = Fleet(nodes).done(gvisor.release, "20250101.0", archive=mirror)
 
     assert fleet.failed() == {"a"}
     assert set(nodes["a"].kinds()) == {"state"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import shlex
-from typing import Any
 
 import pytest
 from pyinfra.api.exceptions import PyinfraError
@@ -12,8 +11,10 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
+from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import INSTALLED, LINK
+from tests.table import table
 from tests.unit.answers import answer
 
 RELEASE = "20260928.0"
@@ -23,10 +24,8 @@ BOTH = {**PROFILES, "net": Runtime(network="sandbox")}
 
 def test_wrappers_that_are_missing_are_written_and_no_others() -> None:
     nodes = {"a": Node([answer(**INSTALLED)])}
-    fleet = Fleet(nodes)
 
-    fleet.add(gvisor.runtimes, RELEASE, profiles=BOTH)
-    fleet.run()
+    Fleet(nodes).done(gvisor.runtimes, RELEASE, profiles=BOTH)
 
     net = wrapper("net", RELEASE, BOTH["net"])
     _, _, script, name, path, content = shlex.split(nodes["a"].of("wrappers").command)
@@ -35,24 +34,20 @@ def test_wrappers_that_are_missing_are_written_and_no_others() -> None:
     assert f"\nhost=@fake/a\nrelease={RELEASE}\n" in script
 
 
-@pytest.mark.parametrize(
-    ("given", "link"),
-    [
-        pytest.param({"runsc_link": "/opt/gvisor/releases/20240729.0/runsc"}, LINK, id="older"),
-        pytest.param({"without": ("runsc_link",)}, LINK, id="none"),
-        pytest.param({"runsc_link": LINK}, "", id="right"),
-        pytest.param({"runsc_link": "/usr/bin/runsc"}, "", id="somebody-elses-link"),
-        pytest.param({"without": ("runsc_link",), "runsc_file": "yes"}, "", id="somebodys-file"),
-    ],
+@table(
+    "given, link",
+    {
+        "older": ({"runsc_link": "/opt/gvisor/releases/20240729.0/runsc"}, LINK),
+        "none": ({"without": ("runsc_link",)}, LINK),
+        "right": ({"runsc_link": LINK}, ""),
+        "somebody-elses-link": ({"runsc_link": "/usr/bin/runsc"}, ""),
+        "somebodys-file": ({"without": ("runsc_link",), "runsc_file": "yes"}, ""),
+    },
 )
-def test_the_link_for_people_follows_the_release_unless_it_is_somebody_elses(
-    given: dict[str, Any], link: str
-) -> None:
+def test_the_link_for_people_follows_the_release_if_it_is_ours(given: Data, link: str) -> None:
     nodes = {"a": Node([answer(**{**INSTALLED, **given})])}
-    fleet = Fleet(nodes)
 
-    fleet.add(gvisor.link, RELEASE)
-    fleet.run()
+    Fleet(nodes).done(gvisor.link, RELEASE)
 
     assert nodes["a"].acted() == (["link"] if link else [])
     if link:
@@ -60,9 +55,7 @@ def test_the_link_for_people_follows_the_release_unless_it_is_somebody_elses(
         assert f"\ntarget={link}\n" in script
 
 
-def test_an_overlay_that_the_release_has_not_is_refused_and_nothing_is_sent(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_an_overlay_that_the_release_has_not_is_refused_and_nothing_is_sent(caplog: Log) -> None:
     nodes = {"a": Node([answer()])}
     fleet = Fleet(nodes)
 

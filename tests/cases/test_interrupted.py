@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.transaction import detached, resumption
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.operations import docker
+from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations
 from tests.cases.proven import proven, proven_answer
@@ -29,7 +28,7 @@ ENGINE: Any = (docker.engine, {"flavour": "present"})
 EVERY = {"daemon-json": DAEMON_JSON, "generation": GENERATION, "engine": ENGINE}
 
 
-def ended(given: dict[str, Any], result: str, reason: str = "") -> list[str]:
+def ended(given: Data, result: str, reason: str = "") -> list[str]:
     """The node's answer after its earlier change has ended like this."""
     record = {"result": result, "reason": reason}
     return answer(**{**given, "state": {**given.get("state", {}), "last-run": record}})
@@ -54,14 +53,12 @@ def stdins(item: Node) -> list[str | None]:
 @table("operation", EVERY)
 def test_it_is_ended_by_what_it_left_on_the_node_and_that_is_a_change(operation: Any) -> None:
     nodes = {"a": finished()}
-    fleet = Fleet(nodes)
     function, named = operation
 
-    meta = fleet.add(function, **named)
-    fleet.run()
+    fleet = Fleet(nodes).done(function, **named)
 
     assert stdins(nodes["a"]) == [RESUMES]
-    assert meta["a"].did_change()
+    assert fleet.meta["a"].did_change()
     assert fleet.failed() == set()
 
 
@@ -80,11 +77,7 @@ def test_where_it_was_undone_what_is_wanted_is_done_then() -> None:
     "item, end",
     {"finished": (finished, "applied"), "undone": (undone, "reverted, because it was interrupted")},
 )
-def test_it_is_told_once_beforehand_and_afterwards_what_became_of_it(
-    item: Any, end: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-
+def test_it_is_told_once_before_and_what_became_of_it(item: Any, end: str, caplog: Log) -> None:
     Fleet({"a": item()}).done(docker.daemon_json, LIVE, owner=GVISOR)
 
     assert caplog.text.count(TOLD) == 1
@@ -92,10 +85,7 @@ def test_it_is_told_once_beforehand_and_afterwards_what_became_of_it(
 
 
 @table("operation", EVERY)
-def test_preparing_sends_nothing_and_shows_it_as_a_change(
-    operation: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+def test_preparing_sends_nothing_and_shows_it_as_a_change(operation: Any, caplog: Log) -> None:
     nodes = {"a": finished()}
     function, named = operation
 
@@ -111,22 +101,18 @@ def test_preparing_sends_nothing_and_shows_it_as_a_change(
     "states",
     {"still-interrupted": [answer(**HALF)], "not-known-any-more": [answer(**HALF), ["nonsense"]]},
 )
-def test_where_it_could_not_be_ended_nothing_else_is_done(
-    states: list[list[str]], operation: Any, caplog: pytest.LogCaptureFixture
+def test_where_it_cannot_be_ended_nothing_is_done(
+    states: list[list[str]], operation: Any, caplog: Log
 ) -> None:
     nodes = {"bad": Node(states, {"generations": generations({})}), "good": finished()}
-    fleet = Fleet(nodes, prepare=False)
     function, named = operation
 
-    fleet.add(function, **named)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).done(function, **named)
 
     assert fleet.failed() == {"bad"}
     assert stdins(nodes["bad"]) == [RESUMES]
-    assert (
-        "@fake/bad: an earlier change was interrupted and could not be finished or undone; "
-        in caplog.text
-    )
+    said = "@fake/bad: an earlier change was interrupted and could not be finished or undone; "
+    assert said in caplog.text
 
 
 def test_where_ending_it_fails_the_host_fails_and_the_other_goes_on() -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.operations import docker
+from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node
 from tests.cases.kept import changed
 from tests.cases.proven import DEFAULTS, WANTED, proven, proven_answer
@@ -22,7 +21,7 @@ RELOADING: dict[str, Any] = {"gvisor_restart": "reload"}
 TOLD = "/etc/docker/daemon.json on @fake/a: /userland-proxy: changed since dockerd started"
 
 
-def test_a_change_that_owes_a_restart_reloads_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_change_that_owes_a_restart_reloads_and_says_so(caplog: Log) -> None:
     nodes = {"a": Node([answer(), answer(**OWING)])}
 
     Fleet(nodes).done(docker.daemon_json, WISH, owner=GVISOR, restart="reload")
@@ -31,7 +30,7 @@ def test_a_change_that_owes_a_restart_reloads_and_says_so(caplog: pytest.LogCapt
     assert TOLD in caplog.text
 
 
-def test_a_second_run_says_so_again_and_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_run_says_so_again_and_changes_nothing(caplog: Log) -> None:
     nodes = {"a": Node([answer(**OWING)])}
     fleet = Fleet(nodes)
 
@@ -44,7 +43,7 @@ def test_a_second_run_says_so_again_and_changes_nothing(caplog: pytest.LogCaptur
     assert [item.levelname for item in caplog.records if TOLD in item.message] == ["WARNING"]
 
 
-def test_as_soon_as_it_is_allowed_the_restart_is_made(caplog: pytest.LogCaptureFixture) -> None:
+def test_as_soon_as_it_is_allowed_the_restart_is_made(caplog: Log) -> None:
     nodes = {"a": Node([answer(**OWING)])}
 
     Fleet(nodes, prepare=False).done(docker.daemon_json, WISH, owner=GVISOR)
@@ -53,21 +52,18 @@ def test_as_soon_as_it_is_allowed_the_restart_is_made(caplog: pytest.LogCaptureF
     assert TOLD not in caplog.text
 
 
-def test_where_no_restart_is_allowed_the_host_is_refused_and_the_other_goes_on(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_where_no_restart_is_allowed_the_host_is_refused_and_the_other_goes_on(caplog: Log) -> None:
     nodes = {"a": Node([answer()]), "good": Node([answer(**changed({}, WISH))])}
+    fleet = Fleet(nodes, prepare=False)
 
-    fleet = Fleet(nodes, prepare=False).done(
-        docker.daemon_json, WISH, owner=GVISOR, restart="never"
-    )
+    fleet.done(docker.daemon_json, WISH, owner=GVISOR, restart="never")
 
     assert fleet.failed() == {"a"}
     assert nodes["a"].acted() == []
     assert "needs a restart of dockerd, which is not allowed here, got /userland-pr" in caplog.text
 
 
-def owing_deploy() -> dict[str, Any]:
+def owing_deploy() -> Data:
     """A node on which the deploy has left its restarts owed."""
     given = proven()
     plan = plan_daemon_json(node(), WANTED, if_absent=DEFAULTS, restart="reload")
@@ -83,12 +79,8 @@ def owing_deploy() -> dict[str, Any]:
         "allowed-now": ({}, owing_deploy(), False, ["daemon.json"]),
     },
 )
-def test_the_setting_decides_for_the_whole_deploy(
-    data: dict[str, Any],
-    given: dict[str, Any],
-    told: bool,
-    acted: list[str],
-    caplog: pytest.LogCaptureFixture,
+def test_the_setting_decides_for_a_deploy(
+    data: Data, given: Data, told: bool, acted: list[str], caplog: Log
 ) -> None:
     nodes = {"a": Node([answer(**given), proven_answer()], data=data)}
 
@@ -99,9 +91,7 @@ def test_the_setting_decides_for_the_whole_deploy(
     assert fleet.failed() == set()
 
 
-def test_a_deploy_that_needs_a_restart_and_may_not_is_refused_before_any_host_is_touched(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_deploy_that_needs_a_restart_and_may_not_is_refused_first(caplog: Log) -> None:
     never = {"gvisor_restart": "never"}
     nodes = {"a": Node([answer()], data=never), "good": Node([proven_answer()], data=never)}
     fleet = Fleet(nodes, prepare=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-import pytest
 from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.deploys.audit import audit_node
@@ -13,22 +12,18 @@ from pyinfra_gvisor.facts.node import NodeState
 from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings, load_settings
+from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import INSTALLED, RELEASE
+from tests.table import table
 from tests.unit.answers import END, answer, compact
+from tests.unit.settings.loaded_settings import good
 
 DATA = {"gvisor_default": "sandbox"}
 ASKS = "gzip -d | perl - preview"
 
 
-def declared(data: dict[str, Any]) -> Settings:
-    """The settings in a host's data."""
-    settings, problems = load_settings(data)
-    assert settings, problems
-    return settings
-
-
-SETTINGS = declared(DATA)
+SETTINGS = good(**DATA)
 
 
 def place(name: str, where: str, why: str) -> str:
@@ -52,7 +47,7 @@ TOLD = [
 ]
 
 
-def host(*lines: str, data: dict[str, Any] | None = None, **changes: Any) -> Node:
+def host(*lines: str, data: Data | None = None, **changes: Any) -> Node:
     """A host whose answer also has these lines."""
     given = answer(**{**INSTALLED, **changes})
     return Node([[*given[:-1], *lines, END]], data=DATA if data is None else data)
@@ -65,13 +60,8 @@ def prepared(node: Node, settings: Settings = SETTINGS, **config: Any) -> Fleet:
     return fleet
 
 
-@pytest.mark.parametrize(
-    "prepare", [pytest.param(True, id="interactive"), pytest.param(False, id="with-yes")]
-)
-def test_where_each_container_would_run_is_said_once_and_before_anything_is_written(
-    caplog: pytest.LogCaptureFixture, prepare: bool
-) -> None:
-    caplog.set_level("INFO")
+@table("prepare", {"interactive": True, "with-yes": False})
+def test_where_each_container_would_run_is_said_once_and_first(caplog: Log, prepare: bool) -> None:
     node = host(*PLACES)
 
     prepared(node, prepare=prepare).run()
@@ -83,11 +73,7 @@ def test_where_each_container_would_run_is_said_once_and_before_anything_is_writ
     assert node.acted() == ["wrappers"]
 
 
-def test_only_a_container_that_would_be_refused_is_a_warning(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
-
+def test_only_a_container_that_would_be_refused_is_a_warning(caplog: Log) -> None:
     prepared(host(*PLACES))
 
     warned = [item.getMessage() for item in caplog.records if item.levelname == "WARNING"]
@@ -95,27 +81,27 @@ def test_only_a_container_that_would_be_refused_is_a_warning(
     assert "agent: stays under runc" in warned[0]
 
 
-def test_an_image_that_is_not_accepted_is_said_with_the_command(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    image = {"id": "sha256:9", "names": ["helper:2"], "shapes": ["coolify-helper"]}
-
-    prepared(host("preview asked", f"unaccepted {compact(image)}", "preview told"))
-
-    assert "pyinfra-gvisor accept sha256:9" in caplog.text
+IMAGE = {"id": "sha256:9", "names": ["helper:2"], "shapes": ["coolify-helper"]}
 
 
-def test_that_nobody_knows_where_containers_would_run_is_said_with_the_reason(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    prepared(host("preview asked", 'preview_error "no answer to /info"', "preview told"))
+@table(
+    "line, said",
+    {
+        "not-accepted": (f"unaccepted {compact(IMAGE)}", ["pyinfra-gvisor accept sha256:9"]),
+        "not-known": (
+            'preview_error "no answer to /info"',
+            ["unknown where containers would run", "no answer to /info"],
+        ),
+    },
+)
+def test_what_is_not_accepted_or_not_known_is_said(line: str, said: list[str], caplog: Log) -> None:
+    prepared(host("preview asked", line, "preview told"))
 
-    assert "unknown where containers would run" in caplog.text
-    assert "no answer to /info" in caplog.text
+    for text in said:
+        assert text in caplog.text
 
 
-def test_a_node_that_has_every_wrapper_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+def test_a_node_that_has_every_wrapper_says_nothing(caplog: Log) -> None:
     scripts = wrappers(RELEASE, SETTINGS.runtimes, SETTINGS.dispatch)
 
     prepared(host(*PLACES, wrappers={item.path: item.sha256 for item in scripts})).run()
@@ -123,20 +109,18 @@ def test_a_node_that_has_every_wrapper_says_nothing(caplog: pytest.LogCaptureFix
     assert "next start" not in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("data", "asks"),
-    [
-        pytest.param({}, False, id="nothing"),
-        pytest.param({"gvisor_default": "off"}, False, id="off"),
-        pytest.param(DATA, True, id="a-default-runtime"),
-        pytest.param({"gvisor_seal": {}}, True, id="a-seal"),
-        pytest.param({"gvisor_runtimes": {"runsc": {"seal": {}}}}, True, id="a-seal-of-one"),
-        pytest.param({**DATA, "gvisor_release": "nonsense"}, False, id="settings-that-are-wrong"),
-    ],
+@table(
+    "data, asks",
+    {
+        "nothing": ({}, False),
+        "off": ({"gvisor_default": "off"}, False),
+        "a-default-runtime": (DATA, True),
+        "a-seal": ({"gvisor_seal": {}}, True),
+        "a-seal-of-one": ({"gvisor_runtimes": {"runsc": {"seal": {}}}}, True),
+        "settings-that-are-wrong": ({**DATA, "gvisor_release": "nonsense"}, False),
+    },
 )
-def test_a_node_is_asked_in_the_same_command_and_only_where_it_is_declared(
-    data: dict[str, Any], asks: bool
-) -> None:
+def test_a_node_is_asked_in_the_same_command_where_declared(data: Data, asks: bool) -> None:
     node = host(data=data)
     settings, _ = load_settings(data)
 
@@ -149,7 +133,7 @@ def test_a_node_is_asked_in_the_same_command_and_only_where_it_is_declared(
 def test_without_a_default_runtime_the_command_is_the_same_as_ever() -> None:
     node = host(data={})
 
-    prepared(node, declared({}))
+    prepared(node, good())
 
     assert str(NodeState().command()) in node.of("state").command
 

@@ -12,6 +12,7 @@ from pyinfra.context import ctx_host, ctx_state
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.facts.node import NodeState, forget_node, read_node
 from pyinfra_gvisor.operations import docker, gvisor
+from tests.arguments import Log
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, SETTINGS, WANTED, proven_answer
 from tests.table import table
@@ -80,9 +81,7 @@ def test_after_an_operation_acted_the_next_one_reads_afresh() -> None:
     "other, kinds",
     {"that-acted": (touch, ["state", "touch /x", "state"]), "that-did-nothing": (idle, ["state"])},
 )
-def test_an_operation_of_somebody_else_counts_only_if_it_acted(
-    other: object, kinds: list[str]
-) -> None:
+def test_somebody_elses_operation_counts_only_if_it_acted(other: object, kinds: list[str]) -> None:
     nodes = {"a": Node([proven_answer()])}
     fleet = Fleet(nodes, prepare=False)
     fleet.add(docker.engine, "present")
@@ -154,7 +153,7 @@ def test_the_last_host_that_cannot_be_read_ends_the_run_as_pyinfra_does() -> Non
         fleet.add(docker.engine, "present")
 
 
-def test_the_error_says_what_could_not_be_read(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_error_says_what_could_not_be_read(caplog: Log) -> None:
     fleet = Fleet({"bad": Node([["nonsense"]]), "good": Node([answer()])})
 
     read(fleet, "bad")

@@ -12,6 +12,7 @@ from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.deploys.rollback import roll_back
 from pyinfra_gvisor.operations import docker, gvisor
+from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.kept import generations, users
 from tests.cases.proven import PROFILES, RELEASE, proven, proven_answer
@@ -36,11 +37,9 @@ DEPLOYS = [pytest.param(deploy, id=deploy.__name__) for deploy in (run_node, rol
     },
 )
 def test_it_is_refused_before_the_first_change(
-    deploy: Callable[..., Any], given: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
+    deploy: Callable[..., Any], given: Data, said: str, caplog: Log
 ) -> None:
-    nodes = {
-        name: Node([proven_answer(**more)], REPLIES) for name, more in (("a", given), ("good", {}))
-    }
+    nodes = {"a": Node([proven_answer(**given)], REPLIES), "good": Node([proven_answer()], REPLIES)}
     fleet = Fleet(nodes)
 
     fleet.deploy(deploy)
@@ -61,9 +60,7 @@ def test_it_is_refused_before_the_first_change(
         "absent": (gvisor.absent, {}),
     },
 )
-def test_an_operation_alone_never_writes_a_newer_record_again(
-    operation: Callable[..., Any], named: dict[str, Any]
-) -> None:
+def test_no_operation_overwrites_newer_records(operation: Callable[..., Any], named: Data) -> None:
     states = [proven_answer(**NEWER_PROOF, state_dir="yes")]
     nodes = {"a": Node(states, REPLIES), "good": Node([proven_answer()], REPLIES)}
 
@@ -80,23 +77,19 @@ def test_an_operation_alone_never_writes_a_newer_record_again(
         "copy": ("state.owned.copy", "owned.copy.json is missing or differs: write"),
     },
 )
-def test_the_copy_that_is_left_is_copied_and_nothing_else_changes(
-    without: str, said: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+def test_the_copy_that_is_left_is_copied_and_no_more(without: str, said: str, caplog: Log) -> None:
     nodes = {"a": Node([proven_answer(without=(without,)), proven_answer()])}
 
     fleet = Fleet(nodes).deployed(run_node)
-    again = Fleet({"a": Node([proven_answer()])})
-    again.deploy(run_node)
-    again.run()
+
+    again = Fleet({"a": Node([proven_answer()])}).deployed(run_node)
 
     assert nodes["a"].acted() == ["copy record"]
     assert caplog.text.count(said) == 1
     assert fleet.failed() == again.failed() == set()
 
 
-def test_a_recovered_record_gives_everything_back(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_recovered_record_gives_everything_back(caplog: Log) -> None:
     answers = [proven_answer(without=("state.owned",)), proven_answer()]
     nodes = {"a": Node(answers, {"users": users()})}
 

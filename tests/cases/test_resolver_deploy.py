@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.parts.resolver.state import ResolverState
+from tests.arguments import Data
 from tests.cases.fleet import Fleet, Node
 from tests.cases.naming import having
+from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.resolver.resolver_answers import ABLE, there, told
 
@@ -20,26 +18,22 @@ NAMED = {"gvisor_runtimes": {"gvisor": {"network": "sandbox", "dns": "docker"}}}
 INSTALLATION = ["release", "wrappers", "daemon.json", "link"]
 
 
-@pytest.mark.parametrize(
-    ("data", "found", "expected"),
-    [
-        pytest.param({}, BARE, [], id="neither-wanted-nor-there"),
-        pytest.param(NAMED, BARE, ["resolver"], id="wanted"),
-        pytest.param(NAMED, there(), [], id="wanted-and-there"),
-        pytest.param(NAMED, there(service="failed"), ["resolver"], id="wanted-and-down"),
-        pytest.param({}, there(), ["resolver remove"], id="no-runtime-has-dns-any-more"),
-        pytest.param({"gvisor_runtimes": {}}, there(), ["resolver remove"], id="no-runtime"),
-        pytest.param({}, there(asks=(ASKED,)), [], id="not-wanted-and-asked"),
-    ],
+@table(
+    "data, found, expected",
+    {
+        "neither-wanted-nor-there": ({}, BARE, []),
+        "wanted": (NAMED, BARE, ["resolver"]),
+        "wanted-and-there": (NAMED, there(), []),
+        "wanted-and-down": (NAMED, there(service="failed"), ["resolver"]),
+        "no-runtime-has-dns-any-more": ({}, there(), ["resolver remove"]),
+        "no-runtime": ({"gvisor_runtimes": {}}, there(), ["resolver remove"]),
+        "not-wanted-and-asked": ({}, there(asks=(ASKED,)), []),
+    },
 )
-def test_the_deploy_has_it_as_the_runtimes_ask_for_it_and_first(
-    data: dict[str, Any], found: ResolverState, expected: list[str]
-) -> None:
+def test_it_is_there_first_if_asked(data: Data, found: ResolverState, expected: list[str]) -> None:
     nodes = {"a": having(found, data={"gvisor_proof": "never", **data})}
-    fleet = Fleet(nodes)
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet(nodes).deployed(run_node)
 
     more = INSTALLATION if data.get("gvisor_runtimes") != {} else ["daemon.json"]
     more = [*more, "keeper"] if data is NAMED else more
@@ -49,10 +43,8 @@ def test_the_deploy_has_it_as_the_runtimes_ask_for_it_and_first(
 
 def test_the_deploy_hands_on_where_metrics_go() -> None:
     nodes = {"a": having(BARE, data={**NAMED, **METRICS})}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.deploy(run_node)
-    fleet.run()
+    Fleet(nodes, prepare=False).deployed(run_node)
 
     assert "\ntextfile_dir=/srv/text\n" in nodes["a"].of("resolver").words[0]
 
@@ -63,10 +55,8 @@ def test_what_answers_for_docker_is_there_behind_docker_and_before_a_release() -
     answers = [[*told(found), *lines] for found, lines in (*steps, (there(), answer()))]
     data = {**NAMED, "gvisor_docker": "debian", "gvisor_proof": "never"}
     nodes = {"a": Node(answers, data=data)}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.deploy(run_node)
-    fleet.run()
+    Fleet(nodes, prepare=False).deployed(run_node)
 
     installed = ["release", "wrappers", "daemon.json", "link"]
     assert nodes["a"].acted() == ["docker", "resolver", *installed, "keeper"]

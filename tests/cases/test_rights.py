@@ -17,24 +17,21 @@ from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.deploys.rollback import roll_back
 from pyinfra_gvisor.operations import docker
+from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import proven_answer
+from tests.table import table
 from tests.unit.answers import answer
 
-REFUSED = answer(
-    without=("info",), user="debian", docker_error="permission denied while trying to connect"
-)
+DENIED = "permission denied while trying to connect"
+REFUSED = answer(without=("info",), user="debian", docker_error=DENIED)
 IN_GROUP = proven_answer(user="debian")
 ASKED = Reply(broken=EOFError("EOF when reading a line"))
-DEPLOYS = [
-    pytest.param(item, id=item.__name__)
-    for item in (run_node, audit_node, roll_back, remove, examine_node)
-]
+EACH = (run_node, audit_node, roll_back, remove, examine_node)
+DEPLOYS = [pytest.param(item, id=item.__name__) for item in EACH]
 
 
-def errors_of(
-    node: Node, deploy: Callable[..., Any], caplog: pytest.LogCaptureFixture, **groups: Any
-) -> list[str]:
+def errors_of(node: Node, deploy: Callable[..., Any], caplog: Log, **groups: Any) -> list[str]:
     """What a run with ``-y`` says of a host that fails; it must do nothing to it."""
     fleet = Fleet({"a": node}, prepare=False, groups=groups)
     with suppress(PyinfraError):  # no host remains
@@ -47,9 +44,7 @@ def errors_of(
 
 
 @pytest.mark.parametrize("deploy", DEPLOYS)
-def test_without_sudo_the_socket_the_user_and_the_setting_are_named(
-    deploy: Callable[..., Any], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_sudo_socket_and_setting_are_named(deploy: Callable[..., Any], caplog: Log) -> None:
     (error,) = errors_of(Node([REFUSED]), deploy, caplog)
 
     says = "Docker's socket refuses user debian; set `_sudo = True` in group_data/all.py"
@@ -57,23 +52,21 @@ def test_without_sudo_the_socket_the_user_and_the_setting_are_named(
 
 
 @pytest.mark.parametrize("deploy", DEPLOYS)
-def test_a_user_in_dockers_group_is_not_enough(
-    deploy: Callable[..., Any], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_user_in_dockers_group_is_not_enough(deploy: Callable[..., Any], caplog: Log) -> None:
     (error,) = errors_of(Node([IN_GROUP]), deploy, caplog)
 
     assert "/etc/docker is not writable for user debian; set `_sudo = True`" in error
 
 
-@pytest.mark.parametrize(
-    ("operation", "given"),
-    [
-        pytest.param(docker.daemon_json, {"wanted": {"debug": True}, "owner": "me"}, id="keys"),
-        pytest.param(docker.generation, {}, id="generation"),
-    ],
+@table(
+    "operation, given",
+    {
+        "keys": (docker.daemon_json, {"wanted": {"debug": True}, "owner": "me"}),
+        "generation": (docker.generation, {}),
+    },
 )
 def test_an_operation_in_a_deploy_of_ones_own_says_so_too(
-    operation: Callable[..., Any], given: dict[str, Any], caplog: pytest.LogCaptureFixture
+    operation: Callable[..., Any], given: Data, caplog: Log
 ) -> None:
     """The directory of our records is closed to this user, so the records look lost."""
     node = Node([proven_answer(user="debian", state={}, state_dir="yes")])
@@ -97,7 +90,7 @@ def test_an_operation_in_a_deploy_of_ones_own_says_so_too(
     ],
 )
 def test_a_sudo_that_asks_without_a_terminal_fails_its_host_and_says_what_to_set(
-    deploy: Callable[..., Any], group: str, caplog: pytest.LogCaptureFixture
+    deploy: Callable[..., Any], group: str, caplog: Log
 ) -> None:
     node = Node([ASKED], {"generations": ASKED})
 
@@ -110,18 +103,13 @@ def test_a_sudo_that_asks_without_a_terminal_fails_its_host_and_says_what_to_set
 
 def test_hosts_whose_sudo_does_not_ask_go_on() -> None:
     nodes = {"bad": Node([ASKED]), "good": Node([proven_answer()])}
-    fleet = Fleet(nodes, prepare=False)
 
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).deployed(run_node)
 
     assert fleet.failed() == {"bad"}
 
 
 def test_root_needs_no_sudo() -> None:
-    fleet = Fleet({"a": Node([proven_answer(user="root")])}, prepare=False)
-
-    fleet.deploy(run_node)
-    fleet.run()
+    fleet = Fleet({"a": Node([proven_answer(user="root")])}, prepare=False).deployed(run_node)
 
     assert fleet.failed() == set()

@@ -6,18 +6,16 @@ import base64
 import json
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.base.node_files import NodeFile
-from pyinfra_gvisor.daemon_json.generations import Generation, plan_generation
-from pyinfra_gvisor.daemon_json.records import owned_by_us
+from pyinfra_gvisor.daemon_json.generations import plan_generation
 from pyinfra_gvisor.deploys.rollback import roll_back
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.wrappers import wrapper
+from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.guarded import LOADED
-from tests.cases.kept import changed, generations, users
+from tests.cases.kept import changed, generations, kept_as, users
 from tests.cases.proven import PROFILES, RELEASE
 from tests.table import table
 from tests.unit.answers import after, answer, node
@@ -46,18 +44,14 @@ ON_NEW = changed(ON_OLD, wanted(RELEASE))
 KEPT = generations(BARE, ON_OLD)
 
 
-def gone_back(to: dict[str, Any], number: int) -> dict[str, Any]:
+def gone_back(to: Data, number: int) -> Data:
     """The node after it was taken back from the newest state."""
-    owned = owned_by_us(node(**to))
-    generation = Generation(number=number, made_s=0, text=to.get("daemon_json"), owned=owned)
-    return {**ON_NEW, **after(plan_generation(node(**ON_NEW), generation))}
+    return {**ON_NEW, **after(plan_generation(node(**ON_NEW), kept_as(to, number)))}
 
 
 BACK = {**gone_back(ON_OLD, 2), "runsc_link": LINKS[OLD]}
-BACK["state"] = {
-    **BACK["state"],
-    "proof": {"fingerprint": fingerprint(node(**BACK), OLD, PROFILES)},
-}
+PROOF = {"fingerprint": fingerprint(node(**BACK), OLD, PROFILES)}
+BACK["state"] = {**BACK["state"], "proof": PROOF}
 
 
 def upgraded(kept: Reply = KEPT, **data: Any) -> Node:
@@ -68,9 +62,7 @@ def upgraded(kept: Reply = KEPT, **data: Any) -> Node:
 
 
 @table("data", {"newest": {}, "asked-for": {"gvisor_generation": 2}})
-def test_a_node_goes_back_to_the_release_that_it_had_and_is_proven_on_it(
-    data: dict[str, Any],
-) -> None:
+def test_a_node_goes_back_to_the_release_that_it_had_and_is_proven_on_it(data: Data) -> None:
     item = upgraded(**data)
     unlinked = answer(**gone_back(ON_OLD, 2))
     item.states = [item.states[0], *[unlinked] * 3, item.states[2]]
@@ -83,7 +75,7 @@ def test_a_node_goes_back_to_the_release_that_it_had_and_is_proven_on_it(
 
 
 @table("data", {"newest": {}, "asked-for": {"gvisor_generation": 2}})
-def test_a_second_rollback_changes_nothing(data: dict[str, Any]) -> None:
+def test_a_second_rollback_changes_nothing(data: Data) -> None:
     kept = generations(BARE, ON_OLD, ON_NEW)
     nodes = {"a": Node([answer(**BACK)], {"generations": kept, "users": users()}, data)}
 
@@ -102,6 +94,19 @@ def test_before_us_there_was_nothing_to_prove() -> None:
     assert "\nafter_b64=-\n" in (nodes["a"].of("daemon.json").stdin or "")
 
 
+ESCAPE = "20240729.0"
+ESCAPED = wrapper("runsc", ESCAPE, PROFILES["runsc"]).path
+ON_ESCAPE = changed(BARE, {"runtimes": {"runsc": {"path": ESCAPED}}})
+
+
+def firewalled(**data: Any) -> Node:
+    """A node with a firewall and a keeper, upgraded and rolled back."""
+    item = upgraded(**data)
+    keeper = timed("keeper", [NodeFile("/opt/gvisor/keeper/check", "755", "of the newest state")])
+    item.states = [[*told(LOADED), *keeper, *lines] for lines in item.states]
+    return item
+
+
 BAD: dict[str, Any] = {
     "unknown-generation": (
         upgraded(gvisor_generation=9),
@@ -117,13 +122,23 @@ BAD: dict[str, Any] = {
         Node([answer(**{**ON_NEW, "without": ("info",)})], {"generations": KEPT}),
         "dockerd does not answer",
     ),
+    "known-escape": (
+        upgraded(generations(ON_ESCAPE)),
+        f"rollback: node on @fake/bad: release {ESCAPE} has a known escape",
+    ),
+    "diverted": (
+        Node([["divert places /usr/bin/runc", *answer(**ON_NEW)]], upgraded().replies),
+        "change gvisor_default or gvisor_release instead",
+    ),
+    "without-a-key-of-the-keepers": (
+        firewalled(),
+        "gvisor_egress is not set, but the node has the egress firewall",
+    ),
 }
 
 
 @table("bad, reason", BAD)
-def test_a_host_that_cannot_go_back_gets_no_command_and_the_other_goes_on(
-    bad: Node, reason: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_host_that_cannot_go_back_is_refused_alone(bad: Node, reason: str, caplog: Log) -> None:
     bad.sent.clear()
     nodes = {"bad": bad, "good": upgraded()}
 
@@ -135,27 +150,7 @@ def test_a_host_that_cannot_go_back_gets_no_command_and_the_other_goes_on(
     assert reason in caplog.text
 
 
-ESCAPE = "20240729.0"
-ON_ESCAPE = changed(
-    BARE,
-    {"runtimes": {"runsc": {"path": wrapper("runsc", ESCAPE, PROFILES["runsc"]).path}}},
-)
-
-
-def test_a_release_with_a_known_escape_is_not_gone_back_to(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    nodes = {"bad": upgraded(generations(ON_ESCAPE)), "good": upgraded()}
-
-    fleet = Fleet(nodes, prepare=False).deployed(roll_back)
-
-    assert fleet.failed() == {"bad"}
-    assert nodes["bad"].acted() == []
-    assert f"rollback: node on @fake/bad: release {ESCAPE} has a known escape" in caplog.text
-
-
-def test_unless_the_risk_is_accepted_which_is_repeated(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+def test_a_known_escape_is_gone_back_to_if_it_is_accepted_which_is_repeated(caplog: Log) -> None:
     reason = "throwaway nodes of a lab"
     item = upgraded(generations(ON_ESCAPE), gvisor_accept_risk=reason)
 
@@ -166,9 +161,7 @@ def test_unless_the_risk_is_accepted_which_is_repeated(caplog: pytest.LogCapture
     assert reason in caplog.text
 
 
-def test_a_host_whose_containers_need_what_would_leave_is_refused_before_any_is_touched(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_host_whose_containers_need_what_would_leave_is_refused_first(caplog: Log) -> None:
     keep = {"gvisor_generation": 1, "gvisor_keep_running": True}
     nodes = {"past": upgraded(gvisor_generation=1), "with": upgraded(), "kept": upgraded(**keep)}
     for item in nodes.values():
@@ -191,19 +184,7 @@ def test_a_host_whose_containers_need_what_would_leave_is_refused_before_any_is_
     assert json.loads(nodes["kept"].of("daemon.json").written()) == {"runtimes": {"runsc": entry}}
 
 
-def test_every_host_goes_back_to_a_generation_of_its_own() -> None:
-    nodes = {"a": upgraded(), "b": upgraded(generations(BARE, BARE, BARE, ON_OLD))}
-
-    fleet = Fleet(nodes, prepare=False).deployed(roll_back)
-
-    assert all(item.acted()[0] == "daemon.json" for item in nodes.values())
-    assert fleet.failed() == set()
-
-
-def test_a_dry_run_goes_nowhere_and_tells_where_it_would_go(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_a_dry_run_goes_nowhere_and_tells_where_it_would_go(caplog: Log) -> None:
     nodes = {"a": upgraded()}
 
     Fleet(nodes, DIFF=True).deploy(roll_back)
@@ -227,26 +208,6 @@ def test_after_a_transaction_that_failed_the_link_stays() -> None:
     assert nodes["bad"].acted() == ["daemon.json"]
 
 
-def test_a_node_whose_runc_is_diverted_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    lines = ["divert places /usr/bin/runc", *answer(**ON_NEW)]
-    item = Node([lines], {"generations": KEPT, "users": users(), "prove": PROVEN})
-    fleet = Fleet({"bad": item, "good": upgraded()})
-
-    fleet.deploy(roll_back)
-
-    assert fleet.failed() == {"bad"}
-    assert "change gvisor_default or gvisor_release instead" in caplog.text
-    assert item.acted() == []
-
-
-def firewalled(**data: Any) -> Node:
-    """A node with a firewall and a keeper, upgraded and rolled back."""
-    item = upgraded(**data)
-    keeper = timed("keeper", [NodeFile("/opt/gvisor/keeper/check", "755", "of the newest state")])
-    item.states = [[*told(LOADED), *keeper, *lines] for lines in item.states]
-    return item
-
-
 def test_the_keeper_checks_the_firewall_and_the_restored_runtimes() -> None:
     # Other options than before: the wrapper of today is another one.
     runtimes = {"runsc": {"hardening": "strict"}}
@@ -261,16 +222,3 @@ def test_the_keeper_checks_the_firewall_and_the_restored_runtimes() -> None:
     assert f"runtimes_declared='runtime runsc {WRAPPERS[OLD].path}'" in program
     assert f"release_home=/opt/gvisor/releases/{OLD}\n" in program
     assert fleet.failed() == set()
-
-
-def test_without_a_key_of_what_the_keeper_checks_a_rollback_is_refused(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    item = firewalled()
-    fleet = Fleet({"bad": item, "good": upgraded()})
-
-    fleet.deploy(roll_back)
-
-    assert fleet.failed() == {"bad"}
-    assert "gvisor_egress is not set, but the node has the egress firewall" in caplog.text
-    assert item.acted() == []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from pyinfra_gvisor.operations import upgrade
 from pyinfra_gvisor.planning.canary import plan_canaries
 from pyinfra_gvisor.planning.collection import END
+from tests.arguments import Log
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
+from tests.table import table
 from tests.unit.answers import Running, after, answer, node
 from tests.unit.proof.observations import output
 
@@ -28,10 +28,8 @@ def shown(**changes: str) -> Reply:
 def test_a_release_is_registered_beside_and_probed_and_nothing_is_switched() -> None:
     nodes = {"a": Node([answer(**converged()), TRIED], {"prove": shown()})}
     before = json.loads(converged()["daemon_json"])
-    fleet = Fleet(nodes)
 
-    fleet.add(upgrade.canary, NEW, profiles=PROFILES)
-    fleet.run()
+    fleet = Fleet(nodes).done(upgrade.canary, NEW, profiles=PROFILES)
 
     assert fleet.failed() == set()
     assert nodes["a"].acted() == ["daemon.json", "prove", "daemon.json"]
@@ -42,24 +40,17 @@ def test_a_release_is_registered_beside_and_probed_and_nothing_is_switched() -> 
     assert json.loads(last.written()) == before
 
 
-@pytest.mark.parametrize(
-    ("reply", "said"),
-    [
-        pytest.param(shown(raw_socket="allowed"), "not proven: raw-socket; no runtime", id="probe"),
-        pytest.param(Reply(ok=False), "could not be made: the probe broke off", id="no-answer"),
-    ],
+@table(
+    "reply, said",
+    {
+        "probe": (shown(raw_socket="allowed"), "not proven: raw-socket; no runtime"),
+        "no-answer": (Reply(ok=False), "could not be made: the probe broke off"),
+    },
 )
-def test_a_release_that_is_not_proven_is_taken_away_again_and_fails_its_host(
-    reply: Reply, said: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    nodes = {
-        "a": Node([answer(**converged()), TRIED], {"prove": reply}),
-        "good": Node([answer()]),
-    }
-    fleet = Fleet(nodes)
+def test_a_release_that_is_not_proven_is_taken_away(reply: Reply, said: str, caplog: Log) -> None:
+    nodes = {"a": Node([answer(**converged()), TRIED], {"prove": reply}), "good": Node([answer()])}
 
-    fleet.add(upgrade.canary, NEW, profiles=PROFILES)
-    fleet.run()
+    fleet = Fleet(nodes).done(upgrade.canary, NEW, profiles=PROFILES)
 
     assert "a" in fleet.failed()
     assert nodes["a"].acted() == ["daemon.json", "prove", "daemon.json"]
@@ -70,23 +61,16 @@ def test_a_release_that_is_not_proven_is_taken_away_again_and_fails_its_host(
 
 def test_a_node_whose_runtimes_stay_as_they_are_is_not_touched() -> None:
     nodes = {"a": Node([proven_answer()]), "fresh": Node([answer()])}
-    fleet = Fleet(nodes)
 
-    fleet.add(upgrade.canary, RELEASE, profiles=PROFILES)
-    fleet.run()
+    Fleet(nodes).done(upgrade.canary, RELEASE, profiles=PROFILES)
 
     assert nodes["a"].kinds() == nodes["fresh"].kinds() == ["state"]
 
 
-def test_where_entries_of_ours_are_missing_nothing_is_tried_before_they_are_back(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_where_entries_of_ours_are_missing_they_are_added_before_a_try(caplog: Log) -> None:
     nodes = {"a": Node([answer(**{**converged(), "daemon_json": "{}\n"})])}
-    fleet = Fleet(nodes)
 
-    fleet.add(upgrade.canary, NEW, profiles=PROFILES)
-    fleet.run()
+    fleet = Fleet(nodes).done(upgrade.canary, NEW, profiles=PROFILES)
 
     assert fleet.failed() == set()
     assert nodes["a"].kinds() == ["state"]
@@ -99,46 +83,37 @@ HAS_OLD = {**converged(), "releases": [RELEASE, OLD]}
 
 def test_a_release_that_nothing_needs_goes() -> None:
     nodes = {"a": Node([answer(**HAS_OLD)], {"release users": Reply([END])})}
-    fleet = Fleet(nodes)
 
-    fleet.add(upgrade.collection, RELEASE, keep=1)
-    fleet.run()
+    Fleet(nodes).done(upgrade.collection, RELEASE, keep=1)
 
     assert nodes["a"].acted() == ["collect"]
     assert nodes["a"].of("collect").command.endswith(f"/opt/gvisor/releases/{OLD}")
 
 
-@pytest.mark.parametrize(
-    ("keep", "users", "asked"),
-    [
-        pytest.param(2, [END], 0, id="within-what-is-kept"),
-        pytest.param(1, [f"/opt/gvisor/releases/{OLD}/runsc", END], 1, id="a-process"),
-        pytest.param(1, [f"/opt/gvisor/runtimes/runsc-{OLD}-0a1b2c3d", END], 1, id="a-generation"),
-    ],
+@table(
+    "keep, users, asked",
+    {
+        "within-what-is-kept": (2, [END], 0),
+        "a-process": (1, [f"/opt/gvisor/releases/{OLD}/runsc", END], 1),
+        "a-generation": (1, [f"/opt/gvisor/runtimes/runsc-{OLD}-0a1b2c3d", END], 1),
+    },
 )
 def test_a_release_that_is_kept_or_needed_stays(keep: int, users: list[str], asked: int) -> None:
     nodes = {"a": Node([answer(**HAS_OLD)], {"release users": Reply(users)})}
-    fleet = Fleet(nodes)
 
-    meta = fleet.add(upgrade.collection, RELEASE, keep=keep)
-    fleet.run()
+    fleet = Fleet(nodes).done(upgrade.collection, RELEASE, keep=keep)
 
     assert nodes["a"].acted() == []
     assert nodes["a"].kinds().count("release users") == asked
-    assert not meta["a"].did_change()
+    assert not fleet.meta["a"].did_change()
 
 
-def test_the_run_ends_with_what_still_runs_on_which_release(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_the_run_ends_with_what_still_runs_on_which_release(caplog: Log) -> None:
     executable = f"/opt/gvisor/releases/{OLD}/runsc"
     shop = Running("shop", executable=executable, argv0="runsc-sandbox")
     nodes = {"a": Node([answer(**{**HAS_OLD, "containers": [shop]})])}
-    fleet = Fleet(nodes)
 
-    fleet.add(upgrade.collection, RELEASE, keep=1)
-    fleet.run()
+    Fleet(nodes).done(upgrade.collection, RELEASE, keep=1)
 
     assert f"running on runsc {OLD} until their next restart: shop" in caplog.text
     assert nodes["a"].acted() == []

@@ -12,9 +12,11 @@ from pyinfra_gvisor.compatibility.record import Record, Timings
 from pyinfra_gvisor.compatibility.seen import record_of
 from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.proof.verdict import fingerprint
-from pyinfra_gvisor.settings import Settings, load_settings
+from pyinfra_gvisor.settings import Settings
+from tests.arguments import Data
 from tests.cases.proven import converged
 from tests.unit.answers import answer, compact, in_base64, installed
+from tests.unit.settings.loaded_settings import good
 
 AT = "2026-11-27T10:00:00+00:00"
 PROVEN_AT = "2026-11-26T23:30:00-02:00"  # in UTC it is the next day
@@ -53,10 +55,9 @@ def proven_lines(
     return [f"state.proof {in_base64(compact(made))}", *told]
 
 
-def recorded(settings: dict[str, Any] | None = None, *, name: str = "run-1", **node: Any) -> Record:
+def recorded(settings: Data | None = None, *, name: str = "run-1", **node: Any) -> Record:
     """The record of the node that ``proven_lines`` describes."""
-    found, problems = load_settings(settings or {})
-    assert found, problems
+    found = good(**(settings or {}))
     host = Audited(parse_observed(proven_lines(found, **node)), found)
     return record_of(host, judge(name, host, at=AT, by="deploy"), timings=TIMINGS)
 

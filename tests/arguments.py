@@ -1,0 +1,12 @@
+"""What tests are handed, by short names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+Data = dict[str, Any]
+Log = pytest.LogCaptureFixture
+Patch = pytest.MonkeyPatch
+Printed = pytest.CaptureFixture[str]
