@@ -10,10 +10,22 @@ from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from pyinfra_gvisor.proof.verdict import judge, unproven
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.table import table
-from tests.unit.proof.observations import DEBIAN_KERNEL, NODE, RELEASE, SANDBOX, output
+from tests.unit.proof.observations import NODE, RELEASE, RUNC, SANDBOX, output
 
 HOST = {"runsc": Runtime(network="host")}
+STRICTEST = {"runsc": Runtime(network="sandbox", dns="docker", hardening="strict", seal=Seal())}
 IDS = [check.id for check in asked_of(Runtime())]
+SIDES = {"runsc": (SANDBOX, RUNC), CONTROL: (RUNC, SANDBOX)}
+DECIDED_BY = {"process-outside": "state", "release": "runs"}
+"""What decides a check, if that is not what it shows."""
+UNSEEN_KERNEL = ["kernel-inside", "build-kernel"]
+WRONG_ON_BOTH_SIDES = {"dns-scope": NODE["beyond"], "dns-external": ""}
+ANOTHER_CONTAINER = "172.19.0.9"
+
+of_every_check_on_both_sides = pytest.mark.parametrize(
+    ("check", "subject"),
+    [pytest.param(item, side, id=f"{item.id}-{side}") for item in CHECKS for side in SIDES],
+)
 
 
 def not_proven(lines: list[str], runtimes: dict[str, Runtime] | None = None) -> list[str]:
@@ -21,173 +33,95 @@ def not_proven(lines: list[str], runtimes: dict[str, Runtime] | None = None) -> 
     return [item.check.id for item in judge(lines, RELEASE, runtimes or HOST) if not item.passed]
 
 
+def asking(check: Check) -> dict[str, Runtime]:
+    """A runtime that this check is about."""
+    return HOST if check.id in IDS else STRICTEST
+
+
 def test_what_a_good_node_shows_proves_every_check() -> None:
     verdicts = judge(output(), RELEASE, HOST)
 
     assert [verdict.check.id for verdict in verdicts] == IDS
     assert all(verdict.passed for verdict in verdicts)
+    assert not_proven(output(), STRICTEST) == []
 
 
-@table(
-    "check, key, value",
-    {
-        "hosts-kernel": ("kernel-inside", "kernel_version", DEBIAN_KERNEL),
-        "like-gvisors": ("kernel-inside", "kernel_version", GVISOR_KERNEL + " x"),
-        "hosts-release": ("kernel-release", "kernel_release", NODE["kernel_release"]),
-        "hosts-log": ("dmesg", "dmesg", "another kernel's"),
-        "no-log": ("dmesg", "dmesg", "refused"),
-        "no-sandbox-outside": ("process-outside", "state", "bare"),
-        "nobody-knows-what-it-is": ("process-outside", "state", "unknown"),
-        "another-runsc": ("release", "runs", ""),
-        "another-release": ("release", "runs", "20240729.0"),
-        "longer-name": ("release", "runs", f"{RELEASE}1"),
-        "another-runtime": ("runtime", "asked", "runc"),
-        "another-peer": ("dns", "dns_peer", "172.19.0.9"),
-        "anothers-alias": ("dns-alias", "dns_alias", "172.19.0.9"),
-        "a-name-of-another-network": ("dns-scope", "dns_scope", NODE["beyond"]),
-        "garbage-for-a-name": ("dns-scope", "dns_scope", "no such command"),
-        "restarted": ("dns-restart", "dns_restart", "unknown, not 172.19.0.2"),
-        "the-hosts-address": ("address", "address", "10.0.0.1"),
-        "not-the-given-address": ("address", "given_address", "172.19.0.9"),
-        "no-way-out": ("tcp-to-peer", "tcp_to_peer", "Connection refused"),
-        "no-way-in": ("tcp-from-peer", "tcp_from_peer", "Connection refused"),
-        "another-answers": ("published-port", "published", "another word"),
-        "allowed-and-not-reached": ("egress-allowed", "egress_allowed", "refused"),
-        "raw-socket": ("raw-socket", "raw_socket", "allowed"),
-        "packet-socket": ("packet-socket", "packet_socket", "allowed"),
-        "docker-socket": ("docker-socket", "docker_socket", "allowed"),
-        "setuid": ("no-new-privs", "no_new_privs", "became root"),
-        "no-limit": ("memory-limit", "memory_limit", "none"),
-        "another-limit": ("memory-limit", "memory_limit", "268435456"),
-        "wrong-answer": ("exec", "exec", "answer 41"),
-        "more-than-the-answer": ("exec", "exec", "answer 42 and more"),
-        "no-log-line": ("logs", "logs", "another line"),
-        "lost-by-reload": ("reload", "reload", "it is another process"),
-        "killed": ("stop", "stop", "exited 137"),
-        "not-stopped": ("stop", "stop", "running 0"),
-    },
-)
-def test_a_sandbox_that_shows_something_else_fails_that_check_and_no_other(
-    check: str, key: str, value: str
-) -> None:
-    assert not_proven(output(runsc={key: value})) == [check]
+@of_every_check_on_both_sides
+def test_what_the_other_side_has_to_show_fails_that_check_alone(check: Check, subject: str) -> None:
+    key = DECIDED_BY.get(check.id, check.observed)
+    own, others = (side[key] for side in SIDES[subject])
+    wrong = others if others != own else WRONG_ON_BOTH_SIDES.get(check.id, ANOTHER_CONTAINER)
 
-
-@table(
-    "version, release, proves",
-    {
-        "early": (GVISOR_KERNEL, "4.4.0", True),
-        "late": (GVISOR_KERNEL, "4.19.0-gvisor", True),
-        "not-known-yet": (GVISOR_KERNEL, "6.1.0-gvisor", True),
-        "nobody-knows": ("#1 SMP another", "6.1.0-gvisor", False),
-        "the-nodes": (GVISOR_KERNEL, NODE["kernel_release"], False),
-    },
-)
-def test_a_kernel_release_is_a_known_one_or_comes_with_gvisors_version(
-    version: str, release: str, proves: bool
-) -> None:
-    seen: dict[str, str | None] = {"kernel_version": version, "kernel_release": release}
-
-    assert ("kernel-release" not in not_proven(output(runsc=seen))) is proves
-
-
-@table("addresses", {"the-nodes": "172.19.0.3 192.0.2.7", "not-known": ""})
-def test_an_address_of_the_nodes_own_proves_nothing(addresses: str) -> None:
-    assert not_proven(output(node={"addresses": addresses})) == ["address"]
-
-
-@table(
-    "check, key, value",
-    {
-        "gvisors-kernel": ("kernel-inside", "kernel_version", GVISOR_KERNEL),
-        "gvisors-release": ("kernel-release", "kernel_release", "4.4.0"),
-        "gvisors-log": ("dmesg", "dmesg", "Starting gVisor"),
-        "a-sandbox-outside": ("process-outside", "state", "sandboxed"),
-        "unknown-outside": ("process-outside", "state", "unknown"),
-        "of-a-release": ("release", "runs", RELEASE),
-        "asked-for-runsc": ("runtime", "asked", "runsc"),
-        "no-name": ("dns", "dns_peer", ""),
-        "no-alias": ("dns-alias", "dns_alias", "unknown"),
-        "a-name-of-another-network": ("dns-scope", "dns_scope", NODE["beyond"]),
-        "restarted": ("dns-restart", "dns_restart", "no answer"),
-        "no-external-name": ("dns-external", "dns_external", ""),
-        "another-address": ("address", "address", "172.19.0.9"),
-        "no-way-out": ("tcp-to-peer", "tcp_to_peer", "refused"),
-        "no-way-in": ("tcp-from-peer", "tcp_from_peer", "refused"),
-        "no-published-port": ("published-port", "published", "refused"),
-        "nothing-answers": ("egress-allowed", "egress_allowed", "no answer"),
-        "raw-socket-refused": ("raw-socket", "raw_socket", "refused"),
-        "packet-socket-refused": ("packet-socket", "packet_socket", "refused"),
-        "docker-socket-refused": ("docker-socket", "docker_socket", "refused"),
-        "setuid": ("no-new-privs", "no_new_privs", "became root"),
-        "no-limit": ("memory-limit", "memory_limit", "none"),
-        "no-answer": ("exec", "exec", ""),
-        "no-log-line": ("logs", "logs", ""),
-        "no-reload": ("reload", "reload", "dockerd did not reload"),
-        "killed": ("stop", "stop", "exited 137"),
-    },
-)
-def test_a_control_that_does_not_show_the_opposite_fails_that_check_and_no_other(
-    check: str, key: str, value: str
-) -> None:
-    assert not_proven(output(runc={key: value})) == [check]
-
-
-OBSERVED = [
-    *((check.id, check.observed) for check in asked_of(Runtime())),
-    ("address", "given_address"),
-]
+    assert not_proven(output(**{subject: {key: wrong}}), asking(check)) == [check.id]
 
 
 @table("nothing", {"missing": None, "empty": ""})
-@pytest.mark.parametrize("subject", [pytest.param(name, id=name) for name in ("runsc", CONTROL)])
-@pytest.mark.parametrize(
-    ("check", "key"), [pytest.param(*pair, id="-".join(pair)) for pair in OBSERVED]
-)
-def test_what_was_not_seen_is_not_proven(
-    check: str, key: str, subject: str, nothing: str | None
-) -> None:
-    assert check in not_proven(output(**{subject: {key: nothing}}))
+@of_every_check_on_both_sides
+def test_what_was_not_seen_is_not_proven(check: Check, subject: str, nothing: str | None) -> None:
+    unseen = output(**{subject: {check.observed: nothing}})
+
+    assert not_proven(unseen, asking(check)) == [check.id]
 
 
 @table(
-    "check, key",
+    "failed, changes",
     {
-        "kernel": ("kernel-inside", "kernel_version"),
-        "kernel-release": ("kernel-release", "kernel_release"),
-        "peer": ("dns", "peer_address"),
-        "beyond": ("dns-scope", "beyond"),
-        "subnet": ("address", "subnet"),
-        "addresses": ("address", "addresses"),
+        "like-gvisors": (["kernel-inside"], {"runsc": {"kernel_version": f"{GVISOR_KERNEL} x"}}),
+        "an-early-release-of-gvisors": ([], {"runsc": {"kernel_release": "4.4.0"}}),
+        "a-late-one-that-nobody-knows": ([], {"runsc": {"kernel_release": "6.1.0-gvisor"}}),
+        "nobody-knows-the-kernel-either": (
+            ["kernel-inside", "kernel-release"],
+            {"runsc": {"kernel_version": "#1 SMP another", "kernel_release": "6.1.0-gvisor"}},
+        ),
+        "another-kernels-log": (["dmesg"], {"runsc": {"dmesg": "another kernel's"}}),
+        "nobody-knows-what-it-is": (["process-outside"], {"runsc": {"state": "unknown"}}),
+        "nobody-knows-what-runc-is": (["process-outside"], {"runc": {"state": "unknown"}}),
+        "a-longer-release": (["release"], {"runsc": {"runs": f"{RELEASE}1"}}),
+        "a-garbled-release": (["release"], {"runsc": {"runs": "\u2028\x00"}}),
+        "not-the-given-address": (["address"], {"runsc": {"given_address": ANOTHER_CONTAINER}}),
+        "outside-the-subnet": (
+            ["address"],
+            {"runsc": {"address": "10.0.0.1", "given_address": "10.0.0.1"}},
+        ),
+        "no-given-address": (["address"], {"runsc": {"given_address": None}}),
+        "no-address-at-all": (["address"], {"runsc": {"address": "x", "given_address": "x"}}),
+        "the-nodes-address": (["address"], {"node": {"addresses": "172.19.0.3 192.0.2.7"}}),
+        "no-addresses-of-the-node": (["address"], {"node": {"addresses": ""}}),
+        "unseen-addresses": (["address"], {"node": {"addresses": None}}),
+        "no-subnet": (["address"], {"node": {"subnet": ""}}),
+        "unseen-subnet": (["address"], {"node": {"subnet": None}}),
+        "two-subnets": (["address"], {"node": {"subnet": "172.19.0.0/16fd00::/64"}}),
+        "garbage-for-a-subnet": (["address"], {"node": {"subnet": "garbage"}}),
+        "garbage-for-a-name": (["dns-scope"], {"runsc": {"dns_scope": "no such command"}}),
+        "nobody-answers": ([], {side: {"dns_scope": "no answer"} for side in SIDES}),
+        "somebody-outside": ([], {side: {"dns_scope": "203.0.113.7"} for side in SIDES}),
+        "nobody-has-that-name": (["dns-scope"], {"node": {"beyond": ""}}),
+        "unknown-to-docker": (["dns-scope"], {"node": {"beyond": "unknown"}}),
+        "no-such-container": (["dns-scope"], {"node": {"beyond": "Error: no such container"}}),
+        "unseen-name": (["dns-scope"], {"node": {"beyond": None}}),
+        "unseen-peer": (["dns", "dns-alias"], {"node": {"peer_address": None}}),
+        "unseen-kernel": (UNSEEN_KERNEL, {"node": {"kernel_version": None}}),
+        "unseen-release": (["kernel-release"], {"node": {"kernel_release": None}}),
+        "no-kernel-anywhere": (
+            UNSEEN_KERNEL,
+            {"node": {"kernel_version": None}, "runc": {"kernel_version": None}},
+        ),
+        "allowed-by-no-rule-in-force": (
+            ["egress-allowed"],
+            {"runsc": {"egress_allowed": "not in force, connected"}},
+        ),
+        "more-than-the-answer": (["exec"], {"runsc": {"exec": "answer 42 and more"}}),
     },
 )
-def test_what_was_not_seen_of_the_node_itself_proves_nothing(check: str, key: str) -> None:
-    assert check in not_proven(output(node={key: None}))
-
-
-def test_a_control_that_showed_no_kernel_is_not_like_a_node_that_showed_none() -> None:
-    unseen: dict[str, str | None] = {"kernel_version": None}
-
-    failed = not_proven(output(node=unseen, runc=unseen))
-
-    assert "kernel-inside" in failed
-
-
-@pytest.mark.parametrize("said", ["no answer", "203.0.113.7"])
-def test_a_name_of_another_network_may_be_unanswered_or_somebodys_outside(said: str) -> None:
-    assert not_proven(output(runsc={"dns_scope": said}, runc={"dns_scope": said})) == []
-
-
-@pytest.mark.parametrize("beyond", ["", "unknown", "Error: no such container"])
-def test_a_name_that_nobody_has_anywhere_has_no_scope(beyond: str) -> None:
-    assert not_proven(output(node={"beyond": beyond})) == ["dns-scope"]
+def test_only_what_has_to_be_seen_proves_a_check(
+    failed: list[str], changes: dict[str, dict[str, str | None]]
+) -> None:
+    assert not_proven(output(**changes)) == failed
 
 
 @table("seen", {"missing": None, "empty": ""})
-def test_a_name_that_nobody_resolved_is_not_proven_by_a_peer_without_an_address(
-    seen: str | None,
-) -> None:
-    both = {subject: {"dns_peer": seen} for subject in ("runsc", CONTROL)}
+def test_a_name_that_nobody_resolved_is_not_proven_by_a_peer_without_one(seen: str | None) -> None:
+    both = {subject: {"dns_peer": seen} for subject in SIDES}
 
     assert "dns" in not_proven(output(**both, node={"peer_address": seen}))
 
@@ -216,22 +150,6 @@ def test_if_one_side_did_not_start_nothing_is_proven_and_that_is_shown(subject: 
     assert set(side) == {"did not start"}
 
 
-@table(
-    "changes",
-    {
-        "two-subnets": {"node": {"subnet": "172.19.0.0/16fd00::/64"}},
-        "subnet": {"node": {"subnet": "garbage"}},
-        "subnet-empty": {"node": {"subnet": ""}},
-        "address": {"runsc": {"address": "x", "given_address": "x"}},
-        "release": {"runsc": {"runs": "\u2028\x00"}},
-    },
-)
-def test_garbage_is_not_proven_and_breaks_nothing(
-    changes: dict[str, dict[str, str | None]],
-) -> None:
-    assert not_proven(output(**changes))
-
-
 def test_every_runtime_is_judged_on_what_it_showed_itself() -> None:
     bad = {**SANDBOX, "asked": "other", "raw_socket": "allowed"}
     lines = [*output(), *(f"other\t{key}\t{value}" for key, value in bad.items())]
@@ -242,19 +160,16 @@ def test_every_runtime_is_judged_on_what_it_showed_itself() -> None:
     assert failed == [("other", "raw-socket")]
 
 
-@pytest.mark.parametrize(
-    "check",
-    [pytest.param(check, id=check.id) for check in asked_of(Runtime())],
-)
+@pytest.mark.parametrize("check", asked_of(Runtime()), ids=lambda check: check.id)
 def test_only_a_check_that_says_when_may_be_left_out_and_it_is_never_ok(check: Check) -> None:
     unseen = output(runsc={check.observed: None})
 
     verdicts = judge(unseen, RELEASE, HOST, skipped={check.id: "not here"})
 
     (verdict,) = (item for item in verdicts if item.check is check)
-
     assert verdict.word == ("n/a" if check.unless else "NOT PROVEN")
     assert not verdict.passed
+    assert unproven(verdicts) == ([] if check.unless else [check.id])
 
 
 def test_a_probe_that_saw_nothing_is_not_accepted() -> None:
@@ -319,47 +234,10 @@ def test_a_runtime_is_asked_what_its_network_can_show(
         "everything": (Seal(binds=("/",), reason="for this test"), False),
     },
 )
-def test_only_a_seal_that_refuses_the_probes_is_asked_whether_it_does(
-    seal: Seal | None, asked: bool
-) -> None:
+def test_only_a_seal_that_refuses_the_probes_is_asked_for(seal: Seal | None, asked: bool) -> None:
     verdicts = judge(output(), RELEASE, {"runsc": Runtime(seal=seal)})
 
     assert [item.word for item in verdicts if item.check.id == "seal"] == ["ok"] * asked
-
-
-@table(
-    "subject, seen",
-    {
-        "allowed": ("runsc", {"sealed": "allowed"}),
-        "not-seen": ("runsc", {"sealed": None, "sealed.error": "no space"}),
-        "control-not-seen": (CONTROL, {"sealed": None}),
-    },
-)
-def test_a_seal_that_lets_something_pass_is_not_proven(
-    subject: str, seen: dict[str, str | None]
-) -> None:
-    runtimes = {"runsc": Runtime(seal=Seal())}
-
-    assert not_proven(output(**{subject: seen}), runtimes) == ["seal"]
-
-
-@table(
-    "subject, seen, failed",
-    {
-        "in-force": ("runsc", {}, []),
-        "no-filter": ("runsc", {"personality": "not refused"}, ["seccomp"]),
-        "rights": ("runsc", {"file_rights": "some"}, ["file-rights"]),
-        "not-seen": ("runsc", {"file_rights": None, "personality": None}, STRICT),
-        "control-without-rights": (CONTROL, {"file_rights": "none"}, ["file-rights"]),
-        "control-not-seen": (CONTROL, {"personality": None}, ["seccomp"]),
-    },
-)
-def test_strict_is_asked_whether_it_is_in_force(
-    subject: str, seen: dict[str, str | None], failed: list[str]
-) -> None:
-    strict = {"runsc": Runtime(hardening="strict")}
-
-    assert not_proven(output(**{subject: seen}), strict) == failed
 
 
 def test_strict_is_not_asked_for_what_dockers_filter_refuses() -> None:
@@ -367,35 +245,3 @@ def test_strict_is_not_asked_for_what_dockers_filter_refuses() -> None:
 
     assert not_proven(lines, {"runsc": Runtime(hardening="strict")}) == []
     assert not_proven(lines, {"runsc": Runtime()}) == ["dmesg"]
-
-
-def test_of_a_filter_of_the_nodes_own_nothing_is_shown() -> None:
-    lines = output(runsc={"personality": "not refused"}, runc={"personality": "not refused"})
-
-    verdicts = judge(
-        [*lines, "node\tnot_applicable.seccomp\tnot refused under runc either"],
-        RELEASE,
-        {"runsc": Runtime(hardening="strict")},
-    )
-
-    (found,) = (item for item in verdicts if item.check.id == "seccomp")
-    assert found.word == "n/a"
-
-
-NETSTACK = {"runsc": Runtime(network="sandbox", dns="docker")}
-
-
-@table(
-    "subject, seen",
-    {
-        "hostinet-in-truth": ("runsc", "the kernel's"),
-        "not-seen": ("runsc", None),
-        "not-to-be-seen-here": (CONTROL, "the sandbox's alone"),
-        "control-not-seen": (CONTROL, None),
-    },
-)
-def test_packets_are_netstacks_only_where_the_kernel_has_not_the_address(
-    subject: str, seen: str | None
-) -> None:
-    assert not_proven(output(), NETSTACK) == []
-    assert not_proven(output(**{subject: {"kernel_address": seen}}), NETSTACK) == ["own-stack"]

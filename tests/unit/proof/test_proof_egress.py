@@ -22,6 +22,7 @@ from pyinfra_gvisor.parts.egress.settings import PRIVATE, Egress, network
 from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.parts.egress.tries import GATEWAY, NO_FIREWALL, Try, tries
 from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.proof.checks import CONTROL
 from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED
 from pyinfra_gvisor.proof.script import probe_script
 from pyinfra_gvisor.proof.skipped_checks import skipped_checks
@@ -34,7 +35,6 @@ from tests.unit.proof.observations import RELEASE, STOPPED, output
 from tests.unit.shells import replaced, run, stub, toolbox
 
 HOST = {"runsc": Runtime(network="host")}
-KINDS = ("metadata", "private", "node", "smtp", "allowed")
 REASON = "our own metadata proxy answers there"
 
 
@@ -45,65 +45,35 @@ def word(check: str, **changes: dict[str, str | None]) -> str:
     return found
 
 
-@pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in STOPPED])
+@pytest.mark.parametrize("key", STOPPED)
 @table(
-    "seen, expected",
+    "subject, seen, expected",
     {
-        "refused-at-once": ("stopped, no route", "ok"),
-        "not-said-why": ("stopped, no answer", "ok"),
-        "stopped-and-connected": ("stopped, connected", "NOT PROVEN"),
-        "nothing-seen-inside": ("stopped", "NOT PROVEN"),
-        "an-empty-word-inside": ("stopped, ", "NOT PROVEN"),
-        "somebody-elses-doing": ("by no rule, no answer", "NOT PROVEN"),
-        "connected": ("by no rule, connected", "NOT PROVEN"),
-        "let-through": ("let through, no route", "NOT PROVEN"),
-        "both": ("stopped and let through, no route", "NOT PROVEN"),
-        "not-in-force": ("not in force, no route", "NOT PROVEN"),
-        "only-from-inside": ("no route", "NOT PROVEN"),
-        "empty": ("", "NOT PROVEN"),
-        "missing": (None, "NOT PROVEN"),
+        "refused-at-once": ("runsc", "stopped, no route", "ok"),
+        "not-said-why": ("runsc", "stopped, no answer", "ok"),
+        "stopped-and-connected": ("runsc", "stopped, connected", "NOT PROVEN"),
+        "nothing-seen-inside": ("runsc", "stopped", "NOT PROVEN"),
+        "an-empty-word-inside": ("runsc", "stopped, ", "NOT PROVEN"),
+        "somebody-elses-doing": ("runsc", "by no rule, no answer", "NOT PROVEN"),
+        "connected": ("runsc", "by no rule, connected", "NOT PROVEN"),
+        "let-through": ("runsc", "let through, no route", "NOT PROVEN"),
+        "both": ("runsc", "stopped and let through, no route", "NOT PROVEN"),
+        "not-in-force": ("runsc", "not in force, no route", "NOT PROVEN"),
+        "only-from-inside": ("runsc", "no route", "NOT PROVEN"),
+        "control-connected": (CONTROL, "let through, connected", "ok"),
+        "control-with-nobody-there": (CONTROL, "let through, no answer", "ok"),
+        "control-with-nothing-seen-inside": (CONTROL, "let through", "ok"),
+        "control-stopped": (CONTROL, "stopped, no route", "NOT PROVEN"),
+        "control-with-both": (CONTROL, "stopped and let through, connected", "NOT PROVEN"),
+        "control-connected-by-no-rule": (CONTROL, "by no rule, connected", "NOT PROVEN"),
+        "control-not-in-force": (CONTROL, "not in force, connected", "NOT PROVEN"),
+        "control-only-from-inside": (CONTROL, "connected", "NOT PROVEN"),
     },
 )
-def test_stopped_is_what_the_rules_have_stopped_and_did_not_connect(
-    key: str, seen: str | None, expected: str
+def test_stopped_is_what_the_rules_stopped_there_and_let_through_under_runc(
+    key: str, subject: str, seen: str, expected: str
 ) -> None:
-    assert word(key.replace("_", "-"), runsc={key: seen}) == expected
-
-
-@pytest.mark.parametrize("key", [pytest.param(key, id=key) for key in STOPPED])
-@table(
-    "seen, expected",
-    {
-        "connected": ("let through, connected", "ok"),
-        "nobody-there": ("let through, no answer", "ok"),
-        "nothing-seen-inside": ("let through", "ok"),
-        "stopped": ("stopped, no route", "NOT PROVEN"),
-        "both": ("stopped and let through, connected", "NOT PROVEN"),
-        "connected-by-no-rule": ("by no rule, connected", "NOT PROVEN"),
-        "not-in-force": ("not in force, connected", "NOT PROVEN"),
-        "only-from-inside": ("connected", "NOT PROVEN"),
-        "empty": ("", "NOT PROVEN"),
-        "missing": (None, "NOT PROVEN"),
-    },
-)
-def test_a_control_that_the_rules_did_not_let_through_proves_nothing(
-    key: str, seen: str | None, expected: str
-) -> None:
-    assert word(key.replace("_", "-"), runc={key: seen}) == expected
-
-
-@table(
-    "seen",
-    {
-        "stopped": "no route",
-        "not-in-force": "not in force, connected",
-        "empty": "",
-        "missing": None,
-    },
-)
-@pytest.mark.parametrize("subject", ["runsc", "runc"])
-def test_what_is_allowed_has_to_be_reached_on_both_sides(subject: str, seen: str | None) -> None:
-    assert word("egress-allowed", **{subject: {"egress_allowed": seen}}) == "NOT PROVEN"
+    assert word(key.replace("_", "-"), **{subject: {key: seen}}) == expected
 
 
 def test_metadata_is_worst() -> None:
@@ -122,15 +92,6 @@ def declared(**given: Any) -> dict[str, Try | str]:
     return tries(Egress.model_validate(given))
 
 
-def test_with_the_defaults_all_that_is_blocked_is_tried() -> None:
-    found = declared()
-
-    assert {kind for kind, item in found.items() if isinstance(item, Try)} == {*KINDS} - {"allowed"}
-    assert found["metadata"] == Try(("169.254.169.254",), 80)
-    assert found["node"] == Try((GATEWAY,), 22)
-    assert found["smtp"] == Try(("192.0.2.1", "198.51.100.1", "203.0.113.1"), 25)
-
-
 def test_the_private_addresses_are_such_as_are_blocked() -> None:
     found = declared()["private"]
 
@@ -142,6 +103,9 @@ def test_the_private_addresses_are_such_as_are_blocked() -> None:
 @table(
     "given, kind, expected",
     {
+        "metadata": ({}, "metadata", Try(("169.254.169.254",), 80)),
+        "node": ({}, "node", Try((GATEWAY,), 22)),
+        "smtp": ({}, "smtp", Try(("192.0.2.1", "198.51.100.1", "203.0.113.1"), 25)),
         "a-private-network-is-allowed": (
             {"allow": [{"to": "10.0.0.0/8"}]},
             "private",
@@ -216,26 +180,25 @@ def test_what_is_not_tried_has_its_reason(given: dict[str, Any], kind: str, why_
     assert len(found) <= 52, "it is shown in full"
 
 
-def spared_kinds(egress: Egress | None, no_reload: str | None = None) -> dict[str, str]:
-    """Why checks of the firewall do not apply."""
+IDS = [check.id for check in EGRESS_CHECKS]
+NOT_LOADED = dict.fromkeys(IDS, NOT_WHILE_TRIED)
+
+
+@table(
+    "egress, no_reload, expected",
+    {
+        "no-firewall": (None, None, dict.fromkeys(IDS, NO_FIREWALL)),
+        "no-firewall-while-a-release-is-tried": (None, NOT_WHILE_TRIED, NOT_LOADED),
+        "rules-that-may-not-be-loaded-yet": (Egress(), NOT_WHILE_TRIED, NOT_LOADED),
+        "rules-that-are-not-in-force": (Egress(), None, {"egress-allowed": declared()["allowed"]}),
+    },
+)
+def test_checks_of_the_firewall_are_left_out_only_where_there_is_none_yet(
+    egress: Egress | None, no_reload: str | None, expected: dict[str, str]
+) -> None:
     found = skipped_checks(node(), wanted=True, no_reload=no_reload, declared=declaring(egress))
-    return {check: why for check, why in found.items() if check.startswith("egress-")}
 
-
-def test_without_a_firewall_none_of_its_checks_apply() -> None:
-    assert spared_kinds(None) == {check.id: NO_FIREWALL for check in EGRESS_CHECKS}
-
-
-def test_while_a_release_is_tried_the_rules_may_not_be_loaded_yet() -> None:
-    expected = {check.id: NOT_WHILE_TRIED for check in EGRESS_CHECKS}
-
-    assert (
-        spared_kinds(Egress(), NOT_WHILE_TRIED) == spared_kinds(None, NOT_WHILE_TRIED) == expected
-    )
-
-
-def test_rules_that_are_not_in_force_spare_nothing() -> None:
-    assert set(spared_kinds(Egress())) == {"egress-allowed"}
+    assert {check: why for check, why in found.items() if check in IDS} == expected
 
 
 def firewalled(**given: Any) -> Node:
@@ -258,9 +221,7 @@ def test_the_script_is_told_what_to_try() -> None:
     "given, in_force",
     {"as-loaded": ({}, "yes"), "changed": ({"now": "b"}, "''"), "gone": ({"now": None}, "''")},
 )
-def test_the_script_knows_whether_the_rules_are_in_force(
-    given: dict[str, Any], in_force: str
-) -> None:
+def test_the_script_knows_if_the_rules_are_in_force(given: dict[str, Any], in_force: str) -> None:
     text = probe_script(
         firewalled(**given), HOST, no_reload="not now", declared=declaring(Egress())
     )
@@ -290,13 +251,6 @@ def tried(*words: str) -> dict[str, str]:
 
 
 @contextmanager
-def listening() -> Iterator[int]:
-    """A port that connections are let in at."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
-@contextmanager
 def mute() -> Iterator[int]:
     """A port at which nothing answers: a queue of one that is full."""
     with ExitStack() as stack:
@@ -309,7 +263,7 @@ def mute() -> Iterator[int]:
 
 
 def test_connections_are_tried_all_at_once_and_none_for_long() -> None:
-    with listening() as open_port, mute() as one, mute() as other:
+    with socket.create_server(("127.0.0.1", 0)) as opened, mute() as one, mute() as other:
         with socket.create_server(("127.0.0.1", 0)) as closing:
             closed = closing.getsockname()[1]
         began = time.monotonic()
@@ -317,7 +271,7 @@ def test_connections_are_tried_all_at_once_and_none_for_long() -> None:
         said = tried(
             f"metadata=127.0.0.1={one}",
             f"private=127.0.0.1={other}",
-            f"smtp=127.0.0.1={open_port}",
+            f"smtp=127.0.0.1={opened.getsockname()[1]}",
             f"node=127.0.0.1={closed}",
         )
 
@@ -392,9 +346,7 @@ def said(tools: Path, *commands: str, in_force: str = "yes") -> list[str]:
         "an-uplink-without-a-gateway": ("10.0.0.5,100.127.255.254", "10.0.0.5"),
     },
 )
-def test_the_private_address_is_beyond_the_node(
-    tools: Path, candidates: str, expected: str
-) -> None:
+def test_a_private_address_is_beyond_the_node(tools: Path, candidates: str, expected: str) -> None:
     assert said(tools, f"choose private {candidates}", 'say "$to"') == [expected]
 
 
@@ -428,9 +380,7 @@ def test_the_members_of_a_set_are_read_with_whatever_is_behind_them(tools: Path)
     ]
 
 
-def test_of_what_was_stopped_only_what_a_probe_tried_is_forgotten(
-    tools: Path, tmp_path: Path
-) -> None:
+def test_of_what_was_stopped_only_a_probes_tries_are_forgotten(tools: Path, tmp_path: Path) -> None:
     said(tools, "egress_sweeps 172.30.0.3 172.30.0.4")
 
     told = (tmp_path / "told").read_text().splitlines()
