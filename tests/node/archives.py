@@ -155,7 +155,7 @@ class ArchiveServer(FileServer):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._tunnels = [_tunnel(node, self.port) for node in self._nodes]
+        self._tunnels = [_tunnel(node, self.server_port) for node in self._nodes]
         return self
 
     def __exit__(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -20,7 +19,7 @@ class Served:
 
     ``dies`` holds for one request after another how many bytes are sent until the connection
     breaks; with ``dies_always`` that is so for every request. ``stalls_at``: nothing comes behind
-    so many bytes. ``announced`` is a Content-Length that is not so.
+    so many bytes. ``announced`` is a Content-Length that is not so, ``location`` a redirect's.
     """
 
     content: bytes
@@ -30,6 +29,7 @@ class Served:
     dies_always: int | None = None
     stalls_at: int | None = None
     announced: int | None = None
+    location: str = ""
 
     def limit(self) -> int:
         """How much of the answer is sent this time."""
@@ -49,7 +49,7 @@ class Request:
     proxied: bool
 
 
-class FileServer:
+class FileServer(ThreadingHTTPServer):
     """
     Serves ``files`` by path, an XML body with 404 elsewhere; ``requests`` are those so far.
 
@@ -60,40 +60,16 @@ class FileServer:
         self.files: dict[str, Served] = {}
         self.requests: list[Request] = []
         self.over = Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-
-    @property
-    def port(self) -> int:
-        """Where it listens, on loopback."""
-        return self._server.server_port
+        super().__init__(("127.0.0.1", 0), _Handler)
 
     def __enter__(self) -> Self:
-        Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.over.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                owner.answer(self)
-
-            def log_message(self, *_: object) -> None:
-                """Nothing: pytest shows what matters."""
-
-        return Handler
+        self.shutdown()
+        self.server_close()
 
     def find(self, path: str) -> Served | None:
         """What lies under ``path``."""
@@ -114,6 +90,8 @@ class FileServer:
         if status == 206:
             size = len(file.content)
             handler.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+        if file.location:
+            handler.send_header("Location", file.location)
         handler.send_header("Connection", "close")
         handler.end_headers()
         sent = body[: file.limit()]
@@ -126,3 +104,14 @@ class FileServer:
         if file.stalls_at is not None:
             self.over.wait(30)
         handler.close_connection = True
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FileServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.server.answer(self)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: pytest shows what matters."""

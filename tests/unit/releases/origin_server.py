@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
+from typing import cast
 
 import pytest
 
@@ -21,20 +22,20 @@ Handler = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Origin(FileServer):
-    """Both origins on one port; ``pages`` holds a text or a handler by path."""
+    """Both origins on one port; ``pages`` holds a text, a file or a handler by path."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.server_port}"
         self.bucket = f"{self.url}/bucket"
         self.github = f"{self.url}/github"
-        self.pages: dict[str, str | Handler] = {}
+        self.pages: dict[str, str | Served | Handler] = {}
         self.asked: list[str] = []
 
     def find(self, path: str) -> Served | None:
-        """A page that is a text."""
+        """A page that is a text or a file."""
         page = self.pages.get(path)
-        return Served(page.encode()) if isinstance(page, str) else None
+        return Served(page.encode()) if isinstance(page, str) else cast("Served | None", page)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         """Serve one request."""
@@ -94,14 +95,7 @@ def some_sums(release: str, *files: str) -> dict[str, dict[str, str]]:
     }
 
 
-def answer(request: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
-    """One whole answer."""
-    request.send_response(status)
-    request.send_header("Content-Length", str(len(body)))
-    for name, value in headers.items():
-        request.send_header(name, value)
-    request.end_headers()
-    request.wfile.write(body)
+SUMS = some_sums(RELEASE)
 
 
 @contextmanager

@@ -93,14 +93,15 @@ class Machine:
         changes = {"/run/pyinfra-gvisor": self.root / "run", "    sleep 1\n": ""}
         return run(replaced(text, changes), *files, path=path, timeout_s=60)
 
-    def fetch(self, body: bytes | Served | None = None, **variables: str) -> str:
+    def fetch(self, body: bytes | Served | None = None, pin: str = "", **variables: str) -> str:
         """A run that gets the archive from the server; all that it said."""
         served = body if isinstance(body, Served) else Served(archive() if body is None else body)
         self.server.files[PATH] = served
-        url = f"http://me:secret@127.0.0.1:{self.server.port}{PATH}"
-        pin = hashlib.sha512(served.content).hexdigest()
+        url = f"http://me:secret@127.0.0.1:{self.server.server_port}{PATH}"
+        pin = pin or hashlib.sha512(served.content).hexdigest()
         ran = self.install("gvisor.tar.bz2", pin, url, f"http://m{PATH}", **variables)
         assert "secret" not in ran.stdout + ran.stderr
+        assert ran.returncode in (0, 1, -9), ran.stderr
         return ran.stdout if ran.returncode == 0 else ran.stderr
 
     def manifest(self) -> dict[str, object]:

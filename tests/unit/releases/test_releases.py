@@ -30,7 +30,7 @@ from pyinfra_gvisor.releases.lock import DEFAULT, LOCK
 from pyinfra_gvisor.releases.lock import known as known_sums
 from pyinfra_gvisor.releases.lockfile import PACKAGED, lock_text, read_lock
 from tests.table import table
-from tests.unit.command.commands import releases as main
+from tests.unit.releases.conftest import Command
 
 
 @table(
@@ -45,31 +45,18 @@ def test_a_release_is_read_as_date_and_number(text: str, release: Release) -> No
     assert parse_release(text) == release
 
 
-@table(
+@pytest.mark.parametrize(
     "text",
-    {
-        "empty": "",
-        "no-number": "20260928",
-        "empty-number": "20260928.",
-        "hyphens": "2026-09-28.0",
-        "another-century": "19990101.0",
-        "the-tag": "release-20260928.0",
-        "nightly": "20260928.0-12-gabc",
-        "newline": "20260928.0\n",
-        "space": " 20260928.0",
-        "an-option": "-20260928.0",
-        "a-path": "../20260928.0",
-        "a-word": "latest",
-        "number-too-long": "20260928.1234",
-    },
+    [
+        *("", "20260928", "20260928.", "2026-09-28.0", "19990101.0", "20260928.1234", "latest"),
+        *("release-20260928.0", "20260928.0-12-gabc", "20260928.0\n", " 20260928.0"),
+        *("-20260928.0", "../20260928.0"),
+    ],
+    ids=repr,
 )
 def test_what_is_no_release_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(Problem, match=r"^not a gVisor release, got .*such as 20260928\.0$"):
         parse_release(text)
-
-
-def test_a_release_is_written_as_it_is_read() -> None:
-    assert str(parse_release("20260928.3")) == "20260928.3"
 
 
 def test_releases_compare_in_the_order_they_came_out() -> None:
@@ -243,12 +230,10 @@ def test_no_known_checksum_is_of_a_release_with_a_known_escape() -> None:
     assert all(escapes_in(parse_release(release)) == () for release in LOCK["releases"])
 
 
-def test_the_packaged_lock_has_no_fault_and_is_written_as_we_write_it(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    code = main(["check"])
+def test_the_packaged_lock_has_no_fault_and_is_written_as_we_write_it(command: Command) -> None:
+    code, _, err = command("check")
 
-    assert (code, capsys.readouterr().err) == (0, "")
+    assert (code, err) == (0, "")
     assert PACKAGED.read_text() == lock_text(read_lock(PACKAGED))
 
 
@@ -260,86 +245,66 @@ def test_what_is_known_is_found_by_release_and_architecture() -> None:
 
 
 ENTRY = f"releases/{NEW}"
-PATH = f"{ENTRY}/sha512/x86_64/{ARCHIVE}"
+SUMS = f"{ENTRY}/sha512"
+PATH = f"{SUMS}/x86_64/{ARCHIVE}"
 SUM = "a" * 128
-# By what is wrong: the key, its value (none: no such key), and what is said.
-WRONG: dict[str, tuple[str, object, str]] = {
-    "short": (PATH, "a" * 127, f"{PATH}: string should match pattern"),
-    "newline": (PATH, f"{SUM}\n", f"{PATH}: string should match"),
-    "capitals": (PATH, SUM.upper(), "match pattern"),
-    "number": (PATH, 1, "a valid string, got 1"),
-    "one-architecture": (
-        f"{ENTRY}/sha512/aarch64",
-        None,
-        f"{ENTRY}/sha512: must also have aarch64",
-    ),
-    "another-architecture": (
-        f"{ENTRY}/sha512/riscv64",
-        {},
-        f"{ENTRY}/sha512/riscv64: input should be 'x86_64' or 'aarch64'",
-    ),
-    "not-corroborated": (f"{ENTRY}/corroborated", None, f"{ENTRY}/corroborated: field required"),
-    "corroborated-nowhere": (
-        f"{ENTRY}/corroborated/x86_64",
-        " ",
-        f"{ENTRY}/corroborated/x86_64: string should match",
-    ),
-    "unknown-key": (f"{ENTRY}/note", "x", f"{ENTRY}/note: extra inputs are not permitted"),
-    "bad-name": (
-        "releases/20260907",
-        LOCK["releases"][NEW],
-        "releases/20260907: not a gVisor release, got 20260907",
-    ),
-    "leading-zero": (
-        "releases/20260907.00",
-        LOCK["releases"][NEW],
-        "releases/20260907.00: not the usual form of this release, got 20260907.00",
-    ),
-    "no-default": ("default", None, "default: field required"),
-    "default-not-there": (
-        "default",
-        "20260907.0",
-        "default: not among the releases, got 20260907.0",
-    ),
-    "default-with-an-escape": (
-        "default",
-        "20240729.0",
-        "default: open to CVE-2025-2713, CVE-2026-96812, got 20240729.0; choose 20260831.0",
-    ),
-    "layout-of-another-date": (
-        f"{ENTRY}/layout",
-        "loose",
-        f"{ENTRY}/layout: must be archive for a release of this date, got loose",
-    ),
-    "files-of-another-layout": (
-        f"{ENTRY}/sha512/x86_64/runsc",
-        SUM,
-        f"{ENTRY}/sha512/x86_64: must name gvisor.tar.bz2, got gvisor.tar.bz2, runsc",
-    ),
-    "two-equal": (
-        PATH,
-        LOCK["releases"][OLD]["sha512"]["x86_64"][ARCHIVE],
-        f"releases/{OLD}/sha512/x86_64/{ARCHIVE}: the same checksum as {ENTRY}/sha512/x86_64",
-    ),
-    "oldest-first": (
-        "releases",
-        dict(reversed(LOCK["releases"].items())),
-        "releases: not in order",
-    ),
-}
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "message"), [pytest.param(*case, id=name) for name, case in WRONG.items()]
+def wrong(key: str, value: object, says: str, place: str | None = None) -> tuple[str, object, str]:
+    """A key of the lock, its value (None: no such key), and what is said of which place."""
+    return key, value, f"{place or key}: {says}"
+
+
+@table(
+    "key, value, message",
+    {
+        "short": wrong(PATH, "a" * 127, "string should match pattern"),
+        "newline": wrong(PATH, f"{SUM}\n", "string should match pattern"),
+        "capitals": wrong(PATH, SUM.upper(), "string should match pattern"),
+        "number": wrong(PATH, 1, "input should be a valid string, got 1"),
+        "one-architecture": wrong(f"{SUMS}/aarch64", None, "must also have aarch64", SUMS),
+        "another-architecture": wrong(f"{SUMS}/riscv64", {}, "input should be 'x86_64' or"),
+        "not-corroborated": wrong(f"{ENTRY}/corroborated", None, "field required"),
+        "corroborated-nowhere": wrong(f"{ENTRY}/corroborated/x86_64", " ", "string should match"),
+        "unknown-key": wrong(f"{ENTRY}/note", "x", "extra inputs are not permitted"),
+        "bad-name": wrong(
+            "releases/20260907", LOCK["releases"][NEW], "not a gVisor release, got 20260907"
+        ),
+        "leading-zero": wrong(
+            "releases/20260907.00", LOCK["releases"][NEW], "not the usual form of this release, got"
+        ),
+        "no-default": wrong("default", None, "field required"),
+        "default-not-there": wrong("default", "20260907.0", "not among the releases, got 20260907"),
+        "default-with-an-escape": wrong(
+            "default",
+            "20240729.0",
+            "open to CVE-2025-2713, CVE-2026-96812, got 20240729.0; choose 20260831.0",
+        ),
+        "layout-of-another-date": wrong(
+            f"{ENTRY}/layout", "loose", "must be archive for a release of this date, got loose"
+        ),
+        "files-of-another-layout": wrong(
+            f"{SUMS}/x86_64/runsc",
+            SUM,
+            "must name gvisor.tar.bz2, got gvisor.tar.bz2, runsc",
+            f"{SUMS}/x86_64",
+        ),
+        "two-equal": wrong(
+            PATH,
+            LOCK["releases"][OLD]["sha512"]["x86_64"][ARCHIVE],
+            f"the same checksum as {SUMS}/x86_64",
+            f"releases/{OLD}/sha512/x86_64/{ARCHIVE}",
+        ),
+        "oldest-first": wrong("releases", dict(reversed(LOCK["releases"].items())), "not in order"),
+    },
 )
 def test_a_wrong_lock_is_told_by_file_and_key(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, value: object, message: str
+    tmp_path: Path, command: Command, key: str, value: object, message: str
 ) -> None:
     path = broken_lock(tmp_path, {key: value})
 
-    code = main(["check", "--lock", str(path)])
+    code, _, err = command("check", "--lock", str(path))
 
-    err = capsys.readouterr().err
     assert code == 1
     assert f"pyinfra-gvisor: {path}: " in err
     assert message in err
@@ -372,20 +337,15 @@ def broken_lock(directory: Path, changes: Mapping[str, object]) -> Path:
         "a-list": (b"[]", "top: input should be a valid dict"),
     },
 )
-@pytest.mark.parametrize("command", [["list"], ["check"], ["add", NEW]])
+@pytest.mark.parametrize("argv", [["list"], ["check"], ["add", NEW]])
 def test_a_lock_that_is_none_stops_every_command(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    command: list[str],
-    content: bytes,
-    message: str,
+    tmp_path: Path, command: Command, argv: list[str], content: bytes, message: str
 ) -> None:
     path = tmp_path / "lock.json"
     path.write_bytes(content)
 
-    code = main([*command, "--lock", str(path)])
+    code, _, err = command(*argv, "--lock", str(path))
 
-    err = capsys.readouterr().err
     assert code == 1
     assert f"{path}: " in err
     assert message in err
@@ -393,13 +353,10 @@ def test_a_lock_that_is_none_stops_every_command(
     assert path.read_bytes() == content
 
 
-def test_all_that_is_wrong_is_told_at_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path, command: Command) -> None:
     path = broken_lock(tmp_path, {"default": "20240729.0", f"{ENTRY}/layout": "loose"})
 
-    main(["check", "--lock", str(path)])
+    lines = command("check", "--lock", str(path)).err.splitlines()
 
-    lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
     assert all(line.startswith(f"pyinfra-gvisor: {path}: ") for line in lines)

@@ -8,7 +8,6 @@ import resource
 import socket
 import stat
 import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,34 +17,19 @@ from pyinfra_gvisor.releases.known import known
 from pyinfra_gvisor.releases.lockfile import PACKAGED, read_lock
 from pyinfra_gvisor.settings import load_settings
 from tests.table import table
-from tests.unit.command.commands import releases as main
+from tests.unit.releases.conftest import Command
 from tests.unit.releases.origin_server import (
     ARCHIVE,
     LOOSE,
     RELEASE,
+    SUMS,
     Origin,
     bucket_path,
     github_path,
-    serving,
     some_sums,
 )
 
-SUMS = some_sums(RELEASE)
 LOOSE_FILES = ("runsc", "containerd-shim-runsc-v1")
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with serving() as found:
-        found.publish(RELEASE, SUMS)
-        yield found
-
-
-@pytest.fixture
-def lock(tmp_path: Path) -> Path:
-    path = tmp_path / "lock.json"
-    path.write_bytes(PACKAGED.read_bytes())
-    return path
 
 
 @table(
@@ -65,11 +49,10 @@ def lock(tmp_path: Path) -> Path:
     },
 )
 def test_a_wrong_command_line_is_told_without_asking_anybody(
-    capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+    command: Command, argv: list[str], message: str
 ) -> None:
-    code = main(argv)
+    code, _, err = command(*argv)
 
-    err = capsys.readouterr().err
     assert code == 1
     assert message in err
     assert "pw" not in err
@@ -84,8 +67,8 @@ def test_a_wrong_command_line_is_told_without_asking_anybody(
         "abbreviated": ["add", RELEASE, "--dry"],
     },
 )
-def test_what_is_no_command_ends_with_the_same_code(argv: list[str]) -> None:
-    assert main(argv) == 1
+def test_what_is_no_command_ends_with_the_same_code(command: Command, argv: list[str]) -> None:
+    assert command(*argv).code == 1
 
 
 def publish_lock(origin: Origin, lock: Path, *newer: str) -> list[str]:
@@ -98,109 +81,90 @@ def publish_lock(origin: Origin, lock: Path, *newer: str) -> list[str]:
 
 
 def test_check_online_compares_every_entry_with_both_origins(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+    command: Command, origin: Origin, lock: Path
 ) -> None:
     releases = publish_lock(origin, lock)
 
-    code = main(["check", "--lock", str(lock), *origin.online])
+    code, out, _ = command("check", "--lock", str(lock), *origin.online)
 
-    out = capsys.readouterr().out
     assert code == 0
     assert out.count("has the same checksums") == 2 * len(releases)
     assert len(origin.asked) == 3 * len(releases) + 1
     assert out.splitlines()[-1] == "newer releases in gVisor's tags: none"
 
 
-def test_check_online_names_newer_releases(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_online_names_newer_releases(command: Command, origin: Origin, lock: Path) -> None:
     publish_lock(origin, lock, *(f"2099010{day}.0" for day in range(1, 8)))
 
-    code = main(["check", "--lock", str(lock), *origin.online])
+    code, out, _ = command("check", "--lock", str(lock), *origin.online)
 
     named = ", ".join(f"2099010{day}.0" for day in range(7, 2, -1))
     assert code == 0
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        f"newer releases in gVisor's tags: {named}, and 2 more"
-    )
+    assert out.splitlines()[-1] == f"newer releases in gVisor's tags: {named}, and 2 more"
 
 
-def test_check_names_newer_releases_that_are_known_without_network(
-    lock: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_names_newer_known_releases_without_network(command: Command, lock: Path) -> None:
     document = json.loads(lock.read_text())
     document["releases"].pop(document["default"])
     document["default"] = next(iter(document["releases"]))
     lock.write_text(json.dumps(document))
 
-    code = main(["check", "--lock", str(lock)])
+    code, out, _ = command("check", "--lock", str(lock))
 
-    newest = known().gvisor_releases[0]
+    named = f"newer releases in known.json of {known().as_of}: {known().gvisor_releases[0]}"
     assert code == 0
-    assert (
-        capsys.readouterr()
-        .out.splitlines()[1]
-        .startswith(f"newer releases in known.json of {known().as_of}: {newest}")
-    )
+    assert out.splitlines()[1].startswith(named)
 
 
 def test_check_online_puts_a_disagreement_before_a_silent_origin(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+    command: Command, origin: Origin, lock: Path
 ) -> None:
     origin.publish("20260831.0", some_sums("another"))
 
-    silent = main(["check", "--lock", str(lock), *origin.online])
+    code, _, err = command("check", "--lock", str(lock), *origin.online)
 
-    err = capsys.readouterr().err
-    assert silent == 1
+    assert code == 1
     assert err.count("have different checksums") == 4
     assert err.count("answers 404") == 2
     assert "/tags" not in origin.asked
 
 
-def test_check_online_says_which_origin_is_silent(
-    lock: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_online_says_which_origin_is_silent(command: Command, lock: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         gone = f"http://127.0.0.1:{unused.getsockname()[1]}"
         places = ("--bucket", f"{gone}/a", "--github", f"{gone}/b", "--tags", f"{gone}/c")
-        code = main(["check", "--online", "--lock", str(lock), *places])
+        code, _, err = command("check", "--online", "--lock", str(lock), *places)
 
     assert code == 1
-    assert capsys.readouterr().err.count("Connection refused") == 4
+    assert err.count("Connection refused") == 4
 
 
 def test_the_list_fits_a_terminal_and_names_what_to_know(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+    command: Command, add: Command, origin: Origin, lock: Path
 ) -> None:
     origin.publish("20240729.999", some_sums("20240729.999", *LOOSE_FILES))
-    main(["add", "20240729.999", "--lock", str(lock), *origin.options])
-    capsys.readouterr()
+    add(release="20240729.999")
 
-    code = main(["list", "--lock", str(lock)])
+    code, out, _ = command("list", "--lock", str(lock))
 
-    lines = capsys.readouterr().out.splitlines()
+    lines = out.splitlines()
     assert code == 0
     assert max(map(len, lines)) <= 100
     assert lines[1].startswith("20260928.0    default  archive  x86_64 aarch64  none known")
     assert next(line for line in lines if "20240729.999" in line).split()[1] == "loose"
-    assert "CVE-2025-2713" in "\n".join(lines)
-    assert "CVE-2026-96812" in "\n".join(lines)
+    assert "CVE-2025-2713" in out
+    assert "CVE-2026-96812" in out
 
 
-def test_the_list_as_json_has_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["list", "--json"])
+def test_the_list_as_json_has_the_same(command: Command) -> None:
+    code, out, _ = command("list", "--json")
 
-    rows = {row["release"]: row for row in json.loads(capsys.readouterr().out)}
+    rows = {row["release"]: row for row in json.loads(out)}
     assert code == 0
     assert [name for name, row in rows.items() if row["default"]] == ["20260928.0"]
     assert rows["20260831.0"]["corroborated"]["aarch64"] == "one public repository"
     assert rows["20260831.0"]["escapes"] == []
-
-
-def add(origin: Origin, lock: Path, *more: str, release: str = RELEASE) -> int:
-    return main(["add", release, "--lock", str(lock), *origin.options, *more], timeout_s=5)
 
 
 def written(lock: Path) -> tuple[int, int, int]:
@@ -210,14 +174,14 @@ def written(lock: Path) -> tuple[int, int, int]:
 
 
 def test_a_release_that_both_origins_name_alike_is_written_newest_first(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+    add: Command, origin: Origin, lock: Path
 ) -> None:
     before = read_lock(lock)
     lock.chmod(0o640)
 
-    code = add(origin, lock)
+    code, out, _ = add()
 
-    after, out = read_lock(lock), capsys.readouterr().out
+    after = read_lock(lock)
     assert code == 0
     assert list(after.releases) == [RELEASE, *before.releases]
     assert after.default == before.default
@@ -230,10 +194,10 @@ def test_a_release_that_both_origins_name_alike_is_written_newest_first(
     assert [path.name for path in lock.parent.iterdir()] == ["lock.json"]
 
 
-def test_the_diff_of_a_written_lock_is_the_new_entry_alone(origin: Origin, lock: Path) -> None:
+def test_the_diff_of_a_written_lock_is_the_new_entry_alone(add: Command, lock: Path) -> None:
     before = lock.read_text().splitlines()
 
-    add(origin, lock)
+    add()
 
     after = lock.read_text().splitlines()
     added = len(after) - len(before)
@@ -241,12 +205,9 @@ def test_the_diff_of_a_written_lock_is_the_new_entry_alone(origin: Origin, lock:
     assert after[:3] == before[:3]
 
 
-def test_the_line_for_group_data_is_what_the_settings_take(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    add(origin, lock)
+def test_the_line_for_group_data_is_what_the_settings_take(add: Command) -> None:
+    line = add().out.partition("gvisor_sha512 = ")[2]
 
-    _, _, line = capsys.readouterr().out.partition("gvisor_sha512 = ")
     pinned = json.loads(line.splitlines()[0])
     settings, problems = load_settings({"gvisor_release": RELEASE, "gvisor_sha512": pinned})
     assert problems == {}
@@ -254,14 +215,11 @@ def test_the_line_for_group_data_is_what_the_settings_take(
     assert pinned == {arch: sums[ARCHIVE] for arch, sums in SUMS.items()}
 
 
-def test_a_dry_run_says_the_same_and_writes_nothing(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_says_the_same_and_writes_nothing(add: Command, lock: Path) -> None:
     before = written(lock)
 
-    code = add(origin, lock, "--dry-run")
+    code, out, _ = add("--dry-run")
 
-    out = capsys.readouterr().out
     assert code == 0
     assert written(lock) == before
     assert SUMS["aarch64"][ARCHIVE] in out
@@ -270,14 +228,13 @@ def test_a_dry_run_says_the_same_and_writes_nothing(
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
 def test_origins_that_disagree_on_one_architecture_write_nothing(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str], arch: str
+    add: Command, origin: Origin, lock: Path, arch: str
 ) -> None:
     before = lock.read_bytes()
     origin.pages[bucket_path(RELEASE, arch)] = f"{'0' * 128}  {ARCHIVE}\n"
 
-    code = add(origin, lock)
+    code, _, err = add()
 
-    err = capsys.readouterr().err
     assert code == 1
     assert lock.read_bytes() == before
     assert f"pyinfra-gvisor: {RELEASE} {arch} {ARCHIVE}: " in err
@@ -286,43 +243,34 @@ def test_origins_that_disagree_on_one_architecture_write_nothing(
     assert SUMS[arch][ARCHIVE] in err
 
 
-def test_a_release_that_is_there_with_the_same_sums_is_left_alone(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    add(origin, lock)
+def test_a_release_that_is_there_with_the_same_sums_is_left_alone(add: Command, lock: Path) -> None:
+    add()
     before = written(lock)
-    capsys.readouterr()
 
-    code = add(origin, lock)
+    code, out, _ = add()
 
     assert code == 0
     assert written(lock) == before
-    assert "with the checksums of both origins" in capsys.readouterr().out
+    assert "with the checksums of both origins" in out
 
 
-def test_a_release_that_is_there_with_other_sums_is_refused(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_release_with_other_sums_is_refused(add: Command, origin: Origin, lock: Path) -> None:
     before = lock.read_bytes()
     origin.publish("20260928.0", some_sums("another"))
 
-    code = add(origin, lock, release="20260928.0")
+    code, _, err = add(release="20260928.0")
 
-    err = capsys.readouterr().err
     assert code == 1
     assert lock.read_bytes() == before
     assert err.count("have different checksums; nothing was changed. Do not use this file") == 4
 
 
-def test_loose_files_are_not_added_without_github_and_the_way_out_is_said(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_loose_files_need_github_and_the_way_out_is_said(add: Command, origin: Origin) -> None:
     origin.publish(LOOSE, some_sums(LOOSE, *LOOSE_FILES))
     origin.pages[github_path(LOOSE)] = f"{'a' * 128}  gvisor-x86_64.tar.bz2\n"
 
-    code = add(origin, lock, release=LOOSE)
+    code, _, err = add(release=LOOSE)
 
-    err = capsys.readouterr().err
     assert code == 1
     assert "has no checksum of runsc-x86_64" in err
     assert "set gvisor_sha512 in group data, because GitHub has no checksums of runsc and" in err
@@ -330,24 +278,21 @@ def test_loose_files_are_not_added_without_github_and_the_way_out_is_said(
 
 
 def test_loose_files_that_both_origins_name_are_added_with_a_warning(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
+    add: Command, origin: Origin, lock: Path
 ) -> None:
     sums = some_sums(LOOSE, *LOOSE_FILES)
     origin.publish(LOOSE, sums)
 
-    code = add(origin, lock, release=LOOSE)
+    code, out, err = add(release=LOOSE)
 
-    said = capsys.readouterr()
     entry = read_lock(lock).releases[LOOSE]
     assert code == 0
     assert (entry.layout, entry.sha512) == ("loose", sums)
-    assert "open to CVE-2026-96812; nodes refuse it without gvisor_accept_risk" in said.err
-    assert json.loads(said.out.partition("gvisor_sha512 = ")[2].splitlines()[0]) == sums
+    assert "open to CVE-2026-96812; nodes refuse it without gvisor_accept_risk" in err
+    assert json.loads(out.partition("gvisor_sha512 = ")[2].splitlines()[0]) == sums
 
 
-def test_a_lock_that_cannot_be_written_leaves_the_line_for_group_data(
-    origin: Origin, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_lock_that_cannot_be_written_leaves_the_line_for_group_data(add: Command) -> None:
     with tempfile.TemporaryDirectory() as name:
         lock = Path(name) / "lock.json"
         lock.write_bytes(PACKAGED.read_bytes())
@@ -357,44 +302,41 @@ def test_a_lock_that_cannot_be_written_leaves_the_line_for_group_data(
         if root:
             os.seteuid(65534)  # root may write anywhere
         try:
-            code = add(origin, lock)
+            code, out, err = add(to=lock)
         finally:
             if root:
                 os.seteuid(0)
             Path(name).chmod(0o700)
 
-        said = capsys.readouterr()
         assert code == 1
         assert lock.read_bytes() == PACKAGED.read_bytes()
-    assert "gvisor_sha512 = {" in said.out
-    assert "written" not in said.out
-    assert f"pyinfra-gvisor: {lock}: cannot be written: Permission denied; nothing" in said.err
-    assert "group data" in said.err
+    assert "gvisor_sha512 = {" in out
+    assert "written" not in out
+    assert f"pyinfra-gvisor: {lock}: cannot be written: Permission denied; nothing" in err
+    assert "group data" in err
 
 
-def test_an_interrupted_write_leaves_the_old_lock_and_nothing_beside_it(
-    origin: Origin, lock: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_interrupted_write_leaves_nothing_but_the_old_lock(add: Command, lock: Path) -> None:
     before = lock.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))  # bytes that a file may grow to
 
     try:
-        code = add(origin, lock)
+        code, _, err = add()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     assert code == 1
-    assert "cannot be written: File too large" in capsys.readouterr().err
+    assert "cannot be written: File too large" in err
     assert lock.read_bytes() == before
     assert [path.name for path in lock.parent.iterdir()] == ["lock.json"]
 
 
-def test_a_symlink_to_the_lock_stays_one(origin: Origin, lock: Path, tmp_path: Path) -> None:
+def test_a_symlink_to_the_lock_stays_one(add: Command, lock: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.json"
     link.symlink_to(lock)
 
-    code = add(origin, link)
+    code, *_ = add(to=link)
 
     assert code == 0
     assert link.is_symlink()

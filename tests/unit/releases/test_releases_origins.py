@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from time import monotonic
@@ -13,44 +12,24 @@ import pytest
 from pyinfra_gvisor.releases.lockfile import PACKAGED
 from pyinfra_gvisor.releases.origins import LIMIT_BYTES, Origins, fetch
 from tests.table import table
-from tests.unit.command.commands import releases as main
-from tests.unit.releases.file_server import NOT_FOUND
+from tests.unit.releases.conftest import Command
+from tests.unit.releases.file_server import NOT_FOUND, Served
 from tests.unit.releases.origin_server import (
     ARCHIVE,
     RELEASE,
+    SUMS,
     Handler,
     Origin,
-    answer,
     bucket_path,
     github_path,
-    serving,
-    some_sums,
 )
 
-SUMS = some_sums(RELEASE)
 SUM = SUMS["x86_64"][ARCHIVE]
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with serving() as found:
-        found.publish(RELEASE, SUMS)
-        yield found
-
-
-def _answers(status: int, body: bytes, **headers: str) -> Handler:
-    return lambda request: answer(request, status, body, **headers)
+TWO_SUMS = f"{SUM}  {ARCHIVE}\n{SUM}  gvisor-x86_64.tar.bz2\n".encode()
 
 
 def _hangs_up(request: BaseHTTPRequestHandler) -> None:
     request.connection.close()
-
-
-def _ends_early(request: BaseHTTPRequestHandler) -> None:
-    request.send_response(200)
-    request.send_header("Content-Length", "5000")
-    request.end_headers()
-    request.wfile.write(f"{SUM}  {ARCHIVE}\n{SUM}  gvisor-x86_64.tar.bz2\n".encode())
 
 
 def _not_http(request: BaseHTTPRequestHandler) -> None:
@@ -60,37 +39,29 @@ def _not_http(request: BaseHTTPRequestHandler) -> None:
 @table(
     "page, message",
     {
-        "404-xml": (_answers(404, NOT_FOUND), " answers 404, got Not Found"),
-        "403": (_answers(403, b"no"), " answers 403, got Forbidden"),
-        "500": (_answers(500, b""), " answers 500"),
-        "206": (_answers(206, f"{SUM}  {ARCHIVE}".encode()), " answers 206"),
-        "html": (_answers(200, b"<!DOCTYPE html><p>Log in"), "got <!DOCTYPE ht"),
-        "200-xml": (_answers(200, NOT_FOUND), "got <?xml"),
-        "empty": (_answers(200, b""), "has no checksum of "),
-        "binary": (_answers(200, b"\xff\xfe\x00"), "has no checksum of "),
-        "no-name": (_answers(200, SUM.encode()), "has no checksum of "),
-        "oversized": (_answers(200, b"a" * (LIMIT_BYTES + 1)), "more than 1048576"),
-        "cut-short": (_ends_early, "bytes too early"),
+        "404-xml": (Served(NOT_FOUND, 404), " answers 404, got Not Found"),
+        "403": (Served(b"no", 403), " answers 403, got Forbidden"),
+        "500": (Served(b"", 500), " answers 500"),
+        "206": (Served(f"{SUM}  {ARCHIVE}".encode(), 206), " answers 206"),
+        "html": (Served(b"<!DOCTYPE html><p>Log in", 200), "got <!DOCTYPE ht"),
+        "200-xml": (Served(NOT_FOUND, 200), "got <?xml"),
+        "empty": (Served(b"", 200), "has no checksum of "),
+        "binary": (Served(b"\xff\xfe\x00", 200), "has no checksum of "),
+        "no-name": (Served(SUM.encode(), 200), "has no checksum of "),
+        "oversized": (Served(b"a" * (LIMIT_BYTES + 1), 200), "more than 1048576"),
+        "cut-short": (Served(TWO_SUMS, announced=5000), "bytes too early"),
         "hangs-up": (_hangs_up, "cannot be read, got "),
         "not-http": (_not_http, "cannot be read, got "),
     },
 )
 @pytest.mark.parametrize("path", [bucket_path(RELEASE, "aarch64"), github_path(RELEASE)])
 def test_what_is_no_answer_names_the_url_and_changes_nothing(
-    origin: Origin,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    *,
-    page: Handler,
-    path: str,
-    message: str,
+    add: Command, origin: Origin, lock: Path, *, page: Served | Handler, path: str, message: str
 ) -> None:
-    lock = Path(shutil.copy(PACKAGED, tmp_path))
     origin.pages[path] = page
 
-    code = main(["add", RELEASE, "--lock", str(lock), *origin.options], timeout_s=5)
+    code, _, err = add()
 
-    err = capsys.readouterr().err
     assert code == 1
     assert f"pyinfra-gvisor: {origin.url}{path}" in err
     assert message in err
@@ -117,31 +88,22 @@ def test_what_is_no_answer_names_the_url_and_changes_nothing(
     },
 )
 def test_a_sum_that_is_none_is_never_written(
-    origin: Origin,
-    capsys: pytest.CaptureFixture[str],
-    *,
-    text: str,
-    message: str,
-    path: str,
-    file: str,
+    add: Command, origin: Origin, *, text: str, message: str, path: str, file: str
 ) -> None:
     origin.pages[path] = text.replace("{}", file)
 
-    code = main(["add", RELEASE, "--dry-run", *origin.options], timeout_s=5)
+    code, _, err = add("--dry-run")
 
-    err = capsys.readouterr().err
     assert code == 1
     assert message in err
     assert file in err
 
 
-def test_a_binary_mark_and_other_lines_do_no_harm(origin: Origin) -> None:
+def test_a_binary_mark_and_other_lines_do_no_harm(add: Command, origin: Origin) -> None:
     sums = "".join(f"{SUMS[a][ARCHIVE]} *gvisor-{a}.tar.bz2\n" for a in SUMS)
     origin.pages[github_path(RELEASE)] = f"# gVisor\n\n{'0' * 128}  gvisor.tar.zstd\n{sums}"
 
-    code = main(["add", RELEASE, "--dry-run", *origin.options])
-
-    assert code == 0
+    assert add("--dry-run").code == 0
 
 
 def _says_nothing(origin: Origin) -> Handler:
@@ -164,18 +126,16 @@ def _drips(origin: Origin) -> Handler:
 
 @table("stalling", {"silent": _says_nothing, "drips": _drips})
 def test_an_origin_that_stalls_is_given_up(
-    origin: Origin,
-    capsys: pytest.CaptureFixture[str],
-    stalling: Callable[[Origin], Handler],
+    add: Command, origin: Origin, stalling: Callable[[Origin], Handler]
 ) -> None:
     origin.pages[bucket_path(RELEASE, "x86_64")] = stalling(origin)
     began = monotonic()
 
-    code = main(["add", RELEASE, "--dry-run", *origin.options], timeout_s=0.3)
+    code, _, err = add("--dry-run", timeout_s=0.3)
 
     assert code == 1
     assert monotonic() - began < 3
-    assert "cannot be read, got " in capsys.readouterr().err
+    assert "cannot be read, got " in err
 
 
 @table(
@@ -188,29 +148,25 @@ def test_an_origin_that_stalls_is_given_up(
     },
 )
 def test_a_redirect_to_what_is_not_https_is_not_followed(
-    origin: Origin, capsys: pytest.CaptureFixture[str], target: str, message: str
+    add: Command, origin: Origin, target: str, message: str
 ) -> None:
-    origin.pages[bucket_path(RELEASE, "x86_64")] = _answers(302, b"", Location=target)
+    origin.pages[bucket_path(RELEASE, "x86_64")] = Served(b"", 302, location=target)
 
-    code = main(["add", RELEASE, "--dry-run", *origin.options], timeout_s=5)
+    code, _, err = add("--dry-run")
 
     assert code == 1
-    assert f"{bucket_path(RELEASE, 'x86_64')} {message}" in capsys.readouterr().err
+    assert f"{bucket_path(RELEASE, 'x86_64')} {message}" in err
 
 
-def test_a_redirect_on_the_same_loopback_host_is_followed(origin: Origin) -> None:
+def test_a_redirect_on_the_same_loopback_host_is_followed(add: Command, origin: Origin) -> None:
     origin.pages["/moved"] = origin.pages[github_path(RELEASE)]
-    origin.pages[github_path(RELEASE)] = _answers(302, b"", Location=f"{origin.url}/moved")
+    origin.pages[github_path(RELEASE)] = Served(b"", 302, location=f"{origin.url}/moved")
 
-    code = main(["add", RELEASE, "--dry-run", *origin.options])
-
-    assert code == 0
+    assert add("--dry-run").code == 0
     assert origin.asked[-1] == "/moved"
 
 
-def test_the_proxy_of_the_environment_is_asked(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environments_proxy_is_asked(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", origin.url)
     monkeypatch.setenv("no_proxy", "")
     origin.pages["/sums"] = "through the proxy"

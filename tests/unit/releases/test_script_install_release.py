@@ -14,7 +14,7 @@ import pytest
 from pyinfra_gvisor.base.scripts import script
 from tests.table import table
 from tests.unit.programs import program
-from tests.unit.releases.file_server import FileServer, Served
+from tests.unit.releases.file_server import NOT_FOUND, FileServer, Served
 from tests.unit.releases.release_script import MEMBERS, PATH, RELEASE, RUNSC, Machine, archive
 from tests.unit.shells import run, stub
 
@@ -32,9 +32,13 @@ def machine(tmp_path: Path, server: FileServer, request: pytest.FixtureRequest) 
     return Machine(tmp_path, server, request.param)
 
 
-def test_a_release_is_installed_and_written_down_and_a_second_run_fetches_nothing(
-    machine: Machine,
-) -> None:
+@pytest.fixture
+def node(tmp_path: Path, server: FileServer) -> Machine:
+    """A node."""
+    return Machine(tmp_path, server)
+
+
+def test_a_release_is_installed_written_down_and_fetched_once(machine: Machine) -> None:
     said = machine.fetch()
 
     assert said == f"{RELEASE} is installed in {machine.home}\n"
@@ -51,9 +55,7 @@ def test_a_release_is_installed_and_written_down_and_a_second_run_fetches_nothin
 
 
 @table("ranges", {"range": True, "none": False})
-def test_a_download_that_breaks_off_goes_on_where_it_stopped(
-    machine: Machine, ranges: bool
-) -> None:
+def test_a_download_that_breaks_off_goes_on_from_there(machine: Machine, ranges: bool) -> None:
     body = archive()
     half = len(body) // 2
 
@@ -65,77 +67,45 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(
     assert second.sent_bytes == (len(body) - half if ranges else len(body))
 
 
-def test_a_server_that_always_dies_is_given_up(machine: Machine) -> None:
-    said = machine.fetch(Served(archive(), dies_always=100))
-
-    assert f"gvisor.release: {RELEASE} on node-1: cannot fetch http://m{PATH}: " in said
-    assert said.endswith("after 3 attempts; nothing was changed\n")
-    assert "300 of " in said
-    assert not machine.releases.exists()
-
-
-def test_a_server_that_says_nothing_any_more_is_given_up(machine: Machine) -> None:
-    said = machine.fetch(Served(archive(), stalls_at=0), timeout_s="1")
-
-    assert "after 3 attempts; nothing was changed" in said
-    assert not machine.releases.exists()
-
-
 @table(
-    "served, message",
+    "served, given, message",
     {
-        "403": (Served(b"x", status=403), "answers HTTP 403; check the release"),
-        "503": (Served(b"x", status=503), "answers HTTP 503, after 3 attempts; nothing"),
-        "too-large": (Served(archive(), announced=2_000_000_000), "is larger than 1024 MiB"),
+        "403": (Served(b"x", 403), {}, f"cannot fetch http://m{PATH}: answers HTTP 403; check the"),
+        "404": (Served(NOT_FOUND, 404), {}, "answers HTTP 404; check the release"),
+        "503": (Served(b"x", 503), {}, "answers HTTP 503, after 3 attempts"),
+        "dies": (Served(archive(), dies_always=100), {}, "300 of "),
+        "says-nothing": (Served(archive(), stalls_at=0), {"timeout_s": "1"}, "after 3 attempts"),
+        "too-large": (Served(archive(), announced=2_000_000_000), {}, "is larger than 1024 MiB"),
+        "without-end": (Served(bytes(9_000_000)), {"max_bytes": str(1 << 20)}, "than 1 MiB"),
         "shorter-than-announced": (
             Served(archive(), announced=len(archive()) + 9),
+            {},
             f" of {len(archive()) + 9} bytes, after 3 attempts",
         ),
-        "no-archive": (Served(b"no archive"), "cannot be unpacked: "),
+        "no-archive": (Served(b"no archive"), {}, "cannot be unpacked: "),
+        "another-sum": (
+            Served(archive()),
+            {"pin": "a" * 128},
+            f", expected {'a' * 128}; check the mirror in gvisor_source",
+        ),
     },
 )
 def test_what_does_not_arrive_whole_is_never_unpacked(
-    machine: Machine, served: Served, message: str
+    machine: Machine, served: Served, given: dict[str, str], message: str
 ) -> None:
-    said = machine.fetch(served)
+    said = machine.fetch(served, **given)
 
+    assert said.startswith(f"gvisor.release: {RELEASE} on node-1: ")
     assert message in said
+    assert said.endswith("; nothing was changed\n")
     assert not machine.releases.exists()
 
 
-def test_a_server_that_sends_without_end_does_not_fill_the_disk(machine: Machine) -> None:
-    said = machine.fetch(Served(bytes(9_000_000)), max_bytes=str(1 << 20))
-
-    assert "is larger than 1 MiB; nothing was changed" in said
-    assert not machine.releases.exists()
-
-
-def test_a_404_is_named_and_its_body_is_not_the_file(machine: Machine) -> None:
-    url = f"http://127.0.0.1:{machine.server.port}/none"
-
-    ran = machine.install("gvisor.tar.bz2", "0" * 128, url, "http://m/none")
-
-    assert "cannot fetch http://m/none: answers HTTP 404; check the release" in ran.stderr
-    assert not machine.releases.exists()
-
-
-def test_another_sum_is_refused_before_anything_is_unpacked(machine: Machine) -> None:
-    machine.server.files[PATH] = Served(archive())
-    url = f"http://127.0.0.1:{machine.server.port}{PATH}"
-
-    ran = machine.install("gvisor.tar.bz2", "a" * 128, url, "http://m/x")
-
-    assert f", expected {'a' * 128}; check the mirror in gvisor_source" in ran.stderr
-    assert not machine.releases.exists()
-
-
-@pytest.mark.parametrize(
-    ("quote", "name"), [('"', "http_proxy"), ("", "export HTTP_PROXY")], ids=["quoted", "exported"]
-)
+@table("quote, name", {"quoted": ('"', "http_proxy"), "exported": ("", "export HTTP_PROXY")})
 def test_the_nodes_own_proxy_is_used_where_the_environment_names_none(
     machine: Machine, quote: str, name: str
 ) -> None:
-    proxy = f"http://127.0.0.1:{machine.server.port}"
+    proxy = f"http://127.0.0.1:{machine.server.server_port}"
     (machine.root / "environment").write_text(f"LANG=C\n{name}={quote}{proxy}{quote}\n")
     machine.server.files[PATH] = Served(archive())
     pin = hashlib.sha512(archive()).hexdigest()
@@ -156,56 +126,47 @@ def test_what_no_proxy_names_is_fetched_directly(machine: Machine) -> None:
     assert machine.is_whole()
 
 
-def _link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
+def with_file(name: str, content: bytes = b"x") -> bytes:
+    """An archive with another file, or with another content of one."""
+    return archive({**MEMBERS, name: content})
+
+
+def with_link(target: str, kind: bytes) -> bytes:
+    """An archive with something that is neither a file nor a directory."""
+    member = tarfile.TarInfo("gvisor-bin/x")
     member.type, member.linkname = kind, target
-    return member
+    return archive(MEMBERS, member)
+
+
+OUT = Path("/tmp/pyinfra-gvisor-out")
+SHIM = "containerd-shim-runsc-v1"
+NO_SIDECARS = {"runsc": RUNSC, SHIM: b"x"}
+NEITHER = "contains something that is neither a file nor a directory"
 
 
 @table(
     "body, message",
     {
-        "dots": (
-            archive({**MEMBERS, "../../out": b"x"}),
-            "contains a path that leaves its directory: ../../out",
-        ),
-        "absolute": (
-            archive({**MEMBERS, "/tmp/pyinfra-gvisor-out": b"x"}),
-            "contains a path that leaves its directory: /tmp/pyinfra-gvisor-out",
-        ),
-        "symlink": (
-            archive(MEMBERS, _link("gvisor-bin/x", "../../../out", tarfile.SYMTYPE)),
-            "contains something that is neither a file nor a directory: l",
-        ),
-        "hard-link": (
-            archive(MEMBERS, _link("gvisor-bin/x", "runsc", tarfile.LNKTYPE)),
-            "contains something that is neither a file nor a directory: h",
-        ),
-        "fifo": (
-            archive(MEMBERS, _link("gvisor-bin/x", "", tarfile.FIFOTYPE)),
-            "contains something that is neither a file nor a directory: p",
-        ),
-        "quote": (
-            archive({**MEMBERS, 'x"y': b"x"}),
-            'contains a file name with characters that are not allowed: x"y',
-        ),
+        "dots": (with_file("../../out"), "contains a path that leaves its directory: ../../out"),
+        "absolute": (with_file(str(OUT)), f"contains a path that leaves its directory: {OUT}"),
+        "symlink": (with_link("../../../out", tarfile.SYMTYPE), f"{NEITHER}: l"),
+        "hard-link": (with_link("runsc", tarfile.LNKTYPE), f"{NEITHER}: h"),
+        "fifo": (with_link("", tarfile.FIFOTYPE), f"{NEITHER}: p"),
+        "quote": (with_file('x"y'), 'a file name with characters that are not allowed: x"y'),
         "truncated": (archive()[:-60], "cannot be unpacked: "),
         "no-runsc": (archive({"README": b"x"}), "does not contain runsc, got README;"),
-        "no-shim": (
-            archive({"runsc": RUNSC}),
-            "does not contain containerd-shim-runsc-v1, got runsc;",
-        ),
+        "no-shim": (archive({"runsc": RUNSC}), f"does not contain {SHIM}, got runsc;"),
         "no-sidecars": (
-            archive({"runsc": RUNSC, "containerd-shim-runsc-v1": b"x"}),
-            "does not contain gvisor-bin/gvisor_sentry, got containerd-shim-runsc-v1 runsc;",
+            archive(NO_SIDECARS),
+            f"does not contain gvisor-bin/gvisor_sentry, got {SHIM} runsc;",
         ),
         "other-machine": (
-            archive({**MEMBERS, "runsc": program("x", "aarch64")}),
+            with_file("runsc", program("x", "aarch64")),
             "is built for aarch64, this node is x86_64",
         ),
-        "script": (archive({**MEMBERS, "runsc": b"#!/bin/sh\n"}), "is not an ELF program, this"),
+        "script": (with_file("runsc", b"#!/bin/sh\n"), "is not an ELF program, this"),
         "other-release": (
-            archive({**MEMBERS, "runsc": program("runsc version release-20200101.0\n")}),
+            with_file("runsc", program("runsc version release-20200101.0\n")),
             'calls itself "runsc version release-20200101.0"',
         ),
     },
@@ -221,79 +182,70 @@ def test_an_archive_that_is_not_right_leaves_nothing(
     assert message in said
     assert said.endswith("; nothing was changed\n")
     assert not machine.releases.exists()
-    assert not Path("/tmp/pyinfra-gvisor-out").exists()
+    assert not OUT.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_loose_files_become_executable(tmp_path: Path, server: FileServer) -> None:
-    machine = Machine(tmp_path, server)
+def test_loose_files_become_executable(node: Machine) -> None:
     words = []
     for name in ("runsc", "containerd-shim-runsc-v1"):
-        server.files[f"/{name}"] = Served(MEMBERS[name])
+        node.server.files[f"/{name}"] = Served(MEMBERS[name])
         pin = hashlib.sha512(MEMBERS[name]).hexdigest()
-        words += [name, pin, f"http://127.0.0.1:{server.port}/{name}", name]
+        words += [name, pin, f"http://127.0.0.1:{node.server.server_port}/{name}", name]
 
-    ran = machine.install(*words, sidecars="no")
+    ran = node.install(*words, sidecars="no")
 
     assert ran.returncode == 0, ran.stderr
-    assert {path.name: path.stat().st_mode & 0o777 for path in machine.home.iterdir()} == {
+    assert {path.name: path.stat().st_mode & 0o777 for path in node.home.iterdir()} == {
         "runsc": 0o755,
         "containerd-shim-runsc-v1": 0o755,
         "manifest.json": 0o644,
     }
-    assert list(machine.manifest()["sha512"]) == ["runsc", "containerd-shim-runsc-v1"]  # type: ignore[call-overload]
+    assert list(node.manifest()["sha512"]) == ["runsc", "containerd-shim-runsc-v1"]  # type: ignore[call-overload]
 
 
-def test_what_killed_runs_left_behind_goes(tmp_path: Path, server: FileServer) -> None:
-    machine = Machine(tmp_path, server)
-    (machine.releases / ".staging-20250101.0" / "tree").mkdir(parents=True)
+def test_what_killed_runs_left_behind_goes(node: Machine) -> None:
+    (node.releases / ".staging-20250101.0" / "tree").mkdir(parents=True)
 
-    machine.fetch()
+    node.fetch()
 
-    assert machine.is_whole()
+    assert node.is_whole()
 
 
-@table("pin", {"installed": hashlib.sha512(archive()).hexdigest(), "another-sum": "b" * 128})
-def test_an_uploaded_archive_is_gone_afterwards(
-    tmp_path: Path, server: FileServer, pin: str
-) -> None:
-    machine = Machine(tmp_path, server)
-    upload = tmp_path / "upload"
+@table(
+    "pin, message",
+    {
+        "installed": (hashlib.sha512(archive()).hexdigest(), " is installed in "),
+        "another-sum": ("b" * 128, f", expected {'b' * 128}; "),
+    },
+)
+def test_an_uploaded_archive_is_gone_afterwards(node: Machine, pin: str, message: str) -> None:
+    upload = node.root / "upload"
     upload.write_bytes(archive())
 
-    ran = machine.install("gvisor.tar.bz2", pin, str(upload), "/srv/x.tar.bz2", source="file")
+    ran = node.install("gvisor.tar.bz2", pin, str(upload), "/srv/x.tar.bz2", source="file")
 
+    assert message in ran.stdout + ran.stderr
     assert not upload.exists()
-    if pin != "b" * 128:
-        assert ran.returncode == 0, ran.stderr
-        assert machine.is_whole()
-    else:
-        assert f", expected {pin}; " in ran.stderr
-        assert not machine.releases.exists()
+    assert (node.releases.exists() and node.is_whole()) is (ran.returncode == 0)
 
 
-def test_a_node_without_bzip2_is_told_so_before_the_download(
-    tmp_path: Path, server: FileServer
-) -> None:
-    machine = Machine(tmp_path, server)
-    machine.fetch()
-    shutil.rmtree(machine.releases)
-    server.requests.clear()
-    (tmp_path / "bin" / "bzip2").unlink()
+def test_a_node_without_bzip2_is_told_so_before_the_download(installed: Machine) -> None:
+    shutil.rmtree(installed.releases)
+    (installed.root / "bin" / "bzip2").unlink()
 
-    said = machine.fetch()
+    said = installed.fetch()
 
     assert "bzip2 is not installed, but is needed to unpack" in said
-    assert not server.requests
+    assert not installed.server.requests
 
 
 @pytest.fixture
-def installed(tmp_path: Path, server: FileServer) -> Machine:
+def installed(node: Machine) -> Machine:
     """A node that has the release."""
-    machine = Machine(tmp_path, server)
-    machine.fetch()
-    server.requests.clear()
-    return machine
+    node.fetch()
+    node.server.requests.clear()
+    return node
 
 
 DAMAGE = {
@@ -329,9 +281,7 @@ def test_what_is_damaged_is_fetched_again_and_repaired(installed: Machine, kind:
 
 
 @table("mode", {"not-executable": 0o644, "setuid": 0o4755})
-def test_other_modes_and_times_are_put_right_without_a_download(
-    installed: Machine, mode: int
-) -> None:
+def test_other_modes_and_times_are_mended_without_a_download(installed: Machine, mode: int) -> None:
     (installed.home / "runsc").chmod(mode)
     (installed.home / "gvisor-bin").chmod(0o700)
     (installed.home / "gvisor-bin/gvisor_sentry").touch()
@@ -366,9 +316,7 @@ def test_whether_files_are_needed_at_all_can_be_asked_first(installed: Machine, 
     assert installed.install(source="none").returncode == 3
 
 
-def test_a_release_that_is_not_the_pinned_one_is_fetched_though_it_is_as_it_was_installed(
-    installed: Machine,
-) -> None:
+def test_an_unpinned_release_is_replaced_though_it_is_as_installed(installed: Machine) -> None:
     before = {path: path.stat().st_ino for path in installed.home.rglob("*") if path.is_file()}
     other = archive({**MEMBERS, "containerd-shim-runsc-v1": b"#!/bin/sh\n# another\n"})
 
@@ -382,24 +330,18 @@ def test_a_release_that_is_not_the_pinned_one_is_fetched_though_it_is_as_it_was_
     assert installed.fetch(other) == f"{RELEASE} is already installed\n"
 
 
-def test_a_release_that_is_not_the_pinned_one_stays_if_the_pinned_one_does_not_come(
-    installed: Machine,
-) -> None:
+def test_an_unpinned_release_stays_if_the_pinned_one_does_not_come(installed: Machine) -> None:
     manifest = installed.manifest()
-    url = f"http://127.0.0.1:{installed.server.port}{PATH}"
 
-    ran = installed.install("gvisor.tar.bz2", "0" * 128, url, url, fresh="yes")
+    said = installed.fetch(pin="0" * 128, fresh="yes")
 
-    assert ran.returncode == 1
-    assert "nothing was changed" in ran.stderr
+    assert "nothing was changed" in said
     assert installed.is_whole()
     assert installed.manifest() == manifest
 
 
 @pytest.mark.parametrize("moves", range(6))
-def test_a_repair_that_is_killed_leaves_a_runsc_and_the_next_one_ends_it(
-    installed: Machine, moves: int
-) -> None:
+def test_a_killed_repair_leaves_a_runsc_and_is_ended_later(installed: Machine, moves: int) -> None:
     for path in installed.home.rglob("*"):
         if path.is_file() and path.name != "manifest.json":
             path.write_bytes(path.read_bytes() + b"damage")
