@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -137,9 +138,7 @@ RESULTS = {
         "channels": (Goal(1, most_channels(OURS), most=2), 1, True),
     },
 )
-def test_a_goal_is_decided_by_medians_and_by_the_most_channels(
-    goal: Goal, number: float, reached: bool
-) -> None:
+def test_medians_and_most_channels_decide_a_goal(goal: Goal, number: float, reached: bool) -> None:
     measured = goal.measured(RESULTS)
 
     assert measured is not None
@@ -204,9 +203,7 @@ def test_of_a_transfer_what_has_arrived_counts() -> None:
         "stopped": {"accept_internet": 300, "drop_rate": 1},
     },
 )
-def test_a_measurement_beside_the_rules_or_stopped_by_them_does_not_count(
-    counters: dict[str, int],
-) -> None:
+def test_a_measurement_beside_the_rules_or_stopped_does_not_count(counters: dict[str, int]) -> None:
     met_all({"accept_internet": 2, "drop_rate": 0})
 
     with pytest.raises(BenchError):
@@ -299,33 +296,24 @@ def test_every_number_has_a_row_of_its_own() -> None:
 
 
 @table(
-    "kind, process",
+    "counts, kind, runtime, process",
     {
-        "runc": ("runc", "nginx: master process nginx -e stderr"),
-        "the-nodes-stack": ("runsc", SANDBOX.format("host")),
-        "gvisors-own-stack": ("gvisor", SANDBOX.format("sandbox")),
+        "runc": (True, "runc", "runc", "nginx: master process nginx -e stderr"),
+        "the-nodes-stack": (True, "runsc", "runsc", SANDBOX.format("host")),
+        "gvisors-own-stack": (True, "gvisor", "gvisor", SANDBOX.format("sandbox")),
+        "runc-in-a-sandbox": (False, "runc", "runc", SANDBOX.format("host")),
+        "no-sandbox": (False, "runsc", "runsc", "nginx: master process"),
+        "another-stack": (False, "runsc", "runsc", SANDBOX.format("sandbox")),
+        "gvisor-with-the-nodes-stack": (False, "gvisor", "gvisor", SANDBOX.format("host")),
+        "both-stacks": (False, "gvisor", "gvisor", f"{SANDBOX.format('sandbox')} --network=host"),
+        "no-stack-named": (False, "gvisor", "gvisor", "runsc-sandbox boot"),
+        "another-runtime": (False, "gvisor", "runsc", SANDBOX.format("sandbox")),
     },
 )
-def test_a_container_is_taken_for_what_its_process_shows(kind: str, process: str) -> None:
-    is_as_called(kind, kind, process)
-
-
-@table(
-    "kind, runtime, process",
-    {
-        "runc-in-a-sandbox": ("runc", "runc", SANDBOX.format("host")),
-        "no-sandbox": ("runsc", "runsc", "nginx: master process"),
-        "another-stack": ("runsc", "runsc", SANDBOX.format("sandbox")),
-        "the-nodes-stack": ("gvisor", "gvisor", SANDBOX.format("host")),
-        "both-stacks": ("gvisor", "gvisor", f"{SANDBOX.format('sandbox')} --network=host"),
-        "no-stack-named": ("gvisor", "gvisor", "runsc-sandbox boot"),
-        "another-runtime": ("gvisor", "runsc", SANDBOX.format("sandbox")),
-    },
-)
-def test_a_container_that_is_not_what_its_row_says_does_not_count(
-    kind: str, runtime: str, process: str
+def test_a_container_counts_only_if_its_process_is_what_its_row_says(
+    *, counts: bool, kind: str, runtime: str, process: str
 ) -> None:
-    with pytest.raises(BenchError):
+    with nullcontext() if counts else pytest.raises(BenchError):
         is_as_called(kind, runtime, process)
 
 

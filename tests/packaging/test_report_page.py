@@ -63,15 +63,10 @@ class Browser:
         """What it printed, and what the page complained of."""
         done = subprocess.run(
             [
-                *(
-                    "chromium",
-                    "--headless=new",
-                    "--no-sandbox",
-                    "--disable-gpu",
-                    "--hide-scrollbars",
-                ),
-                *("--no-first-run", "--disable-background-networking", "--disable-sync"),
-                *(f"--user-data-dir={self.directory}/profile", "--enable-logging=stderr"),
+                *("chromium", "--headless=new", "--no-sandbox", "--disable-gpu"),
+                *("--hide-scrollbars", "--no-first-run", "--disable-background-networking"),
+                *("--disable-sync", "--enable-logging=stderr"),
+                f"--user-data-dir={self.directory}/profile",
                 *(f"--proxy-server=127.0.0.1:{self.port}", *flags, f"{SITE}/{path}"),
             ],
             capture_output=True,

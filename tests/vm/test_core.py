@@ -126,15 +126,11 @@ def test_it_is_a_machine_as_users_have(machine: LabNode) -> None:
     assert sh(machine, "test -e /proc/modules && systemd-detect-virt").strip() in {"qemu", "kvm"}
 
 
-def test_a_plain_server_loads_any_module_and_its_containers_reach_its_network(
-    story: Story,
-) -> None:
+def test_a_plain_server_loads_any_module_and_its_containers_reach_its_network(story: Story) -> None:
     assert story.could == ("loaded", "reached")
 
 
-def test_the_main_job_with_firewall_and_kernel_is_proven_and_touches_nothing_that_ran(
-    story: Story,
-) -> None:
+def test_the_main_job_with_firewall_and_kernel_is_proven_and_touches_nothing(story: Story) -> None:
     assert story.converged.code == 0, story.converged.text
     for runtime in PROVEN:
         found = rows(story.converged, runtime)

@@ -102,9 +102,7 @@ def wait_until_rebooted(node: LabNode, boot: str) -> None:
     pytest.fail("it has not booted anew")
 
 
-def test_with_a_tenth_of_this_machines_speed_isolation_is_proven(
-    fleet: Fleet, kept: LabNode
-) -> None:
+def test_with_a_tenth_of_this_machines_speed_it_is_proven(fleet: Fleet, kept: LabNode) -> None:
     assert isinstance(kept, VirtualNode)
 
     share = min(1, TENTH / speed_of(kept))
@@ -119,9 +117,7 @@ def test_with_a_tenth_of_this_machines_speed_isolation_is_proven(
         assert [line for line in found.values() if not line.endswith((" ok", " n/a"))] == []
 
 
-def test_removal_leaves_a_plain_server_on_which_everything_runs(
-    fleet: Fleet, kept: LabNode
-) -> None:
+def test_removal_leaves_a_plain_server_on_which_all_runs(fleet: Fleet, kept: LabNode) -> None:
     for name in ("app", "peer"):
         remove_container(kept, name)
     ran = processes(kept)

@@ -174,9 +174,7 @@ def test_a_docker_that_somebody_else_has_started_is_not_replaced(machine: Machin
         "volume": ("volume", "volume data\n"),
     },
 )
-def test_what_others_have_put_into_it_meanwhile_is_not_lost(
-    machine: Machine, command: str, text: str
-) -> None:
+def test_what_others_put_into_it_meanwhile_stays(machine: Machine, command: str, text: str) -> None:
     machine.run("replace", str(machine.built))
     machine.say(command, text)
 
