@@ -20,13 +20,12 @@ from tests.bench.results import (
     FLOOR,
     OURS,
     PROOF,
-    Compared,
     Results,
     Row,
     channels,
     wall_s,
 )
-from tests.bench.start import MORE_MOST_MS, Started
+from tests.bench.start import MORE_MOST_MS
 
 _HEADER = (
     "hosts",
@@ -72,14 +71,15 @@ def proof_sentence(results: Results) -> str:
     )
 
 
-def rules_table(results: Iterable[Compared]) -> str:
+def rules_table(results: Iterable[Row]) -> str:
     """Return a table of containers' throughput with and without the firewall's rules."""
     rows = [("what", "without (min to max)", "through (min to max)", "left", "goal", "")]
     for item in results:
-        goal = f"at least {LEFT_LEAST}" if item.is_goal else ""
-        word = "pass" if item.left >= LEFT_LEAST else "miss"
-        sides = (_spread(item.without), _spread(item.through))
-        rows.append((item.what, *sides, f"{item.left:.2f}", goal, word if item.is_goal else ""))
+        left = item.times("through", "without")
+        sides = (_spread(item.by_kind[side]) for side in ("without", "through"))
+        word = "pass" if left >= LEFT_LEAST else "miss"
+        goal = (f"at least {LEFT_LEAST}", word) if item.is_goal else ("", "")
+        rows.append((item.what, *sides, f"{left:.2f}", *goal))
     return _markdown(rows)
 
 
@@ -131,13 +131,15 @@ def hardening_table(results: Iterable[Row], pairs: Mapping[str, tuple[str, str]]
     return f"{_markdown(rows)}\n\n{goal}"
 
 
-def start_sentence(found: Started) -> str:
+def start_sentence(found: Row) -> str:
     """Return a sentence on the time that Docker's names add to a container's start."""
-    word = "pass" if found.more_ms < MORE_MOST_MS else "miss"
+    more_ms = found.more("names", "plain")
+    word = "pass" if more_ms < MORE_MOST_MS else "miss"
+    plain_ms, names_ms = (median(found.by_kind[kind]) for kind in ("plain", "names"))
     return (
-        f"The wrapper of a runtime with `dns` takes {median(found.names_ms):.2f} ms of a "
-        f"container's start, the wrapper of another runtime {median(found.plain_ms):.2f} ms "
-        f"(medians of {len(found.names_ms)}): {found.more_ms:.2f} ms more; "
+        f"The wrapper of a runtime with `dns` takes {names_ms:.2f} ms of a "
+        f"container's start, the wrapper of another runtime {plain_ms:.2f} ms "
+        f"(medians of {len(found.by_kind['names'])}): {more_ms:.2f} ms more; "
         f"goal: less than {MORE_MOST_MS:g}, {word}."
     )
 

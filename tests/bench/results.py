@@ -18,31 +18,13 @@ Results = Mapping[tuple[int, str], Samples]
 
 
 @dataclass(frozen=True)
-class Compared:
-    """
-    A throughput without the firewall's rules and through them, round by round; more is better.
-
-    ``is_goal``: whether ``left`` decides a goal.
-    """
-
-    what: str
-    without: list[float]
-    through: list[float]
-    is_goal: bool = True
-
-    @property
-    def left(self) -> float:
-        """Return the share of the throughput that is left with the rules."""
-        return median(self.through) / median(self.without)
-
-
-@dataclass(frozen=True)
 class Row:
-    """A measured number by what is compared, such as runtimes, round by round."""
+    """A measured number by what is compared, round by round; ``is_goal``: it decides a goal."""
 
     what: str
     by_kind: dict[str, list[float]]
     form: str = ".2f"
+    is_goal: bool = False
 
     def times(self, kind: str, other: str) -> float:
         """Return the median of ``kind`` divided by that of ``other``."""

@@ -14,7 +14,7 @@ from tests.bench import wrk
 from tests.bench.asides import Asides, asides
 from tests.bench.machine import measured_on
 from tests.bench.results import Row
-from tests.bench.start import Started, started
+from tests.bench.start import started
 from tests.bench.web import LARGE, SMALL, Pair, pair_of_nodes
 from tests.bench.wrk import Answers
 from tests.node.names_nodes import KINDS
@@ -75,7 +75,7 @@ def trials() -> list[Trial]:
 
 def compare(
     rounds: int, *, load: float, tell: Callable[[str], None]
-) -> tuple[str, list[Row], Started, Asides]:
+) -> tuple[str, list[Row], Row, Asides]:
     """Measure; return a description, the rows, the times of a start, and further costs."""
     rows = {
         taken.what: Row(taken.what, {kind: [] for kind in KINDS}, taken.form)

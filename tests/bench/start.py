@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from tests.bench.node import BenchNode
+from tests.bench.results import Row
 
 ROUNDS = 300
 MORE_MOST_MS = 5.0
@@ -18,24 +17,14 @@ _RUNTIMES = "docker info --format '{{json .Runtimes}}'"
 _ID = "docker inspect --format '{{.Id}}' gvisor"
 
 
-@dataclass(frozen=True)
-class Started:
-    """Milliseconds of a wrapper's create and start together, for each round."""
+def started(node: BenchNode, rounds: int = ROUNDS) -> Row:
+    """
+    Measure both wrappers on a node with a container ``gvisor`` of the runtime ``gvisor``.
 
-    plain_ms: list[float]
-    names_ms: list[float]
-
-    @property
-    def more_ms(self) -> float:
-        """Return the milliseconds that names add, by medians."""
-        return median(self.names_ms) - median(self.plain_ms)
-
-
-def started(node: BenchNode, rounds: int = ROUNDS) -> Started:
-    """Measure both wrappers on a node with a container ``gvisor`` of the runtime ``gvisor``."""
+    Returns the milliseconds of create and start together, of ``plain`` and of one with ``names``.
+    """
     runtimes = json.loads(node.shell(_RUNTIMES))
     paths = [runtimes[name]["path"] for name in ("runsc", "gvisor")]
     said = node.shell('python3 -c "$@"', _TIMING, node.shell(_ID), str(rounds), *paths)
     took_ms = json.loads(said)
-    plain, names = (took_ms[path] for path in paths)
-    return Started(plain, names)
+    return Row("start, ms", {"plain": took_ms[paths[0]], "names": took_ms[paths[1]]})

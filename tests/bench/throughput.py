@@ -19,7 +19,7 @@ from pyinfra_gvisor.parts.egress.rules import TABLE
 from tests.bench.machine import measured_on
 from tests.bench.measure import BenchError
 from tests.bench.node import LAB_NAME, BenchNode, converge
-from tests.bench.results import Compared
+from tests.bench.results import Row
 from tests.node.egress_nodes import PUBLIC, counted
 from tests.node.running import CURRENT, remove_container, start_container
 
@@ -27,6 +27,7 @@ ROUNDS = 15
 TRANSFER_S = 2
 TRIAL_TIMEOUT_S = 30
 RUNTIMES = ("runc", "runsc")  # also the names of the containers
+SIDES = ("through", "without")
 
 DATAGRAM_BYTES = 64
 PORT = 80
@@ -110,25 +111,23 @@ def trials() -> list[Trial]:
     ]
 
 
-def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[str, list[Compared]]:
+def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[str, list[Row]]:
     """Measure; return a description and the results of each trial."""
-    every = trials()
-    without: dict[str, list[float]] = {trial.what: [] for trial in every}
-    through: dict[str, list[float]] = {trial.what: [] for trial in every}
+    every = {
+        trial: Row(trial.what, {side: [] for side in SIDES}, is_goal=trial.is_goal)
+        for trial in trials()
+    }
     with _pair() as pair:
         for number in range(1, rounds + 1):
             tell(f"rules, round {number} of {rounds}")
             pair.restart_containers()
-            for trial in every:
+            for trial, row in every.items():
                 # The first of a pair may have an advantage: A B, B A, A B …
-                for rules in (True, False) if number % 2 else (False, True):
-                    taken = through if rules else without
-                    taken[trial.what].append(pair.measured(trial, through=rules))
+                for side in SIDES if number % 2 else SIDES[::-1]:
+                    measured = pair.measured(trial, through=side == "through")
+                    row.by_kind[side].append(measured)
         about = _describe(pair.run, rounds, load)
-    return about, [
-        Compared(trial.what, without[trial.what], through[trial.what], trial.is_goal)
-        for trial in every
-    ]
+    return about, list(every.values())
 
 
 def gbit_per_s(output: str) -> float:

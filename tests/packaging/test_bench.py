@@ -26,7 +26,7 @@ from tests.bench.report import (
     start_sentence,
     write_between_markers,
 )
-from tests.bench.results import AUDIT, FLOOR, OURS, PROOF, Compared, Row, Samples
+from tests.bench.results import AUDIT, FLOOR, OURS, PROOF, Row, Samples
 from tests.bench.stacks import (
     cpu_ms_per_thousand,
     cpu_s_per_gb,
@@ -34,7 +34,6 @@ from tests.bench.stacks import (
     thousands_per_s,
     trials,
 )
-from tests.bench.start import Started
 from tests.bench.throughput import met_all
 from tests.bench.web import is_as_called
 from tests.bench.wrk import SCRIPT, Answers, answers, command
@@ -170,11 +169,15 @@ def test_the_proof_is_told_by_its_checks_and_by_what_it_adds() -> None:
     assert proof_sentence({(10, OURS): samples(1.0)}) == ""
 
 
+def compared(what: str, without: list[float], through: list[float], *, is_goal: bool) -> Row:
+    return Row(what, {"without": without, "through": through}, is_goal=is_goal)
+
+
 def test_what_the_rules_leave_is_decided_by_medians_and_judged_where_it_is_a_goal() -> None:
     results = [
-        Compared("sends", [10.0, 1.0, 12.0], [9.5, 9.6, 2.0]),
-        Compared("receives", [10.0, 1.0, 12.0], [9.4, 99.0, 2.0]),
-        Compared("connects", [4.0], [2.0], is_goal=False),
+        compared("sends", [10.0, 1.0, 12.0], [9.5, 9.6, 2.0], is_goal=True),
+        compared("receives", [10.0, 1.0, 12.0], [9.4, 99.0, 2.0], is_goal=True),
+        compared("connects", [4.0], [2.0], is_goal=False),
     ]
 
     assert rules_table(results).splitlines() == [
@@ -340,8 +343,9 @@ def test_stacks_are_compared_by_medians() -> None:
 
 
 def test_what_names_add_to_a_start_is_told_by_medians_with_its_goal() -> None:
-    assert start_sentence(Started([2.0, 1.0, 9.0], [6.0, 5.5, 1.0])) == (
+    assert start_sentence(Row("", {"plain": [2.0, 1.0, 9.0], "names": [6.0, 5.5, 1.0]})) == (
         "The wrapper of a runtime with `dns` takes 5.50 ms of a container's start, the wrapper of "
         "another runtime 2.00 ms (medians of 3): 3.50 ms more; goal: less than 5, pass."
     )
-    assert start_sentence(Started([1.0], [6.0])).endswith("5.00 ms more; goal: less than 5, miss.")
+    missed = start_sentence(Row("", {"plain": [1.0], "names": [6.0]}))
+    assert missed.endswith("5.00 ms more; goal: less than 5, miss.")
