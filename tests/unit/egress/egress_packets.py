@@ -112,14 +112,14 @@ class Table:
         return None, False
 
 
-def table(around: Surroundings | None = None, /, **settings: Any) -> Table:
+def rules_of(around: Surroundings | None = None, /, **settings: Any) -> Table:
     """The rules of these settings."""
     return Table(rules_text(egress(**settings), around or Surroundings()))
 
 
 def went(packet: Packet, around: Surroundings | None = None, /, **settings: Any) -> Went:
     """Where a packet goes by the rules of these settings."""
-    return table(around, **settings).send(packet)
+    return rules_of(around, **settings).send(packet)
 
 
 def to_node(to: str = "203.0.113.7", port: int = 22, **changes: Any) -> Packet:

@@ -68,9 +68,7 @@ def firewall(
 
 
 def counted(
-    *attempts: tuple[Any, ...],
-    counters: Mapping[str, int] | None = None,
-    size: int = 4096,
+    *attempts: tuple[Any, ...], counters: Mapping[str, int] | None = None, size: int = 4096
 ) -> list[str]:
     """
     What nft lists: the counters, and attempts as source, destination, protocol, port and age.

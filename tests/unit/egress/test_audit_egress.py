@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.parts.egress.files import RULES, SERVICE
 from pyinfra_gvisor.parts.egress.host_network import Surroundings
 from pyinfra_gvisor.parts.egress.observed import is_covered
@@ -13,6 +11,7 @@ from pyinfra_gvisor.parts.egress.rules import rules_text
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.policy.findings import Severity
 from tests.cases.proven import proven, proven_answer
+from tests.table import table
 from tests.unit.answers import Running
 from tests.unit.audit.audited import audited, waived
 from tests.unit.egress.firewalled import (
@@ -46,13 +45,7 @@ def test_a_node_without_a_firewall_is_noted_and_is_clean() -> None:
     assert (report.state, report.egress) == ("clean", None)
 
 
-@pytest.mark.parametrize(
-    "runtimes",
-    [
-        pytest.param({}, id="no-gvisor"),
-        pytest.param({"runsc": {"network": "sandbox"}}, id="a-network-of-its-own"),
-    ],
-)
+@table("runtimes", {"no-gvisor": {}, "a-network-of-its-own": {"runsc": {"network": "sandbox"}}})
 def test_without_a_runtime_on_the_nodes_sockets_nothing_is_noted(runtimes: dict[str, Any]) -> None:
     report = audited(settings={"gvisor_runtimes": runtimes})
 
@@ -100,26 +93,19 @@ def test_a_firewall_that_nobody_declares_is_told_and_fails_nobody() -> None:
     assert not report.egress.declared
 
 
-@pytest.mark.parametrize(
-    ("changes", "evidence"),
-    [
-        pytest.param({"without": ["now"]}, f"the kernel has no table {TABLE}", id="gone"),
-        pytest.param(
-            {"now": "b" * 64}, f"table {TABLE} was changed after it was loaded", id="changed"
-        ),
-        pytest.param(
-            {"without": ["enabled"]},
-            "pyinfra-gvisor-egress.service is not enabled",
-            id="not-at-boot",
-        ),
-        pytest.param({"unit": "failed"}, "pyinfra-gvisor-egress.service is failed", id="unit"),
-        pytest.param({"pending": "yes"}, "new rules are not confirmed yet", id="on-probation"),
-        pytest.param(
+@table(
+    "changes, evidence",
+    {
+        "gone": ({"without": ["now"]}, f"the kernel has no table {TABLE}"),
+        "changed": ({"now": "b" * 64}, f"table {TABLE} was changed after it was loaded"),
+        "not-at-boot": ({"without": ["enabled"]}, "pyinfra-gvisor-egress.service is not enabled"),
+        "unit": ({"unit": "failed"}, "pyinfra-gvisor-egress.service is failed"),
+        "on-probation": ({"pending": "yes"}, "new rules are not confirmed yet"),
+        "another": (
             {"loaded": f"{'a' * 64} {'c' * 64}"},
             f"the loaded rules are not those of {RULES}",
-            id="another",
         ),
-    ],
+    },
 )
 def test_a_firewall_that_is_not_in_force_is_critical(
     changes: dict[str, Any], evidence: str
@@ -138,15 +124,13 @@ def test_a_firewall_that_was_never_rolled_out_is_one_finding() -> None:
     assert list(found) == [f"egress-not-in-force {TABLE}"]
 
 
-@pytest.mark.parametrize(
-    ("network", "evidence"),
-    [
-        pytest.param("macvlan - lan", "its driver is macvlan", id="macvlan"),
-        pytest.param("ipvlan - lan", "its driver is ipvlan", id="ipvlan"),
-        pytest.param(
-            "weaveworks/net-plugin - lan", "its driver is weaveworks/net-plugin", id="plugin"
-        ),
-    ],
+@table(
+    "network, evidence",
+    {
+        "macvlan": ("macvlan - lan", "its driver is macvlan"),
+        "ipvlan": ("ipvlan - lan", "its driver is ipvlan"),
+        "plugin": ("weaveworks/net-plugin - lan", "its driver is weaveworks/net-plugin"),
+    },
 )
 def test_a_network_that_makes_no_bridge_is_found(network: str, evidence: str) -> None:
     found = of_firewall(guarded(told=firewall(later=[f"network {network}"])))
@@ -154,16 +138,16 @@ def test_a_network_that_makes_no_bridge_is_found(network: str, evidence: str) ->
     assert found["egress-not-covered network lan"] == evidence
 
 
-@pytest.mark.parametrize(
+@table(
     "network",
-    [
-        pytest.param("bridge br-abcdefabcdef made later", id="bridge"),
-        pytest.param("bridge evil0 made later", id="a-named-bridge"),
-        pytest.param('bridge q"q made later', id="an-odd-name"),
-        pytest.param("bridge e* made later", id="a-star"),
-        pytest.param("overlay - ingress", id="overlay"),
-        pytest.param("null - none", id="null"),
-    ],
+    {
+        "bridge": "bridge br-abcdefabcdef made later",
+        "a-named-bridge": "bridge evil0 made later",
+        "an-odd-name": 'bridge q"q made later',
+        "a-star": "bridge e* made later",
+        "overlay": "overlay - ingress",
+        "null": "null - none",
+    },
 )
 def test_a_network_that_the_rules_are_about_already_is_no_finding(network: str) -> None:
     assert of_firewall(guarded(told=firewall(later=[f"network {network}"]))) == {}
@@ -212,17 +196,17 @@ chain forward {
 """
 
 
-@pytest.mark.parametrize(
-    ("bridge", "is_so", "by_old"),
-    [
-        pytest.param("docker0", True, True, id="dockers"),
-        pytest.param("br-0123456789ab", True, True, id="by-its-beginning"),
-        pytest.param("evil0", True, False, id="named"),
-        pytest.param('q"q', True, False, id="odd"),
-        pytest.param("br-lan", False, False, id="excluded"),
-        pytest.param("e*", False, False, id="excluded-with-a-star"),
-        pytest.param("lxdbr0", False, False, id="excluded-by-its-beginning"),
-    ],
+@table(
+    "bridge, is_so, by_old",
+    {
+        "dockers": ("docker0", True, True),
+        "by-its-beginning": ("br-0123456789ab", True, True),
+        "named": ("evil0", True, False),
+        "odd": ('q"q', True, False),
+        "excluded": ("br-lan", False, False),
+        "excluded-with-a-star": ("e*", False, False),
+        "excluded-by-its-beginning": ("lxdbr0", False, False),
+    },
 )
 def test_rules_are_about_every_bridge_that_they_do_not_exclude(
     bridge: str, is_so: bool, by_old: bool
@@ -298,13 +282,13 @@ def test_what_has_no_port_is_one_attempt_whatever_its_checksums() -> None:
     assert found == {"egress-stopped web": "10.0.0.5/icmp, 10.0.0.5/protocol 99"}
 
 
-@pytest.mark.parametrize(
-    ("age_s", "subject"),
-    [
-        pytest.param(100, "web", id="since-it-runs"),
-        pytest.param(1802, "web", id="nft-tells-whole-seconds"),
-        pytest.param(1900, WEB, id="before-it-ran"),
-    ],
+@table(
+    "age_s, subject",
+    {
+        "since-it-runs": (100, "web"),
+        "nft-tells-whole-seconds": (1802, "web"),
+        "before-it-ran": (1900, WEB),
+    },
 )
 def test_a_container_does_not_answer_for_the_one_that_had_its_address_before(
     age_s: int, subject: str

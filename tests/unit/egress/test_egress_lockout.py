@@ -18,6 +18,7 @@ from pyinfra_gvisor.parts.egress.host_network import (
 )
 from pyinfra_gvisor.parts.egress.lockout import covered, is_blocked, lockouts
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, Ssh
+from tests.table import table
 from tests.unit.egress.egress_states import NETWORKS, egress, found
 
 APPS = "br-0123456789ab"
@@ -48,21 +49,16 @@ def test_networks_of_dockers_change_no_rules_whatever_their_bridges_are_called()
     assert known == around()
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        pytest.param(
-            {"ports": {"br0": "eth0"}}, "has a port that leaves this node (eth0)", id="port"
-        ),
-        pytest.param(
-            {"uplinks": ("br0",), "ports": {"br0": "eth0"}}, "carries the default route", id="both"
-        ),
-        pytest.param(
+@table(
+    "changes, reason",
+    {
+        "port": ({"ports": {"br0": "eth0"}}, "has a port that leaves this node (eth0)"),
+        "both": ({"uplinks": ("br0",), "ports": {"br0": "eth0"}}, "carries the default route"),
+        "docker-shares-it": (
             {"uplinks": ("br0",), "networks": bridged("br0")},
             "carries the default route",
-            id="docker-shares-it",
         ),
-    ],
+    },
 )
 def test_a_bridge_that_the_node_is_reached_by_is_left_alone(
     changes: dict[str, Any], reason: str
@@ -75,18 +71,18 @@ def test_a_bridge_that_the_node_is_reached_by_is_left_alone(
     assert outside(node, egress()) == {"br0": reason}
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        pytest.param({"bridges": ("docker0", "virbr0", "br-lan")}, ("br-lan", "virbr0"), id="two"),
-        pytest.param({"bridges": ("br-0123456789abc",)}, ("br-0123456789abc",), id="13-digits"),
-        pytest.param({"bridges": (APPS,)}, (), id="of-a-network-that-is-being-made"),
-        pytest.param({"bridges": ("shop0",), "networks": bridged("shop0")}, (), id="dockers"),
-        pytest.param({"bridges": ("virbr0",), "networks": ()}, (), id="docker-tells-nothing"),
-        pytest.param({"uplinks": ("eth0", "virbr0")}, (), id="no-bridge"),
-        pytest.param({"bridges": ("e*",)}, ("e\\*",), id="a-star"),
-        pytest.param({"bridges": ('q"q',)}, (), id="a-name-that-nft-cannot-express"),
-    ],
+@table(
+    "changes, expected",
+    {
+        "two": ({"bridges": ("docker0", "virbr0", "br-lan")}, ("br-lan", "virbr0")),
+        "13-digits": ({"bridges": ("br-0123456789abc",)}, ("br-0123456789abc",)),
+        "of-a-network-that-is-being-made": ({"bridges": (APPS,)}, ()),
+        "dockers": ({"bridges": ("shop0",), "networks": bridged("shop0")}, ()),
+        "docker-tells-nothing": ({"bridges": ("virbr0",), "networks": ()}, ()),
+        "no-bridge": ({"uplinks": ("eth0", "virbr0")}, ()),
+        "a-star": ({"bridges": ("e*",)}, ("e\\*",)),
+        "a-name-that-nft-cannot-express": ({"bridges": ('q"q',)}, ()),
+    },
 )
 def test_a_bridge_that_others_have_made_is_filtered_but_not_one_of_containers(
     changes: dict[str, Any], expected: tuple[str, ...]
@@ -96,17 +92,20 @@ def test_a_bridge_that_others_have_made_is_filtered_but_not_one_of_containers(
     assert (known.foreign, known.excluded) == (expected, ())
 
 
-@pytest.mark.parametrize(
-    ("settings", "interfaces", "excluded", "others"),
-    [
-        pytest.param({"interfaces": ["virbr0", "cali*", "virbr0"]}, ("virbr0", "cali*"), (), (),
-                     id="interfaces"),
-        pytest.param({"exclude": ["virbr*"]}, (), ("virbr*", "virbr0"), (), id="exclude"),
-        pytest.param({"exclude": ["lxdbr0"]}, (), ("lxdbr0",), ("virbr0",), id="one-not-there"),
-        pytest.param({"interfaces": ["vir*"], "exclude": ["virbr0"]}, ("vir*",), ("virbr0",), (),
-                     id="all-but-one"),
-    ],
-)  # fmt: skip
+@table(
+    "settings, interfaces, excluded, others",
+    {
+        "interfaces": ({"interfaces": ["virbr0", "cali*", "virbr0"]}, ("virbr0", "cali*"), (), ()),
+        "exclude": ({"exclude": ["virbr*"]}, (), ("virbr*", "virbr0"), ()),
+        "one-not-there": ({"exclude": ["lxdbr0"]}, (), ("lxdbr0",), ("virbr0",)),
+        "all-but-one": (
+            {"interfaces": ["vir*"], "exclude": ["virbr0"]},
+            ("vir*",),
+            ("virbr0",),
+            (),
+        ),
+    },
+)
 def test_the_settings_say_what_a_bridge_of_others_is(
     settings: dict[str, Any],
     interfaces: tuple[str, ...],
@@ -124,21 +123,21 @@ def test_what_the_settings_name_is_not_left_alone_by_itself() -> None:
     assert (known.interfaces, known.excluded) == (("br0",), ())
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        pytest.param("br0", "br0", id="plain"),
-        pytest.param("a\\b", "a\\b", id="backslash"),
-        pytest.param("e*f", "e*f", id="a-star-inside"),
-        pytest.param("e*", "e\\*", id="a-star-at-the-end"),
-        pytest.param("1234567890123*", "1234567890123\\*", id="a-star-as-the-14th"),
-        pytest.param("12345678901234*", None, id="a-star-as-the-15th"),
-        pytest.param("a\\*", None, id="backslash-and-star"),
-        pytest.param('q"q', None, id="quote"),
-        pytest.param("caf??", None, id="no-ascii"),
-        pytest.param("\u00e9", None, id="no-ascii-told"),
-        pytest.param("a\x01", None, id="control"),
-    ],
+@table(
+    "name, expected",
+    {
+        "plain": ("br0", "br0"),
+        "backslash": ("a\\b", "a\\b"),
+        "a-star-inside": ("e*f", "e*f"),
+        "a-star-at-the-end": ("e*", "e\\*"),
+        "a-star-as-the-14th": ("1234567890123*", "1234567890123\\*"),
+        "a-star-as-the-15th": ("12345678901234*", None),
+        "backslash-and-star": ("a\\*", None),
+        "quote": ('q"q', None),
+        "no-ascii": ("caf??", None),
+        "no-ascii-told": ("\u00e9", None),
+        "control": ("a\x01", None),
+    },
 )
 def test_a_name_is_written_so_that_nft_matches_it_alone(name: str, expected: str | None) -> None:
     text = literal(name)
@@ -149,19 +148,19 @@ def test_a_name_is_written_so_that_nft_matches_it_alone(name: str, expected: str
         assert not matches(f"{name[:-1]}other", (text,))
 
 
-@pytest.mark.parametrize(
-    ("told", "named", "expected"),
-    [
-        pytest.param(("10.0.0.2", "fd00::53"), (), ("10.0.0.2", "fd00::53"), id="the-nodes"),
-        pytest.param(("10.0.0.2",), ("10.0.0.3",), ("10.0.0.3",), id="dockers-before-the-nodes"),
-        pytest.param(("127.0.0.53", "127.0.0.1", "::1"), (), (), id="loopback"),
-        pytest.param(("10.0.0.2",), ("127.0.0.1",), (), id="dockers-on-loopback"),
-        pytest.param(("::ffff:127.0.0.1",), (), (), id="loopback-in-ipv6s-form"),
-        pytest.param(("fe80::1%eth0",), (), ("fe80::1",), id="scope"),
-        pytest.param(("FD00:0::53",), (), ("fd00::53",), id="written-otherwise"),
-        pytest.param(("::ffff:10.0.0.2",), (), ("10.0.0.2",), id="ipv4-in-ipv6s-form"),
-        pytest.param(("", "None", "one.one", "10.0.0.0/8", "10.0.0.2\r", "2"), (), (), id="junk"),
-    ],
+@table(
+    "told, named, expected",
+    {
+        "the-nodes": (("10.0.0.2", "fd00::53"), (), ("10.0.0.2", "fd00::53")),
+        "dockers-before-the-nodes": (("10.0.0.2",), ("10.0.0.3",), ("10.0.0.3",)),
+        "loopback": (("127.0.0.53", "127.0.0.1", "::1"), (), ()),
+        "dockers-on-loopback": (("10.0.0.2",), ("127.0.0.1",), ()),
+        "loopback-in-ipv6s-form": (("::ffff:127.0.0.1",), (), ()),
+        "scope": (("fe80::1%eth0",), (), ("fe80::1",)),
+        "written-otherwise": (("FD00:0::53",), (), ("fd00::53",)),
+        "ipv4-in-ipv6s-form": (("::ffff:10.0.0.2",), (), ("10.0.0.2",)),
+        "junk": (("", "None", "one.one", "10.0.0.0/8", "10.0.0.2\r", "2"), (), ()),
+    },
 )
 def test_those_are_asked_whom_docker_asks(
     told: tuple[str, ...], named: tuple[str, ...], expected: tuple[str, ...]
@@ -169,13 +168,13 @@ def test_those_are_asked_whom_docker_asks(
     assert resolvers(found(resolvers=told), named) == expected
 
 
-@pytest.mark.parametrize(
-    ("dns", "expected"),
-    [
-        pytest.param(None, ("10.0.0.2",), id="the-nodes"),
-        pytest.param([], (), id="none"),
-        pytest.param(["10.0.0.9", "10.0.0.8", "10.0.0.9"], ("10.0.0.8", "10.0.0.9"), id="named"),
-    ],
+@table(
+    "dns, expected",
+    {
+        "the-nodes": (None, ("10.0.0.2",)),
+        "none": ([], ()),
+        "named": (["10.0.0.9", "10.0.0.8", "10.0.0.9"], ("10.0.0.8", "10.0.0.9")),
+    },
 )
 def test_the_settings_name_others(dns: list[str] | None, expected: tuple[str, ...]) -> None:
     known = around({"dns": dns}, resolvers=("10.0.0.2", "10.0.0.2", "127.0.0.53"))
@@ -183,19 +182,19 @@ def test_the_settings_name_others(dns: list[str] | None, expected: tuple[str, ..
     assert known.resolvers == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "pattern", "expected"),
-    [
-        pytest.param("docker0", "docker0", True, id="same"),
-        pytest.param("docker01", "docker0", False, id="longer"),
-        pytest.param("br-x", "br-*", True, id="beginning"),
-        pytest.param("br", "br-*", False, id="shorter"),
-        pytest.param("a[b]", "a[b]", True, id="brackets-are-themselves"),
-        pytest.param("ab", "a?", False, id="question-mark-is-itself"),
-        pytest.param("axb", "a*b", False, id="star-inside-is-itself"),
-        pytest.param("e*", "e\\*", True, id="escaped-star"),
-        pytest.param("evil0", "e\\*", False, id="escaped-star-is-no-wildcard"),
-    ],
+@table(
+    "name, pattern, expected",
+    {
+        "same": ("docker0", "docker0", True),
+        "longer": ("docker01", "docker0", False),
+        "beginning": ("br-x", "br-*", True),
+        "shorter": ("br", "br-*", False),
+        "brackets-are-themselves": ("a[b]", "a[b]", True),
+        "question-mark-is-itself": ("ab", "a?", False),
+        "star-inside-is-itself": ("axb", "a*b", False),
+        "escaped-star": ("e*", "e\\*", True),
+        "escaped-star-is-no-wildcard": ("evil0", "e\\*", False),
+    },
 )
 def test_a_name_matches_as_it_does_in_nft(name: str, pattern: str, expected: bool) -> None:
     assert matches(name, (pattern,)) is expected
@@ -223,14 +222,14 @@ def test_a_plain_node_is_cut_nothing() -> None:
     assert refused(ssh=ssh("eth0", "198.51.100.9")) == []
 
 
-@pytest.mark.parametrize(
-    ("uplinks", "interfaces", "got"),
-    [
-        pytest.param(("br-lan",), ["br-lan"], ["br-lan"], id="a-bridge-that-is-named"),
-        pytest.param(("eth0", "eth1", "wg0"), ["eth*"], ["eth0", "eth1"], id="two-of-three"),
-        pytest.param(("br-0123456789ab",), [], [], id="dockers-to-the-letter"),
-        pytest.param((), ["eth*"], [], id="no-way-out"),
-    ],
+@table(
+    "uplinks, interfaces, got",
+    {
+        "a-bridge-that-is-named": (("br-lan",), ["br-lan"], ["br-lan"]),
+        "two-of-three": (("eth0", "eth1", "wg0"), ["eth*"], ["eth0", "eth1"]),
+        "dockers-to-the-letter": (("br-0123456789ab",), [], []),
+        "no-way-out": ((), ["eth*"], []),
+    },
 )
 def test_the_nodes_way_out_is_no_interface_of_containers(
     uplinks: tuple[str, ...], interfaces: list[str], got: list[str]
@@ -260,19 +259,19 @@ def test_an_interface_that_is_excluded_cuts_nobody() -> None:
     assert refused(excluded, uplinks=("eth0",), ssh=ssh("eth0")) == []
 
 
-@pytest.mark.parametrize(
-    ("way", "settings", "is_refused"),
-    [
-        pytest.param(ssh("docker0"), {}, True, id="from-a-container"),
-        pytest.param(ssh("docker0"), {"node_ports": ["22"]}, False, id="its-port-is-let-in"),
-        pytest.param(ssh("docker0", port=2222), {"node_ports": ["22"]}, True, id="another-port"),
-        pytest.param(ssh("docker0"), {"block": ["private"]}, False, id="the-node-is-open"),
-        pytest.param(ssh("eth0"), {}, False, id="by-the-way-out"),
-        pytest.param(ssh("br-lan"), {"exclude": ["br-lan"]}, False, id="by-one-that-is-excluded"),
-        pytest.param(ssh("evil0"), {}, True, id="by-a-bridge-of-another-name"),
-        pytest.param(ssh("", "fe80::1%eth0"), {}, False, id="by-no-known-way"),
-        pytest.param(None, {}, False, id="not-by-ssh"),
-    ],
+@table(
+    "way, settings, is_refused",
+    {
+        "from-a-container": (ssh("docker0"), {}, True),
+        "its-port-is-let-in": (ssh("docker0"), {"node_ports": ["22"]}, False),
+        "another-port": (ssh("docker0", port=2222), {"node_ports": ["22"]}, True),
+        "the-node-is-open": (ssh("docker0"), {"block": ["private"]}, False),
+        "by-the-way-out": (ssh("eth0"), {}, False),
+        "by-one-that-is-excluded": (ssh("br-lan"), {"exclude": ["br-lan"]}, False),
+        "by-a-bridge-of-another-name": (ssh("evil0"), {}, True),
+        "by-no-known-way": (ssh("", "fe80::1%eth0"), {}, False),
+        "not-by-ssh": (None, {}, False),
+    },
 )
 def test_the_controllers_own_ssh_is_let_in(
     way: Ssh | None, settings: dict[str, Any], is_refused: bool
@@ -284,28 +283,24 @@ def test_the_controllers_own_ssh_is_let_in(
     assert bool(problems) is is_refused
 
 
-@pytest.mark.parametrize(
-    ("settings", "got"),
-    [
-        pytest.param({}, [], id="asked-where-it-is"),
-        pytest.param({"dns": []}, ["10.0.0.2", "fd00::53"], id="none"),
-        pytest.param({"dns": ["FD00::53"]}, ["10.0.0.2"], id="another"),
-        pytest.param({"dns": [], "block": []}, [], id="nothing-blocked"),
-        pytest.param({"dns": [], "allow": [{"to": "10.0.0.0/24"}]}, ["fd00::53"], id="allowed"),
-        pytest.param(
+@table(
+    "settings, got",
+    {
+        "asked-where-it-is": ({}, []),
+        "none": ({"dns": []}, ["10.0.0.2", "fd00::53"]),
+        "another": ({"dns": ["FD00::53"]}, ["10.0.0.2"]),
+        "nothing-blocked": ({"dns": [], "block": []}, []),
+        "allowed": ({"dns": [], "allow": [{"to": "10.0.0.0/24"}]}, ["fd00::53"]),
+        "its-port-allowed": (
             {"dns": [], "allow": [{"to": "10.0.0.2", "ports": ["50-60/udp"]}]},
             ["fd00::53"],
-            id="its-port-allowed",
         ),
-        pytest.param(
+        "only-tcp-allowed": (
             {"dns": [], "allow": [{"to": "10.0.0.2", "ports": ["53"]}]},
             ["10.0.0.2", "fd00::53"],
-            id="only-tcp-allowed",
         ),
-        pytest.param(
-            {"dns": [], "block": [], "deny": ["0.0.0.0/0"]}, ["10.0.0.2"], id="all-denied"
-        ),
-    ],
+        "all-denied": ({"dns": [], "block": [], "deny": ["0.0.0.0/0"]}, ["10.0.0.2"]),
+    },
 )
 def test_whom_dockers_dns_asks_can_be_asked(settings: dict[str, Any], got: list[str]) -> None:
     problems = refused(settings, resolvers=("10.0.0.2", "127.0.0.53", "junk", "fd00::53%eth0"))
@@ -320,14 +315,14 @@ def test_dockers_own_resolvers_count_instead_of_the_nodes() -> None:
     assert [item.got for item in refused(settings, dns=("10.0.0.3",))] == ["10.0.0.3"]
 
 
-@pytest.mark.parametrize(
-    ("settings", "published", "got"),
-    [
-        pytest.param({}, ("53/udp", "8080/tcp"), "53/udp, 8080/tcp", id="two"),
-        pytest.param({"node_ports": ["8000-9000"]}, ("53/udp", "8080/tcp"), "53/udp", id="a-rest"),
-        pytest.param({"block": ["metadata"]}, ("8080/tcp",), None, id="the-node-is-open"),
-        pytest.param({}, (), None, id="none-published"),
-    ],
+@table(
+    "settings, published, got",
+    {
+        "two": ({}, ("53/udp", "8080/tcp"), "53/udp, 8080/tcp"),
+        "a-rest": ({"node_ports": ["8000-9000"]}, ("53/udp", "8080/tcp"), "53/udp"),
+        "the-node-is-open": ({"block": ["metadata"]}, ("8080/tcp",), None),
+        "none-published": ({}, (), None),
+    },
 )
 def test_ports_that_containers_reach_through_the_proxy_are_not_cut(
     settings: dict[str, Any], published: tuple[str, ...], got: str | None
@@ -364,18 +359,18 @@ def test_every_reason_is_told_in_full() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("address", "settings", "expected"),
-    [
-        pytest.param("169.254.169.254", {}, True, id="metadata"),
-        pytest.param("169.254.169.254", {"block": ["private"]}, False, id="metadata-left-out"),
-        pytest.param("10.0.0.1", {}, True, id="private"),
-        pytest.param("64:ff9b::a00:1", {}, True, id="private-through-nat64"),
-        pytest.param("9.9.9.9", {}, False, id="internet"),
-        pytest.param("9.9.9.9", {"deny": ["9.0.0.0/8"]}, True, id="denied"),
-        pytest.param("64:ff9b::909:909", {"deny": ["9.0.0.0/8"]}, True, id="denied-by-nat64"),
-        pytest.param("2001:db8::1", {"deny": ["0.0.0.0/0"]}, False, id="another-family"),
-    ],
+@table(
+    "address, settings, expected",
+    {
+        "metadata": ("169.254.169.254", {}, True),
+        "metadata-left-out": ("169.254.169.254", {"block": ["private"]}, False),
+        "private": ("10.0.0.1", {}, True),
+        "private-through-nat64": ("64:ff9b::a00:1", {}, True),
+        "internet": ("9.9.9.9", {}, False),
+        "denied": ("9.9.9.9", {"deny": ["9.0.0.0/8"]}, True),
+        "denied-by-nat64": ("64:ff9b::909:909", {"deny": ["9.0.0.0/8"]}, True),
+        "another-family": ("2001:db8::1", {"deny": ["0.0.0.0/0"]}, False),
+    },
 )
 def test_an_address_is_blocked_as_the_rules_have_it(
     address: str, settings: dict[str, Any], expected: bool
@@ -383,15 +378,15 @@ def test_an_address_is_blocked_as_the_rules_have_it(
     assert is_blocked(address, egress(**settings)) is expected
 
 
-@pytest.mark.parametrize(
-    ("port", "ranges", "expected"),
-    [
-        pytest.param("53/udp", ["50-60/udp"], True, id="in"),
-        pytest.param("53/udp", ["53"], False, id="another-protocol"),
-        pytest.param("53/udp", ["1-52/udp", "54/udp"], False, id="between"),
-        pytest.param("65535/tcp", ["65535"], True, id="last"),
-        pytest.param("80/sctp", ["80", "80/udp"], False, id="a-protocol-that-no-range-has"),
-    ],
+@table(
+    "port, ranges, expected",
+    {
+        "in": ("53/udp", ["50-60/udp"], True),
+        "another-protocol": ("53/udp", ["53"], False),
+        "between": ("53/udp", ["1-52/udp", "54/udp"], False),
+        "last": ("65535/tcp", ["65535"], True),
+        "a-protocol-that-no-range-has": ("80/sctp", ["80", "80/udp"], False),
+    },
 )
 def test_a_port_is_covered_by_a_range_of_its_protocol(
     port: str, ranges: list[str], expected: bool

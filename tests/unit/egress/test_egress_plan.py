@@ -27,6 +27,7 @@ from pyinfra_gvisor.parts.egress.rules import TABLE
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState, Ssh
 from pyinfra_gvisor.parts_common.plan import PartPlan
+from tests.table import table
 from tests.unit.answers import UNIT_FLAGS, answer, node
 from tests.unit.egress.egress_states import behind, found, planned, told
 
@@ -128,14 +129,14 @@ def test_a_second_plan_does_nothing() -> None:
     assert planned(loaded(), {"confirm_s": 600, "force": REASON}) == NOTHING
 
 
-@pytest.mark.parametrize(
-    ("settings", "changes"),
-    [
-        pytest.param({"deny": ["9.9.9.9"]}, {}, id="declared-otherwise"),
-        pytest.param({}, {"resolvers": ("10.0.0.2",)}, id="another-resolver"),
-        pytest.param({}, {"bridges": ("br-lan",)}, id="a-bridge-of-others"),
-        pytest.param({}, {"bridges": ("br0",), "uplinks": ("br0",)}, id="a-bridge-as-the-way-out"),
-    ],
+@table(
+    "settings, changes",
+    {
+        "declared-otherwise": ({"deny": ["9.9.9.9"]}, {}),
+        "another-resolver": ({}, {"resolvers": ("10.0.0.2",)}),
+        "a-bridge-of-others": ({}, {"bridges": ("br-lan",)}),
+        "a-bridge-as-the-way-out": ({}, {"bridges": ("br0",), "uplinks": ("br0",)}),
+    },
 )
 def test_rules_follow_what_is_declared_and_what_is_around_them(
     settings: dict[str, Any], changes: dict[str, Any]
@@ -148,18 +149,18 @@ def test_rules_follow_what_is_declared_and_what_is_around_them(
     assert planned(behind(plan, **changes), settings) == NOTHING
 
 
-@pytest.mark.parametrize(
-    ("changes", "line"),
-    [
-        pytest.param({"now": None}, f"the kernel has no table {TABLE}", id="flushed"),
-        pytest.param({"now": "0" * 64}, CHANGED, id="edited"),
-        pytest.param({"as_loaded": None}, CHANGED, id="by-others"),
-        pytest.param({"loaded_from": "0" * 64}, OTHER_FILE, id="other-file"),
-        pytest.param({"enabled": False}, f"{NAME}.service is not enabled", id="disabled"),
-        pytest.param({"unit": "inactive"}, f"{NAME}.service is inactive", id="stopped"),
-        pytest.param({"unit": "failed"}, f"{NAME}.service is failed", id="failed"),
-        pytest.param({"pending": True}, "new rules are not confirmed yet", id="on-probation"),
-    ],
+@table(
+    "changes, line",
+    {
+        "flushed": ({"now": None}, f"the kernel has no table {TABLE}"),
+        "edited": ({"now": "0" * 64}, CHANGED),
+        "by-others": ({"as_loaded": None}, CHANGED),
+        "other-file": ({"loaded_from": "0" * 64}, OTHER_FILE),
+        "disabled": ({"enabled": False}, f"{NAME}.service is not enabled"),
+        "stopped": ({"unit": "inactive"}, f"{NAME}.service is inactive"),
+        "failed": ({"unit": "failed"}, f"{NAME}.service is failed"),
+        "on-probation": ({"pending": True}, "new rules are not confirmed yet"),
+    },
 )
 def test_rules_that_are_not_in_force_are_loaded_again(changes: dict[str, Any], line: str) -> None:
     node = loaded().model_copy(update=changes)
@@ -172,14 +173,14 @@ def test_rules_that_are_not_in_force_are_loaded_again(changes: dict[str, Any], l
 
 
 @pytest.mark.parametrize("path", [LOAD, REVERT, SERVICE])
-@pytest.mark.parametrize(
+@table(
     "change",
-    [
-        pytest.param({"sha256": "0" * 64}, id="content"),
-        pytest.param({"mode": "666"}, id="mode"),
-        pytest.param({"owner": "1000:0"}, id="owner"),
-        pytest.param(None, id="gone"),
-    ],
+    {
+        "content": {"sha256": "0" * 64},
+        "mode": {"mode": "666"},
+        "owner": {"owner": "1000:0"},
+        "gone": None,
+    },
 )
 def test_a_file_that_somebody_has_changed_is_put_right(
     path: str, change: dict[str, str] | None
@@ -221,14 +222,14 @@ def test_a_firewall_that_is_not_wanted_goes_with_all_that_is_left_of_it() -> Non
     )
 
 
-@pytest.mark.parametrize(
+@table(
     "left",
-    [
-        pytest.param({"enabled": True}, id="a-link"),
-        pytest.param({"pending": True}, id="a-candidate"),
-        pytest.param({"now": "0" * 64}, id="a-table"),
-        pytest.param({"files": {LOAD: {"sha256": "0" * 64}}}, id="a-file"),
-    ],
+    {
+        "a-link": {"enabled": True},
+        "a-candidate": {"pending": True},
+        "a-table": {"now": "0" * 64},
+        "a-file": {"files": {LOAD: {"sha256": "0" * 64}}},
+    },
 )
 def test_what_is_left_of_a_firewall_is_seen_and_goes_too(left: dict[str, Any]) -> None:
     assert found(**left).there
@@ -298,21 +299,21 @@ def test_the_unit_is_before_any_network_and_follows_debians_own() -> None:
     assert lines[-1] == "WantedBy=sysinit.target"
 
 
-@pytest.mark.parametrize(
-    ("daemon_json", "flags", "expected"),
-    [
-        pytest.param(None, (), (), id="no-file"),
-        pytest.param('{"dns": ["10.0.0.2", "fd00::53"]}', (), ("10.0.0.2", "fd00::53"), id="two"),
-        pytest.param('{"dns": []}', (), (), id="empty"),
-        pytest.param('{"dns": null}', (), (), id="null"),
-        pytest.param('{"dns": "10.0.0.2"}', (), (), id="no-list"),
-        pytest.param('{"dns": [null, 1]}', (), ("None", "1"), id="no-texts"),
-        pytest.param('{"dns": ["10.0.0.2"', (), (), id="broken"),
-        pytest.param(None, ("--dns=10.0.0.3",), ("10.0.0.3",), id="flag"),
-        pytest.param(None, ("--dns", "10.0.0.3", "--dns=::1"), ("10.0.0.3", "::1"), id="flags"),
-        pytest.param(None, ("--dns-search=a.b", "--dns-opt", "x"), (), id="other-flags"),
-        pytest.param(None, ("--dns",), (), id="flag-without-a-value"),
-    ],
+@table(
+    "daemon_json, flags, expected",
+    {
+        "no-file": (None, (), ()),
+        "two": ('{"dns": ["10.0.0.2", "fd00::53"]}', (), ("10.0.0.2", "fd00::53")),
+        "empty": ('{"dns": []}', (), ()),
+        "null": ('{"dns": null}', (), ()),
+        "no-list": ('{"dns": "10.0.0.2"}', (), ()),
+        "no-texts": ('{"dns": [null, 1]}', (), ("None", "1")),
+        "broken": ('{"dns": ["10.0.0.2"', (), ()),
+        "flag": (None, ("--dns=10.0.0.3",), ("10.0.0.3",)),
+        "flags": (None, ("--dns", "10.0.0.3", "--dns=::1"), ("10.0.0.3", "::1")),
+        "other-flags": (None, ("--dns-search=a.b", "--dns-opt", "x"), ()),
+        "flag-without-a-value": (None, ("--dns",), ()),
+    },
 )
 def test_dockerds_own_resolvers_are_read_from_its_flags_or_its_file(
     daemon_json: str | None, flags: tuple[str, ...], expected: tuple[str, ...]
@@ -320,14 +321,14 @@ def test_dockerds_own_resolvers_are_read_from_its_flags_or_its_file(
     assert named_resolvers(node(daemon_json=daemon_json, flags=(*UNIT_FLAGS, *flags))) == expected
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        pytest.param({}, True, id="unless-told-otherwise"),
-        pytest.param({"daemon_json": '{"userland-proxy": false}'}, False, id="in-the-file"),
-        pytest.param({"flags": ("--userland-proxy=false",)}, False, id="by-a-flag"),
-        pytest.param({"without": ("info",)}, False, id="not-running"),
-    ],
+@table(
+    "given, expected",
+    {
+        "unless-told-otherwise": ({}, True),
+        "in-the-file": ({"daemon_json": '{"userland-proxy": false}'}, False),
+        "by-a-flag": ({"flags": ("--userland-proxy=false",)}, False),
+        "not-running": ({"without": ("info",)}, False),
+    },
 )
 def test_whether_dockerd_has_its_proxy_is_known(given: dict[str, Any], expected: bool) -> None:
     assert proxied(node(**given)) is expected
@@ -343,22 +344,20 @@ def test_a_node_that_says_nothing_has_none() -> None:
     assert not read().there
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
-    [
-        pytest.param({}, id="as-declared"),
-        pytest.param({"pending": True, "now": None, "unit": "failed"}, id="on-probation"),
-        pytest.param({"ssh": Ssh(client="fd00::9", port=2222, interface="br-x")}, id="ssh-v6"),
-        pytest.param({"ssh": Ssh(client="fe80::9%eth0", port=22, interface="")}, id="no-way-back"),
-        pytest.param({"published": ("53/udp", "8080/tcp")}, id="published"),
-        pytest.param({"managers": ("ufw", "nftables.service")}, id="managers"),
-        pytest.param({"uplinks": ("eth0", "wg0", "br-lan")}, id="several-ways-out"),
-        pytest.param({"rules": "# gr\u00fc\u00df 'x' $(id)\n\n"}, id="odd-text"),
-        pytest.param({"rules": ""}, id="empty-file"),
-        pytest.param(
-            {"bridges": ("br0", "e*"), "ports": {"br0": "eth0", "e*": "a\\b"}}, id="ports"
-        ),
-    ],
+    {
+        "as-declared": {},
+        "on-probation": {"pending": True, "now": None, "unit": "failed"},
+        "ssh-v6": {"ssh": Ssh(client="fd00::9", port=2222, interface="br-x")},
+        "no-way-back": {"ssh": Ssh(client="fe80::9%eth0", port=22, interface="")},
+        "published": {"published": ("53/udp", "8080/tcp")},
+        "managers": {"managers": ("ufw", "nftables.service")},
+        "several-ways-out": {"uplinks": ("eth0", "wg0", "br-lan")},
+        "odd-text": {"rules": "# gr\u00fc\u00df 'x' $(id)\n\n"},
+        "empty-file": {"rules": ""},
+        "ports": {"bridges": ("br0", "e*"), "ports": {"br0": "eth0", "e*": "a\\b"}},
+    },
 )
 def test_what_a_node_tells_is_read_as_it_was_told(changes: dict[str, Any]) -> None:
     state = behind(planned(found(), {}), **changes)
@@ -378,19 +377,20 @@ def test_what_is_told_twice_is_known_once() -> None:
     assert state.published == ("53/udp", "80/tcp")
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        pytest.param("bridge docker0 bridge", ("bridge", "docker0", "bridge"), id="dockers"),
-        pytest.param("bridge br-0123456789ab a b  c", ("bridge", "br-0123456789ab", "a b  c"),
-                     id="spaces-in-its-name"),
-        pytest.param("null - none", ("null", "", "none"), id="none"),
-        pytest.param("rexray/x:1.2 - egress network", ("rexray/x:1.2", "", "egress network"),
-                     id="a-plugins"),
-        pytest.param("macvlan - -", ("macvlan", "", "-"), id="a-hyphen-for-a-name"),
-        pytest.param("bridge br-x ", ("bridge", "br-x", ""), id="no-name"),
-    ],
-)  # fmt: skip
+@table(
+    "line, expected",
+    {
+        "dockers": ("bridge docker0 bridge", ("bridge", "docker0", "bridge")),
+        "spaces-in-its-name": (
+            "bridge br-0123456789ab a b  c",
+            ("bridge", "br-0123456789ab", "a b  c"),
+        ),
+        "none": ("null - none", ("null", "", "none")),
+        "a-plugins": ("rexray/x:1.2 - egress network", ("rexray/x:1.2", "", "egress network")),
+        "a-hyphen-for-a-name": ("macvlan - -", ("macvlan", "", "-")),
+        "no-name": ("bridge br-x ", ("bridge", "br-x", "")),
+    },
+)
 def test_a_network_is_read_whatever_its_name(line: str, expected: tuple[str, str, str]) -> None:
     driver, bridge, name = expected
 
@@ -414,15 +414,15 @@ def test_rules_that_somebody_made_unreadable_leave_the_rest_known() -> None:
     assert state.enabled
 
 
-@pytest.mark.parametrize(
-    ("line", "in_force", "is_other"),
-    [
-        pytest.param(f"loaded {'a' * 64} {DIGEST}", True, False, id="as-loaded"),
-        pytest.param(f"loaded {'b' * 64} {DIGEST}", False, False, id="changed-since"),
-        pytest.param(f"loaded {'a' * 64} {'0' * 64}", True, True, id="from-another-file"),
-        pytest.param("loaded ", False, True, id="an-empty-note"),
-        pytest.param(f"loaded {'a' * 64}", True, True, id="half-a-note"),
-    ],
+@table(
+    "line, in_force, is_other",
+    {
+        "as-loaded": (f"loaded {'a' * 64} {DIGEST}", True, False),
+        "changed-since": (f"loaded {'b' * 64} {DIGEST}", False, False),
+        "from-another-file": (f"loaded {'a' * 64} {'0' * 64}", True, True),
+        "an-empty-note": ("loaded ", False, True),
+        "half-a-note": (f"loaded {'a' * 64}", True, True),
+    },
 )
 def test_whether_what_is_there_is_what_was_loaded_is_known(
     line: str, in_force: bool, is_other: bool
@@ -434,17 +434,17 @@ def test_whether_what_is_there_is_what_was_loaded_is_known(
     assert not EgressState().in_force
 
 
-@pytest.mark.parametrize(
+@table(
     "line",
-    [
-        pytest.param("sum", id="sum-cut-short"),
-        pytest.param("stat /x", id="stat-cut-short"),
-        pytest.param("rules !", id="rules-not-in-base64"),
-        pytest.param("ssh 10.0.0.9", id="ssh-cut-short"),
-        pytest.param("ssh 10.0.0.9 x eth0", id="no-port"),
-        pytest.param("network bridge docker0", id="network-without-a-name"),
-        pytest.param("port br0", id="port-of-no-bridge"),
-    ],
+    {
+        "sum-cut-short": "sum",
+        "stat-cut-short": "stat /x",
+        "rules-not-in-base64": "rules !",
+        "ssh-cut-short": "ssh 10.0.0.9",
+        "no-port": "ssh 10.0.0.9 x eth0",
+        "network-without-a-name": "network bridge docker0",
+        "port-of-no-bridge": "port br0",
+    },
 )
 def test_a_malformed_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="malformed"):

@@ -22,32 +22,33 @@ from pyinfra_gvisor.parts.egress.settings import (
     port_range,
     translated,
 )
-from tests.unit.egress.egress_packets import Packet, Table, Went, members, table, to_node, went
+from tests.table import table
+from tests.unit.egress.egress_packets import Packet, Table, Went, members, rules_of, to_node, went
 from tests.unit.egress.egress_states import egress, found, text_of
 
 REASON = "asked for by the test"
 APPS = "br-0123456789ab"
 
 
-@pytest.mark.parametrize(
-    ("to", "reason"),
-    [
-        pytest.param("169.254.169.254", "metadata", id="metadata"),
-        pytest.param("169.254.170.2", "metadata", id="metadata-of-tasks"),
-        pytest.param("168.63.129.16", "metadata", id="azure"),
-        pytest.param("100.100.100.200", "metadata", id="alibaba-in-a-private-network"),
-        pytest.param("fd00:ec2::254", "metadata", id="aws-v6-in-a-private-network"),
-        pytest.param("64:ff9b::a9fe:a9fe", "metadata", id="metadata-through-nat64"),
-        pytest.param("64:ff9b::a83f:8110", "metadata", id="azure-through-nat64"),
-        pytest.param("10.0.0.5", "private", id="private-10"),
-        pytest.param("172.31.255.255", "private", id="private-172"),
-        pytest.param("192.168.1.1", "private", id="private-192"),
-        pytest.param("100.64.0.1", "private", id="carrier"),
-        pytest.param("fd12::1", "private", id="private-v6"),
-        pytest.param("64:ff9b::a00:5", "private", id="private-through-nat64"),
-        pytest.param("64:ff9b::ac1f:ffff", "private", id="private-172-through-nat64"),
-        pytest.param("64:ff9b:1::5db8:d822", "private", id="translator-of-ones-own"),
-    ],
+@table(
+    "to, reason",
+    {
+        "metadata": ("169.254.169.254", "metadata"),
+        "metadata-of-tasks": ("169.254.170.2", "metadata"),
+        "azure": ("168.63.129.16", "metadata"),
+        "alibaba-in-a-private-network": ("100.100.100.200", "metadata"),
+        "aws-v6-in-a-private-network": ("fd00:ec2::254", "metadata"),
+        "metadata-through-nat64": ("64:ff9b::a9fe:a9fe", "metadata"),
+        "azure-through-nat64": ("64:ff9b::a83f:8110", "metadata"),
+        "private-10": ("10.0.0.5", "private"),
+        "private-172": ("172.31.255.255", "private"),
+        "private-192": ("192.168.1.1", "private"),
+        "carrier": ("100.64.0.1", "private"),
+        "private-v6": ("fd12::1", "private"),
+        "private-through-nat64": ("64:ff9b::a00:5", "private"),
+        "private-172-through-nat64": ("64:ff9b::ac1f:ffff", "private"),
+        "translator-of-ones-own": ("64:ff9b:1::5db8:d822", "private"),
+    },
 )
 def test_what_is_blocked_is_rejected_counted_and_remembered(to: str, reason: str) -> None:
     found = went(Packet(to))
@@ -56,22 +57,21 @@ def test_what_is_blocked_is_rejected_counted_and_remembered(to: str, reason: str
     assert found == Went("reject", [f"drop_{reason}"], [f"stopped{version}"])
 
 
-@pytest.mark.parametrize(
+@table(
     "to",
-    [
-        pytest.param("93.184.215.14", id="v4"),
-        pytest.param("172.32.0.1", id="behind-a-private-network"),
-        pytest.param("2001:db8::1", id="v6"),
-        pytest.param("64:ff9b::5db8:d70e", id="internet-through-nat64"),
-    ],
+    {
+        "v4": "93.184.215.14",
+        "behind-a-private-network": "172.32.0.1",
+        "v6": "2001:db8::1",
+        "internet-through-nat64": "64:ff9b::5db8:d70e",
+    },
 )
 def test_the_open_internet_is_let_through_and_counted(to: str) -> None:
     assert went(Packet(to)) == Went("accept", ["accept_internet"])
 
 
 @pytest.mark.parametrize(
-    "block",
-    [pytest.param(name, id=name) for name in ("metadata", "private", "smtp", "node")],
+    "block", [pytest.param(name, id=name) for name in ("metadata", "private", "smtp", "node")]
 )
 def test_a_block_that_is_left_out_leaves_nothing_of_it_behind(block: str) -> None:
     others = [name for name in ("metadata", "private", "smtp", "node") if name != block]
@@ -91,17 +91,17 @@ def test_a_block_that_is_left_out_leaves_nothing_of_it_behind(block: str) -> Non
     }
 
 
-@pytest.mark.parametrize(
-    ("packet", "expected"),
-    [
-        pytest.param(Packet("169.254.169.254", 53, "udp"), "accept_dns", id="dns-udp"),
-        pytest.param(Packet("169.254.169.254", 53), "accept_dns", id="dns-tcp"),
-        pytest.param(Packet("169.254.169.254", 80), "drop_metadata", id="metadata-of-a-resolver"),
-        pytest.param(Packet("169.254.169.254", 53, "icmp"), "drop_metadata", id="no-port"),
-        pytest.param(Packet("10.0.0.2", 53), "drop_private", id="no-resolver"),
-        pytest.param(Packet("fd00::53", 53, "udp"), "accept_dns", id="v6"),
-        pytest.param(Packet("fd00::53", 853), "drop_private", id="v6-another-port"),
-    ],
+@table(
+    "packet, expected",
+    {
+        "dns-udp": (Packet("169.254.169.254", 53, "udp"), "accept_dns"),
+        "dns-tcp": (Packet("169.254.169.254", 53), "accept_dns"),
+        "metadata-of-a-resolver": (Packet("169.254.169.254", 80), "drop_metadata"),
+        "no-port": (Packet("169.254.169.254", 53, "icmp"), "drop_metadata"),
+        "no-resolver": (Packet("10.0.0.2", 53), "drop_private"),
+        "v6": (Packet("fd00::53", 53, "udp"), "accept_dns"),
+        "v6-another-port": (Packet("fd00::53", 853), "drop_private"),
+    },
 )
 def test_a_resolver_is_asked_wherever_it_is_and_on_its_port_alone(
     packet: Packet, expected: str
@@ -111,22 +111,22 @@ def test_a_resolver_is_asked_wherever_it_is_and_on_its_port_alone(
     assert went(packet, around).counters == [expected]
 
 
-@pytest.mark.parametrize(
-    ("packet", "expected"),
-    [
-        pytest.param(Packet("10.0.0.5", 5432), "accept_allow_1", id="port"),
-        pytest.param(Packet("10.0.0.5", 5433), "drop_private", id="another-port"),
-        pytest.param(Packet("10.0.0.5", 5432, "udp"), "drop_private", id="another-protocol"),
-        pytest.param(Packet("10.0.0.6", 5432), "drop_private", id="another-address"),
-        pytest.param(Packet("10.0.0.5", 8005), "accept_allow_1", id="in-a-range"),
-        pytest.param(Packet("10.0.0.5", 8011), "drop_private", id="behind-a-range"),
-        pytest.param(Packet("10.0.0.5", 53, "udp"), "accept_allow_1", id="udp"),
-        pytest.param(Packet("203.0.113.9", 25), "accept_allow_2", id="over-deny-and-smtp"),
-        pytest.param(Packet("203.0.113.10"), "drop_deny", id="denied"),
-        pytest.param(Packet("64:ff9b::cb00:710a"), "drop_deny", id="denied-through-nat64"),
-        pytest.param(Packet("fd00:1::5", 1, "icmp"), "accept_allow_3", id="everything"),
-        pytest.param(Packet("169.254.169.254", 80), "accept_allow_4", id="metadata-with-a-reason"),
-    ],
+@table(
+    "packet, expected",
+    {
+        "port": (Packet("10.0.0.5", 5432), "accept_allow_1"),
+        "another-port": (Packet("10.0.0.5", 5433), "drop_private"),
+        "another-protocol": (Packet("10.0.0.5", 5432, "udp"), "drop_private"),
+        "another-address": (Packet("10.0.0.6", 5432), "drop_private"),
+        "in-a-range": (Packet("10.0.0.5", 8005), "accept_allow_1"),
+        "behind-a-range": (Packet("10.0.0.5", 8011), "drop_private"),
+        "udp": (Packet("10.0.0.5", 53, "udp"), "accept_allow_1"),
+        "over-deny-and-smtp": (Packet("203.0.113.9", 25), "accept_allow_2"),
+        "denied": (Packet("203.0.113.10"), "drop_deny"),
+        "denied-through-nat64": (Packet("64:ff9b::cb00:710a"), "drop_deny"),
+        "everything": (Packet("fd00:1::5", 1, "icmp"), "accept_allow_3"),
+        "metadata-with-a-reason": (Packet("169.254.169.254", 80), "accept_allow_4"),
+    },
 )
 def test_what_is_allowed_comes_before_everything_that_is_stopped(
     packet: Packet, expected: str
@@ -142,26 +142,24 @@ def test_what_is_allowed_comes_before_everything_that_is_stopped(
 
 
 def test_containers_reach_each_other_whatever_their_addresses_are() -> None:
-    blocked = table(block=["private"], deny=["0.0.0.0/0", "::/0"])
+    blocked = rules_of(block=["private"], deny=["0.0.0.0/0", "::/0"])
 
     for oif in ("docker0", APPS, "docker_gwbridge", "evil0", 'q"q'):
         assert blocked.send(Packet("172.18.0.2", iif=APPS, oif=oif)) == Went()
 
 
-@pytest.mark.parametrize(
+@table(
     "packet",
-    [
-        pytest.param(Packet("10.0.0.5", iif="eth0", oif="docker0"), id="published-port"),
-        pytest.param(Packet("10.0.0.5", iif="wg0", oif="eth0"), id="routed-for-others"),
-        pytest.param(to_node(iif="eth0"), id="ssh-to-the-node"),
-        pytest.param(to_node(iif="lo"), id="loopback"),
-        pytest.param(Packet("10.0.0.5", known=True), id="answer"),
-        pytest.param(to_node(known=True), id="answer-to-the-node"),
-    ],
+    {
+        "published-port": Packet("10.0.0.5", iif="eth0", oif="docker0"),
+        "routed-for-others": Packet("10.0.0.5", iif="wg0", oif="eth0"),
+        "ssh-to-the-node": to_node(iif="eth0"),
+        "loopback": to_node(iif="lo"),
+        "answer": Packet("10.0.0.5", known=True),
+        "answer-to-the-node": to_node(known=True),
+    },
 )
-def test_what_is_not_of_a_container_or_was_let_through_before_is_left_alone(
-    packet: Packet,
-) -> None:
+def test_what_is_not_of_a_container_or_was_let_through_before_is_left_alone(packet: Packet) -> None:
     assert went(packet) == Went()
 
 
@@ -211,27 +209,25 @@ def test_interfaces_that_are_no_bridges_connect_containers_if_they_are_named() -
 STOPPED = Went("reject", ["drop_node"], ["stopped4"])
 
 
-@pytest.mark.parametrize(
-    ("packet", "expected"),
-    [
-        pytest.param(to_node(), STOPPED, id="ssh"),
-        pytest.param(to_node(port=9100), Went("accept", ["accept_node"]), id="its-port"),
-        pytest.param(to_node(port=9100, protocol="udp"), STOPPED, id="its-port-over-udp"),
-        pytest.param(to_node(port=8125, protocol="udp"), Went("accept", ["accept_node"]), id="udp"),
-        pytest.param(to_node("172.17.0.1", 53), Went("accept", ["accept_node_dns"]), id="dns"),
-        pytest.param(to_node("fe80::1", 0, protocol="ipv6-icmp"), Went(), id="neighbours"),
-        pytest.param(to_node(port=0, protocol="icmp"), Went(), id="ping"),
-        pytest.param(
+@table(
+    "packet, expected",
+    {
+        "ssh": (to_node(), STOPPED),
+        "its-port": (to_node(port=9100), Went("accept", ["accept_node"])),
+        "its-port-over-udp": (to_node(port=9100, protocol="udp"), STOPPED),
+        "udp": (to_node(port=8125, protocol="udp"), Went("accept", ["accept_node"])),
+        "dns": (to_node("172.17.0.1", 53), Went("accept", ["accept_node_dns"])),
+        "neighbours": (to_node("fe80::1", 0, protocol="ipv6-icmp"), Went()),
+        "ping": (to_node(port=0, protocol="icmp"), Went()),
+        "metadata-served-by-the-node": (
             to_node("169.254.169.254", 80),
             Went("reject", ["drop_metadata"], ["stopped4"]),
-            id="metadata-served-by-the-node",
         ),
-        pytest.param(
+        "broadcast": (
             to_node("255.255.255.255", 68, protocol="udp", kind="broadcast"),
             Went("drop", ["drop_node"]),
-            id="broadcast",
         ),
-    ],
+    },
 )
 def test_of_the_node_itself_dns_icmp_and_its_ports_are_let_in(
     packet: Packet, expected: Went
@@ -243,10 +239,7 @@ def test_an_allowed_destination_is_not_the_nodes_own() -> None:
     assert went(to_node("10.0.0.5"), allow=[{"to": "10.0.0.5"}]).counters == ["drop_node"]
 
 
-@pytest.mark.parametrize(
-    "packet",
-    [pytest.param(Packet("10.0.0.5"), id="beyond"), pytest.param(to_node(), id="to-the-node")],
-)
+@table("packet", {"beyond": Packet("10.0.0.5"), "to-the-node": to_node()})
 def test_the_proofs_control_is_let_through_and_remembered(packet: Packet) -> None:
     control = Packet(**{**vars(packet), "control": True})
 
@@ -273,14 +266,14 @@ def test_what_floods_is_dropped_without_an_answer_and_not_remembered() -> None:
 def test_a_metadata_service_is_not_reached_by_a_bridge_that_came_later_either(
     address: str, oif: str
 ) -> None:
-    told = table().send(Packet(address, iif=APPS, oif=oif))
+    told = rules_of().send(Packet(address, iif=APPS, oif=oif))
 
-    assert told == table().send(Packet(address, iif=APPS, oif="eth0"))
+    assert told == rules_of().send(Packet(address, iif=APPS, oif="eth0"))
     assert told != Went()
 
 
 def test_the_limit_is_twice_as_high_in_a_burst_and_for_each_family() -> None:
-    limits = [line for line in table(new_connections_per_s=7).rules if "limit rate over" in line]
+    limits = [line for line in rules_of(new_connections_per_s=7).rules if "limit rate over" in line]
 
     assert [line.split("{")[1] for line in limits] == [
         " ip saddr limit rate over 7/second burst 14 packets } goto stop_rate",
@@ -292,36 +285,34 @@ def test_the_limit_is_twice_as_high_in_a_burst_and_for_each_family() -> None:
 def test_mail_is_stopped_on_the_ports_that_are_named() -> None:
     ports = [587, 25, 465, 25]
 
-    assert "tcp dport { 25, 465, 587 } goto stop_smtp" in table(smtp_ports=ports).chains["beyond"]
+    beyond = rules_of(smtp_ports=ports).chains["beyond"]
+
+    assert "tcp dport { 25, 465, 587 } goto stop_smtp" in beyond
     assert went(Packet("93.184.215.14", 25, "udp"), smtp_ports=ports).verdict == "accept"
 
 
-@pytest.mark.parametrize(
-    ("settings", "line"),
-    [
-        pytest.param(
+@table(
+    "settings, line",
+    {
+        "ports": (
             {"node_ports": ["80", "81", "90-95", "93-99", "443", "80/tcp"]},
             "tcp dport { 80-81, 90-99, 443 } counter name accept_node accept",
-            id="ports",
         ),
-        pytest.param(
+        "networks": (
             {"deny": ["198.51.100.0/25", "198.51.100.128/25", "198.51.100.7"]},
             "ip daddr { 198.51.100.0/24 } goto stop_deny",
-            id="networks",
         ),
-        pytest.param(
-            {"deny": ["198.51.100.7/32"]}, "ip daddr { 198.51.100.7 } goto stop_deny", id="one"
-        ),
-    ],
+        "one": ({"deny": ["198.51.100.7/32"]}, "ip daddr { 198.51.100.7 } goto stop_deny"),
+    },
 )
 def test_what_overlaps_or_adjoins_is_merged_since_nft_refuses_it(
     settings: dict[str, Any], line: str
 ) -> None:
-    assert line in table(**settings).rules
+    assert line in rules_of(**settings).rules
 
 
 def test_a_log_is_limited_for_each_kind_and_may_be_off() -> None:
-    every = [line for line in table(log_per_minute=3).rules if " log " in line]
+    every = [line for line in rules_of(log_per_minute=3).rules if " log " in line]
     kinds = ("metadata", "private", "node", "smtp", "rate")
 
     assert every == [
@@ -341,7 +332,7 @@ def test_the_table_is_replaced_at_once_and_no_other_is_named() -> None:
 
 def test_the_hooks_come_before_dockers_and_accept_what_no_rule_is_about() -> None:
     for name in ("forward", "input"):
-        head, known, *_ = table().chains[name]
+        head, known, *_ = rules_of().chains[name]
 
         assert head == f"type filter hook {name} priority filter - 5; policy accept;"
         assert known == "ct state established,related accept"

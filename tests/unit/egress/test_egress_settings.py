@@ -20,6 +20,7 @@ from pyinfra_gvisor.parts.egress.settings import (
     translated,
 )
 from pyinfra_gvisor.settings import load_settings
+from tests.table import table
 from tests.unit.egress.egress_states import allowed, egress, problem
 
 REASON = "asked for by the test"
@@ -42,48 +43,46 @@ NO_ADDRESS = "not an address or a network ("
 NO_PORT = "not a port or a range of ports, got 0; write 443, 53/udp or 8000-8010/tcp"
 
 
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        pytest.param(True, "input should be a valid dictionary", id="true"),
-        pytest.param([], "input should be a valid dictionary", id="a-list"),
-        pytest.param({"blok": []}, "['blok'] unknown key, got []", id="mistyped-key"),
-        pytest.param({1: 2}, "['1'] keys should be strings, got 1", id="a-number-as-a-key"),
-        pytest.param({"block": "metadata"}, "['block'] input should be a valid tuple", id="text"),
-        pytest.param({"block": ["lan"]}, "['block']['0'] input should be 'metadata'", id="block"),
-        pytest.param({"block": [["node"]]}, "['block']['0'] input should be", id="block-list"),
-        pytest.param(allowed(""), f"['allow']['0']['to'] {NO_ADDRESS}", id="to-empty"),
-        pytest.param(allowed("db.internal"), f"['allow']['0']['to'] {NO_ADDRESS}", id="to-a-name"),
-        pytest.param(allowed("10.0.0.5/24"), f"['allow']['0']['to'] {NO_ADDRESS}", id="host-bits"),
-        pytest.param(allowed("10.0.0.5\n"), f"['allow']['0']['to'] {NO_ADDRESS}", id="newline"),
-        pytest.param({"allow": [{"to": 1}]}, "['allow']['0']['to'] input should be", id="number"),
-        pytest.param({"allow": [{}]}, "['allow']['0']['to'] field required", id="to-missing"),
-        pytest.param({"allow": ["10.0.0.5"]}, "['allow']['0'] input should be", id="allow-text"),
-        pytest.param({"allow": {"to": "10.0.0.5"}}, "['allow'] input should be", id="allow-one"),
-        pytest.param(allowed("::1", port=["1"]), "['allow']['0']['port'] unknown", id="allow-key"),
-        pytest.param(
-            allowed("::1", ports=["0"]), f"['allow']['0']['ports'] {NO_PORT}", id="port-0"
-        ),
-        pytest.param(allowed("::1", ports="5"), "['allow']['0']['ports'] input", id="ports-text"),
-        pytest.param({"deny": ["10.0.0.0/33"]}, f"['deny'] {NO_ADDRESS}", id="deny-mask"),
-        pytest.param({"deny": ["010.0.0.1"]}, f"['deny'] {NO_ADDRESS}", id="deny-octal"),
-        pytest.param({"deny": [167772160]}, "['deny']['0'] input should be", id="deny-number"),
-        pytest.param({"deny": "10.0.0.5"}, "['deny'] input should be a valid tuple", id="deny"),
-        pytest.param({"dns": ["10.0.0.0/8"]}, "['dns'] a network instead of", id="dns-network"),
-        pytest.param({"dns": ["one.one"]}, f"['dns'] {NO_ADDRESS}", id="dns-name"),
-        pytest.param({"dns": "10.0.0.2"}, "['dns'] input should be a valid tuple", id="dns-text"),
-        pytest.param({"smtp_ports": [0]}, "['smtp_ports']['0'] input should be", id="smtp-0"),
-        pytest.param({"smtp_ports": [True]}, "['smtp_ports']['0'] input", id="smtp-true"),
-        pytest.param({"smtp_ports": ["25"]}, "['smtp_ports']['0'] input", id="smtp-text"),
-        pytest.param({"smtp_ports": [65536]}, "['smtp_ports']['0'] input", id="smtp-65536"),
-        pytest.param({"new_connections_per_s": 0}, "['new_connections_per_s'] input", id="rate-0"),
-        pytest.param({"new_connections_per_s": True}, "['new_connections_per_s']", id="rate-true"),
-        pytest.param({"log_per_minute": 1.5}, "['log_per_minute'] input should", id="log-half"),
-        pytest.param({"confirm_s": 4}, "['confirm_s'] input should be greater", id="confirm-4"),
-        pytest.param({"confirm_s": None}, "['confirm_s'] input should be", id="confirm-none"),
-        pytest.param({"force": "x"}, "['force'] string should have at least 10", id="force-short"),
-        pytest.param({"force": " " * 20}, "['force'] string should have at", id="force-blank"),
-    ],
+@table(
+    "value, message",
+    {
+        "true": (True, "input should be a valid dictionary"),
+        "a-list": ([], "input should be a valid dictionary"),
+        "mistyped-key": ({"blok": []}, "['blok'] unknown key, got []"),
+        "a-number-as-a-key": ({1: 2}, "['1'] keys should be strings, got 1"),
+        "text": ({"block": "metadata"}, "['block'] input should be a valid tuple"),
+        "block": ({"block": ["lan"]}, "['block']['0'] input should be 'metadata'"),
+        "block-list": ({"block": [["node"]]}, "['block']['0'] input should be"),
+        "to-empty": (allowed(""), f"['allow']['0']['to'] {NO_ADDRESS}"),
+        "to-a-name": (allowed("db.internal"), f"['allow']['0']['to'] {NO_ADDRESS}"),
+        "host-bits": (allowed("10.0.0.5/24"), f"['allow']['0']['to'] {NO_ADDRESS}"),
+        "newline": (allowed("10.0.0.5\n"), f"['allow']['0']['to'] {NO_ADDRESS}"),
+        "number": ({"allow": [{"to": 1}]}, "['allow']['0']['to'] input should be"),
+        "to-missing": ({"allow": [{}]}, "['allow']['0']['to'] field required"),
+        "allow-text": ({"allow": ["10.0.0.5"]}, "['allow']['0'] input should be"),
+        "allow-one": ({"allow": {"to": "10.0.0.5"}}, "['allow'] input should be"),
+        "allow-key": (allowed("::1", port=["1"]), "['allow']['0']['port'] unknown"),
+        "port-0": (allowed("::1", ports=["0"]), f"['allow']['0']['ports'] {NO_PORT}"),
+        "ports-text": (allowed("::1", ports="5"), "['allow']['0']['ports'] input"),
+        "deny-mask": ({"deny": ["10.0.0.0/33"]}, f"['deny'] {NO_ADDRESS}"),
+        "deny-octal": ({"deny": ["010.0.0.1"]}, f"['deny'] {NO_ADDRESS}"),
+        "deny-number": ({"deny": [167772160]}, "['deny']['0'] input should be"),
+        "deny": ({"deny": "10.0.0.5"}, "['deny'] input should be a valid tuple"),
+        "dns-network": ({"dns": ["10.0.0.0/8"]}, "['dns'] a network instead of"),
+        "dns-name": ({"dns": ["one.one"]}, f"['dns'] {NO_ADDRESS}"),
+        "dns-text": ({"dns": "10.0.0.2"}, "['dns'] input should be a valid tuple"),
+        "smtp-0": ({"smtp_ports": [0]}, "['smtp_ports']['0'] input should be"),
+        "smtp-true": ({"smtp_ports": [True]}, "['smtp_ports']['0'] input"),
+        "smtp-text": ({"smtp_ports": ["25"]}, "['smtp_ports']['0'] input"),
+        "smtp-65536": ({"smtp_ports": [65536]}, "['smtp_ports']['0'] input"),
+        "rate-0": ({"new_connections_per_s": 0}, "['new_connections_per_s'] input"),
+        "rate-true": ({"new_connections_per_s": True}, "['new_connections_per_s']"),
+        "log-half": ({"log_per_minute": 1.5}, "['log_per_minute'] input should"),
+        "confirm-4": ({"confirm_s": 4}, "['confirm_s'] input should be greater"),
+        "confirm-none": ({"confirm_s": None}, "['confirm_s'] input should be"),
+        "force-short": ({"force": "x"}, "['force'] string should have at least 10"),
+        "force-blank": ({"force": " " * 20}, "['force'] string should have at"),
+    },
 )
 def test_a_bad_value_is_told_by_its_key(value: Any, message: str) -> None:
     assert problem(value).startswith(message)
@@ -130,24 +129,23 @@ def test_the_nodes_loopback_is_no_interface_of_containers(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("settings", "attribute", "value"),
-    [
-        pytest.param({"block": ["smtp", "smtp"]}, "block", ("smtp",), id="twice"),
-        pytest.param({"block": []}, "block", (), id="nothing-blocked"),
-        pytest.param({"deny": ["10.0.0.0/255.0.0.0"]}, "deny", ("10.0.0.0/8",), id="netmask"),
-        pytest.param({"deny": ["9.9.9.9"]}, "deny", ("9.9.9.9/32",), id="address"),
-        pytest.param({"dns": ["FD00:0::53"]}, "dns", ("fd00::53",), id="dns-as-packets-have-it"),
-        pytest.param({"dns": []}, "dns", (), id="no-dns"),
-        pytest.param({}, "dns", None, id="dns-of-the-node"),
-        pytest.param({"interfaces": ["virbr*", "a" * 15]}, "interfaces", ("virbr*", "a" * 15),
-                     id="interfaces"),
-        pytest.param({"smtp_ports": []}, "smtp_ports", (), id="no-mail-ports"),
-        pytest.param({"new_connections_per_s": None}, "new_connections_per_s", None, id="no-rate"),
-        pytest.param({"log_per_minute": None}, "log_per_minute", None, id="no-log"),
-        pytest.param({"force": f" {REASON} "}, "force", REASON, id="force"),
-    ],
-)  # fmt: skip
+@table(
+    "settings, attribute, value",
+    {
+        "twice": ({"block": ["smtp", "smtp"]}, "block", ("smtp",)),
+        "nothing-blocked": ({"block": []}, "block", ()),
+        "netmask": ({"deny": ["10.0.0.0/255.0.0.0"]}, "deny", ("10.0.0.0/8",)),
+        "address": ({"deny": ["9.9.9.9"]}, "deny", ("9.9.9.9/32",)),
+        "dns-as-packets-have-it": ({"dns": ["FD00:0::53"]}, "dns", ("fd00::53",)),
+        "no-dns": ({"dns": []}, "dns", ()),
+        "dns-of-the-node": ({}, "dns", None),
+        "interfaces": ({"interfaces": ["virbr*", "a" * 15]}, "interfaces", ("virbr*", "a" * 15)),
+        "no-mail-ports": ({"smtp_ports": []}, "smtp_ports", ()),
+        "no-rate": ({"new_connections_per_s": None}, "new_connections_per_s", None),
+        "no-log": ({"log_per_minute": None}, "log_per_minute", None),
+        "force": ({"force": f" {REASON} "}, "force", REASON),
+    },
+)
 def test_a_good_value_is_taken(settings: dict[str, Any], attribute: str, value: object) -> None:
     assert getattr(egress(**settings), attribute) == value
 
@@ -182,19 +180,19 @@ def test_an_ipv4_address_in_ipv6s_form_is_refused_since_no_packet_has_it(
     assert f"{what}, got {text}; write it as an IPv4 address" in problem(value)
 
 
-@pytest.mark.parametrize(
+@table(
     "to",
-    [
-        pytest.param("169.254.169.254", id="in-it"),
-        pytest.param("169.254.0.0/16", id="it"),
-        pytest.param("168.0.0.0/6", id="around-it"),
-        pytest.param("0.0.0.0/0", id="everything"),
-        pytest.param("100.100.100.0/24", id="around-one-in-a-private-network"),
-        pytest.param("fd00::/8", id="around-it-in-v6"),
-        pytest.param("::/0", id="everything-in-v6"),
-        pytest.param("64:ff9b::/96", id="everything-through-nat64"),
-        pytest.param("64:ff9b::a9fe:a9fe", id="in-it-through-nat64"),
-    ],
+    {
+        "in-it": "169.254.169.254",
+        "it": "169.254.0.0/16",
+        "around-it": "168.0.0.0/6",
+        "everything": "0.0.0.0/0",
+        "around-one-in-a-private-network": "100.100.100.0/24",
+        "around-it-in-v6": "fd00::/8",
+        "everything-in-v6": "::/0",
+        "everything-through-nat64": "64:ff9b::/96",
+        "in-it-through-nat64": "64:ff9b::a9fe:a9fe",
+    },
 )
 def test_what_opens_a_metadata_service_needs_a_reason(to: str) -> None:
     said = problem(allowed(to, ports=["53"]))
@@ -205,14 +203,14 @@ def test_what_opens_a_metadata_service_needs_a_reason(to: str) -> None:
     assert egress(**allowed(to, reason=REASON)).allow[0].reason == REASON
 
 
-@pytest.mark.parametrize(
+@table(
     "to",
-    [
-        pytest.param("10.0.0.5", id="private"),
-        pytest.param("100.100.100.201", id="beside-one"),
-        pytest.param("64:ff9b::a00:5", id="private-through-nat64"),
-        pytest.param("64:ff9b:1::/48", id="translator-of-ones-own"),
-    ],
+    {
+        "private": "10.0.0.5",
+        "beside-one": "100.100.100.201",
+        "private-through-nat64": "64:ff9b::a00:5",
+        "translator-of-ones-own": "64:ff9b:1::/48",
+    },
 )
 def test_what_opens_no_metadata_service_needs_none(to: str) -> None:
     assert egress(**allowed(to)).allow[0].reason is None
@@ -243,11 +241,11 @@ def test_nothing_that_means_something_to_nft_gets_into_the_rules(text: str) -> N
 
 
 def test_every_ipv4_network_that_is_blocked_is_so_through_a_translator_too() -> None:
-    for table in (METADATA, PRIVATE):
-        fours = [text for text in table if isinstance(network(text), IPv4Network)]
+    for block in (METADATA, PRIVATE):
+        fours = [text for text in block if isinstance(network(text), IPv4Network)]
 
         assert fours
-        assert set(translated(fours)) <= set(table)
+        assert set(translated(fours)) <= set(block)
 
 
 @pytest.mark.parametrize(
@@ -266,15 +264,15 @@ def test_a_translated_network_is_the_well_known_prefix_and_the_address(
     assert isinstance(ip_network(expected), IPv6Network)
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        pytest.param("10.0.0.0/8", "10.1.0.0/16", True, id="in"),
-        pytest.param("10.1.0.0/16", "10.0.0.0/8", True, id="around"),
-        pytest.param("10.0.0.0/9", "10.128.0.0/9", False, id="beside"),
-        pytest.param("::/0", "0.0.0.0/0", False, id="another-family"),
-        pytest.param("fd00::/8", "fd00::1/128", True, id="v6"),
-    ],
+@table(
+    "one, other, expected",
+    {
+        "in": ("10.0.0.0/8", "10.1.0.0/16", True),
+        "around": ("10.1.0.0/16", "10.0.0.0/8", True),
+        "beside": ("10.0.0.0/9", "10.128.0.0/9", False),
+        "another-family": ("::/0", "0.0.0.0/0", False),
+        "v6": ("fd00::/8", "fd00::1/128", True),
+    },
 )
 def test_networks_overlap_within_their_family(one: str, other: str, expected: bool) -> None:
     assert overlap(network(one), network(other)) is expected

@@ -9,6 +9,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from tests.table import table
 from tests.unit.egress.egress_host import KEPT, NAME, TIMER, UNIT, Host
 from tests.unit.shells import held, stub
 
@@ -354,14 +355,14 @@ def test_a_unit_that_failed_is_forgotten(guarded: Host) -> None:
     assert guarded.state(UNIT) is None
 
 
-@pytest.mark.parametrize(
+@table(
     "name",
-    [
-        pytest.param("table", id="a-table"),
-        pytest.param("gvisor/egress/load.sh", id="a-file"),
-        pytest.param(f"units/{UNIT}", id="a-unit"),
-        pytest.param(f"units/sysinit.target.wants/{UNIT}", id="a-link-to-nothing"),
-    ],
+    {
+        "a-table": "table",
+        "a-file": "gvisor/egress/load.sh",
+        "a-unit": f"units/{UNIT}",
+        "a-link-to-nothing": f"units/sysinit.target.wants/{UNIT}",
+    },
 )
 def test_what_is_left_of_one_goes_too(host: Host, name: str) -> None:
     path = host.root / name

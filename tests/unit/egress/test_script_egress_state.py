@@ -13,6 +13,7 @@ import pytest
 
 from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState, Ssh
+from tests.table import table
 from tests.unit.answers import compact
 from tests.unit.fake_docker import (
     Answer,
@@ -82,13 +83,13 @@ def test_every_file_is_told_with_sum_mode_and_owner(machine: Machine) -> None:
     assert (state.enabled, state.unit, state.pending) == (True, "active", False)
 
 
-@pytest.mark.parametrize(
-    ("path", "attribute", "value"),
-    [
-        pytest.param("gvisor/egress/candidate.nft", "pending", True, id="candidate"),
-        pytest.param("gvisor/egress/rules.nft", "rules", "", id="empty-rules"),
-        pytest.param("units/pyinfra-gvisor-egress.service", "unit", "active", id="unit"),
-    ],
+@table(
+    "path, attribute, value",
+    {
+        "candidate": ("gvisor/egress/candidate.nft", "pending", True),
+        "empty-rules": ("gvisor/egress/rules.nft", "rules", ""),
+        "unit": ("units/pyinfra-gvisor-egress.service", "unit", "active"),
+    },
 )
 def test_a_part_of_it_is_told_too(
     machine: Machine, path: str, attribute: str, value: object
@@ -138,20 +139,19 @@ def test_what_is_left_when_somebody_has_removed_the_files_is_told(machine: Machi
     assert (state.files, state.now is not None, state.there) == ({}, True, True)
 
 
-@pytest.mark.parametrize(
-    ("four", "six", "expected"),
-    [
-        pytest.param(("eth0", "eth0"), [], ("eth0",), id="one"),
-        pytest.param(("eth0", "wwan0"), [], ("eth0", "wwan0"), id="two"),
-        pytest.param(
+@table(
+    "four, six, expected",
+    {
+        "one": (("eth0", "eth0"), [], ("eth0",)),
+        "two": (("eth0", "wwan0"), [], ("eth0", "wwan0")),
+        "another-for-ipv6": (
             ("eth0", "eth0"),
             [(ANY, "00", "lo"), (ANY, "00", "br-lan"), ("fe80" + "0" * 28, "40", "docker0")],
             ("eth0", "br-lan"),
-            id="another-for-ipv6",
         ),
-        pytest.param(None, [(ANY, "00", "eth0")], ("eth0",), id="ipv6-only"),
-        pytest.param(None, [], (), id="none"),
-    ],
+        "ipv6-only": (None, [(ANY, "00", "eth0")], ("eth0",)),
+        "none": (None, [], ()),
+    },
 )
 def test_the_interfaces_of_default_routes_are_told(
     machine: Machine,
@@ -175,13 +175,13 @@ def test_bridges_are_told_and_other_interfaces_are_not(machine: Machine) -> None
     assert seen(machine).bridges == ("br-lan", "docker0")
 
 
-@pytest.mark.parametrize(
-    ("port", "below", "expected"),
-    [
-        pytest.param("eth0", "device", {"br0": "eth0"}, id="hardware"),
-        pytest.param("eth0.7", "lower_eth0", {"br0": "eth0.7"}, id="vlan"),
-        pytest.param("veth1", "tun_flags", {}, id="a-containers"),
-    ],
+@table(
+    "port, below, expected",
+    {
+        "hardware": ("eth0", "device", {"br0": "eth0"}),
+        "vlan": ("eth0.7", "lower_eth0", {"br0": "eth0.7"}),
+        "a-containers": ("veth1", "tun_flags", {}),
+    },
 )
 def test_a_port_of_a_bridge_that_leaves_the_node_is_told(
     machine: Machine, port: str, below: str, expected: dict[str, str]
@@ -207,28 +207,39 @@ def test_a_bridge_is_told_whatever_its_name(machine: Machine, name: str) -> None
 STUB = "nameserver 127.0.0.53\n"
 
 
-@pytest.mark.parametrize(
-    ("text", "resolved", "expected"),
-    [
-        pytest.param("nameserver 10.0.0.2\nnameserver fd00::53\n", None, ("10.0.0.2", "fd00::53"),
-                     id="two"),
-        pytest.param("nameserver 10.0.0.2", None, ("10.0.0.2",), id="no-newline-at-the-end"),
-        pytest.param("nameserver\t 10.0.0.2 # comment\noptions ndots:1\n", None, ("10.0.0.2",),
-                     id="spaces-and-a-comment"),
-        pytest.param("#nameserver 10.0.0.2\n; nameserver 10.0.0.3\nnameserver\n", None, ("",),
-                     id="comments-and-none-named"),
-        pytest.param("nameserver fe80::1%eth0\n", None, ("fe80::1",), id="scope"),
-        pytest.param(STUB, "nameserver 10.0.0.2\n", ("10.0.0.2",), id="behind-the-stub"),
-        pytest.param("nameserver 127.0.0.53", "nameserver 10.0.0.2", ("10.0.0.2",),
-                     id="behind-the-stub-without-newlines"),
-        pytest.param(STUB, None, ("127.0.0.53",), id="a-stub-and-nothing-behind"),
-        pytest.param(f"{STUB}nameserver 10.0.0.3\n", "nameserver 10.0.0.2\n",
-                     ("127.0.0.53", "10.0.0.3"), id="a-stub-and-another"),
-        pytest.param("", None, (), id="empty"),
-        pytest.param(None, "nameserver 10.0.0.2\n", (), id="no-file"),
-        pytest.param("nameserver $(id) `id` *\n", None, ("$(id)",), id="junk"),
-    ],
-)  # fmt: skip
+@table(
+    "text, resolved, expected",
+    {
+        "two": ("nameserver 10.0.0.2\nnameserver fd00::53\n", None, ("10.0.0.2", "fd00::53")),
+        "no-newline-at-the-end": ("nameserver 10.0.0.2", None, ("10.0.0.2",)),
+        "spaces-and-a-comment": (
+            "nameserver\t 10.0.0.2 # comment\noptions ndots:1\n",
+            None,
+            ("10.0.0.2",),
+        ),
+        "comments-and-none-named": (
+            "#nameserver 10.0.0.2\n; nameserver 10.0.0.3\nnameserver\n",
+            None,
+            ("",),
+        ),
+        "scope": ("nameserver fe80::1%eth0\n", None, ("fe80::1",)),
+        "behind-the-stub": (STUB, "nameserver 10.0.0.2\n", ("10.0.0.2",)),
+        "behind-the-stub-without-newlines": (
+            "nameserver 127.0.0.53",
+            "nameserver 10.0.0.2",
+            ("10.0.0.2",),
+        ),
+        "a-stub-and-nothing-behind": (STUB, None, ("127.0.0.53",)),
+        "a-stub-and-another": (
+            f"{STUB}nameserver 10.0.0.3\n",
+            "nameserver 10.0.0.2\n",
+            ("127.0.0.53", "10.0.0.3"),
+        ),
+        "empty": ("", None, ()),
+        "no-file": (None, "nameserver 10.0.0.2\n", ()),
+        "junk": ("nameserver $(id) `id` *\n", None, ("$(id)",)),
+    },
+)
 def test_the_resolvers_are_those_of_the_file_that_docker_reads(
     machine: Machine, text: str | None, resolved: str | None, expected: tuple[str, ...]
 ) -> None:
@@ -253,14 +264,14 @@ def told_by(machine: Machine, parent: int, **environment: str) -> Ssh | None:
     return parse_node(output.splitlines()).part(EgressState).ssh
 
 
-@pytest.mark.parametrize(
-    ("answer", "interface"),
-    [
-        pytest.param("198.51.100.9 via 203.0.113.1 dev eth0 src 203.0.113.7", "eth0", id="routed"),
-        pytest.param("local 198.51.100.9 dev lo table local src 198.51.100.9", "lo", id="its-own"),
-        pytest.param("unreachable 198.51.100.9", "", id="not-routed"),
-    ],
-)  # fmt: skip
+@table(
+    "answer, interface",
+    {
+        "routed": ("198.51.100.9 via 203.0.113.1 dev eth0 src 203.0.113.7", "eth0"),
+        "its-own": ("local 198.51.100.9 dev lo table local src 198.51.100.9", "lo"),
+        "not-routed": ("unreachable 198.51.100.9", ""),
+    },
+)
 def test_the_way_that_the_controller_came_by_is_told(
     machine: Machine, answer: str, interface: str
 ) -> None:
@@ -271,11 +282,7 @@ def test_the_way_that_the_controller_came_by_is_told(
     assert state == Ssh(client="198.51.100.9", port=2222, interface=interface)
 
 
-@pytest.mark.parametrize(
-    ("depth", "is_found"),
-    [pytest.param(1, True, id="sudo"), pytest.param(4, True, id="four"),
-     pytest.param(9, False, id="too-far-up")],
-)  # fmt: skip
+@table("depth, is_found", {"sudo": (1, True), "four": (4, True), "too-far-up": (9, False)})
 def test_behind_sudo_the_way_is_found_with_those_that_called_it(
     machine: Machine, depth: int, is_found: bool
 ) -> None:
@@ -288,10 +295,7 @@ def test_behind_sudo_the_way_is_found_with_those_that_called_it(
     assert told_by(machine, 100) == expected
 
 
-@pytest.mark.parametrize(
-    "parents",
-    [pytest.param((100, 0), id="no-parent"), pytest.param((100, 99), id="gone-meanwhile")],
-)
+@table("parents", {"no-parent": (100, 0), "gone-meanwhile": (100, 99)})
 def test_whoever_did_not_come_by_ssh_tells_no_way(
     machine: Machine, parents: tuple[int, int]
 ) -> None:
@@ -306,14 +310,14 @@ def test_a_client_without_a_program_for_routes_is_told_without_a_way(machine: Ma
     assert ssh == Ssh(client="fe80::9%eth0", port=22, interface="")
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        pytest.param({"ufw/ufw.conf": "LOGLEVEL=low\nENABLED=yes\n"}, ("ufw",), id="ufw"),
-        pytest.param({"ufw/ufw.conf": "ENABLED=no\n#ENABLED=yes\n"}, (), id="ufw-off"),
-        pytest.param({"firewalld.pid": "1"}, ("firewalld",), id="firewalld"),
-        pytest.param({"firewalld/firewalld.pid": "1"}, ("firewalld",), id="firewalld-there"),
-    ],
+@table(
+    "files, expected",
+    {
+        "ufw": ({"ufw/ufw.conf": "LOGLEVEL=low\nENABLED=yes\n"}, ("ufw",)),
+        "ufw-off": ({"ufw/ufw.conf": "ENABLED=no\n#ENABLED=yes\n"}, ()),
+        "firewalld": ({"firewalld.pid": "1"}, ("firewalld",)),
+        "firewalld-there": ({"firewalld/firewalld.pid": "1"}, ("firewalld",)),
+    },
 )
 def test_others_who_manage_the_firewall_are_told(
     machine: Machine, files: Mapping[str, str], expected: tuple[str, ...]
@@ -342,32 +346,37 @@ def with_docker(machine: Machine, answers: dict[str, Answer]) -> EgressState:
         return machine.node().part(EgressState)
 
 
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        pytest.param(network("bridge", Options={BRIDGE: "docker0"}), ("bridge", "docker0"),
-                     id="dockers-own"),
-        pytest.param(network("shop"), ("bridge", f"br-{network('shop')['Id'][:12]}"), id="unnamed"),
-        pytest.param(network("shop", Options=None), ("bridge", f"br-{network('shop')['Id'][:12]}"),
-                     id="no-options"),
-        pytest.param(network("shop", Options={"x": NASTY, BRIDGE: "shop0"}), ("bridge", "shop0"),
-                     id="named-beside-odd-options"),
-        pytest.param(network("host", Driver="host"), ("host", ""), id="host"),
-        pytest.param(network("none", Driver="null"), ("null", ""), id="none"),
-        pytest.param(network("lan", Driver="macvlan", Options={"parent": "eth0"}), ("macvlan", ""),
-                     id="macvlan"),
-        pytest.param(network("shop", Labels={"a": NASTY}, Containers={"b": {"Name": NASTY}}),
-                     ("bridge", f"br-{network('shop')['Id'][:12]}"), id="odd-labels"),
-        pytest.param(network("shop", Options={BRIDGE: 'a"b'}), ("bridge", 'a"b'), id="quote"),
-        pytest.param(network("shop", Options={BRIDGE: "a\\b"}), ("bridge", "a\\b"), id="backslash"),
-        pytest.param(network("shop", Options={BRIDGE: "a\\u003cb"}), ("bridge", "a\\u003cb"),
-                     id="backslash-of-its-own"),
-        pytest.param(network("shop", Options={BRIDGE: "<e*>&"}), ("bridge", "<e*>&"), id="signs"),
-        pytest.param(network("shop", Options={BRIDGE: "caf\u00e9"}), ("bridge", "caf??"),
-                     id="no-ascii"),
-        pytest.param(network("shop", Options={BRIDGE: "a b"}), ("bridge", "a?b"), id="space"),
-    ],
-)  # fmt: skip
+@table(
+    "told, expected",
+    {
+        "dockers-own": (network("bridge", Options={BRIDGE: "docker0"}), ("bridge", "docker0")),
+        "unnamed": (network("shop"), ("bridge", f"br-{network('shop')['Id'][:12]}")),
+        "no-options": (
+            network("shop", Options=None),
+            ("bridge", f"br-{network('shop')['Id'][:12]}"),
+        ),
+        "named-beside-odd-options": (
+            network("shop", Options={"x": NASTY, BRIDGE: "shop0"}),
+            ("bridge", "shop0"),
+        ),
+        "host": (network("host", Driver="host"), ("host", "")),
+        "none": (network("none", Driver="null"), ("null", "")),
+        "macvlan": (network("lan", Driver="macvlan", Options={"parent": "eth0"}), ("macvlan", "")),
+        "odd-labels": (
+            network("shop", Labels={"a": NASTY}, Containers={"b": {"Name": NASTY}}),
+            ("bridge", f"br-{network('shop')['Id'][:12]}"),
+        ),
+        "quote": (network("shop", Options={BRIDGE: 'a"b'}), ("bridge", 'a"b')),
+        "backslash": (network("shop", Options={BRIDGE: "a\\b"}), ("bridge", "a\\b")),
+        "backslash-of-its-own": (
+            network("shop", Options={BRIDGE: "a\\u003cb"}),
+            ("bridge", "a\\u003cb"),
+        ),
+        "signs": (network("shop", Options={BRIDGE: "<e*>&"}), ("bridge", "<e*>&")),
+        "no-ascii": (network("shop", Options={BRIDGE: "caf\u00e9"}), ("bridge", "caf??")),
+        "space": (network("shop", Options={BRIDGE: "a b"}), ("bridge", "a?b")),
+    },
+)
 def test_a_network_is_told_with_its_driver_and_bridge(
     machine: Machine, told: dict[str, Any], expected: tuple[str, str]
 ) -> None:
@@ -378,15 +387,15 @@ def test_a_network_is_told_with_its_driver_and_bridge(
     assert [item.name for item in state.networks] == ["first", told["Name"], "last"]
 
 
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        pytest.param(says("[]\n"), False, id="empty"),
-        pytest.param(says("{}", "404 Not Found"), False, id="not-found"),
-        pytest.param(says("null\n"), True, id="null"),
-        pytest.param(says("{}", "500 Internal Server Error"), True, id="fails"),
-        pytest.param(breaks_off(compact([network("a"), network("b")]), 0.7), True, id="cut"),
-    ],
+@table(
+    "answer, error",
+    {
+        "empty": (says("[]\n"), False),
+        "not-found": (says("{}", "404 Not Found"), False),
+        "null": (says("null\n"), True),
+        "fails": (says("{}", "500 Internal Server Error"), True),
+        "cut": (breaks_off(compact([network("a"), network("b")]), 0.7), True),
+    },
 )
 def test_networks_are_none_or_not_known(machine: Machine, answer: Answer, error: bool) -> None:
     with daemon(machine.socket, {**routes([]), "/networks": answer}):
@@ -396,18 +405,20 @@ def test_networks_are_none_or_not_known(machine: Machine, answer: Answer, error:
     assert (found.docker_error is not None) is error
 
 
-@pytest.mark.parametrize(
-    ("ports", "expected"),
-    [
-        pytest.param([], (), id="none"),
-        pytest.param([port(8080), port(8080, address="192.0.2.7")], ("8080/tcp",), id="twice"),
-        pytest.param([port(53, "udp"), port(36412, "sctp")], ("36412/sctp", "53/udp"), id="others"),
-        pytest.param([port(80, address="127.0.0.1"), port(81, address="::1"),
-                      port(82, address="127.0.0.2")], (), id="for-the-node-itself"),
-        pytest.param([port(80, address="203.0.113.7")], ("80/tcp",), id="one-address"),
-        pytest.param([{"PrivatePort": 80, "Type": "tcp"}], (), id="exposed-only"),
-    ],
-)  # fmt: skip
+@table(
+    "ports, expected",
+    {
+        "none": ([], ()),
+        "twice": ([port(8080), port(8080, address="192.0.2.7")], ("8080/tcp",)),
+        "others": ([port(53, "udp"), port(36412, "sctp")], ("36412/sctp", "53/udp")),
+        "for-the-node-itself": (
+            [port(80, address="127.0.0.1"), port(81, address="::1"), port(82, address="127.0.0.2")],
+            (),
+        ),
+        "one-address": ([port(80, address="203.0.113.7")], ("80/tcp",)),
+        "exposed-only": ([{"PrivatePort": 80, "Type": "tcp"}], ()),
+    },
+)
 def test_ports_that_others_than_the_node_reach_are_told(
     machine: Machine, ports: list[dict[str, Any]], expected: tuple[str, ...]
 ) -> None:

@@ -6,8 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.audit.observed import parse_observed
 from pyinfra_gvisor.audit.rules import Audited, look
 from pyinfra_gvisor.node import parse_node
@@ -27,6 +25,7 @@ from pyinfra_gvisor.parts.kernel.settings import Kernel
 from pyinfra_gvisor.parts.kernel.tables import modules_table, sysctls_table
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.policy.findings import Finding, Severity
+from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.kernel.kernel_answers import ALL, WEAK, in_force, surface, told
 from tests.unit.settings.loaded_settings import good, problems_of
@@ -91,15 +90,15 @@ def test_the_files_say_what_is_declared_and_can_be_read_back() -> None:
     assert {item.mode for item in files.values()} == {"644"}
 
 
-@pytest.mark.parametrize(
-    ("kernel", "kept_out"),
-    [
-        pytest.param({"modules": []}, (), id="none"),
-        pytest.param({"modules": None}, (), id="not-managed"),
-        pytest.param({"modules": ["b", "a-b", "a_b"]}, ("a_b", "b"), id="hyphens-and-twice"),
-        pytest.param({"modules": ["sctp"], "also": ["esp4"]}, ("esp4", "sctp"), id="besides"),
-        pytest.param({"modules": ["sctp", "rds"], "needed": ["sctp"]}, ("rds",), id="needed"),
-    ],
+@table(
+    "kernel, kept_out",
+    {
+        "none": ({"modules": []}, ()),
+        "not-managed": ({"modules": None}, ()),
+        "hyphens-and-twice": ({"modules": ["b", "a-b", "a_b"]}, ("a_b", "b")),
+        "besides": ({"modules": ["sctp"], "also": ["esp4"]}, ("esp4", "sctp")),
+        "needed": ({"modules": ["sctp", "rds"], "needed": ["sctp"]}, ("rds",)),
+    },
 )
 def test_modules_are_those_that_are_named_less_those_that_are_needed(
     kernel: dict[str, Any], kept_out: tuple[str, ...]
@@ -135,38 +134,34 @@ def test_no_settings_at_all_are_no_file() -> None:
 DOTTED = "net/ipv4/conf/eth0.100/mc_forwarding"  # an interface whose name has a dot
 
 
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
-        pytest.param("net.ipv4.tcp_syncookies", "net.ipv4.tcp_syncookies", id="dots"),
-        pytest.param("net/ipv4/tcp_syncookies", "net.ipv4.tcp_syncookies", id="slashes"),
-        pytest.param("net.ipv4.conf.eth0/100.mc_forwarding", DOTTED, id="dots-and-a-slash"),
-        pytest.param(DOTTED, DOTTED, id="slashes-and-a-dot"),
-    ],
+@table(
+    "text, key",
+    {
+        "dots": ("net.ipv4.tcp_syncookies", "net.ipv4.tcp_syncookies"),
+        "slashes": ("net/ipv4/tcp_syncookies", "net.ipv4.tcp_syncookies"),
+        "dots-and-a-slash": ("net.ipv4.conf.eth0/100.mc_forwarding", DOTTED),
+        "slashes-and-a-dot": (DOTTED, DOTTED),
+    },
 )
 def test_a_key_has_one_form(text: str, key: str) -> None:
     assert sysctl_key(text) == key
     assert sysctl_key(key) == key
 
 
-@pytest.mark.parametrize(
-    ("kernel", "expected"),
-    [
-        pytest.param({"modules": ["overlay"]}, "Docker needs this module, got overlay", id="name"),
-        pytest.param(
-            {"also": ["br-netfilter"]}, "needs this module, got br_netfilter", id="hyphen"
-        ),
-        pytest.param({"also": ["nf_tables"]}, "needs this module, got nf_tables", id="pattern"),
-        pytest.param({"also": ["kvm_intel"]}, "gVisor needs this module, got kvm", id="gvisor"),
-        pytest.param({"also": ["virtio_net"]}, "the node itself needs", id="boot"),
-        pytest.param(
-            {"modules": ["-r"]}, "not the name of a kernel module, got -r", id="an-option"
-        ),
-        pytest.param({"modules": ["a b"]}, "not the name of a kernel module, got a b", id="words"),
-        pytest.param({"modules": ["a\nb"]}, "not the name of a kernel module, got a?", id="lines"),
-        pytest.param({"modules": [""]}, "not the name of a kernel module", id="no-name"),
-        pytest.param({"needed": ["sctpp"]}, "a module that is not blocked, got sctpp", id="needed"),
-    ],
+@table(
+    "kernel, expected",
+    {
+        "name": ({"modules": ["overlay"]}, "Docker needs this module, got overlay"),
+        "hyphen": ({"also": ["br-netfilter"]}, "needs this module, got br_netfilter"),
+        "pattern": ({"also": ["nf_tables"]}, "needs this module, got nf_tables"),
+        "gvisor": ({"also": ["kvm_intel"]}, "gVisor needs this module, got kvm"),
+        "boot": ({"also": ["virtio_net"]}, "the node itself needs"),
+        "an-option": ({"modules": ["-r"]}, "not the name of a kernel module, got -r"),
+        "words": ({"modules": ["a b"]}, "not the name of a kernel module, got a b"),
+        "lines": ({"modules": ["a\nb"]}, "not the name of a kernel module, got a?"),
+        "no-name": ({"modules": [""]}, "not the name of a kernel module"),
+        "needed": ({"needed": ["sctpp"]}, "a module that is not blocked, got sctpp"),
+    },
 )
 def test_a_module_that_must_stay_and_what_is_no_module_are_refused(
     kernel: dict[str, Any], expected: str
@@ -175,31 +170,31 @@ def test_a_module_that_must_stay_and_what_is_no_module_are_refused(
     assert loaded(modules=["over-lay"]).kept_out == ("over_lay",)
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "expected"),
-    [
-        pytest.param("net.ipv4.ip_forward", 0, "Docker forwards", id="forwarding"),
-        pytest.param("net/ipv6/conf/eth0.1/forwarding", 0, "Docker forwards", id="of-one"),
-        pytest.param("net.ipv4.conf.all.route_localnet", 0, "Docker publishes", id="localnet"),
-        pytest.param("net.bridge.bridge-nf-call-iptables", 0, "its bridges", id="bridge"),
-        pytest.param("user.max_user_namespaces", 0, "user namespaces", id="namespaces"),
-        pytest.param("kernel.modules_disabled", 1, "only a reboot reverts", id="modules"),
-        pytest.param("kernel.modprobe", "/bin/false", "Docker needs kernel modules", id="modprobe"),
-        pytest.param("kernel.unprivileged_bpf_disabled", 1, "write 2, which", id="bpf"),
-        pytest.param("kernel.yama.ptrace_scope", 3, "the ptrace that sandboxes need", id="ptrace"),
-        pytest.param("kernel", 1, "not the name of a sysctl, got kernel", id="one-word"),
-        pytest.param("/kernel/x", 1, "not the name of a sysctl", id="absolute"),
-        pytest.param("kernel/../../etc/x", 1, "not the name of a sysctl", id="upwards"),
-        pytest.param("net.ipv4.conf.*.rp_filter", 1, "not the name of a sysctl", id="pattern"),
-        pytest.param("-kernel.x", 1, "not the name of a sysctl", id="an-option"),
-        pytest.param("kernel.x\ny", 1, "not the name of a sysctl", id="two-lines"),
-        pytest.param("kernel.x", "", "not the value of a sysctl", id="no-value"),
-        pytest.param("kernel.x", "1\n2", "not the value of a sysctl", id="value-of-two-lines"),
-        pytest.param("kernel.x", "\x1b[31m", "not the value of a sysctl", id="control-character"),
-        pytest.param("kernel.x", "1" * 300, "not the value of a sysctl", id="long"),
-        pytest.param("kernel.x", True, "input should be", id="boolean"),
-        pytest.param("kernel.x", 1.5, "input should be", id="fraction"),
-    ],
+@table(
+    "key, value, expected",
+    {
+        "forwarding": ("net.ipv4.ip_forward", 0, "Docker forwards"),
+        "of-one": ("net/ipv6/conf/eth0.1/forwarding", 0, "Docker forwards"),
+        "localnet": ("net.ipv4.conf.all.route_localnet", 0, "Docker publishes"),
+        "bridge": ("net.bridge.bridge-nf-call-iptables", 0, "its bridges"),
+        "namespaces": ("user.max_user_namespaces", 0, "user namespaces"),
+        "modules": ("kernel.modules_disabled", 1, "only a reboot reverts"),
+        "modprobe": ("kernel.modprobe", "/bin/false", "Docker needs kernel modules"),
+        "bpf": ("kernel.unprivileged_bpf_disabled", 1, "write 2, which"),
+        "ptrace": ("kernel.yama.ptrace_scope", 3, "the ptrace that sandboxes need"),
+        "one-word": ("kernel", 1, "not the name of a sysctl, got kernel"),
+        "absolute": ("/kernel/x", 1, "not the name of a sysctl"),
+        "upwards": ("kernel/../../etc/x", 1, "not the name of a sysctl"),
+        "pattern": ("net.ipv4.conf.*.rp_filter", 1, "not the name of a sysctl"),
+        "an-option": ("-kernel.x", 1, "not the name of a sysctl"),
+        "two-lines": ("kernel.x\ny", 1, "not the name of a sysctl"),
+        "no-value": ("kernel.x", "", "not the value of a sysctl"),
+        "value-of-two-lines": ("kernel.x", "1\n2", "not the value of a sysctl"),
+        "control-character": ("kernel.x", "\x1b[31m", "not the value of a sysctl"),
+        "long": ("kernel.x", "1" * 300, "not the value of a sysctl"),
+        "boolean": ("kernel.x", True, "input should be"),
+        "fraction": ("kernel.x", 1.5, "input should be"),
+    },
 )
 def test_a_setting_of_somebody_elses_and_what_is_no_setting_are_refused(
     key: str, value: object, expected: str
@@ -265,18 +260,17 @@ def test_a_value_that_somebody_changed_is_put_right_and_nothing_is_written() -> 
 OTHER_MODULES = "install sctp /bin/true\ninstall esp4 /bin/false\n"
 
 
-@pytest.mark.parametrize(
-    ("given", "line"),
-    [
-        pytest.param({"stat": "666:0:0"}, f"{SYSCTL_FILE}: correct mode and owner", id="mode"),
-        pytest.param({"stat": "644:1:0"}, f"{SYSCTL_FILE}: correct mode and owner", id="owner"),
-        pytest.param({"texts": {SYSCTL_FILE: ""}}, SYSCTL_FILE, id="content"),
-        pytest.param(
+@table(
+    "given, line",
+    {
+        "mode": ({"stat": "666:0:0"}, f"{SYSCTL_FILE}: correct mode and owner"),
+        "owner": ({"stat": "644:1:0"}, f"{SYSCTL_FILE}: correct mode and owner"),
+        "content": ({"texts": {SYSCTL_FILE: ""}}, SYSCTL_FILE),
+        "modules": (
             {"texts": {MODULES_FILE: OTHER_MODULES}},
             f"{MODULES_FILE}: block {', '.join(OTHERS)}; allow esp4",
-            id="modules",
         ),
-    ],
+    },
 )
 def test_a_file_that_somebody_changed_is_written_again(given: dict[str, Any], line: str) -> None:
     plan = planned(*in_force(**given))
@@ -301,14 +295,14 @@ def test_a_setting_whose_value_is_not_known_yet_is_only_said_to_be_set() -> None
     assert "vm.swappiness: set to 10" in plan.lines
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        pytest.param("kernel.kptr_restrict", "2", id="hidden-from-root-too"),
-        pytest.param("kernel.unprivileged_bpf_disabled", "1", id="for-good"),
-        pytest.param("fs.protected_fifos", "2", id="group-writable-too"),
-        pytest.param("net.ipv4.tcp_syncookies", "2", id="always"),
-    ],
+@table(
+    "key, value",
+    {
+        "hidden-from-root-too": ("kernel.kptr_restrict", "2"),
+        "for-good": ("kernel.unprivileged_bpf_disabled", "1"),
+        "group-writable-too": ("fs.protected_fifos", "2"),
+        "always": ("net.ipv4.tcp_syncookies", "2"),
+    },
 )
 def test_what_is_set_more_strictly_is_left_to_whoever_set_it(key: str, value: str) -> None:
     plan = planned(*told(values={key: value}))
@@ -371,25 +365,25 @@ def test_a_value_that_was_the_same_before_us_is_not_mentioned() -> None:
     assert not [line for line in plan.lines if line.startswith(KEY)]
 
 
-@pytest.mark.parametrize(
+@table(
     "lines",
-    [
-        pytest.param(told(kept=True), id="an-empty-record"),
-        pytest.param(told(before={KEY: "1"}, written={KEY: "0"}), id="a-record-without-a-file"),
-        pytest.param(told(texts={MODULES_FILE: ""}), id="an-empty-file"),
-    ],
+    {
+        "an-empty-record": told(kept=True),
+        "a-record-without-a-file": told(before={KEY: "1"}, written={KEY: "0"}),
+        "an-empty-file": told(texts={MODULES_FILE: ""}),
+    },
 )
 def test_what_is_left_of_it_goes_too(lines: list[str]) -> None:
     assert surface(lines).there
     assert planned(*lines, wanted=None).action == "remove"
 
 
-@pytest.mark.parametrize(
-    ("wanted", "gone"),
-    [
-        pytest.param(Kernel(modules=()), MODULES_FILE, id="modules"),
-        pytest.param(Kernel(sysctls=None), SYSCTL_FILE, id="settings"),
-    ],
+@table(
+    "wanted, gone",
+    {
+        "modules": (Kernel(modules=()), MODULES_FILE),
+        "settings": (Kernel(sysctls=None), SYSCTL_FILE),
+    },
 )
 def test_one_half_can_be_had_without_the_other(wanted: Kernel, gone: str) -> None:
     plan = planned(*in_force(), wanted=wanted)
@@ -432,19 +426,19 @@ LATER, LAST, UFW = "/etc/sysctl.d/99-x.conf", "/etc/sysctl.conf", "/etc/ufw/sysc
 UFW_ON = "/etc/ufw/ufw.conf:ENABLED=yes"
 
 
-@pytest.mark.parametrize(
-    ("later", "warned"),
-    [
-        pytest.param([f"{LATER}:{KEY} = 1"], LATER, id="etc"),
-        pytest.param([f"{LAST}:-net/ipv4/conf/all/send_redirects=1"], LAST, id="last"),
-        pytest.param([f"{LAST}:{KEY}=1", f"{LATER}:{KEY}=0"], LAST, id="the-last-one-counts"),
-        pytest.param([f"{LATER}:{KEY}=1", f"{LAST}:{KEY}=0"], None, id="mended"),
-        pytest.param([f"{LAST}:kernel.kptr_restrict=2"], None, id="stricter"),
-        pytest.param([f"/etc/sysctl.d/90-a.conf:{KEY} = 1"], None, id="read-before-ours"),
-        pytest.param([f"{LATER}:net.ipv4.conf.*.x = 1"], None, id="pattern"),
-        pytest.param([f"{UFW}:{KEY}=1"], None, id="ufw-is-off"),
-        pytest.param([UFW_ON, f"{UFW}:{KEY}=1"], UFW, id="ufw-is-on"),
-    ],
+@table(
+    "later, warned",
+    {
+        "etc": ([f"{LATER}:{KEY} = 1"], LATER),
+        "last": ([f"{LAST}:-net/ipv4/conf/all/send_redirects=1"], LAST),
+        "the-last-one-counts": ([f"{LAST}:{KEY}=1", f"{LATER}:{KEY}=0"], LAST),
+        "mended": ([f"{LATER}:{KEY}=1", f"{LAST}:{KEY}=0"], None),
+        "stricter": ([f"{LAST}:kernel.kptr_restrict=2"], None),
+        "read-before-ours": ([f"/etc/sysctl.d/90-a.conf:{KEY} = 1"], None),
+        "pattern": ([f"{LATER}:net.ipv4.conf.*.x = 1"], None),
+        "ufw-is-off": ([f"{UFW}:{KEY}=1"], None),
+        "ufw-is-on": ([UFW_ON, f"{UFW}:{KEY}=1"], UFW),
+    },
 )
 def test_a_file_that_is_read_behind_ours_and_says_otherwise_is_named(
     later: list[str], warned: str | None
@@ -487,13 +481,13 @@ def test_sandboxes_with_a_network_of_their_own_need_no_word_about_it() -> None:
     assert found(told(), gvisor_kernel=None, **own) == {}
 
 
-@pytest.mark.parametrize(
-    ("lines", "evidence"),
-    [
-        pytest.param(told(), "the file is missing", id="missing"),
-        pytest.param(in_force(texts={SYSCTL_FILE: ""}), "its content was changed", id="content"),
-        pytest.param(in_force(stat="666:0:0"), "its mode or owner was changed", id="mode"),
-    ],
+@table(
+    "lines, evidence",
+    {
+        "missing": (told(), "the file is missing"),
+        "content": (in_force(texts={SYSCTL_FILE: ""}), "its content was changed"),
+        "mode": (in_force(stat="666:0:0"), "its mode or owner was changed"),
+    },
 )
 def test_a_file_that_is_not_as_declared_is_found(lines: list[str], evidence: str) -> None:
     finding = found(lines)[f"kernel-files {SYSCTL_FILE}"]
@@ -510,13 +504,13 @@ def test_a_file_of_which_nothing_is_declared_is_found() -> None:
     assert every[f"kernel-files {MODULES_FILE}"].evidence == said
 
 
-@pytest.mark.parametrize(
-    ("later", "by"),
-    [
-        pytest.param([], "", id="by-nobody-knows-whom"),
-        pytest.param([f"/etc/sysctl.conf:{KEY}=1"], "; /etc/sysctl.conf sets it", id="by-a-file"),
-        pytest.param([f"/etc/sysctl.conf:{KEY}=5"], "", id="a-file-has-a-third-value"),
-    ],
+@table(
+    "later, by",
+    {
+        "by-nobody-knows-whom": ([], ""),
+        "by-a-file": ([f"/etc/sysctl.conf:{KEY}=1"], "; /etc/sysctl.conf sets it"),
+        "a-file-has-a-third-value": ([f"/etc/sysctl.conf:{KEY}=5"], ""),
+    },
 )
 def test_a_setting_with_another_value_is_found(later: list[str], by: str) -> None:
     finding = found(in_force(values={KEY: "1"}, later=later))[f"kernel-setting {KEY}"]

@@ -16,6 +16,7 @@ from pyinfra_gvisor.parts.kernel.defaults import SYSCTLS
 from pyinfra_gvisor.parts.kernel.files import DIRECTORY, MODULES_FILE, SYSCTL_FILE, kernel_files
 from pyinfra_gvisor.parts.kernel.names import sysctl_path
 from pyinfra_gvisor.parts.kernel.state import KernelSurface, read
+from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.kernel.kernel_answers import told
 from tests.unit.shells import replaced, run, stub, toolbox
@@ -198,16 +199,15 @@ def test_an_empty_value_is_given_back_as_one(host: Host) -> None:
     assert host.values()["a.two"] == ""
 
 
-@pytest.mark.parametrize(
-    ("device", "said"),
-    [
-        pytest.param("/dev/full", "the kernel refuses '0' (", id="an-error"),
-        pytest.param(
+@table(
+    "device, said",
+    {
+        "an-error": ("/dev/full", "the kernel refuses '0' ("),
+        "without-a-word": (
             "/dev/null",
             "the kernel reads '1' after '0' was written; the earlier value '1' was ",
-            id="without-a-word",
         ),
-    ],
+    },
 )
 def test_a_value_that_is_refused_puts_the_others_back_and_fails(
     host: Host, device: str, said: str
@@ -480,14 +480,14 @@ def test_a_node_has_what_was_read_of_its_kernel() -> None:
     assert found.values["net.ipv4.tcp_syncookies"] == "0"
 
 
-@pytest.mark.parametrize(
+@table(
     "line",
-    [
-        pytest.param("kernel text /x not-base64", id="text"),
-        pytest.param("kernel stat 644:0:0 /x", id="a-file-without-text"),
-        pytest.param("kernel module tipc", id="no-use-count"),
-        pytest.param("kernel module tipc many", id="use-count"),
-    ],
+    {
+        "text": "kernel text /x not-base64",
+        "a-file-without-text": "kernel stat 644:0:0 /x",
+        "no-use-count": "kernel module tipc",
+        "use-count": "kernel module tipc many",
+    },
 )
 def test_a_malformed_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="malformed"):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.parts.resolver.files import DIRECTORY, NAME, SERVICE, kept_files
 from pyinfra_gvisor.policy.findings import Finding, Severity
+from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.audit.audited import audited, found
 
@@ -42,17 +41,13 @@ def test_a_node_without_such_a_runtime_needs_no_resolver() -> None:
     assert looked([], HOSTINET) == {}
 
 
-@pytest.mark.parametrize(
-    ("states", "evidence"),
-    [
-        pytest.param({"service": "failed"}, "its service is failed", id="program"),
-        pytest.param({"socket": "inactive"}, "its socket is inactive", id="sockets"),
-        pytest.param(
-            {"socket": "", "service": ""},
-            "its socket is missing and its service is missing",
-            id="all",
-        ),
-    ],
+@table(
+    "states, evidence",
+    {
+        "program": ({"service": "failed"}, "its service is failed"),
+        "sockets": ({"socket": "inactive"}, "its socket is inactive"),
+        "all": ({"socket": "", "service": ""}, "its socket is missing and its service is missing"),
+    },
 )
 def test_a_resolver_that_does_not_answer_is_found_with_who_asks_it(
     states: dict[str, str], evidence: str
@@ -69,24 +64,22 @@ def test_a_container_that_still_asks_it_counts_where_nothing_is_declared() -> No
     assert finding.evidence == f"its service is failed; used by {ID[:12]}"
 
 
-@pytest.mark.parametrize(
-    ("lines", "subject", "evidence"),
-    [
-        pytest.param(told(other=SERVICE), SERVICE, "the file was changed", id="changed"),
-        pytest.param(told(without=SERVICE), SERVICE, "the file is missing", id="missing"),
-        pytest.param(
+@table(
+    "lines, subject, evidence",
+    {
+        "changed": (told(other=SERVICE), SERVICE, "the file was changed"),
+        "missing": (told(without=SERVICE), SERVICE, "the file is missing"),
+        "more-than-ours": (
             told(f"stray {DIRECTORY}/evil.py"),
             f"{DIRECTORY}/evil.py",
             "the file is not part of the resolver",
-            id="more-than-ours",
         ),
-        pytest.param(
+        "not-enabled": (
             [line for line in told() if line != "resolver enabled"],
             NAME,
             "its socket is not enabled: the resolver will not run after a reboot",
-            id="not-enabled",
         ),
-    ],
+    },
 )
 def test_what_is_not_as_it_was_installed_is_found(
     lines: list[str], subject: str, evidence: str

@@ -26,6 +26,7 @@ from pyinfra_gvisor.parts.resolver.forwarder.engine import (
 )
 from pyinfra_gvisor.parts.resolver.forwarder.main import tell_systemd
 from pyinfra_gvisor.parts.resolver.forwarder.rates import Places, Rates
+from tests.table import table
 from tests.unit.resolver.resolver_fakes import FakeDocker, failing, ok, run
 
 
@@ -86,17 +87,17 @@ def test_a_container_on_internal_networks_only_is_not_led_out() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@table(
     "ends",
-    [
-        pytest.param({}, id="the network of another container"),
-        pytest.param(None, id="none said"),
-        pytest.param({"none": end("n", "")}, id="none"),
-        pytest.param({"host": end("h", "", "")}, id="the host's"),
-        pytest.param({"b": end("b", "", "")}, id="not yet on its network"),
-        pytest.param({"o": end("o", "10.0.0.2")}, id="an overlay"),
-        pytest.param({"x": end("x", "172.30.0.2")}, id="a network that came just now"),
-    ],
+    {
+        "the network of another container": {},
+        "none said": None,
+        "none": {"none": end("n", "")},
+        "the host's": {"host": end("h", "", "")},
+        "not yet on its network": {"b": end("b", "", "")},
+        "an overlay": {"o": end("o", "10.0.0.2")},
+        "a network that came just now": {"x": end("x", "172.30.0.2")},
+    },
 )
 def test_a_container_without_an_address_on_a_bridge_is_no_source(ends: Any) -> None:
     odd = container("y") | {"NetworkSettings": {"Networks": ends}}
@@ -114,33 +115,31 @@ def test_a_sandbox_has_a_path_and_the_containers_resolvers() -> None:
     assert read_sandbox(said | {"HostConfig": {"Dns": None}}) == Sandbox(key, ())
 
 
-@pytest.mark.parametrize(
+@table(
     "said",
-    [
-        pytest.param({}, id="nothing"),
-        pytest.param([], id="a list"),
-        pytest.param(None, id="null"),
-        pytest.param({"NetworkSettings": None, "HostConfig": {}}, id="half of it"),
-        pytest.param(
-            {"NetworkSettings": {"SandboxKey": ""}, "HostConfig": {"Dns": []}}, id="it has stopped"
-        ),
-    ],
+    {
+        "nothing": {},
+        "a list": [],
+        "null": None,
+        "half of it": {"NetworkSettings": None, "HostConfig": {}},
+        "it has stopped": {"NetworkSettings": {"SandboxKey": ""}, "HostConfig": {"Dns": []}},
+    },
 )
 def test_another_sandbox_is_an_error(said: Any) -> None:
     with pytest.raises(EngineError, match=r"is not understood|no network namespace of its own"):
         read_sandbox(said)
 
 
-@pytest.mark.parametrize(
-    ("networks", "containers"),
-    [
-        pytest.param({"message": "no"}, [], id="networks are an error"),
-        pytest.param([], {"message": "no"}, id="containers are an error"),
-        pytest.param(None, None, id="null"),
-        pytest.param([{}], [], id="a network of nothing"),
-        pytest.param([], ["web"], id="containers by name"),
-        pytest.param([], [{"Id": "w", "NetworkSettings": None}], id="no settings"),
-    ],
+@table(
+    "networks, containers",
+    {
+        "networks are an error": ({"message": "no"}, []),
+        "containers are an error": ([], {"message": "no"}),
+        "null": (None, None),
+        "a network of nothing": ([{}], []),
+        "containers by name": ([], ["web"]),
+        "no settings": ([], [{"Id": "w", "NetworkSettings": None}]),
+    },
 )
 def test_other_lists_are_an_error(networks: Any, containers: Any) -> None:
     with pytest.raises(EngineError, match="Docker's list of containers is not understood"):
@@ -164,18 +163,18 @@ def test_docker_is_asked_over_its_socket(tmp_path: Path) -> None:
     assert paths == ["/containers/json", "/containers/w/json", "/networks"]
 
 
-@pytest.mark.parametrize(
-    ("said", "message"),
-    [
-        pytest.param(b"HTTP/1.0 500 Server Error\r\n\r\n{}", "answered HTTP/1.0 500", id="500"),
-        pytest.param(b"", "IncompleteReadError", id="nothing"),
-        pytest.param(b"HTTP/1.0 200 OK\r\nConte", "IncompleteReadError", id="half a head"),
-        pytest.param(b"x" * 200_000, "LimitOverrunError", id="garbage"),
-        pytest.param(b"\r\n\r\n", "Docker answered $", id="an empty head"),
-        pytest.param(ok(b'[{"Id": "'), "JSONDecodeError", id="half an answer"),
-        pytest.param(ok(b"\xff\xfe\xff"), "UnicodeDecodeError", id="no text"),
-        pytest.param(ok(b"[" * 200_000), "RecursionError", id="too deep"),
-    ],
+@table(
+    "said, message",
+    {
+        "500": (b"HTTP/1.0 500 Server Error\r\n\r\n{}", "answered HTTP/1.0 500"),
+        "nothing": (b"", "IncompleteReadError"),
+        "half a head": (b"HTTP/1.0 200 OK\r\nConte", "IncompleteReadError"),
+        "garbage": (b"x" * 200_000, "LimitOverrunError"),
+        "an empty head": (b"\r\n\r\n", "Docker answered $"),
+        "half an answer": (ok(b'[{"Id": "'), "JSONDecodeError"),
+        "no text": (ok(b"\xff\xfe\xff"), "UnicodeDecodeError"),
+        "too deep": (ok(b"[" * 200_000), "RecursionError"),
+    },
 )
 def test_another_answer_is_an_error_and_leaves_no_socket(
     tmp_path: Path, said: bytes, message: str
@@ -412,12 +411,8 @@ def test_a_line_a_second_is_told_and_the_others_are_counted(
     assert capsys.readouterr().err == "a\nd (and 2 more)\nf (and 1 more)\n"
 
 
-@pytest.mark.parametrize(
-    ("bound", "named"),
-    [
-        pytest.param("{}/notify", "{}/notify", id="path"),
-        pytest.param("\0{}/notify", "@{}/notify", id="abstract"),
-    ],
+@table(
+    "bound, named", {"path": ("{}/notify", "{}/notify"), "abstract": ("\0{}/notify", "@{}/notify")}
 )
 def test_systemd_is_told_where_it_listens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, named: str

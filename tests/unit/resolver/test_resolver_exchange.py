@@ -20,6 +20,7 @@ from pyinfra_gvisor.parts.resolver.forwarder.exchange import (
 )
 from pyinfra_gvisor.parts.resolver.forwarder.messages import REFUSED, SERVFAIL
 from pyinfra_gvisor.parts.resolver.forwarder.upstream import Upstream, nameservers
+from tests.table import table
 from tests.unit.resolver.resolver_fakes import (
     Answers,
     Hurried,
@@ -222,14 +223,14 @@ def test_a_connection_that_is_refused_is_closed() -> None:
     assert run(ask()) == -1
 
 
-@pytest.mark.parametrize(
+@table(
     "sent",
-    [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"\0", id="half a length"),
-        pytest.param(framed(query())[:-1], id="half a message"),
-        pytest.param(b"\x10\x01" + bytes(5000), id="too long"),
-    ],
+    {
+        "nothing": b"",
+        "half a length": b"\0",
+        "half a message": framed(query())[:-1],
+        "too long": b"\x10\x01" + bytes(5000),
+    },
 )
 def test_a_message_that_is_not_whole_is_an_error(sent: bytes) -> None:
     async def read() -> BaseException:
@@ -267,14 +268,14 @@ def ask(
 
 
 @pytest.mark.parametrize("stream", KINDS)
-@pytest.mark.parametrize(
+@table(
     "first",
-    [
-        pytest.param({}, id="nobody listens"),
-        pytest.param({FIRST: silent}, id="silent"),
-        pytest.param({FIRST: lambda message: [answer(message, SERVFAIL)]}, id="fails"),
-        pytest.param({FIRST: lambda message: [answer(message, REFUSED)]}, id="refuses"),
-    ],
+    {
+        "nobody listens": {},
+        "silent": {FIRST: silent},
+        "fails": {FIRST: lambda message: [answer(message, SERVFAIL)]},
+        "refuses": {FIRST: lambda message: [answer(message, REFUSED)]},
+    },
 )
 def test_where_the_first_does_not_help_the_second_answers(
     first: dict[str, Answers], stream: bool, monkeypatch: pytest.MonkeyPatch
@@ -286,14 +287,14 @@ CUT = answer(query())[:2] + b"\x83\x80" + answer(query())[4:]
 LARGE = answer(query()).ljust(65535, b"x")
 
 
-@pytest.mark.parametrize(
-    ("said", "stream"),
-    [
-        pytest.param(answer(query(), 3), False, id="no such name"),
-        pytest.param(answer(query(), 3), True, id="no such name over tcp"),
-        pytest.param(CUT, False, id="truncated, for who asked to ask again"),
-        pytest.param(LARGE, True, id="large"),
-    ],
+@table(
+    "said, stream",
+    {
+        "no such name": (answer(query(), 3), False),
+        "no such name over tcp": (answer(query(), 3), True),
+        "truncated, for who asked to ask again": (CUT, False),
+        "large": (LARGE, True),
+    },
 )
 def test_the_first_answer_is_passed_on(
     said: bytes, stream: bool, monkeypatch: pytest.MonkeyPatch

@@ -23,6 +23,7 @@ from pyinfra_gvisor.parts.resolver.files import (
     socket_text,
 )
 from pyinfra_gvisor.parts.resolver.plan import OLDEST_PYTHON
+from tests.table import table
 
 PACKAGE = "pyinfra_gvisor.parts.resolver.forwarder"
 SOURCES = {
@@ -195,18 +196,17 @@ def test_the_service_may_do_little_comes_back_whatever_ends_it_and_depends_on_it
     ]
 
 
-@pytest.mark.parametrize(
-    ("named", "textfile_dir", "options", "writable"),
-    [
-        pytest.param((), None, "", [], id="none"),
-        pytest.param(
+@table(
+    "named, textfile_dir, options, writable",
+    {
+        "none": ((), None, "", []),
+        "dockerds-resolvers": (
             ("9.9.9.9", "2620:fe::fe"),
             None,
             " --resolver=9.9.9.9 --resolver=2620:fe::fe",
             [],
-            id="dockerds-resolvers",
         ),
-        pytest.param(
+        "what-is-no-plain-address-is-left-out": (
             (
                 "fe80::1%eth0",
                 "dns.example",
@@ -218,16 +218,14 @@ def test_the_service_may_do_little_comes_back_whatever_ends_it_and_depends_on_it
             None,
             " --resolver=9.9.9.9",
             [],
-            id="what-is-no-plain-address-is-left-out",
         ),
-        pytest.param(
+        "metrics": (
             (),
             "/srv/text/",
             " --textfile=/srv/text/pyinfra_gvisor_resolver.prom",
             ["ReadWritePaths=-/srv/text/"],
-            id="metrics",
         ),
-    ],
+    },
 )
 def test_the_service_is_told_what_is_declared(
     named: tuple[str, ...], textfile_dir: str | None, options: str, writable: list[str]

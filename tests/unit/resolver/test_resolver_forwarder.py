@@ -21,6 +21,7 @@ from pyinfra_gvisor.parts.resolver.forwarder.forwarder import Forwarder, plain
 from pyinfra_gvisor.parts.resolver.forwarder.messages import REFUSED, SERVFAIL, failure, reverse
 from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
 from pyinfra_gvisor.parts.resolver.forwarder.sessions import UnknownSource
+from tests.table import table
 from tests.unit.resolver.resolver_fakes import answer, query, run
 
 LOOPBACK = socket.if_nametoindex("lo")
@@ -206,14 +207,14 @@ def test_docker_answers_and_nobody_else_is_asked(stream: bool) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize(
+@table(
     "says",
-    [
-        pytest.param(fails, id="fails"),
-        pytest.param(lambda message: answer(message, REFUSED), id="refuses"),
-        pytest.param(lost, id="silent"),
-        pytest.param(lambda _: 0.9, id="silent, then wrong"),
-    ],
+    {
+        "fails": fails,
+        "refuses": lambda message: answer(message, REFUSED),
+        "silent": lost,
+        "silent, then wrong": lambda _: 0.9,
+    },
 )
 def test_what_docker_does_not_say_is_asked_outside(says: Says, stream: bool) -> None:
     fake = Fake(says, outside)
@@ -327,18 +328,14 @@ def test_what_goes_wrong_here_is_not_asked_outside(busy: Exception) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize(
-    ("fake", "messages", "outcome"),
-    [
-        pytest.param(
-            Fake(docker, error=UnknownSource("127.0.0.1")), [query()], "stranger", id="a stranger"
-        ),
-        pytest.param(
-            Fake(docker, error=EngineError("no Docker")), [query()], "failed", id="nobody knows"
-        ),
-        pytest.param(Fake(docker), [answer(query())], "malformed", id="an answer"),
-        pytest.param(Fake(docker), [query()[:-1]], "malformed", id="half a query"),
-    ],
+@table(
+    "fake, messages, outcome",
+    {
+        "a stranger": (Fake(docker, error=UnknownSource("127.0.0.1")), [query()], "stranger"),
+        "nobody knows": (Fake(docker, error=EngineError("no Docker")), [query()], "failed"),
+        "an answer": (Fake(docker), [answer(query())], "malformed"),
+        "half a query": (Fake(docker), [query()[:-1]], "malformed"),
+    },
 )
 def test_who_is_not_known_or_asks_nothing_hears_nothing(
     fake: Fake, messages: list[bytes], outcome: str, stream: bool
@@ -495,14 +492,14 @@ def test_no_datagram_ends_it(datagrams: list[bytes], streams: list[tuple[bytes, 
     assert run(whole())
 
 
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        pytest.param("172.18.0.2", "172.18.0.2", id="IPv4"),
-        pytest.param("::ffff:172.18.0.2", "172.18.0.2", id="IPv4 in IPv6"),
-        pytest.param("FD00:0:0::2", "fd00::2", id="IPv6"),
-        pytest.param("fe80::1%eth0", "fe80::1", id="with a zone"),
-    ],
+@table(
+    "address, expected",
+    {
+        "IPv4": ("172.18.0.2", "172.18.0.2"),
+        "IPv4 in IPv6": ("::ffff:172.18.0.2", "172.18.0.2"),
+        "IPv6": ("FD00:0:0::2", "fd00::2"),
+        "with a zone": ("fe80::1%eth0", "fe80::1"),
+    },
 )
 def test_an_address_is_written_as_docker_does(address: str, expected: str) -> None:
     assert plain(address) == expected

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from pyinfra_gvisor.parts.resolver.forwarder.messages import (
     question,
     with_identity,
 )
+from tests.table import table
 from tests.unit.resolver.resolver_fakes import answer, query
 
 WITH_EDNS = query()[:11] + b"\x01" + query()[12:] + bytes.fromhex("00002904d0000000000000")
@@ -30,51 +30,49 @@ NAMES = st.lists(
 ).map(".".join)
 
 
-@pytest.mark.parametrize(
-    ("message", "expected"),
-    [
-        pytest.param(query("db"), True, id="a name of a container"),
-        pytest.param(query("a.b.example"), True, id="a name with dots"),
-        pytest.param(query("db", kind=28), True, id="IPv6"),
-        pytest.param(query("db", flags=0), True, id="no recursion desired"),
-        pytest.param(WITH_EDNS, True, id="EDNS behind the question"),
-        pytest.param(query()[:12] + b"\0" + b"\0\x02\0\x01", True, id="the root"),
-        pytest.param(b"", False, id="nothing"),
-        pytest.param(query()[:11], False, id="half a header"),
-        pytest.param(query()[:12], False, id="a header alone"),
-        pytest.param(query()[:-1], False, id="half a class"),
-        pytest.param(query()[:14], False, id="half a name"),
-        pytest.param(answer(query()), False, id="an answer"),
-        pytest.param(query(flags=0x2900), False, id="a dynamic update"),
-        pytest.param(query(flags=0x2000), False, id="a notice"),
-        pytest.param(query()[:4] + b"\0\0" + query()[6:], False, id="no question"),
-        pytest.param(query()[:4] + b"\0\2" + query()[6:] * 2, False, id="two questions"),
-        pytest.param(query()[:12] + b"\xc0\x0c\0\1\0\1", False, id="a name that points at itself"),
-        pytest.param(query() + bytes(MOST_QUERY_BYTES), False, id="more than any question has"),
-    ],
+@table(
+    "message, expected",
+    {
+        "a name of a container": (query("db"), True),
+        "a name with dots": (query("a.b.example"), True),
+        "IPv6": (query("db", kind=28), True),
+        "no recursion desired": (query("db", flags=0), True),
+        "EDNS behind the question": (WITH_EDNS, True),
+        "the root": (query()[:12] + b"\0" + b"\0\x02\0\x01", True),
+        "nothing": (b"", False),
+        "half a header": (query()[:11], False),
+        "a header alone": (query()[:12], False),
+        "half a class": (query()[:-1], False),
+        "half a name": (query()[:14], False),
+        "an answer": (answer(query()), False),
+        "a dynamic update": (query(flags=0x2900), False),
+        "a notice": (query(flags=0x2000), False),
+        "no question": (query()[:4] + b"\0\0" + query()[6:], False),
+        "two questions": (query()[:4] + b"\0\2" + query()[6:] * 2, False),
+        "a name that points at itself": (query()[:12] + b"\xc0\x0c\0\1\0\1", False),
+        "more than any question has": (query() + bytes(MOST_QUERY_BYTES), False),
+    },
 )
 def test_a_query_has_one_question_and_nothing_else_is_one(message: bytes, expected: bool) -> None:
     assert is_query(message) is expected
 
 
-@pytest.mark.parametrize(
-    ("message", "expected"),
-    [
-        pytest.param(answer(query("db")), True, id="with an address"),
-        pytest.param(answer(query("db"), 3), True, id="no such name"),
-        pytest.param(answer(query("DB")), True, id="other letters"),
-        pytest.param(query()[:2] + b"\x81\x85" + bytes(8), True, id="refused without the question"),
-        pytest.param(b"", False, id="nothing"),
-        pytest.param(answer(query("db"))[:11], False, id="half a header"),
-        pytest.param(query("db"), False, id="the query itself"),
-        pytest.param(answer(query("db", number=8)), False, id="another number"),
-        pytest.param(answer(query("db2")), False, id="another name"),
-        pytest.param(answer(query("db", kind=28)), False, id="another type"),
-        pytest.param(
-            query()[:2] + b"\x81\x80" + bytes(8), False, id="well, but without the question"
-        ),
-        pytest.param(answer(query("db"))[:14], False, id="half a question"),
-    ],
+@table(
+    "message, expected",
+    {
+        "with an address": (answer(query("db")), True),
+        "no such name": (answer(query("db"), 3), True),
+        "other letters": (answer(query("DB")), True),
+        "refused without the question": (query()[:2] + b"\x81\x85" + bytes(8), True),
+        "nothing": (b"", False),
+        "half a header": (answer(query("db"))[:11], False),
+        "the query itself": (query("db"), False),
+        "another number": (answer(query("db", number=8)), False),
+        "another name": (answer(query("db2")), False),
+        "another type": (answer(query("db", kind=28)), False),
+        "well, but without the question": (query()[:2] + b"\x81\x80" + bytes(8), False),
+        "half a question": (answer(query("db"))[:14], False),
+    },
 )
 def test_an_answer_is_known_by_number_and_question(message: bytes, expected: bool) -> None:
     assert is_answer_to(query("db"), message) is expected
@@ -87,14 +85,14 @@ def test_a_failure_has_number_question_and_flags_of_the_query() -> None:
     assert is_answer_to(WITH_EDNS, said)
 
 
-@pytest.mark.parametrize(
-    ("rcode", "expected"),
-    [
-        pytest.param(0, False, id="well"),
-        pytest.param(3, False, id="no such name"),
-        pytest.param(SERVFAIL, True, id="failed"),
-        pytest.param(REFUSED, True, id="refused"),
-    ],
+@table(
+    "rcode, expected",
+    {
+        "well": (0, False),
+        "no such name": (3, False),
+        "failed": (SERVFAIL, True),
+        "refused": (REFUSED, True),
+    },
 )
 def test_another_resolver_may_know_what_one_fails_at(rcode: int, expected: bool) -> None:
     assert is_failure(answer(query(), rcode)) is expected

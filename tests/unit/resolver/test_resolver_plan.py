@@ -16,6 +16,7 @@ from pyinfra_gvisor.parts.resolver.state import ResolverState, read
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import load_settings
+from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.resolver.resolver_answers import ABLE, there, told
 
@@ -68,12 +69,8 @@ def test_a_declared_one_gets_what_it_lacks(found: ResolverState, plan: PartPlan)
     assert plan_resolver(found, True) == plan
 
 
-@pytest.mark.parametrize(
-    ("named", "textfile_dir"),
-    [
-        pytest.param(("9.9.9.9",), None, id="other-resolvers"),
-        pytest.param((), "/srv/text", id="textfile"),
-    ],
+@table(
+    "named, textfile_dir", {"other-resolvers": (("9.9.9.9",), None), "textfile": ((), "/srv/text")}
 )
 def test_what_is_declared_otherwise_is_written_and_nothing_else(
     named: tuple[str, ...], textfile_dir: str | None
@@ -121,15 +118,15 @@ def test_one_that_is_not_declared_goes_unless_it_is_asked_and_then_has_to_answer
     assert plan_resolver(found, False, used_by=used_by) == plan
 
 
-@pytest.mark.parametrize(
+@table(
     "directory",
-    [
-        pytest.param("text", id="relative"),
-        pytest.param("/a b", id="blank"),
-        pytest.param("/a%h", id="a-specifier-of-systemd"),
-        pytest.param("/a\nExecStart=/bin/sh", id="another-line"),
-        pytest.param("/a\n", id="an-end-of-line"),
-    ],
+    {
+        "relative": "text",
+        "blank": "/a b",
+        "a-specifier-of-systemd": "/a%h",
+        "another-line": "/a\nExecStart=/bin/sh",
+        "an-end-of-line": "/a\n",
+    },
 )
 def test_a_directory_that_cannot_be_in_a_unit_is_refused(directory: str) -> None:
     with pytest.raises(Problem, match="cannot be written into a systemd unit, got ") as refused:
@@ -190,15 +187,15 @@ def test_a_node_on_which_it_could_not_run_is_refused_with_the_way_out(
     assert str(problem) == f"{NEEDS} {message}"
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
-    [
-        pytest.param({}, id="debian-13"),
-        pytest.param({"python": "3.10"}, id="the-oldest"),
-        pytest.param({"python": "3.12", "modules": ("asyncio",)}, id="setns-without-ctypes"),
-        pytest.param({"python": "4.0"}, id="a-later-one"),
-        pytest.param({"python": "3.12.3"}, id="three-numbers"),
-    ],
+    {
+        "debian-13": {},
+        "the-oldest": {"python": "3.10"},
+        "setns-without-ctypes": {"python": "3.12", "modules": ("asyncio",)},
+        "a-later-one": {"python": "4.0"},
+        "three-numbers": {"python": "3.12.3"},
+    },
 )
 def test_a_node_on_which_it_can_run_is_not_refused(changes: dict[str, Any]) -> None:
     assert lacks(ResolverState(**{**ABLE, **changes}), init="systemd") is None
@@ -228,15 +225,15 @@ def test_they_are_for_gvisors_own_stack_alone(network: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("dns", "got"),
-    [
-        pytest.param("", "", id="empty"),
-        pytest.param("Docker", "Docker", id="capital"),
-        pytest.param(True, "True", id="true"),
-        pytest.param(["docker"], "['docker']", id="list"),
-        pytest.param("9.9.9.9", "9.9.9.9", id="address"),
-    ],
+@table(
+    "dns, got",
+    {
+        "empty": ("", ""),
+        "capital": ("Docker", "Docker"),
+        "true": (True, "True"),
+        "list": (["docker"], "['docker']"),
+        "address": ("9.9.9.9", "9.9.9.9"),
+    },
 )
 def test_another_value_is_refused_with_the_one_there_is(dns: object, got: str) -> None:
     message = refusal(network="sandbox", dns=dns)
@@ -248,30 +245,25 @@ def test_a_node_that_tells_nothing_has_nothing() -> None:
     assert parse_node(answer()).part(ResolverState) == ResolverState() == read([])
 
 
-@pytest.mark.parametrize(
+@table(
     "found",
-    [
-        pytest.param(ResolverState(**ABLE), id="what-it-needs"),
-        pytest.param(there(), id="installed"),
-        pytest.param(
-            there(
-                strays=(f"{DIRECTORY}/a.py", f"{DIRECTORY}/b.py"),
-                asks=("1f", "2f"),
-                modules=(),
-                socket="failed",
-                service="activating",
-            ),
-            id="broken-and-asked",
+    {
+        "what-it-needs": ResolverState(**ABLE),
+        "installed": there(),
+        "broken-and-asked": there(
+            strays=(f"{DIRECTORY}/a.py", f"{DIRECTORY}/b.py"),
+            asks=("1f", "2f"),
+            modules=(),
+            socket="failed",
+            service="activating",
         ),
-    ],
+    },
 )
 def test_a_node_has_what_it_tells(found: ResolverState) -> None:
     assert parse_node([*told(found), *answer()]).part(ResolverState) == found
 
 
-@pytest.mark.parametrize(
-    "line", [pytest.param("sum", id="cut-short"), pytest.param(f"stat {SERVICE}", id="no-path")]
-)
+@table("line", {"cut-short": "sum", "no-path": f"stat {SERVICE}"})
 def test_a_malformed_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="malformed"):
         parse_node([f"resolver {line}", *answer()])

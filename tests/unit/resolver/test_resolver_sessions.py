@@ -20,6 +20,7 @@ from pyinfra_gvisor.parts.resolver.forwarder.sessions import (
     NamespaceSessions,
     UnknownSource,
 )
+from tests.table import table
 from tests.unit.resolver.resolver_fakes import answer, failing, query, resolver, run, until
 
 LOOPBACK = socket.if_nametoindex("lo")
@@ -399,27 +400,24 @@ def test_an_address_that_nobody_had_for_a_while_is_remembered() -> None:
     assert len(sent.packets) == 1
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        pytest.param([], [(DB, NEW, "br1"), (WEB, OTHER, "br1")], id="new"),
-        pytest.param(
+@table(
+    "before, after",
+    {
+        "new": ([], [(DB, NEW, "br1"), (WEB, OTHER, "br1")]),
+        "the-same": (
             [(DB, OLD, "br1"), (WEB, OTHER, "br1")],
             [(DB, OLD, "br1"), (WEB, OTHER, "br1")],
-            id="the-same",
         ),
-        pytest.param(
+        "on-another-bridge": (
             [(DB, OLD, "br1"), (WEB, OTHER, "br1")],
             [(DB, NEW, "br2"), (WEB, OTHER, "br1")],
-            id="on-another-bridge",
         ),
-        pytest.param([(DB, OLD, "br1")], [(DB, NEW, "br1")], id="alone"),
-        pytest.param(
+        "alone": ([(DB, OLD, "br1")], [(DB, NEW, "br1")]),
+        "ipv6": (
             [("fd91::2", OLD, "br1"), (WEB, OTHER, "br1")],
             [("fd91::2", NEW, "br1"), (WEB, OTHER, "br1")],
-            id="ipv6",
         ),
-    ],
+    },
 )
 def test_nobody_is_told_what_is_not_news(before: Any, after: Any) -> None:
     sent = Sent()
@@ -449,13 +447,13 @@ def test_what_is_remembered_is_bounded_and_who_was_seen_last_stays(
     assert (forgotten, len(sent.packets)) == (0, 1)
 
 
-@pytest.mark.parametrize(
-    ("mac", "wrong"),
-    [
-        pytest.param(NEW, PermissionError("not permitted"), id="not-permitted"),
-        pytest.param(NEW, BlockingIOError("full"), id="full"),
-        pytest.param("no hardware address", None, id="odd-docker"),
-    ],
+@table(
+    "mac, wrong",
+    {
+        "not-permitted": (NEW, PermissionError("not permitted")),
+        "full": (NEW, BlockingIOError("full")),
+        "odd-docker": ("no hardware address", None),
+    },
 )
 def test_what_goes_wrong_is_told_and_no_more(
     capsys: pytest.CaptureFixture[str], mac: str, wrong: Exception | None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.base.scripts import encoded, script
+from tests.table import table
 from tests.unit.shells import replaced, run, stub, toolbox
 
 HOST = {"operation": "resolver.resolver", "host": "run-1"}
@@ -169,14 +170,14 @@ def test_every_file_is_there_as_it_was_sent_and_the_sockets_before_the_program(h
     assert host.told() == ["daemon-reload", "stop service socket", *STARTED]
 
 
-@pytest.mark.parametrize(
-    ("state", "wanted", "opens"),
-    [
-        pytest.param("active", {"program": "another"}, False, id="another-program"),
-        pytest.param("active", {"socket": "2"}, True, id="other-sockets"),
-        pytest.param("failed", {}, True, id="sockets-failed"),
-        pytest.param("activating", {}, True, id="sockets-do-not-listen-yet"),
-    ],
+@table(
+    "state, wanted, opens",
+    {
+        "another-program": ("active", {"program": "another"}, False),
+        "other-sockets": ("active", {"socket": "2"}, True),
+        "sockets-failed": ("failed", {}, True),
+        "sockets-do-not-listen-yet": ("activating", {}, True),
+    },
 )
 def test_sockets_stay_open_unless_they_are_others_and_open_beside_no_program_that_runs(
     host: Host, state: str, wanted: dict[str, str], opens: bool
@@ -205,7 +206,7 @@ def test_what_does_not_belong_there_is_gone(host: Host) -> None:
     assert not (host.program / "more").exists()
 
 
-@pytest.mark.parametrize("first", [pytest.param(True, id="first"), pytest.param(False, id="later")])
+@table("first", {"first": True, "later": False})
 @pytest.mark.parametrize("step", ["daemon-reload", "stop", "enable", "start", "restart"])
 def test_a_run_that_breaks_off_leaves_a_file_too_many_and_the_next_one_mends_it(
     host: Host, step: str, first: bool
@@ -240,18 +241,15 @@ def test_a_run_that_is_killed_while_it_writes_is_mended_too(host: Host) -> None:
     as_wanted(host)
 
 
-@pytest.mark.parametrize(
-    ("breaks", "told"),
-    [
-        pytest.param(
-            "start", "port 53 on run-1: the resolver cannot listen on this port: ", id="port-taken"
-        ),
-        pytest.param(
+@table(
+    "breaks, told",
+    {
+        "port-taken": ("start", "port 53 on run-1: the resolver cannot listen on this port: "),
+        "program": (
             "restart",
             "pyinfra-gvisor-resolver.service on run-1: this service does not start: ",
-            id="program",
         ),
-    ],
+    },
 )
 def test_what_does_not_start_is_told_with_what_was_said(host: Host, breaks: str, told: str) -> None:
     ran = host.install(breaks=breaks)
@@ -360,14 +358,14 @@ def test_units_that_failed_are_forgotten(installed: Host) -> None:
     assert installed.told() == ["stop service", "reset-failed service", "daemon-reload"]
 
 
-@pytest.mark.parametrize(
+@table(
     "break_it",
-    [
-        pytest.param(lambda host: (host.units / f"{UNIT}.socket").unlink(), id="no-socket-unit"),
-        pytest.param(lambda host: (host.units / f"{UNIT}.service").unlink(), id="no-service-unit"),
-        pytest.param(lambda host: (host.program / "__main__.py").unlink(), id="no-program"),
-        pytest.param(lambda host: host.link.unlink(), id="not-enabled"),
-    ],
+    {
+        "no-socket-unit": lambda host: (host.units / f"{UNIT}.socket").unlink(),
+        "no-service-unit": lambda host: (host.units / f"{UNIT}.service").unlink(),
+        "no-program": lambda host: (host.program / "__main__.py").unlink(),
+        "not-enabled": lambda host: host.link.unlink(),
+    },
 )
 def test_a_part_of_it_goes_too_and_what_still_runs_is_stopped(
     installed: Host, break_it: object
@@ -384,9 +382,7 @@ def test_a_part_of_it_goes_too_and_what_still_runs_is_stopped(
     assert installed.states() == {}
 
 
-@pytest.mark.parametrize(
-    "step", [pytest.param("stop", id="stop"), pytest.param("daemon-reload", id="reload")]
-)
+@table("step", {"stop": "stop", "reload": "daemon-reload"})
 def test_a_removal_that_breaks_off_is_told_and_the_next_one_ends_it(
     installed: Host, step: str
 ) -> None:
@@ -400,9 +396,7 @@ def test_a_removal_that_breaks_off_is_told_and_the_next_one_ends_it(
     assert (installed.files(), installed.states()) == ({}, {})
 
 
-@pytest.mark.parametrize(
-    "remove", [pytest.param(False, id="install"), pytest.param(True, id="remove")]
-)
+@table("remove", {"install": False, "remove": True})
 def test_a_unit_that_somebody_wrote_has_no_file_of_others_removed(host: Host, remove: bool) -> None:
     other = host.texts / "other.prom"
     other.write_text("")

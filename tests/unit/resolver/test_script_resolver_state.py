@@ -9,6 +9,7 @@ import pytest
 
 from pyinfra_gvisor.parts.resolver.files import ADDRESS
 from pyinfra_gvisor.parts.resolver.state import ResolverState
+from tests.table import table
 from tests.unit.node_script import Machine
 from tests.unit.shells import stub
 
@@ -50,14 +51,14 @@ def test_a_node_without_any_of_it_tells_nothing_and_systemd_is_not_asked(machine
     assert not (machine.root / "asked").exists()
 
 
-@pytest.mark.parametrize(
-    ("link", "python"),
-    [
-        pytest.param("python3.13", "3.13", id="debians-link"),
-        pytest.param("alternatives", "3.13", id="a-link-to-a-link"),
-        pytest.param("nowhere", "", id="a-link-to-nothing"),
-        pytest.param(None, "", id="none"),
-    ],
+@table(
+    "link, python",
+    {
+        "debians-link": ("python3.13", "3.13"),
+        "a-link-to-a-link": ("alternatives", "3.13"),
+        "a-link-to-nothing": ("nowhere", ""),
+        "none": (None, ""),
+    },
 )
 def test_the_version_is_that_of_the_file_behind_all_links(
     machine: Machine, link: str | None, python: str
@@ -70,14 +71,7 @@ def test_the_version_is_that_of_the_file_behind_all_links(
     assert machine.node().part(ResolverState) == ResolverState(python=python)
 
 
-@pytest.mark.parametrize(
-    "modules",
-    [
-        pytest.param((), id="minimal"),
-        pytest.param(("asyncio",), id="one"),
-        pytest.param(("asyncio", "ctypes"), id="both"),
-    ],
-)
+@table("modules", {"minimal": (), "one": ("asyncio",), "both": ("asyncio", "ctypes")})
 def test_the_modules_are_those_of_that_version(machine: Machine, modules: tuple[str, ...]) -> None:
     have(machine.root / "python3.13")
     (machine.root / "python3").symlink_to("python3.13")
@@ -96,19 +90,19 @@ def test_ip_is_told_where_the_unit_starts_it(machine: Machine) -> None:
     assert (there, machine.node().part(ResolverState).ip) == (False, True)
 
 
-@pytest.mark.parametrize(
-    ("mounts", "shared"),
-    [
-        pytest.param([ROOT.format("shared:1 "), OTHER], True, id="shared"),
-        pytest.param([OTHER, ROOT.format("master:3 shared:1 ")], True, id="of-two-fields"),
-        pytest.param([ROOT.format(""), OTHER], False, id="private"),
-        pytest.param([ROOT.format("master:1 "), OTHER], False, id="slave"),
-        pytest.param([ROOT.format("unbindable ")], False, id="unbindable"),
-        pytest.param([ROOT.format("").replace("vda1", "shared:1")], False, id="a-device-so-called"),
-        pytest.param([ROOT.format("shared:1 "), ROOT.format("")], False, id="another-above-it"),
-        pytest.param([ROOT.format(""), ROOT.format("shared:1 ")], True, id="above-another"),
-        pytest.param([OTHER], False, id="no-root"),
-    ],
+@table(
+    "mounts, shared",
+    {
+        "shared": ([ROOT.format("shared:1 "), OTHER], True),
+        "of-two-fields": ([OTHER, ROOT.format("master:3 shared:1 ")], True),
+        "private": ([ROOT.format(""), OTHER], False),
+        "slave": ([ROOT.format("master:1 "), OTHER], False),
+        "unbindable": ([ROOT.format("unbindable ")], False),
+        "a-device-so-called": ([ROOT.format("").replace("vda1", "shared:1")], False),
+        "another-above-it": ([ROOT.format("shared:1 "), ROOT.format("")], False),
+        "above-another": ([ROOT.format(""), ROOT.format("shared:1 ")], True),
+        "no-root": ([OTHER], False),
+    },
 )
 def test_whether_mounts_propagate_is_what_the_mount_of_the_root_says(
     machine: Machine, mounts: list[str], shared: bool
@@ -136,9 +130,7 @@ def test_every_file_is_told_with_sum_mode_and_owner(machine: Machine) -> None:
     assert set(found.strays) == program
 
 
-@pytest.mark.parametrize(
-    "broken", [pytest.param(True, id="broken"), pytest.param(False, id="good")]
-)
+@table("broken", {"broken": True, "good": False})
 def test_a_link_in_the_place_of_a_file_is_told_and_is_not_that_file(
     machine: Machine, broken: bool
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.parts.resolver.files import ADDRESS
+from tests.table import table
 from tests.unit.resolver.wrapper_host import (
     DEFAULT_ROUTE,
     GLOBAL,
@@ -47,13 +48,13 @@ def shim(tmp_path: Path) -> Shim:
     return shim
 
 
-@pytest.mark.parametrize(
-    ("version", "more"),
-    [
-        pytest.param("1.0.2-dev", {}, id="docker-20.10"),
-        pytest.param("1.1.0", {}, id="docker-26"),
-        pytest.param("1.2.0", {"options": ["rbind", "rprivate", "ro"]}, id="docker-28-read-only"),
-    ],
+@table(
+    "version, more",
+    {
+        "docker-20.10": ("1.0.2-dev", {}),
+        "docker-26": ("1.1.0", {}),
+        "docker-28-read-only": ("1.2.0", {"options": ["rbind", "rprivate", "ro"]}),
+    },
 )
 def test_at_create_the_container_is_given_a_file_beside_its_bundle(
     shim: Shim, version: str, more: dict[str, Any]
@@ -73,16 +74,16 @@ def test_at_create_the_container_is_given_a_file_beside_its_bundle(
     assert shim.logged() == ""
 
 
-@pytest.mark.parametrize(
+@table(
     "words",
-    [
-        pytest.param(["--bundle", "{}"], id="as-shims-do"),
-        pytest.param(["-bundle", "{}"], id="one-dash"),
-        pytest.param(["--bundle={}"], id="one-word"),
-        pytest.param(["-bundle={}"], id="one-word-and-dash"),
-        pytest.param(["-b", "{}"], id="short"),
-        pytest.param(["--pid-file", "create", "--bundle", "{}"], id="behind-a-word-like-a-command"),
-    ],
+    {
+        "as-shims-do": ["--bundle", "{}"],
+        "one-dash": ["-bundle", "{}"],
+        "one-word": ["--bundle={}"],
+        "one-word-and-dash": ["-bundle={}"],
+        "short": ["-b", "{}"],
+        "behind-a-word-like-a-command": ["--pid-file", "create", "--bundle", "{}"],
+    },
 )
 def test_the_bundle_is_the_one_that_runsc_is_told_of(shim: Shim, words: list[str]) -> None:
     given = [*GLOBAL, "create", *(word.format(shim.bundle) for word in words), ID]
@@ -120,16 +121,16 @@ def test_dockers_directory_and_the_bundle_may_have_blanks_in_their_names(tmp_pat
     assert shim.logged() == ""
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        pytest.param(OLD, f"{OURS}options ndots:0\n", id="docker-20.10"),
-        pytest.param(NEW, NEW.replace("nameserver 127.0.0.11\n", OURS), id="docker-26-and-28"),
-        pytest.param("nameserver 127.0.0.11", OURS, id="no-end-of-line"),
-        pytest.param(BRIDGE, BRIDGE, id="default-bridge-to-the-byte"),
-        pytest.param(NAMED, NAMED, id="other-resolvers"),
-        pytest.param("", "", id="empty"),
-    ],
+@table(
+    "text, expected",
+    {
+        "docker-20.10": (OLD, f"{OURS}options ndots:0\n"),
+        "docker-26-and-28": (NEW, NEW.replace("nameserver 127.0.0.11\n", OURS)),
+        "no-end-of-line": ("nameserver 127.0.0.11", OURS),
+        "default-bridge-to-the-byte": (BRIDGE, BRIDGE),
+        "other-resolvers": (NAMED, NAMED),
+        "empty": ("", ""),
+    },
 )
 def test_at_start_the_file_is_dockers_with_our_resolver_in_the_place_of_its(
     shim: Shim, text: str, expected: str
@@ -150,13 +151,13 @@ def test_at_start_the_file_is_dockers_with_our_resolver_in_the_place_of_its(
     assert shim.started(without="sed<") == []
 
 
-@pytest.mark.parametrize(
+@table(
     "source",
-    [
-        pytest.param("/srv/app/resolv.conf", id="a-file-of-the-users"),
-        pytest.param("/srv/containers/app/resolv.conf", id="in-a-directory-like-dockers"),
-        pytest.param(None, id="no-mount"),
-    ],
+    {
+        "a-file-of-the-users": "/srv/app/resolv.conf",
+        "in-a-directory-like-dockers": "/srv/containers/app/resolv.conf",
+        "no-mount": None,
+    },
 )
 def test_a_container_without_dockers_file_keeps_what_it_has(shim: Shim, source: str | None) -> None:
     text = '"destination":"/etc/resolv.conf","type":"bind","source":"/x/containers/1/resolv.conf"'
@@ -184,13 +185,13 @@ def test_on_a_network_without_a_way_out_one_route_is_made_in_its_namespace(shim:
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "routes"),
-    [
-        pytest.param(OLD, [LINK_ROUTE, DEFAULT_ROUTE], id="a-default-route"),
-        pytest.param(OLD, [], id="no-interface"),
-        pytest.param(NAMED, [LINK_ROUTE], id="not-dockers-resolver"),
-    ],
+@table(
+    "text, routes",
+    {
+        "a-default-route": (OLD, [LINK_ROUTE, DEFAULT_ROUTE]),
+        "no-interface": (OLD, []),
+        "not-dockers-resolver": (NAMED, [LINK_ROUTE]),
+    },
 )
 def test_no_route_is_made_where_none_is_needed(shim: Shim, text: str, routes: list[str]) -> None:
     shim.dockers.write_text(text)
@@ -216,25 +217,20 @@ def test_a_route_that_cannot_be_made_is_logged(shim: Shim) -> None:
     assert shim.files()["resolv.conf"] == f"{OURS}options ndots:0\n"
 
 
-@pytest.mark.parametrize("code", [pytest.param(0, id="good"), pytest.param(128, id="bad-code")])
-@pytest.mark.parametrize(
+@table("code", {"good": 0, "bad-code": 128})
+@table(
     "break_it",
-    [
-        pytest.param(lambda shim: shim.dockers.unlink(), id="dockers-file-missing"),
-        pytest.param(lambda shim: (shim.dockers.unlink(), shim.dockers.mkdir()), id="a-directory"),
-        pytest.param(
-            lambda shim: (shim.bundle / "resolv.conf.docker").write_text("\n"), id="no-source"
+    {
+        "dockers-file-missing": lambda shim: shim.dockers.unlink(),
+        "a-directory": lambda shim: (shim.dockers.unlink(), shim.dockers.mkdir()),
+        "no-source": lambda shim: (shim.bundle / "resolv.conf.docker").write_text("\n"),
+        "no-pid": lambda shim: (shim.bundle / "init.pid").unlink(),
+        "no-such-pid": lambda shim: (shim.bundle / "init.pid").write_text("12"),
+        "own-file-cannot-be-written": lambda shim: (
+            (shim.bundle / "resolv.conf").unlink(),
+            (shim.bundle / "resolv.conf").mkdir(),
         ),
-        pytest.param(lambda shim: (shim.bundle / "init.pid").unlink(), id="no-pid"),
-        pytest.param(lambda shim: (shim.bundle / "init.pid").write_text("12"), id="no-such-pid"),
-        pytest.param(
-            lambda shim: (
-                (shim.bundle / "resolv.conf").unlink(),
-                (shim.bundle / "resolv.conf").mkdir(),
-            ),
-            id="own-file-cannot-be-written",
-        ),
-    ],
+    },
 )
 def test_what_goes_wrong_at_start_is_logged_and_the_container_starts(
     tmp_path: Path, break_it: Any, code: int
@@ -254,13 +250,13 @@ def test_what_goes_wrong_at_start_is_logged_and_the_container_starts(
     assert shim.logged().endswith("; Docker's names may not resolve in this container")
 
 
-@pytest.mark.parametrize(
-    ("program", "then"),
-    [
-        pytest.param("config", "", id="no-config"),
-        pytest.param("sed", "echo 'No space left on device' >&2; exit 4", id="sed-fails"),
-        pytest.param("logger", "exit 1", id="nor-can-it-be-logged"),
-    ],
+@table(
+    "program, then",
+    {
+        "no-config": ("config", ""),
+        "sed-fails": ("sed", "echo 'No space left on device' >&2; exit 4"),
+        "nor-can-it-be-logged": ("logger", "exit 1"),
+    },
 )
 def test_what_goes_wrong_at_create_is_logged_and_the_container_is_created(
     shim: Shim, program: str, then: str
@@ -282,28 +278,24 @@ def test_what_goes_wrong_at_create_is_logged_and_the_container_is_created(
         assert (shim.bundle / "config.json").read_text() == before
 
 
-@pytest.mark.parametrize(
+@table(
     "words",
-    [
-        pytest.param(["--version"], id="version"),
-        pytest.param(["--log=", "--debug-log=", "help"], id="help"),
-        pytest.param([*GLOBAL, "state", ID], id="state"),
-        pytest.param([*GLOBAL, "kill", "--all", ID, "9"], id="kill"),
-        pytest.param([*GLOBAL, "delete", "--force", ID], id="delete"),
-        pytest.param(
-            [*GLOBAL, "exec", "--process", "/tmp/a b", "--detach", ID], id="exec-of-a-shims"
-        ),
-        pytest.param(["exec", ID, "sh", "-c", "create start"], id="exec-by-hand"),
-        pytest.param(
-            [*GLOBAL, "exec", ID, "create", "--bundle", "."], id="a-program-called-create"
-        ),
-        pytest.param([*GLOBAL, "state", "create"], id="a-container-called-create"),
-        pytest.param([*GLOBAL, "delete", "start"], id="a-container-called-start"),
-        pytest.param(["--root", "create", "state", ID], id="a-root-called-create"),
-        pytest.param(["--log", "start", "--root=/x", "delete", ID], id="a-log-called-start"),
-        pytest.param(["", "'", '"', "$(id)", "a\nb", "\\", "*", "create"], id="blanks-and-quotes"),
-        pytest.param([], id="nothing"),
-    ],
+    {
+        "version": ["--version"],
+        "help": ["--log=", "--debug-log=", "help"],
+        "state": [*GLOBAL, "state", ID],
+        "kill": [*GLOBAL, "kill", "--all", ID, "9"],
+        "delete": [*GLOBAL, "delete", "--force", ID],
+        "exec-of-a-shims": [*GLOBAL, "exec", "--process", "/tmp/a b", "--detach", ID],
+        "exec-by-hand": ["exec", ID, "sh", "-c", "create start"],
+        "a-program-called-create": [*GLOBAL, "exec", ID, "create", "--bundle", "."],
+        "a-container-called-create": [*GLOBAL, "state", "create"],
+        "a-container-called-start": [*GLOBAL, "delete", "start"],
+        "a-root-called-create": ["--root", "create", "state", ID],
+        "a-log-called-start": ["--log", "start", "--root=/x", "delete", ID],
+        "blanks-and-quotes": ["", "'", '"', "$(id)", "a\nb", "\\", "*", "create"],
+        "nothing": [],
+    },
 )
 def test_any_other_command_goes_straight_to_runsc(shim: Shim, words: list[str]) -> None:
     (shim.bundle / "resolv.conf.docker").write_text(f"{shim.dockers}\n")
@@ -318,9 +310,7 @@ def test_any_other_command_goes_straight_to_runsc(shim: Shim, words: list[str]) 
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in ("create", "start")])
-@pytest.mark.parametrize(
-    "root", [pytest.param("create", id="create"), pytest.param("start", id="start")]
-)
+@table("root", {"create": "create", "start": "start"})
 def test_a_container_and_a_root_may_be_called_like_a_command(
     shim: Shim, name: str, root: str
 ) -> None:
