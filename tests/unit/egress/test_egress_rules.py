@@ -30,51 +30,106 @@ REASON = "asked for by the test"
 APPS = "br-0123456789ab"
 
 
-@table(
-    "to, reason",
-    {
-        "metadata": ("169.254.169.254", "metadata"),
-        "metadata-of-tasks": ("169.254.170.2", "metadata"),
-        "azure": ("168.63.129.16", "metadata"),
-        "alibaba-in-a-private-network": ("100.100.100.200", "metadata"),
-        "aws-v6-in-a-private-network": ("fd00:ec2::254", "metadata"),
-        "metadata-through-nat64": ("64:ff9b::a9fe:a9fe", "metadata"),
-        "azure-through-nat64": ("64:ff9b::a83f:8110", "metadata"),
-        "private-10": ("10.0.0.5", "private"),
-        "private-172": ("172.31.255.255", "private"),
-        "private-192": ("192.168.1.1", "private"),
-        "carrier": ("100.64.0.1", "private"),
-        "private-v6": ("fd12::1", "private"),
-        "private-through-nat64": ("64:ff9b::a00:5", "private"),
-        "private-172-through-nat64": ("64:ff9b::ac1f:ffff", "private"),
-        "translator-of-ones-own": ("64:ff9b:1::5db8:d822", "private"),
-    },
-)
-def test_what_is_blocked_is_rejected_counted_and_remembered(to: str, reason: str) -> None:
-    found = went(Packet(to))
+def stopped(reason: str, version: int = 4) -> Went:
+    """What becomes of a packet that is blocked."""
+    return Went("reject", [f"drop_{reason}"], [f"stopped{version}"])
 
-    version = 6 if ":" in to else 4
-    assert found == Went("reject", [f"drop_{reason}"], [f"stopped{version}"])
+
+def counted(*counters: str) -> Went:
+    """What becomes of one that is let through."""
+    return Went("accept", [f"accept_{counter}" for counter in counters])
+
+
+AROUND_IT = Surroundings(resolvers=("169.254.169.254", "fd00::53"))
+SETTINGS = {
+    "allow": [
+        {"to": "10.0.0.5", "ports": ["8000-8010", "5432", "53/udp"]},
+        {"to": "198.51.100.9"},
+        {"to": "fd00:1::/64", "ports": []},
+        {"to": "169.254.169.254", "ports": ["80"], "reason": REASON},
+    ],
+    "deny": ["198.51.100.0/24"],
+    "node_ports": ["8125/udp", "9100"],
+}
 
 
 @table(
-    "to",
+    "packet, expected",
     {
-        "v4": "93.184.215.14",
-        "behind-a-private-network": "172.32.0.1",
-        "v6": "2001:db8::1",
-        "internet-through-nat64": "64:ff9b::5db8:d70e",
+        "metadata": (Packet("169.254.169.254"), stopped("metadata")),
+        "metadata-of-tasks": (Packet("169.254.170.2"), stopped("metadata")),
+        "azure": (Packet("168.63.129.16"), stopped("metadata")),
+        "alibaba-in-a-private-network": (Packet("100.100.100.200"), stopped("metadata")),
+        "aws-v6-in-a-private-network": (Packet("fd00:ec2::254"), stopped("metadata", 6)),
+        "metadata-through-nat64": (Packet("64:ff9b::a9fe:a9fe"), stopped("metadata", 6)),
+        "azure-through-nat64": (Packet("64:ff9b::a83f:8110"), stopped("metadata", 6)),
+        "metadata-by-a-later-bridge": (Packet("169.254.169.254", oif=APPS), stopped("metadata")),
+        "alibaba-by-a-bridge": (Packet("100.100.100.200", oif="docker0"), stopped("metadata")),
+        "aws-v6-by-a-bridge": (Packet("fd00:ec2::254", oif="br-new"), stopped("metadata", 6)),
+        "from-a-bridge-of-any-name": (Packet("169.254.169.254", iif="e*"), stopped("metadata")),
+        "private-10": (Packet("10.0.0.6"), stopped("private")),
+        "private-172": (Packet("172.31.255.255"), stopped("private")),
+        "private-192": (Packet("192.168.1.1"), stopped("private")),
+        "carrier": (Packet("100.64.0.1"), stopped("private")),
+        "private-v6": (Packet("fd12::1"), stopped("private", 6)),
+        "private-through-nat64": (Packet("64:ff9b::a00:5"), stopped("private", 6)),
+        "private-172-through-nat64": (Packet("64:ff9b::ac1f:ffff"), stopped("private", 6)),
+        "translator-of-ones-own": (Packet("64:ff9b:1::5db8:d822"), stopped("private", 6)),
+        "internet": (Packet("93.184.215.14"), counted("internet")),
+        "behind-a-private-network": (Packet("172.32.0.1"), counted("internet")),
+        "internet-v6": (Packet("2001:db8::1"), counted("internet")),
+        "internet-through-nat64": (Packet("64:ff9b::5db8:d70e"), counted("internet")),
+        "internet-from-any-bridge": (Packet("93.184.215.14", iif='q"q'), counted("internet")),
+        "no-mail-over-udp": (Packet("93.184.215.14", 25, "udp"), counted("internet")),
+        "resolver-udp": (Packet("169.254.169.254", 53, "udp"), counted("dns")),
+        "resolver-tcp": (Packet("169.254.169.254", 53), counted("dns")),
+        "resolver-without-a-port": (Packet("169.254.169.254", 53, "icmp"), stopped("metadata")),
+        "no-resolver": (Packet("10.0.0.2", 53), stopped("private")),
+        "resolver-v6": (Packet("fd00::53", 53, "udp"), counted("dns")),
+        "resolver-v6-on-another-port": (Packet("fd00::53", 853), stopped("private", 6)),
+        "allowed-port": (Packet("10.0.0.5", 5432), counted("allow_1")),
+        "another-port": (Packet("10.0.0.5", 5433), stopped("private")),
+        "another-protocol": (Packet("10.0.0.5", 5432, "udp"), stopped("private")),
+        "in-a-range": (Packet("10.0.0.5", 8005), counted("allow_1")),
+        "behind-a-range": (Packet("10.0.0.5", 8011), stopped("private")),
+        "allowed-udp": (Packet("10.0.0.5", 53, "udp"), counted("allow_1")),
+        "allowed-over-deny-and-smtp": (Packet("198.51.100.9", 25), counted("allow_2")),
+        "denied": (Packet("198.51.100.10"), stopped("deny")),
+        "denied-through-nat64": (Packet("64:ff9b::c633:640a"), stopped("deny", 6)),
+        "allowed-whatever-it-is": (Packet("fd00:1::5", 1, "icmp"), counted("allow_3")),
+        "metadata-with-a-reason": (Packet("169.254.169.254", 80), counted("allow_4")),
+        "published-port": (Packet("10.0.0.6", iif="eth0", oif="docker0"), counted()),
+        "routed-for-others": (Packet("10.0.0.6", iif="wg0"), counted()),
+        "ssh-to-the-node": (to_node(iif="eth0"), counted()),
+        "loopback": (to_node(iif="lo"), counted()),
+        "answer": (Packet("10.0.0.6", known=True), counted()),
+        "answer-to-the-node": (to_node(known=True), counted()),
+        "unanswered": (Packet("1.1.1.1", 514, "udp", unanswered=True, flood=True), counted()),
+        "flood": (Packet("1.1.1.1", flood=True), Went("drop", ["drop_rate"])),
+        "flood-among-containers": (Packet("172.18.0.2", oif=APPS, flood=True), counted()),
+        "control": (Packet("10.0.0.6", control=True), Went("accept", [], ["passed4"])),
+        "control-to-the-node": (to_node(control=True), Went("accept", [], ["passed4"])),
+        "ssh": (to_node(), stopped("node")),
+        "ssh-from-a-bridge-of-any-name": (to_node(iif="evil0"), stopped("node")),
+        "allowed-and-the-nodes-own": (to_node("10.0.0.5"), stopped("node")),
+        "node-port": (to_node(port=9100), counted("node")),
+        "node-port-over-udp": (to_node(port=9100, protocol="udp"), stopped("node")),
+        "node-port-udp": (to_node(port=8125, protocol="udp"), counted("node")),
+        "node-dns": (to_node("172.17.0.1", 53), counted("node_dns")),
+        "neighbours": (to_node("fe80::1", 0, protocol="ipv6-icmp"), counted()),
+        "ping": (to_node(port=0, protocol="icmp"), counted()),
+        "metadata-served-by-the-node": (to_node("169.254.169.254", 80), stopped("metadata")),
+        "broadcast": (to_node("255.255.255.255", kind="broadcast"), Went("drop", ["drop_node"])),
     },
 )
-def test_the_open_internet_is_let_through_and_counted(to: str) -> None:
-    assert went(Packet(to)) == Went("accept", ["accept_internet"])
+def test_a_packet_is_let_through_or_stopped_counted_and_remembered(
+    packet: Packet, expected: Went
+) -> None:
+    assert went(packet, AROUND_IT, **SETTINGS) == expected
 
 
-@pytest.mark.parametrize(
-    "block", [pytest.param(name, id=name) for name in ("metadata", "private", "smtp", "node")]
-)
+@pytest.mark.parametrize("block", ["metadata", "private", "smtp", "node"])
 def test_a_block_that_is_left_out_leaves_nothing_of_it_behind(block: str) -> None:
-    others = [name for name in ("metadata", "private", "smtp", "node") if name != block]
     samples = {
         "metadata": Packet("169.254.169.254"),
         "private": Packet("10.0.0.5"),
@@ -82,7 +137,7 @@ def test_a_block_that_is_left_out_leaves_nothing_of_it_behind(block: str) -> Non
         "node": to_node(),
     }
 
-    without = text_of(block=others)
+    without = text_of(block=[name for name in samples if name != block])
 
     assert f"stop_{block}" not in without
     assert f"drop_{block}" not in without
@@ -91,185 +146,43 @@ def test_a_block_that_is_left_out_leaves_nothing_of_it_behind(block: str) -> Non
     }
 
 
-@table(
-    "packet, expected",
-    {
-        "dns-udp": (Packet("169.254.169.254", 53, "udp"), "accept_dns"),
-        "dns-tcp": (Packet("169.254.169.254", 53), "accept_dns"),
-        "metadata-of-a-resolver": (Packet("169.254.169.254", 80), "drop_metadata"),
-        "no-port": (Packet("169.254.169.254", 53, "icmp"), "drop_metadata"),
-        "no-resolver": (Packet("10.0.0.2", 53), "drop_private"),
-        "v6": (Packet("fd00::53", 53, "udp"), "accept_dns"),
-        "v6-another-port": (Packet("fd00::53", 853), "drop_private"),
-    },
-)
-def test_a_resolver_is_asked_wherever_it_is_and_on_its_port_alone(
-    packet: Packet, expected: str
-) -> None:
-    around = Surroundings(resolvers=("169.254.169.254", "fd00::53"))
-
-    assert went(packet, around).counters == [expected]
-
-
-@table(
-    "packet, expected",
-    {
-        "port": (Packet("10.0.0.5", 5432), "accept_allow_1"),
-        "another-port": (Packet("10.0.0.5", 5433), "drop_private"),
-        "another-protocol": (Packet("10.0.0.5", 5432, "udp"), "drop_private"),
-        "another-address": (Packet("10.0.0.6", 5432), "drop_private"),
-        "in-a-range": (Packet("10.0.0.5", 8005), "accept_allow_1"),
-        "behind-a-range": (Packet("10.0.0.5", 8011), "drop_private"),
-        "udp": (Packet("10.0.0.5", 53, "udp"), "accept_allow_1"),
-        "over-deny-and-smtp": (Packet("203.0.113.9", 25), "accept_allow_2"),
-        "denied": (Packet("203.0.113.10"), "drop_deny"),
-        "denied-through-nat64": (Packet("64:ff9b::cb00:710a"), "drop_deny"),
-        "everything": (Packet("fd00:1::5", 1, "icmp"), "accept_allow_3"),
-        "metadata-with-a-reason": (Packet("169.254.169.254", 80), "accept_allow_4"),
-    },
-)
-def test_what_is_allowed_comes_before_everything_that_is_stopped(
-    packet: Packet, expected: str
-) -> None:
-    allow = [
-        {"to": "10.0.0.5", "ports": ["8000-8010", "5432", "53/udp"]},
-        {"to": "203.0.113.9"},
-        {"to": "fd00:1::/64", "ports": []},
-        {"to": "169.254.169.254", "ports": ["80"], "reason": REASON},
-    ]
-
-    assert went(packet, allow=allow, deny=["203.0.113.0/24"]).counters == [expected]
-
-
 def test_containers_reach_each_other_whatever_their_addresses_are() -> None:
     blocked = rules_of(block=["private"], deny=["0.0.0.0/0", "::/0"])
 
-    for oif in ("docker0", APPS, "docker_gwbridge", "evil0", 'q"q'):
-        assert blocked.send(Packet("172.18.0.2", iif=APPS, oif=oif)) == Went()
+    for oif in ("docker0", APPS, "evil0", 'q"q'):
+        assert blocked.send(Packet("172.18.0.2", iif=APPS, oif=oif)) == counted()
+
+
+EXCLUDED = Surroundings(excluded=("br0",))
+WITH_A_STAR = Surroundings(excluded=("e\\*",))
+FOREIGN = Surroundings(foreign=("virbr0",))
+NAMED = Surroundings(interfaces=("cali*", "docker0"))
 
 
 @table(
-    "packet",
+    "around, packet, expected",
     {
-        "published-port": Packet("10.0.0.5", iif="eth0", oif="docker0"),
-        "routed-for-others": Packet("10.0.0.5", iif="wg0", oif="eth0"),
-        "ssh-to-the-node": to_node(iif="eth0"),
-        "loopback": to_node(iif="lo"),
-        "answer": Packet("10.0.0.5", known=True),
-        "answer-to-the-node": to_node(known=True),
+        "from-an-excluded-one": (EXCLUDED, Packet("10.0.0.5", iif="br0"), counted()),
+        "to-the-node-from-it": (EXCLUDED, to_node(iif="br0"), counted()),
+        "to-it": (EXCLUDED, Packet("10.0.0.5", oif="br0"), stopped("private")),
+        "through-it": (EXCLUDED, Packet("203.0.113.9", oif="br0"), counted("internet")),
+        "a-longer-name": (EXCLUDED, to_node(iif="br02"), stopped("node")),
+        "an-excluded-star": (WITH_A_STAR, to_node(iif="e*"), counted()),
+        "no-wildcard": (WITH_A_STAR, to_node(iif="evil0"), stopped("node")),
+        "to-one-of-others": (FOREIGN, Packet("192.168.122.5", oif="virbr0"), stopped("private")),
+        "within-it": (FOREIGN, Packet("192.168.122.5", iif="virbr0", oif="virbr0"), counted()),
+        "from-it": (FOREIGN, Packet("10.0.0.5", iif="virbr0"), stopped("private")),
+        "from-it-to-the-node": (FOREIGN, to_node(iif="virbr0"), stopped("node")),
+        "from-a-named-one": (NAMED, Packet("10.0.0.5", iif="cali1"), stopped("private")),
+        "to-a-named-one": (NAMED, Packet("10.0.0.5", oif="cali1"), counted()),
+        "a-named-bridge": (NAMED, Packet("203.0.113.9"), counted("internet")),
+        "not-named": (Surroundings(), Packet("10.0.0.5", iif="cali1"), counted()),
     },
 )
-def test_what_is_not_of_a_container_or_was_let_through_before_is_left_alone(packet: Packet) -> None:
-    assert went(packet) == Went()
-
-
-@pytest.mark.parametrize("iif", ["docker0", "br-lan", "evil0", "e*", 'q"q', "a\\b", "caf\u00e9"])
-def test_what_comes_by_any_bridge_is_filtered_whatever_its_name(iif: str) -> None:
-    assert went(Packet("169.254.169.254", iif=iif)).counters == ["drop_metadata"]
-    assert went(to_node(iif=iif)).counters == ["drop_node"]
-    assert went(Packet("203.0.113.9", iif=iif)).counters == ["accept_internet"]
-
-
-def test_a_bridge_that_is_excluded_is_on_neither_side_of_the_rules() -> None:
-    around = Surroundings(excluded=("br0",))
-
-    assert went(Packet("10.0.0.5", iif="br0"), around) == Went()
-    assert went(Packet("10.0.0.5", iif="br0", oif="docker0"), around) == Went()
-    assert went(to_node(iif="br0"), around) == Went()
-    assert went(Packet("10.0.0.5", oif="br0"), around).counters == ["drop_private"]
-    assert went(Packet("203.0.113.9", oif="br0"), around).counters == ["accept_internet"]
-    assert went(to_node(iif="br02"), around).counters == ["drop_node"]
-
-
-def test_a_name_with_a_star_excludes_that_bridge_alone() -> None:
-    around = Surroundings(excluded=("e\\*",))
-
-    assert went(to_node(iif="e*"), around) == Went()
-    assert went(to_node(iif="evil0"), around).counters == ["drop_node"]
-
-
-def test_behind_a_bridge_of_others_is_no_network_of_containers() -> None:
-    around = Surroundings(foreign=("virbr0",))
-
-    assert went(Packet("192.168.122.5", oif="virbr0"), around).counters == ["drop_private"]
-    assert went(Packet("192.168.122.5", iif="virbr0", oif="virbr0"), around) == Went()
-    assert went(Packet("10.0.0.5", iif="virbr0"), around).counters == ["drop_private"]
-    assert went(to_node(iif="virbr0"), around).counters == ["drop_node"]
-
-
-def test_interfaces_that_are_no_bridges_connect_containers_if_they_are_named() -> None:
-    around = Surroundings(interfaces=("cali*", "docker0"))
-
-    assert went(Packet("10.0.0.5", iif="cali1"), around).counters == ["drop_private"]
-    assert went(Packet("10.0.0.5", oif="cali1"), around) == Went()
-    assert went(Packet("203.0.113.9", iif="docker0"), around).counters == ["accept_internet"]
-    assert went(Packet("10.0.0.5", iif="cali1")) == Went()
-
-
-STOPPED = Went("reject", ["drop_node"], ["stopped4"])
-
-
-@table(
-    "packet, expected",
-    {
-        "ssh": (to_node(), STOPPED),
-        "its-port": (to_node(port=9100), Went("accept", ["accept_node"])),
-        "its-port-over-udp": (to_node(port=9100, protocol="udp"), STOPPED),
-        "udp": (to_node(port=8125, protocol="udp"), Went("accept", ["accept_node"])),
-        "dns": (to_node("172.17.0.1", 53), Went("accept", ["accept_node_dns"])),
-        "neighbours": (to_node("fe80::1", 0, protocol="ipv6-icmp"), Went()),
-        "ping": (to_node(port=0, protocol="icmp"), Went()),
-        "metadata-served-by-the-node": (
-            to_node("169.254.169.254", 80),
-            Went("reject", ["drop_metadata"], ["stopped4"]),
-        ),
-        "broadcast": (
-            to_node("255.255.255.255", 68, protocol="udp", kind="broadcast"),
-            Went("drop", ["drop_node"]),
-        ),
-    },
-)
-def test_of_the_node_itself_dns_icmp_and_its_ports_are_let_in(
-    packet: Packet, expected: Went
+def test_an_interface_counts_as_the_surroundings_say(
+    around: Surroundings, packet: Packet, expected: Went
 ) -> None:
-    assert went(packet, node_ports=["8125/udp", "9100"]) == expected
-
-
-def test_an_allowed_destination_is_not_the_nodes_own() -> None:
-    assert went(to_node("10.0.0.5"), allow=[{"to": "10.0.0.5"}]).counters == ["drop_node"]
-
-
-@table("packet", {"beyond": Packet("10.0.0.5"), "to-the-node": to_node()})
-def test_the_proofs_control_is_let_through_and_remembered(packet: Packet) -> None:
-    control = Packet(**{**vars(packet), "control": True})
-
-    assert went(control) == Went("accept", [], ["passed4"])
-
-
-def test_a_flow_that_nobody_answers_is_one_connection_however_many_packets_it_has() -> None:
-    later = went(Packet("93.184.215.14", 514, "udp", unanswered=True, flood=True))
-
-    assert later == Went("accept", [])
-
-
-def test_what_floods_is_dropped_without_an_answer_and_not_remembered() -> None:
-    flood = went(Packet("93.184.215.14", flood=True))
-    slow = went(Packet("93.184.215.14"))
-    among = went(Packet("172.18.0.2", oif=APPS, flood=True))
-
-    assert (flood.verdict, flood.counters, flood.sets) == ("drop", ["drop_rate"], [])
-    assert (slow.counters, among) == (["accept_internet"], Went())
-
-
-@pytest.mark.parametrize("oif", ["docker0", "br-later"])
-@pytest.mark.parametrize("address", ["169.254.169.254", "100.100.100.200", "fd00:ec2::254"])
-def test_a_metadata_service_is_not_reached_by_a_bridge_that_came_later_either(
-    address: str, oif: str
-) -> None:
-    told = rules_of().send(Packet(address, iif=APPS, oif=oif))
-
-    assert told == rules_of().send(Packet(address, iif=APPS, oif="eth0"))
-    assert told != Went()
+    assert went(packet, around) == expected
 
 
 def test_the_limit_is_twice_as_high_in_a_burst_and_for_each_family() -> None:
@@ -283,12 +196,9 @@ def test_the_limit_is_twice_as_high_in_a_burst_and_for_each_family() -> None:
 
 
 def test_mail_is_stopped_on_the_ports_that_are_named() -> None:
-    ports = [587, 25, 465, 25]
-
-    beyond = rules_of(smtp_ports=ports).chains["beyond"]
+    beyond = rules_of(smtp_ports=[587, 25, 465, 25]).chains["beyond"]
 
     assert "tcp dport { 25, 465, 587 } goto stop_smtp" in beyond
-    assert went(Packet("93.184.215.14", 25, "udp"), smtp_ports=ports).verdict == "accept"
 
 
 @table(
@@ -339,25 +249,16 @@ def test_the_hooks_come_before_dockers_and_accept_what_no_rule_is_about() -> Non
 
 
 def test_counters_are_those_of_what_may_happen() -> None:
-    assert counters(egress(block=["smtp"], new_connections_per_s=None)) == (
-        "accept_dns",
-        "accept_node_dns",
-        "accept_node",
-        "accept_internet",
-        "drop_smtp",
-    )
+    few = counters(egress(block=["smtp"], new_connections_per_s=None))
+
+    assert " ".join(few) == "accept_dns accept_node_dns accept_node accept_internet drop_smtp"
 
 
 def test_the_text_of_the_same_settings_is_the_same_whatever_their_order() -> None:
-    one = text_of(
-        deny=["9.9.9.9", "8.8.8.8"], node_ports=["80", "443"], dns=["10.0.0.2", "10.0.0.1"]
-    )
+    deny, ports, dns = ["9.9.9.9", "8.8.8.8"], ["80", "443"], ["10.0.0.2", "10.0.0.1"]
 
-    other = text_of(
-        deny=["8.8.8.8", "9.9.9.9", "9.9.9.9"],
-        node_ports=["443", "80"],
-        dns=["10.0.0.1", "10.0.0.2", "10.0.0.1"],
-    )
+    one = text_of(deny=deny, node_ports=ports, dns=dns)
+    other = text_of(deny=[*deny[::-1], "9.9.9.9"], node_ports=ports[::-1], dns=[*dns[::-1], dns[0]])
 
     assert one == other
 
