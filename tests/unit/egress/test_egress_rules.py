@@ -83,7 +83,10 @@ SETTINGS = {
         "no-mail-over-udp": (Packet("93.184.215.14", 25, "udp"), counted("internet")),
         "resolver-udp": (Packet("169.254.169.254", 53, "udp"), counted("dns")),
         "resolver-tcp": (Packet("169.254.169.254", 53), counted("dns")),
-        "resolver-without-a-port": (Packet("169.254.169.254", 53, "icmp"), stopped("metadata")),
+        "resolver-by-icmp": (
+            Packet("169.254.169.254", 53, "icmp"),
+            Went("reject", ["drop_metadata"]),
+        ),
         "no-resolver": (Packet("10.0.0.2", 53), stopped("private")),
         "resolver-v6": (Packet("fd00::53", 53, "udp"), counted("dns")),
         "resolver-v6-on-another-port": (Packet("fd00::53", 853), stopped("private", 6)),

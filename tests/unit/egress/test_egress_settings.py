@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.parts.egress.settings import (
     METADATA,
     PRIVATE,
@@ -53,10 +54,8 @@ NO_PORT = "not a port or a range of ports, got 0; write 443, 53/udp or 8000-8010
         "text": ({"block": "metadata"}, "['block'] input should be a valid tuple"),
         "block": ({"block": ["lan"]}, "['block']['0'] input should be 'metadata'"),
         "block-list": ({"block": [["node"]]}, "['block']['0'] input should be"),
-        "to-empty": (allowed(""), f"['allow']['0']['to'] {NO_ADDRESS}"),
         "to-a-name": (allowed("db.internal"), f"['allow']['0']['to'] {NO_ADDRESS}"),
         "host-bits": (allowed("10.0.0.5/24"), f"['allow']['0']['to'] {NO_ADDRESS}"),
-        "newline": (allowed("10.0.0.5\n"), f"['allow']['0']['to'] {NO_ADDRESS}"),
         "number": ({"allow": [{"to": 1}]}, "['allow']['0']['to'] input should be"),
         "to-missing": ({"allow": [{}]}, "['allow']['0']['to'] field required"),
         "allow-text": ({"allow": ["10.0.0.5"]}, "['allow']['0'] input should be"),
@@ -65,7 +64,6 @@ NO_PORT = "not a port or a range of ports, got 0; write 443, 53/udp or 8000-8010
         "port-0": (allowed("::1", ports=["0"]), f"['allow']['0']['ports'] {NO_PORT}"),
         "ports-text": (allowed("::1", ports="5"), "['allow']['0']['ports'] input"),
         "deny-mask": ({"deny": ["10.0.0.0/33"]}, f"['deny'] {NO_ADDRESS}"),
-        "deny-octal": ({"deny": ["010.0.0.1"]}, f"['deny'] {NO_ADDRESS}"),
         "deny-number": ({"deny": [167772160]}, "['deny']['0'] input should be"),
         "deny": ({"deny": "10.0.0.5"}, "['deny'] input should be a valid tuple"),
         "dns-network": ({"dns": ["10.0.0.0/8"]}, "['dns'] a network instead of"),
@@ -73,7 +71,6 @@ NO_PORT = "not a port or a range of ports, got 0; write 443, 53/udp or 8000-8010
         "dns-text": ({"dns": "10.0.0.2"}, "['dns'] input should be a valid tuple"),
         "smtp-0": ({"smtp_ports": [0]}, "['smtp_ports']['0'] input should be"),
         "smtp-true": ({"smtp_ports": [True]}, "['smtp_ports']['0'] input"),
-        "smtp-text": ({"smtp_ports": ["25"]}, "['smtp_ports']['0'] input"),
         "smtp-65536": ({"smtp_ports": [65536]}, "['smtp_ports']['0'] input"),
         "rate-0": ({"new_connections_per_s": 0}, "['new_connections_per_s'] input"),
         "rate-true": ({"new_connections_per_s": True}, "['new_connections_per_s']"),
@@ -157,27 +154,19 @@ def test_that_allow_wins_over_deny_is_said_where_it_is_set() -> None:
     assert "`allow` wins over `block` and `deny`" in description
 
 
-@pytest.mark.parametrize(
-    "text", ["fe80::1%eth0", "2001:db8::1%x } accept\n\t\tip daddr { 192.0.2.1"]
+@table(
+    "text, what",
+    {
+        "scope": ("fe80::1%eth0", "the address has a scope, got fe80::1%eth0; remove %"),
+        "rules-behind-it": ("2001:db8::1%x } accept\n\t\tip daddr { 192.0.2.1", "has a scope"),
+        "in-ipv6s-form": ("::ffff:169.254.169.254", "IPv4-mapped IPv6 address, got ::ffff:169."),
+        "a-network-in-it": ("::ffff:a00:0/104", "no packet carries an IPv4-mapped IPv6 address"),
+        "all-of-it": ("::ffff:0:0/96", "; write it as an IPv4 address"),
+    },
 )
-@pytest.mark.parametrize("key", ["dns", "deny", "allow"])
-def test_an_address_with_a_scope_is_refused_since_anything_may_stand_behind_it(
-    key: str, text: str
-) -> None:
-    value = allowed(text, reason=REASON) if key == "allow" else {key: [text]}
-
-    assert "the address has a scope, got " in problem(value)
-
-
-@pytest.mark.parametrize("text", ["::ffff:169.254.169.254", "::ffff:a00:0/104", "::ffff:0:0/96"])
-@pytest.mark.parametrize("key", ["deny", "allow"])
-def test_an_ipv4_address_in_ipv6s_form_is_refused_since_no_packet_has_it(
-    key: str, text: str
-) -> None:
-    value = allowed(text) if key == "allow" else {key: [text]}
-
-    what = "no packet carries an IPv4-mapped IPv6 address"
-    assert f"{what}, got {text}; write it as an IPv4 address" in problem(value)
+def test_an_address_that_no_packet_has_is_refused(text: str, what: str) -> None:
+    with pytest.raises(Problem, match=re.escape(what)):
+        network(text)
 
 
 @table(
@@ -248,18 +237,16 @@ def test_every_ipv4_network_that_is_blocked_is_so_through_a_translator_too() -> 
         assert set(translated(fours)) <= set(block)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        # the examples of RFC 6052, 2.4, and what Linux' getaddrinfo makes of them
-        pytest.param("192.0.2.33/32", "64:ff9b::c000:221/128", id="address"),
-        pytest.param("10.0.0.0/8", "64:ff9b::a00:0/104", id="network"),
-        pytest.param("0.0.0.0/0", "64:ff9b::/96", id="everything"),
-    ],
+# the examples of RFC 6052, 2.4, and what Linux' getaddrinfo makes of them
+@table(
+    "text, expected",
+    {
+        "address": ("192.0.2.33/32", "64:ff9b::c000:221/128"),
+        "network": ("10.0.0.0/8", "64:ff9b::a00:0/104"),
+        "everything": ("0.0.0.0/0", "64:ff9b::/96"),
+    },
 )
-def test_a_translated_network_is_the_well_known_prefix_and_the_address(
-    text: str, expected: str
-) -> None:
+def test_a_network_is_translated_by_the_well_known_prefix(text: str, expected: str) -> None:
     assert translated([text, "2001:db8::/32"]) == {expected: text}
     assert isinstance(ip_network(expected), IPv6Network)
 

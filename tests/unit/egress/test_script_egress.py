@@ -13,6 +13,8 @@ from tests.table import table
 from tests.unit.egress.egress_host import KEPT, NAME, TIMER, UNIT, Host
 from tests.unit.shells import held, stub
 
+Job = Callable[[Host], CompletedProcess[str]]
+
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
@@ -55,14 +57,12 @@ def test_on_probation_nothing_is_there_that_a_reboot_would_load(guarded: Host) -
 
 
 @pytest.fixture(params=[Host.undo, Host.revert], ids=["controller", "timer"])
-def take_back(request: pytest.FixtureRequest) -> Callable[[Host], CompletedProcess[str]]:
+def take_back(request: pytest.FixtureRequest) -> Job:
     """Roll back, by the controller or by the timer."""
     return request.param  # type: ignore[no-any-return]
 
 
-def test_where_there_were_rules_those_are_in_force_again(
-    guarded: Host, take_back: Callable[[Host], CompletedProcess[str]]
-) -> None:
+def test_where_there_were_rules_those_are_in_force_again(guarded: Host, take_back: Job) -> None:
     guarded.load_on_probation()
 
     ran = take_back(guarded)
@@ -74,9 +74,7 @@ def test_where_there_were_rules_those_are_in_force_again(
     assert guarded.rules.read_text() == "old"
 
 
-def test_where_there_was_no_table_there_is_none_again(
-    host: Host, take_back: Callable[[Host], CompletedProcess[str]]
-) -> None:
+def test_where_there_was_no_table_there_is_none_again(host: Host, take_back: Job) -> None:
     host.load_on_probation()
 
     ran = take_back(host)
@@ -85,53 +83,24 @@ def test_where_there_was_no_table_there_is_none_again(
     assert not any(path.exists() for path in (host.table, host.loaded, host.candidate))
 
 
-def test_a_controller_that_takes_rules_back_leaves_no_timer(host: Host) -> None:
-    host.load_on_probation()
-    set_ = host.state(TIMER)
-
-    host.undo()
-
-    assert (set_, host.state(TIMER)) == ("active", None)
-
-
-def test_rules_that_nft_refuses_change_nothing(guarded: Host) -> None:
-    (guarded.root / "refuses-check").touch()
-
-    ran = guarded.load_on_probation()
-
-    assert ran.returncode == 1
-    assert ran.stderr == (
-        f"egress.rules: {guarded.candidate} on run-1: nft refuses the rules: bad rule; "
-        "nothing was loaded\n"
-    )
-    assert (guarded.table.read_text(), guarded.files()) == ("old", KEPT)
-    assert guarded.state(TIMER) is None
-
-
-def test_rules_that_the_kernel_refuses_leave_the_old_ones(guarded: Host) -> None:
-    (guarded.root / "refuses-load").write_text("new")
+@table(
+    "file, said",
+    {
+        "nft": ("refuses-check", "{0}/candidate.nft on run-1: nft refuses the rules: bad rule; "),
+        "kernel": ("refuses-load", "the kernel refuses the rules: cannot allocate memory\n"),
+        "systemd": ("no-timers", f"{TIMER} on run-1: systemd cannot start this timer; nothing"),
+    },
+)
+def test_rules_that_cannot_be_tried_leave_the_old_ones(guarded: Host, file: str, said: str) -> None:
+    (guarded.root / file).write_text("new")
 
     ran = guarded.load_on_probation()
 
     assert ran.returncode == 1
-    assert ran.stderr.endswith("the kernel refuses the rules: cannot allocate memory\n")
+    assert said.format(guarded.egress) in ran.stderr
     assert (guarded.table.read_text(), guarded.loaded.read_text()) == ("old", sums("old"))
     assert guarded.files() == KEPT
     assert guarded.state(TIMER) is None
-
-
-def test_without_a_timer_nothing_is_loaded(host: Host) -> None:
-    (host.root / "no-timers").touch()
-
-    ran = host.load_on_probation()
-
-    assert ran.returncode == 1
-    assert (
-        f"egress.rules: {TIMER} on run-1: systemd cannot start this timer; nothing was"
-        in ran.stderr
-    )
-    assert not host.table.exists()
-    assert not host.candidate.exists()
 
 
 def test_while_rules_wait_to_be_confirmed_no_others_are_tried(guarded: Host) -> None:
@@ -144,20 +113,23 @@ def test_while_rules_wait_to_be_confirmed_no_others_are_tried(guarded: Host) -> 
     assert guarded.candidate.read_text() == "first"
 
 
-def test_while_another_run_is_at_it_nothing_is_done(host: Host) -> None:
-    host.lock.parent.mkdir()
-    with held(host.lock):
-        ran = host.load_on_probation()
+@table(
+    "job, said",
+    {
+        "load": (Host.load_on_probation, "another run holds this lock; nothing was loaded"),
+        "remove": (Host.remove, "another process has held this lock for 30 s; nothing was removed"),
+    },
+)
+def test_while_another_is_at_it_nothing_is_done(guarded: Host, job: Job, said: str) -> None:
+    with held(guarded.lock):
+        ran = job(guarded)
 
-    said = f"egress.rules: {host.lock} on run-1: another run holds this lock; nothing was"
     assert ran.returncode == 1
-    assert said in ran.stderr
-    assert host.files() == {}
+    assert f"egress.rules: {guarded.lock} on run-1: {said}" in ran.stderr
+    assert (guarded.files(), guarded.table.read_text()) == (KEPT, "old")
 
 
-def test_who_holds_the_lock_keeps_nobody_locked_out(
-    guarded: Host, take_back: Callable[[Host], CompletedProcess[str]]
-) -> None:
+def test_who_holds_the_lock_keeps_nobody_locked_out(guarded: Host, take_back: Job) -> None:
     guarded.load_on_probation()
 
     with held(guarded.lock):
@@ -165,16 +137,6 @@ def test_who_holds_the_lock_keeps_nobody_locked_out(
 
     assert (ran.returncode, guarded.table.read_text()) == (0, "old")
     assert "another process has held the lock for 30 s; rolling back without it" in ran.stdout
-
-
-def test_while_another_is_at_it_nothing_is_removed(guarded: Host) -> None:
-    with held(guarded.lock):
-        ran = guarded.remove()
-
-    said = f"egress.rules: {guarded.lock} on run-1: another process has held this lock for 30 s"
-    assert ran.returncode == 1
-    assert said in ran.stderr
-    assert guarded.files() == KEPT
 
 
 def test_a_lock_is_in_a_directory_of_roots_alone(host: Host) -> None:
@@ -234,14 +196,12 @@ def test_without_nftables_nothing_is_done(host: Host) -> None:
 
 
 def test_at_boot_what_was_loaded_is_written_down_only_if_it_was(guarded: Host) -> None:
-    other = guarded.root / "other"
-    other.write_text("other")
-    (guarded.root / "refuses-load").write_text("other")
+    for path in (guarded.root / "other", guarded.root / "refuses-load"):
+        path.write_text("other")
 
-    failed = guarded.load(other)
-    before = guarded.loaded.read_text()
+    failed, before = guarded.load(guarded.root / "other"), guarded.loaded.read_text()
     (guarded.root / "refuses-load").unlink()
-    ran = guarded.load(other)
+    ran = guarded.load(guarded.root / "other")
 
     assert (failed.returncode, ran.returncode) == (1, 0)
     assert (before, guarded.loaded.read_text()) == (sums("old"), sums("other"))
@@ -263,25 +223,14 @@ def test_confirmed_rules_are_there_as_they_were_sent_and_stay_over_a_reboot(host
     ]
 
 
-def test_a_unit_that_is_active_is_reloaded_since_a_restart_would_be_without_rules(
-    guarded: Host,
-) -> None:
+def test_a_unit_that_is_active_is_reloaded_and_the_timer_takes_nothing_back(guarded: Host) -> None:
     guarded.load_on_probation()
 
-    ran = guarded.confirm()
+    ran, reverted = guarded.confirm(), guarded.revert()
 
-    assert ran.returncode == 0
+    assert (ran.returncode, reverted.returncode, reverted.stdout) == (0, 0, "")
     assert guarded.asked("systemctl")[-1] == f"reload {UNIT}"
     assert f"start {UNIT}" not in guarded.asked("systemctl")
-
-
-def test_behind_a_confirmation_the_timer_finds_nothing_to_take_back(guarded: Host) -> None:
-    guarded.load_on_probation()
-    guarded.confirm()
-
-    ran = guarded.revert()
-
-    assert (ran.returncode, ran.stdout) == (0, "")
     assert (guarded.table.read_text(), guarded.rules.read_text()) == ("new", "new")
 
 
@@ -367,10 +316,7 @@ def test_a_unit_that_failed_is_forgotten(guarded: Host) -> None:
 def test_what_is_left_of_one_goes_too(host: Host, name: str) -> None:
     path = host.root / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    if "wants" in name:
-        path.symlink_to("../nowhere")
-    else:
-        path.write_text("left")
+    path.symlink_to("../nowhere") if "wants" in name else path.write_text("left")
 
     ran = host.remove()
 
@@ -378,19 +324,11 @@ def test_what_is_left_of_one_goes_too(host: Host, name: str) -> None:
     assert (host.files(), host.table.exists()) == ({}, False)
 
 
-def test_without_nft_the_files_go_all_the_same(guarded: Host) -> None:
-    (guarded.path / "nft").unlink()
-
-    ran = guarded.remove()
-
-    assert ran.returncode == 0
-    assert guarded.files() == {}
-
-
-def test_what_else_lies_beside_it_stays(guarded: Host) -> None:
+def test_what_else_lies_beside_it_stays_and_the_rest_goes_without_nft_too(guarded: Host) -> None:
     release = guarded.egress.parent / "releases"
     release.mkdir()
     (guarded.units / "other.service").touch()
+    (guarded.path / "nft").unlink()
 
     ran = guarded.remove()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ wg1\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0
 """
 ANY = "0" * 32
 ROUTE_6 = f"{{}} {{}} {ANY} 00 {ANY} 00000400 00000001 00000000 00000003 {{}}\n"
+SIX = ((ANY, "00", "lo"), (ANY, "00", "br-lan"), ("fe80" + "0" * 28, "40", "docker0"))
 
 
 @pytest.fixture
@@ -91,16 +91,12 @@ def test_every_file_is_told_with_sum_mode_and_owner(machine: Machine) -> None:
         "unit": ("units/pyinfra-gvisor-egress.service", "unit", "active"),
     },
 )
-def test_a_part_of_it_is_told_too(
-    machine: Machine, path: str, attribute: str, value: object
-) -> None:
+def test_a_part_of_it_is_told_too(machine: Machine, path: str, attribute: str, value: Any) -> None:
     put(machine, path)
 
     state = seen(machine)
 
-    assert getattr(state, attribute) == value
-    assert state.there
-    assert not state.enabled
+    assert (getattr(state, attribute), state.there, state.enabled) == (value, True, False)
 
 
 NFT = """case "$*" in
@@ -142,22 +138,15 @@ def test_what_is_left_when_somebody_has_removed_the_files_is_told(machine: Machi
 @table(
     "four, six, expected",
     {
-        "one": (("eth0", "eth0"), [], ("eth0",)),
-        "two": (("eth0", "wwan0"), [], ("eth0", "wwan0")),
-        "another-for-ipv6": (
-            ("eth0", "eth0"),
-            [(ANY, "00", "lo"), (ANY, "00", "br-lan"), ("fe80" + "0" * 28, "40", "docker0")],
-            ("eth0", "br-lan"),
-        ),
+        "one": (("eth0", "eth0"), (), ("eth0",)),
+        "two": (("eth0", "wwan0"), (), ("eth0", "wwan0")),
+        "another-for-ipv6": (("eth0", "eth0"), SIX, ("eth0", "br-lan")),
         "ipv6-only": (None, [(ANY, "00", "eth0")], ("eth0",)),
-        "none": (None, [], ()),
+        "none": (None, (), ()),
     },
 )
 def test_the_interfaces_of_default_routes_are_told(
-    machine: Machine,
-    four: tuple[str, str] | None,
-    six: Sequence[tuple[str, str, str]],
-    expected: tuple[str, ...],
+    machine: Machine, four: tuple[str, str] | None, six: Any, expected: tuple[str, ...]
 ) -> None:
     if four:
         put(machine, "proc-net/route", ROUTE.format(*four))
@@ -167,10 +156,8 @@ def test_the_interfaces_of_default_routes_are_told(
 
 
 def test_bridges_are_told_and_other_interfaces_are_not(machine: Machine) -> None:
-    for name in ("docker0", "br-lan", "eth0"):
-        (machine.root / "interfaces" / name).mkdir(parents=True)
-    for name in ("docker0", "br-lan"):
-        (machine.root / "interfaces" / name / "bridge").mkdir()
+    for path in ("docker0/bridge", "br-lan/bridge", "eth0"):
+        (machine.root / "interfaces" / path).mkdir(parents=True)
 
     assert seen(machine).bridges == ("br-lan", "docker0")
 
@@ -183,17 +170,13 @@ def test_bridges_are_told_and_other_interfaces_are_not(machine: Machine) -> None
         "a-containers": ("veth1", "tun_flags", {}),
     },
 )
-def test_a_port_of_a_bridge_that_leaves_the_node_is_told(
+def test_a_port_that_leaves_the_node_is_told(
     machine: Machine, port: str, below: str, expected: dict[str, str]
 ) -> None:
-    interfaces = machine.root / "interfaces"
     for path in ("br0/bridge", f"br0/brif/{port}", "br0/brif/veth0", f"{port}/{below}", "veth0"):
-        (interfaces / path).mkdir(parents=True, exist_ok=True)
+        (machine.root / "interfaces" / path).mkdir(parents=True, exist_ok=True)
 
-    state = seen(machine)
-
-    assert state.bridges == ("br0",)
-    assert state.ports == expected
+    assert (seen(machine).bridges, seen(machine).ports) == (("br0",), expected)
 
 
 @pytest.mark.parametrize("name", ['q"q', "a\\b", "e*", "$(id)", "-n", "%s"])
@@ -204,39 +187,23 @@ def test_a_bridge_is_told_whatever_its_name(machine: Machine, name: str) -> None
     assert set(seen(machine).bridges) == {name, "evil0"}
 
 
-STUB = "nameserver 127.0.0.53\n"
+STUB, FIRST = "nameserver 127.0.0.53\n", "nameserver 10.0.0.2\n"
 
 
 @table(
     "text, resolved, expected",
     {
-        "two": ("nameserver 10.0.0.2\nnameserver fd00::53\n", None, ("10.0.0.2", "fd00::53")),
-        "no-newline-at-the-end": ("nameserver 10.0.0.2", None, ("10.0.0.2",)),
-        "spaces-and-a-comment": (
-            "nameserver\t 10.0.0.2 # comment\noptions ndots:1\n",
-            None,
-            ("10.0.0.2",),
-        ),
-        "comments-and-none-named": (
-            "#nameserver 10.0.0.2\n; nameserver 10.0.0.3\nnameserver\n",
-            None,
-            ("",),
-        ),
+        "two": (f"{FIRST}nameserver fd00::53\n", None, ("10.0.0.2", "fd00::53")),
+        "no-newline-at-the-end": (FIRST.strip(), None, ("10.0.0.2",)),
+        "a-comment": ("nameserver\t 10.0.0.2 # comment\noptions a\n", None, ("10.0.0.2",)),
+        "comments-and-none-named": (f"#{FIRST}; {FIRST}nameserver\n", None, ("",)),
         "scope": ("nameserver fe80::1%eth0\n", None, ("fe80::1",)),
-        "behind-the-stub": (STUB, "nameserver 10.0.0.2\n", ("10.0.0.2",)),
-        "behind-the-stub-without-newlines": (
-            "nameserver 127.0.0.53",
-            "nameserver 10.0.0.2",
-            ("10.0.0.2",),
-        ),
+        "behind-the-stub": (STUB, FIRST, ("10.0.0.2",)),
+        "without-newlines": (STUB.strip(), FIRST.strip(), ("10.0.0.2",)),
         "a-stub-and-nothing-behind": (STUB, None, ("127.0.0.53",)),
-        "a-stub-and-another": (
-            f"{STUB}nameserver 10.0.0.3\n",
-            "nameserver 10.0.0.2\n",
-            ("127.0.0.53", "10.0.0.3"),
-        ),
+        "a-stub-and-another": (f"{STUB}nameserver ::2\n", FIRST, ("127.0.0.53", "::2")),
         "empty": ("", None, ()),
-        "no-file": (None, "nameserver 10.0.0.2\n", ()),
+        "no-file": (None, FIRST, ()),
         "junk": ("nameserver $(id) `id` *\n", None, ("$(id)",)),
     },
 )
@@ -272,9 +239,7 @@ def told_by(machine: Machine, parent: int, **environment: str) -> Ssh | None:
         "not-routed": ("unreachable 198.51.100.9", ""),
     },
 )
-def test_the_way_that_the_controller_came_by_is_told(
-    machine: Machine, answer: str, interface: str
-) -> None:
+def test_the_controllers_way_is_told(machine: Machine, answer: str, interface: str) -> None:
     stub(machine.path, "ip", f'[ "$*" = "-o route get 198.51.100.9" ] && echo "{answer}"')
 
     state = told_by(machine, 1, SSH_CONNECTION=SSH.partition("=")[2])
@@ -283,9 +248,7 @@ def test_the_way_that_the_controller_came_by_is_told(
 
 
 @table("depth, is_found", {"sudo": (1, True), "four": (4, True), "too-far-up": (9, False)})
-def test_behind_sudo_the_way_is_found_with_those_that_called_it(
-    machine: Machine, depth: int, is_found: bool
-) -> None:
+def test_behind_sudo_the_way_is_found(machine: Machine, depth: int, is_found: bool) -> None:
     for number in range(100, 100 + depth):
         process(machine, number, number + 1, "HOME=/root", "NOT_SSH_CONNECTION=1")
     process(machine, 100 + depth, 1, "HOME=/root", SSH, "PATH=/bin")
@@ -296,9 +259,7 @@ def test_behind_sudo_the_way_is_found_with_those_that_called_it(
 
 
 @table("parents", {"no-parent": (100, 0), "gone-meanwhile": (100, 99)})
-def test_whoever_did_not_come_by_ssh_tells_no_way(
-    machine: Machine, parents: tuple[int, int]
-) -> None:
+def test_who_did_not_come_by_ssh_tells_no_way(machine: Machine, parents: Any) -> None:
     process(machine, *parents, "HOME=/root")
 
     assert told_by(machine, 100) is None
@@ -311,19 +272,18 @@ def test_a_client_without_a_program_for_routes_is_told_without_a_way(machine: Ma
 
 
 @table(
-    "files, expected",
+    "path, text, expected",
     {
-        "ufw": ({"ufw/ufw.conf": "LOGLEVEL=low\nENABLED=yes\n"}, ("ufw",)),
-        "ufw-off": ({"ufw/ufw.conf": "ENABLED=no\n#ENABLED=yes\n"}, ()),
-        "firewalld": ({"firewalld.pid": "1"}, ("firewalld",)),
-        "firewalld-there": ({"firewalld/firewalld.pid": "1"}, ("firewalld",)),
+        "ufw": ("ufw/ufw.conf", "LOGLEVEL=low\nENABLED=yes\n", ("ufw",)),
+        "ufw-off": ("ufw/ufw.conf", "ENABLED=no\n#ENABLED=yes\n", ()),
+        "firewalld": ("firewalld.pid", "1", ("firewalld",)),
+        "firewalld-there": ("firewalld/firewalld.pid", "1", ("firewalld",)),
     },
 )
-def test_others_who_manage_the_firewall_are_told(
-    machine: Machine, files: Mapping[str, str], expected: tuple[str, ...]
+def test_who_else_manages_the_firewall_is_told(
+    machine: Machine, path: str, text: str, expected: tuple[str, ...]
 ) -> None:
-    for path, text in files.items():
-        put(machine, path, text)
+    put(machine, path, text)
 
     assert seen(machine).managers == expected
 
@@ -336,7 +296,7 @@ def test_services_of_debians_that_load_rules_are_told(machine: Machine) -> None:
     assert seen(machine).managers == ("nftables.service", "netfilter-persistent")
 
 
-BRIDGE = "com.docker.network.bridge.name"
+UNNAMED = f"br-{network('shop')['Id'][:12]}"
 NASTY = '"},{"Name":"x","Driver":"bridge","Id":"y"} end of node state \u2028'
 
 
@@ -346,44 +306,36 @@ def with_docker(machine: Machine, answers: dict[str, Answer]) -> EgressState:
         return machine.node().part(EgressState)
 
 
+def bridged(name: str, **options: str) -> dict[str, Any]:
+    """A network whose bridge has this name."""
+    return network("shop", Options={**options, "com.docker.network.bridge.name": name})
+
+
 @table(
     "told, expected",
     {
-        "dockers-own": (network("bridge", Options={BRIDGE: "docker0"}), ("bridge", "docker0")),
-        "unnamed": (network("shop"), ("bridge", f"br-{network('shop')['Id'][:12]}")),
-        "no-options": (
-            network("shop", Options=None),
-            ("bridge", f"br-{network('shop')['Id'][:12]}"),
-        ),
-        "named-beside-odd-options": (
-            network("shop", Options={"x": NASTY, BRIDGE: "shop0"}),
-            ("bridge", "shop0"),
-        ),
-        "host": (network("host", Driver="host"), ("host", "")),
-        "none": (network("none", Driver="null"), ("null", "")),
-        "macvlan": (network("lan", Driver="macvlan", Options={"parent": "eth0"}), ("macvlan", "")),
-        "odd-labels": (
-            network("shop", Labels={"a": NASTY}, Containers={"b": {"Name": NASTY}}),
-            ("bridge", f"br-{network('shop')['Id'][:12]}"),
-        ),
-        "quote": (network("shop", Options={BRIDGE: 'a"b'}), ("bridge", 'a"b')),
-        "backslash": (network("shop", Options={BRIDGE: "a\\b"}), ("bridge", "a\\b")),
-        "backslash-of-its-own": (
-            network("shop", Options={BRIDGE: "a\\u003cb"}),
-            ("bridge", "a\\u003cb"),
-        ),
-        "signs": (network("shop", Options={BRIDGE: "<e*>&"}), ("bridge", "<e*>&")),
-        "no-ascii": (network("shop", Options={BRIDGE: "caf\u00e9"}), ("bridge", "caf??")),
-        "space": (network("shop", Options={BRIDGE: "a b"}), ("bridge", "a?b")),
+        "unnamed": (network("shop"), UNNAMED),
+        "no-options": (network("shop", Options=None), UNNAMED),
+        "named-beside-odd-options": (bridged("shop0", x=NASTY), "shop0"),
+        "host": (network("host", Driver="host"), ""),
+        "none": (network("none", Driver="null"), ""),
+        "macvlan": (network("lan", Driver="macvlan", Options={"parent": "eth0"}), ""),
+        "odd-labels": (network("shop", Labels={"a": NASTY}, Containers={"b": NASTY}), UNNAMED),
+        "quote": (bridged('a"b'), 'a"b'),
+        "backslash": (bridged("a\\b"), "a\\b"),
+        "backslash-of-its-own": (bridged("a\\u003cb"), "a\\u003cb"),
+        "signs": (bridged("<e*>&"), "<e*>&"),
+        "no-ascii": (bridged("caf\u00e9"), "caf??"),
+        "space": (bridged("a b"), "a?b"),
     },
 )
 def test_a_network_is_told_with_its_driver_and_bridge(
-    machine: Machine, told: dict[str, Any], expected: tuple[str, str]
+    machine: Machine, told: dict[str, Any], expected: str
 ) -> None:
     state = with_docker(machine, routes([], networks=[network("first"), told, network("last")]))
 
-    driver, bridge = expected
-    assert state.networks[1] == DockerNetwork(name=told["Name"], driver=driver, bridge=bridge)
+    own = DockerNetwork(name=told["Name"], driver=told["Driver"], bridge=expected)
+    assert state.networks[1] == own
     assert [item.name for item in state.networks] == ["first", told["Name"], "last"]
 
 
@@ -411,17 +363,12 @@ def test_networks_are_none_or_not_known(machine: Machine, answer: Answer, error:
         "none": ([], ()),
         "twice": ([port(8080), port(8080, address="192.0.2.7")], ("8080/tcp",)),
         "others": ([port(53, "udp"), port(36412, "sctp")], ("36412/sctp", "53/udp")),
-        "for-the-node-itself": (
-            [port(80, address="127.0.0.1"), port(81, address="::1"), port(82, address="127.0.0.2")],
-            (),
-        ),
+        "for-the-node": ([port(8, address=own) for own in ("127.0.0.1", "::1", "127.0.0.2")], ()),
         "one-address": ([port(80, address="203.0.113.7")], ("80/tcp",)),
         "exposed-only": ([{"PrivatePort": 80, "Type": "tcp"}], ()),
     },
 )
-def test_ports_that_others_than_the_node_reach_are_told(
-    machine: Machine, ports: list[dict[str, Any]], expected: tuple[str, ...]
-) -> None:
+def test_ports_that_others_reach_are_told(machine: Machine, ports: Any, expected: Any) -> None:
     documents = [container(1, 1, others={"Ports": ports}), container(2, 1)]
 
     assert with_docker(machine, routes(documents)).published == expected
