@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import selectors
@@ -76,6 +77,16 @@ def run(job: Coroutine[Any, Any, Result]) -> Result:
     return result
 
 
+def looped(job: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A test that runs in such a loop."""
+
+    @functools.wraps(job)
+    def test(*given: Any, **named: Any) -> None:
+        run(job(*given, **named))
+
+    return test
+
+
 def query(name: str = "db", number: int = 7, kind: int = 1, flags: int = 0x0100) -> bytes:
     """A question for an address."""
     labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
@@ -88,11 +99,6 @@ def answer(asked: bytes, rcode: int = 0, address: str = ADDRESS) -> bytes:
     head = asked[:2] + struct.pack(">5H", 0x8180 | rcode, 1, records, 0, 0)
     record = struct.pack(">3HIH", 0xC00C, 1, 1, 60, 4) + socket.inet_aton(address)
     return head + asked[12:] + record * records
-
-
-def rcode(message: bytes) -> int:
-    """What came of it."""
-    return message[3] & 0x0F
 
 
 @contextlib.asynccontextmanager
@@ -160,6 +166,11 @@ class FakeDocker:
         else:
             writer.write(ok(json.dumps(said).encode()))
         writer.close()
+
+
+def well(message: bytes) -> list[bytes]:
+    """An answer."""
+    return [answer(message)]
 
 
 def ok(body: bytes) -> bytes:

@@ -49,9 +49,7 @@ def test_a_node_without_such_a_runtime_needs_no_resolver() -> None:
         "all": ({"socket": "", "service": ""}, "its socket is missing and its service is missing"),
     },
 )
-def test_a_resolver_that_does_not_answer_is_found_with_who_asks_it(
-    states: dict[str, str], evidence: str
-) -> None:
+def test_a_resolver_that_is_down_is_found(states: dict[str, str], evidence: str) -> None:
     finding = looked(told(**states))[f"resolver-down {NAME}"]
 
     assert finding.severity is Severity.HIGH
@@ -64,26 +62,21 @@ def test_a_container_that_still_asks_it_counts_where_nothing_is_declared() -> No
     assert finding.evidence == f"its service is failed; used by {ID[:12]}"
 
 
+EVIL = f"{DIRECTORY}/evil.py"
+NOT_ENABLED = [line for line in told() if line != "resolver enabled"]
+GONE_AT_BOOT = "its socket is not enabled: the resolver will not run after a reboot"
+
+
 @table(
     "lines, subject, evidence",
     {
         "changed": (told(other=SERVICE), SERVICE, "the file was changed"),
         "missing": (told(without=SERVICE), SERVICE, "the file is missing"),
-        "more-than-ours": (
-            told(f"stray {DIRECTORY}/evil.py"),
-            f"{DIRECTORY}/evil.py",
-            "the file is not part of the resolver",
-        ),
-        "not-enabled": (
-            [line for line in told() if line != "resolver enabled"],
-            NAME,
-            "its socket is not enabled: the resolver will not run after a reboot",
-        ),
+        "more-than-ours": (told(f"stray {EVIL}"), EVIL, "the file is not part of the resolver"),
+        "not-enabled": (NOT_ENABLED, NAME, GONE_AT_BOOT),
     },
 )
-def test_what_is_not_as_it_was_installed_is_found(
-    lines: list[str], subject: str, evidence: str
-) -> None:
+def test_what_is_not_as_it_was_installed_is_found(lines: Any, subject: str, evidence: str) -> None:
     findings = looked(lines)
 
     assert {key: item.evidence for key, item in findings.items()} == {

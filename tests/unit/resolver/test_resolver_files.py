@@ -12,16 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.parts.resolver import files as resolver_files
 from pyinfra_gvisor.parts.resolver import forwarder
-from pyinfra_gvisor.parts.resolver.files import (
-    DIRECTORY,
-    SERVICE,
-    SOCKET,
-    kept_files,
-    program_files,
-    service_text,
-    socket_text,
-)
 from pyinfra_gvisor.parts.resolver.plan import OLDEST_PYTHON
 from tests.table import table
 
@@ -35,76 +27,67 @@ SOURCES = {
 ASYNCIO = ("-I", "-c", "import asyncio, ctypes")
 
 
-def pythons() -> list[str]:
+def pythons() -> set[str]:
     """This one, and the system's if it is one that a node could have."""
-    found = {sys.executable}
     system = shutil.which("python3", path="/usr/bin")
-    if (
+    able = (
         system
-        and subprocess.run([system, *ASYNCIO], check=False, capture_output=True).returncode == 0
-    ):
-        found.add(system)
-    return sorted(found)
+        and not subprocess.run(
+            [system, *ASYNCIO], check=False, stderr=subprocess.DEVNULL
+        ).returncode
+    )
+    return {sys.executable, *([system] if system and able else [])}
 
 
 def put(directory: Path) -> Path:
     """The program as it lies on a node."""
-    for item in program_files():
-        path = directory / item.path.removeprefix(f"{DIRECTORY}/")
+    for item in resolver_files.program_files():
+        path = directory / item.path.removeprefix(f"{resolver_files.DIRECTORY}/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(item.text)
     return directory
 
 
-def ran(python: str, directory: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """The program, started as the unit does."""
-    return subprocess.run(
-        [python, "-I", "-B", directory, *words],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd="/",
-        env={"PATH": os.environ["PATH"], **env},
-        timeout=60,
+def ran(python: str, directory: Path, *words: str, **env: str) -> tuple[int, str, str]:
+    """How the program ends and what it says, started as the unit does."""
+    command = [python, "-I", "-B", directory, *words]
+    env["PATH"] = os.environ["PATH"]
+    told = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd="/", env=env, timeout=60
     )
+    return told.returncode, told.stdout, told.stderr
 
 
-@pytest.mark.parametrize("python", [pytest.param(path, id=Path(path).name) for path in pythons()])
-def test_the_program_runs_from_where_it_is_put_and_needs_sockets(
-    python: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    "python", [pytest.param(path, id=Path(path).name) for path in sorted(pythons())]
+)
+def test_the_program_runs_from_where_it_is_put(python: str, tmp_path: Path) -> None:
     directory = put(tmp_path / "resolver")
     before = sorted(directory.rglob("*"))
 
-    told = ran(python, directory, "--help")
+    code, told, error = ran(python, directory, "--help")
     alone = ran(python, directory)
     anothers = ran(python, directory, LISTEN_PID="1", LISTEN_FDS="4")
 
-    assert (told.returncode, told.stderr) == (0, "")
+    assert (code, error) == (0, "")
     for option in ("--docker", "--resolver", "--textfile"):
-        assert option in told.stdout
+        assert option in told
     said = (64, "", "no sockets were passed: start this program by its systemd socket unit\n")
-    assert (alone.returncode, alone.stdout, alone.stderr) == said
-    assert (anothers.returncode, anothers.stdout, anothers.stderr) == said
+    assert (alone, anothers) == (said, said)
     assert sorted(directory.rglob("*")) == before, "nothing was written there"
 
 
 def test_every_module_of_it_is_put_there_and_nothing_more() -> None:
-    below = f"{DIRECTORY}/{PACKAGE.replace('.', '/')}"
     names = PACKAGE.split(".")
-    packages = ["/".join((DIRECTORY, *names[: at + 1])) for at in range(len(names))]
+    packages = ["/".join((resolver_files.DIRECTORY, *names[: at + 1])) for at in range(len(names))]
 
-    texts = {item.path: item.text for item in program_files()}
+    texts = {item.path: item.text for item in resolver_files.program_files()}
 
-    assert set(texts) == {
-        f"{DIRECTORY}/__main__.py",
-        *(f"{path}/__init__.py" for path in packages),
-        *(f"{below}/{name}" for name in SOURCES),
+    assert texts.pop(f"{resolver_files.DIRECTORY}/__main__.py")
+    assert texts == {
+        **{f"{packages[-1]}/{name}": text for name, text in SOURCES.items()},
+        **{f"{path}/__init__.py": "" for path in packages},
     }
-    assert {texts[f"{path}/__init__.py"] for path in packages} == {""}
-    assert {
-        f"{below}/{name}": text for name, text in SOURCES.items() if name != "__init__.py"
-    }.items() <= texts.items()
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
@@ -125,117 +108,74 @@ def test_a_syntax_that_is_newer_would_be_found() -> None:
 
 
 def test_all_of_it_is_the_program_and_two_units_that_root_alone_may_write() -> None:
-    kept = kept_files(("9.9.9.9",), "/srv/text/")
+    kept = resolver_files.kept_files(("9.9.9.9",), "/srv/text/")
 
     assert {item.mode for item in kept} == {"644"}
-    assert kept[:-2] == program_files()
+    assert kept[:-2] == resolver_files.program_files()
     assert {item.path: item.text for item in kept[-2:]} == {
-        SERVICE: service_text(("9.9.9.9",), "/srv/text/"),
-        SOCKET: socket_text(),
+        resolver_files.SERVICE: resolver_files.service_text(("9.9.9.9",), "/srv/text/"),
+        resolver_files.SOCKET: resolver_files.socket_text(),
     }
 
 
 def test_the_sockets_are_there_before_docker_and_their_addresses_stay_when_it_is_stopped() -> None:
-    assert socket_text().splitlines()[1:] == [
-        "[Unit]",
-        "Description=Sockets of pyinfra-gvisor's DNS resolver for sandboxes",
-        "Before=docker.service",
-        "[Socket]",
+    assert resolver_files.socket_text().splitlines()[1:] == [
+        *("[Unit]", "Description=Sockets of pyinfra-gvisor's DNS resolver for sandboxes"),
+        *("Before=docker.service", "[Socket]"),
         "ExecStartPre=/usr/sbin/ip address replace 169.254.53.53/32 dev lo",
         "ExecStartPre=-/usr/sbin/ip -6 address replace fd2e:6ab4:9d1c::53/128 dev lo nodad",
-        "ListenDatagram=169.254.53.53:53",
-        "ListenDatagram=[fd2e:6ab4:9d1c::53]:53",
-        "ListenStream=169.254.53.53:53",
-        "ListenStream=[fd2e:6ab4:9d1c::53]:53",
-        "FreeBind=yes",
-        "ReceiveBuffer=4M",
-        "Backlog=1024",
-        "TriggerLimitIntervalSec=0",
-        "[Install]",
-        "WantedBy=sockets.target",
+        *("ListenDatagram=169.254.53.53:53", "ListenDatagram=[fd2e:6ab4:9d1c::53]:53"),
+        *("ListenStream=169.254.53.53:53", "ListenStream=[fd2e:6ab4:9d1c::53]:53"),
+        *("FreeBind=yes", "ReceiveBuffer=4M", "Backlog=1024", "TriggerLimitIntervalSec=0"),
+        *("[Install]", "WantedBy=sockets.target"),
     ]
+
+
+PROTECTED = (
+    "ProtectHome PrivateTmp PrivateDevices ProtectClock ProtectHostname ProtectKernelLogs "
+    "ProtectKernelModules ProtectKernelTunables ProtectControlGroups"
+)
 
 
 def test_the_service_may_do_little_comes_back_whatever_ends_it_and_depends_on_its_sockets() -> None:
-    assert service_text((), None).splitlines()[1:] == [
+    assert resolver_files.service_text((), None).splitlines()[1:] == [
         "[Unit]",
         "Description=DNS resolver of pyinfra-gvisor for sandboxes with gVisor's network stack",
-        "Requires=pyinfra-gvisor-resolver.socket",
-        "After=pyinfra-gvisor-resolver.socket",
-        "StartLimitIntervalSec=0",
-        "[Service]",
-        "Type=notify",
-        "TimeoutStartSec=30",
+        *(f"{word}=pyinfra-gvisor-resolver.socket" for word in ("Requires", "After")),
+        *("StartLimitIntervalSec=0", "[Service]", "Type=notify", "TimeoutStartSec=30"),
         "ExecStart=/usr/bin/python3 -I -B /opt/gvisor/resolver",
-        "Restart=always",
-        "RestartSec=500ms",
-        "SyslogIdentifier=pyinfra-gvisor-resolver",
-        "OOMScoreAdjust=-500",
-        "MemoryMax=64M",
-        "TasksMax=16",
-        "UMask=0022",
+        *("Restart=always", "RestartSec=500ms", "SyslogIdentifier=pyinfra-gvisor-resolver"),
+        *("OOMScoreAdjust=-500", "MemoryMax=64M", "TasksMax=16", "UMask=0022"),
         "CapabilityBoundingSet=CAP_SYS_ADMIN CAP_NET_RAW",
-        "NoNewPrivileges=yes",
-        "ProtectSystem=strict",
-        "ProtectHome=yes",
-        "PrivateTmp=yes",
-        "PrivateDevices=yes",
-        "ProtectClock=yes",
-        "ProtectHostname=yes",
-        "ProtectKernelLogs=yes",
-        "ProtectKernelModules=yes",
-        "ProtectKernelTunables=yes",
-        "ProtectControlGroups=yes",
+        *("NoNewPrivileges=yes", "ProtectSystem=strict"),
+        *(f"{word}=yes" for word in PROTECTED.split()),
         "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET",
-        "RestrictNamespaces=net",
-        "RestrictRealtime=yes",
-        "RestrictSUIDSGID=yes",
-        "LockPersonality=yes",
-        "SystemCallArchitectures=native",
+        *("RestrictNamespaces=net", "RestrictRealtime=yes", "RestrictSUIDSGID=yes"),
+        *("LockPersonality=yes", "SystemCallArchitectures=native"),
         "SystemCallFilter=@system-service setns",
     ]
+
+
+ODD = ("fe80::1%eth0", "dns.example", "", "1.1.1.1\nExecStart=/bin/sh", "::1%\nUser=x", "9.9.9.9")
+METRICS = " --textfile=/srv/text/pyinfra_gvisor_resolver.prom"
 
 
 @table(
     "named, textfile_dir, options, writable",
     {
-        "none": ((), None, "", []),
-        "dockerds-resolvers": (
-            ("9.9.9.9", "2620:fe::fe"),
-            None,
-            " --resolver=9.9.9.9 --resolver=2620:fe::fe",
-            [],
-        ),
-        "what-is-no-plain-address-is-left-out": (
-            (
-                "fe80::1%eth0",
-                "dns.example",
-                "",
-                "1.1.1.1\nExecStart=/bin/sh",
-                "::1%\nUser=x",
-                "9.9.9.9",
-            ),
-            None,
-            " --resolver=9.9.9.9",
-            [],
-        ),
-        "metrics": (
-            (),
-            "/srv/text/",
-            " --textfile=/srv/text/pyinfra_gvisor_resolver.prom",
-            ["ReadWritePaths=-/srv/text/"],
-        ),
+        "dockerds": (("9.9.9.9", "::1"), None, " --resolver=9.9.9.9 --resolver=::1", []),
+        "no-plain-addresses": (ODD, None, " --resolver=9.9.9.9", []),
+        "metrics": ((), "/srv/text/", METRICS, ["ReadWritePaths=-/srv/text/"]),
     },
 )
 def test_the_service_is_told_what_is_declared(
     named: tuple[str, ...], textfile_dir: str | None, options: str, writable: list[str]
 ) -> None:
-    lines = service_text(named, textfile_dir).splitlines()
+    lines = resolver_files.service_text(named, textfile_dir).splitlines()
 
-    starts = [line for line in lines if line.startswith("ExecStart=")]
-    assert starts == [f"ExecStart=/usr/bin/python3 -I -B {DIRECTORY}{options}"]
-    assert [line for line in lines if line.startswith("ReadWritePaths")] == writable
-    assert len(lines) == len(service_text((), None).splitlines()) + len(writable)
+    start = f"ExecStart=/usr/bin/python3 -I -B {resolver_files.DIRECTORY}{options}"
+    assert {*lines} - {*resolver_files.service_text((), None).splitlines()} == {start, *writable}
+    assert len(lines) == len(resolver_files.service_text((), None).splitlines()) + len(writable)
 
 
 def _imported(node: ast.AST) -> list[str]:

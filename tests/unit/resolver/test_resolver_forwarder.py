@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -22,13 +23,11 @@ from pyinfra_gvisor.parts.resolver.forwarder.messages import REFUSED, SERVFAIL, 
 from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
 from pyinfra_gvisor.parts.resolver.forwarder.sessions import UnknownSource
 from tests.table import table
-from tests.unit.resolver.resolver_fakes import answer, query, run
+from tests.unit.resolver.resolver_fakes import answer, looped, query, run
 
 LOOPBACK = socket.if_nametoindex("lo")
 Says = Callable[[bytes], Any]
-BOTH = pytest.mark.parametrize(
-    "stream", [pytest.param(False, id="udp"), pytest.param(True, id="tcp")]
-)
+BOTH = table("stream", {"udp": False, "tcp": True})
 
 
 def docker(message: bytes) -> bytes:
@@ -77,22 +76,22 @@ class Fake:
 
     ``docker`` and ``outside`` say what becomes of a query: bytes, an error, or a number of
     seconds of silence. Whose its own address is Docker says at once unless it is ``slow``.
+    ``own``: how often it was asked for that; ``asked``: who was asked for the rest, in turn.
     """
 
+    docker_late_s = outside_late_s = 0.0
+    leads_out, is_refused, is_settling, slow = True, False, False, False
+    error: Exception | None = None
+    is_outspoken: bool | None = None
+    hearing: asyncio.Task[bytes] | None = None
+    own = 0
+    resolvers = ("192.0.2.1",)
+
     def __init__(self, docker: Says, outside: Says = nobody, **given: Any) -> None:
-        self.docker, self.outside = docker, outside
-        self.leads_out, self.is_refused = True, False
-        self.docker_late_s = self.outside_late_s = 0.0
-        self.slow = self.is_settling = False
-        self.error: Exception | None = None
-        vars(self).update(given)
-        self.is_outspoken: bool | None = None
-        self.hearing: asyncio.Task[bytes] | None = None
-        self.own = 0  # how often Docker was asked for what it always knows
+        vars(self).update(given, docker=docker, outside=outside)
         self.streams: set[bool] = set()
-        self.resolvers = ("192.0.2.1",)
         self.whose: list[tuple[str, int | None]] = []
-        self.asked: list[str] = []  # who was asked, one after the other
+        self.asked: list[str] = []
 
     async def of(self, address: str, interface: int | None) -> tuple[Source, Fake]:
         self.whose.append((address, interface))
@@ -106,10 +105,11 @@ class Fake:
             await asyncio.sleep(self.docker_late_s if self.slow else 0)
             return query
         assert others in ((), (self.resolvers,))
-        self.asked.append("outside" if others else "docker")
+        who = "outside" if others else "docker"
+        self.asked.append(who)
         self.streams.add(stream)
-        await asyncio.sleep(self.outside_late_s if others else self.docker_late_s)
-        said = (self.outside if others else self.docker)(query)
+        await asyncio.sleep(getattr(self, f"{who}_late_s"))
+        said = vars(self)[who](query)
         while isinstance(said, float):
             await asyncio.sleep(said)
             said = TimeoutError("silent")
@@ -131,10 +131,28 @@ class Running:
         """Those that there were."""
         return {name: n for name, n in self.forwarder.counters.outcomes.items() if n}
 
+    @contextlib.asynccontextmanager
+    async def by(self, datagrams: socket.socket, host: str) -> AsyncIterator[None]:
+        """Have it listen on this socket too, and ask there."""
+        with datagrams:
+            datagrams.bind((host, 0))
+            self.forwarder.listen(datagrams)
+            self.asker.close()
+            flags = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+            self.asker = socket.socket(datagrams.family, flags)
+            self.asker.connect(datagrams.getsockname()[:2])
+            yield
+            asyncio.get_running_loop().remove_reader(datagrams.fileno())
+
     def send(self, *messages: bytes) -> None:
         """Ask over UDP."""
         for message in messages:
             self.asker.send(message)
+
+    async def asked(self, message: bytes) -> bytes | None:
+        """The answer over UDP, if there is one."""
+        self.send(message)
+        return await self.heard()
 
     async def heard(self) -> bytes | None:
         """The next answer, if there is one."""
@@ -182,10 +200,7 @@ def told(fake: Fake, *messages: bytes, stream: bool = False) -> tuple[list[bytes
         async with running(fake) as made:
             if stream:
                 return await made.over_tcp(*messages), made.outcomes
-            said = []
-            for message in messages:
-                made.send(message)
-                said.append(await made.heard())
+            said = [await made.asked(message) for message in messages]
             assert made.forwarder.waiting == 0
             return [item for item in said if item is not None], made.outcomes
 
@@ -223,63 +238,51 @@ def test_what_docker_does_not_say_is_asked_outside(says: Says, stream: bool) -> 
     assert fake.asked == ["docker", "outside"]
 
 
-BY_DOCKER = {
-    "docker knows of no such name": (Fake(unknown, outside), unknown, "d"),
-    "only on internal networks": (Fake(fails, outside, leads_out=False), fails, "d"),
-    "late, and outside fails": (Fake(docker, docker_late_s=0.9), docker, "do"),
-    "late, while others are asked": (
-        Fake(docker, unknown, docker_late_s=0.9, outside_late_s=1.5),
-        docker,
-        "do",
-    ),
-    "slow, not silent": (Fake(docker, unknown, docker_late_s=1.0, slow=True), docker, "d"),
-    "lost on its way once": (Fake(in_turn(lost, docker), unknown), docker, "dodd"),
-    "lost more than once": (Fake(in_turn(lost, lost, docker), unknown), docker, "dodd"),
-    "fails after a restart, and others do not know it": (
-        Fake(in_turn(fails, docker), unknown, is_settling=True),
-        docker,
-        "dod",
-    ),
-    "restarts, and others do not know it": (
-        Fake(docker, unknown, is_refused=True, docker_late_s=0.9),
-        docker,
-        "do",
-    ),
-    "the container came to another network": (
-        Fake(in_turn(lambda _: Gone("left"), docker)),
-        docker,
-        "dd",
-    ),
-}
-BY_OTHERS = {
-    "nobody knows it, said at once": (Fake(fails, unknown), unknown, "do"),
-    "restarts, and others know it": (
-        Fake(docker, outside, is_refused=True, docker_late_s=0.9),
-        outside,
-        "do",
-    ),
-    "silent as it always was about what it lacks": (Fake(lost, unknown), unknown, "dodd"),
-}
+LATE = {"docker_late_s": 0.9}
+MOVED = in_turn(lambda _: Gone("left"), docker)
+RESTARTS = {"is_refused": True, "docker_late_s": 0.9}
 
 
-@pytest.mark.parametrize(
-    ("fake", "says", "asked", "outcome"),
-    [
-        *(pytest.param(*item, "docker", id=name) for name, item in BY_DOCKER.items()),
-        *(pytest.param(*item, "upstream", id=name) for name, item in BY_OTHERS.items()),
-    ],
+@table(
+    "fake, says, asked, outcome",
+    {
+        "docker knows of no such name": (Fake(unknown, outside), unknown, "d", "docker"),
+        "only on internal networks": (Fake(fails, outside, leads_out=False), fails, "d", "docker"),
+        "late, and outside fails": (Fake(docker, **LATE), docker, "do", "docker"),
+        "late, while others are asked": (
+            Fake(docker, unknown, **LATE, outside_late_s=1.5),
+            docker,
+            "do",
+            "docker",
+        ),
+        "slow, not silent": (Fake(docker, unknown, **LATE, slow=True), docker, "d", "docker"),
+        "lost once": (Fake(in_turn(lost, docker), unknown), docker, "dodd", "docker"),
+        "lost more than once": (
+            Fake(in_turn(lost, lost, docker), unknown),
+            docker,
+            "dodd",
+            "docker",
+        ),
+        "fails after a restart, and others do not know it": (
+            Fake(in_turn(fails, docker), unknown, is_settling=True),
+            docker,
+            "dod",
+            "docker",
+        ),
+        "restarts, and others do not": (Fake(docker, unknown, **RESTARTS), docker, "do", "docker"),
+        "came to another network": (Fake(MOVED), docker, "dd", "docker"),
+        "nobody knows it, said at once": (Fake(fails, unknown), unknown, "do", "upstream"),
+        "restarts, and others do": (Fake(docker, outside, **RESTARTS), outside, "do", "upstream"),
+        "silent as always about what it lacks": (Fake(lost, unknown), unknown, "dodd", "upstream"),
+    },
 )
-def test_a_query_has_the_answer_of_who_can_know(
-    fake: Fake, says: Says, asked: str, outcome: str
-) -> None:
+def test_who_can_know_answers(fake: Fake, says: Says, asked: str, outcome: str) -> None:
     """``asked``: who was asked, Docker or others, one after the other."""
     assert told(fake, query()) == ([says(query())], {outcome: 1})
     assert "".join(who[0] for who in fake.asked) == asked
 
 
-def test_if_both_fail_who_asks_is_told_with_the_question(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_if_both_fail_who_asks_is_told_with_the_question(capsys: Any) -> None:
     said = told(Fake(lost), query("secret-name"))
 
     assert said == ([failure(query("secret-name"), SERVFAIL)], {"failed": 1})
@@ -303,54 +306,48 @@ def test_a_docker_that_is_silent_and_was_not_before_may_know_the_name() -> None:
     assert said == (expected, {"upstream": 1, "failed": 1})
 
 
-def test_those_who_wait_for_a_slow_docker_hear_of_it_together() -> None:
+@looped
+async def test_those_who_wait_for_a_slow_docker_hear_of_it_together() -> None:
     fake = Fake(docker, unknown, slow=True, docker_late_s=1.0)
 
-    async def ask() -> set[bytes | None]:
-        async with running(fake) as made:
-            made.send(*(query(number=number) for number in range(20)))
-            await asyncio.sleep(0.7)  # they have begun to listen
-            made.send(*(query(number=number) for number in range(20, 40)))
-            return {await made.heard() for _ in range(40)}
+    async with running(fake) as made:
+        made.send(*(query(number=number) for number in range(20)))
+        await asyncio.sleep(0.7)  # they have begun to listen
+        made.send(*(query(number=number) for number in range(20, 40)))
+        said = {await made.heard() for _ in range(40)}
 
-    assert run(ask()) == {docker(query(number=number)) for number in range(40)}
+    assert said == {docker(query(number=number)) for number in range(40)}
     assert 1 <= fake.own <= 3
     assert set(fake.asked) == {"docker"}
 
 
-@pytest.mark.parametrize("busy", [Busy(), OSError("no"), ConnectionResetError("no")])
-def test_what_goes_wrong_here_is_not_asked_outside(busy: Exception) -> None:
-    fake = Fake(lambda _: busy, outside)
+@table("wrong, outcome", {"busy": (Busy(), "busy"), "error": (OSError("no"), "failed")})
+def test_what_goes_wrong_here_is_not_asked_outside(wrong: Exception, outcome: str) -> None:
+    fake = Fake(lambda _: wrong, outside)
 
-    outcome = "busy" if isinstance(busy, Busy) else "failed"
     assert told(fake, query()) == ([failure(query(), SERVFAIL)], {outcome: 1})
     assert fake.asked == ["docker"]
 
 
 @BOTH
 @table(
-    "fake, messages, outcome",
+    "fake, message, outcome",
     {
-        "a stranger": (Fake(docker, error=UnknownSource("127.0.0.1")), [query()], "stranger"),
-        "nobody knows": (Fake(docker, error=EngineError("no Docker")), [query()], "failed"),
-        "an answer": (Fake(docker), [answer(query())], "malformed"),
-        "half a query": (Fake(docker), [query()[:-1]], "malformed"),
+        "a stranger": (Fake(docker, error=UnknownSource("127.0.0.1")), query(), "stranger"),
+        "nobody knows": (Fake(docker, error=EngineError("no Docker")), query(), "failed"),
+        "an answer": (Fake(docker), answer(query()), "malformed"),
+        "half a query": (Fake(docker), query()[:-1], "malformed"),
     },
 )
-def test_who_is_not_known_or_asks_nothing_hears_nothing(
-    fake: Fake, messages: list[bytes], outcome: str, stream: bool
+@looped
+async def test_strangers_hear_nothing(
+    fake: Fake, message: bytes, outcome: str, stream: Any
 ) -> None:
-    async def whole() -> tuple[object, dict[str, int]]:
-        async with running(fake) as made:
-            if stream:
-                return await made.over_tcp(*messages, query()), made.outcomes
-            made.send(*messages)
-            return await made.heard(), made.outcomes
+    async with running(fake) as made:
+        said = await (made.over_tcp(message, query()) if stream else made.asked(message))
 
-    said, outcomes = run(whole())
-
-    assert not said
-    assert outcomes == {outcome: 1}
+        assert not said
+        assert made.outcomes == {outcome: 1}
 
 
 def test_more_than_the_rate_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,89 +361,73 @@ def test_more_than_the_rate_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("limit", ["MOST_TASKS", "MOST_OF_ONE"])
-def test_more_than_may_wait_is_not_answered(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@looped
+async def test_more_than_may_wait_is_not_answered(limit: str, monkeypatch: Any) -> None:
     monkeypatch.setattr(forwarder, limit, 2)
 
-    async def whole() -> tuple[int, dict[str, int]]:
-        async with running(Fake(lambda _: 0.5)) as made:
-            made.send(*(query(number=number) for number in range(5)))
-            said = [await made.heard() for _ in range(3)]
-            made.send(query())
-            await made.heard()
-            return len([item for item in said if item]), made.outcomes
+    async with running(Fake(lambda _: 0.5)) as made:
+        made.send(*(query(number=number) for number in range(5)))
+        said = [await made.heard() for _ in range(3)]
+        await made.asked(query())
 
-    assert run(whole()) == (2, {"failed": 3, "busy": 3})
+        assert len([item for item in said if item]) == 2
+        assert made.outcomes == {"failed": 3, "busy": 3}
 
 
-def test_who_has_an_answer_may_ask_at_once_for_more() -> None:
+@looped
+async def test_who_has_an_answer_may_ask_at_once_for_more() -> None:
     waiting: list[int] = []
+    loop = asyncio.get_running_loop()
 
-    async def whole() -> None:
-        loop = asyncio.get_running_loop()
-        async with running(Fake(docker)) as made:
+    class Answering(socket.socket):
+        def sendto(self, *arguments: Any) -> int:
+            loop.call_soon(lambda: waiting.append(made.forwarder.waiting))
+            return super().sendto(*arguments)
 
-            class Answering(socket.socket):
-                def sendto(self, *arguments: Any) -> int:
-                    loop.call_soon(lambda: waiting.append(made.forwarder.waiting))
-                    return super().sendto(*arguments)
+    async with (
+        running(Fake(docker)) as made,
+        made.by(Answering(socket.AF_INET, socket.SOCK_DGRAM), "127.0.0.1"),
+    ):
+        assert await made.asked(query()) == docker(query())
 
-            with Answering(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
-                datagrams.bind(("127.0.0.1", 0))
-                made.forwarder.listen(datagrams)
-                made.asker.connect(datagrams.getsockname())
-                made.send(query())
-                assert await made.heard() == docker(query())
-                loop.remove_reader(datagrams.fileno())
-
-    run(whole())
     assert waiting == [0]
 
 
-def test_one_source_has_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+@looped
+async def test_one_source_has_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwarder, "MOST_CONNECTIONS_OF_ONE", 1)
 
-    async def whole() -> tuple[list[bytes], list[bytes], dict[str, int]]:
-        async with running(Fake(docker)) as made:
-            _, writer = await asyncio.open_connection("127.0.0.1", made.tcp_port)
-            await asyncio.sleep(0.1)
-            second = await made.over_tcp(query())
-            writer.close()
-            await asyncio.sleep(0.1)
-            return second, await made.over_tcp(query()), made.outcomes
+    async with running(Fake(docker)) as made:
+        _, writer = await asyncio.open_connection("127.0.0.1", made.tcp_port)
+        await asyncio.sleep(0.1)
+        second = await made.over_tcp(query())
+        writer.close()
+        await asyncio.sleep(0.1)
 
-    assert run(whole()) == ([], [docker(query())], {"busy": 1, "docker": 1})
-
-
-@pytest.mark.parametrize("sent", [b"", b"\0", framed(query())[:-1]])
-def test_a_connection_that_says_too_little_is_ended(sent: bytes) -> None:
-    async def whole() -> bytes:
-        async with running(Fake(docker)) as made:
-            reader, writer = await asyncio.open_connection("127.0.0.1", made.tcp_port)
-            writer.write(sent)
-            said = await asyncio.wait_for(reader.read(), 2 * forwarder.IDLE_S)
-            writer.close()
-            return said
-
-    assert run(whole()) == b""
+        assert (second, await made.over_tcp(query())) == ([], [docker(query())])
+        assert made.outcomes == {"busy": 1, "docker": 1}
 
 
-def test_a_connection_that_is_gone_at_once_is_no_error() -> None:
-    class Closed:
-        closed = False
+@table("sent", {"nothing": b"", "half a length": b"\0", "half a query": framed(query())[:-1]})
+@looped
+async def test_a_connection_that_says_too_little_is_ended(sent: bytes) -> None:
+    async with running(Fake(docker)) as made:
+        reader, writer = await asyncio.open_connection("127.0.0.1", made.tcp_port)
+        writer.write(sent)
 
-        def get_extra_info(self, _: str) -> None:
-            return None
+        assert await asyncio.wait_for(reader.read(), 2 * forwarder.IDLE_S) == b""
+        writer.close()
 
-        def close(self) -> None:
-            self.closed = True
 
-    async def whole() -> bool:
-        async with running(Fake(docker)) as made:
-            writer = Closed()
-            await made.forwarder.serve(asyncio.StreamReader(), cast("Any", writer))
-            return writer.closed and made.outcomes == {}
+@looped
+async def test_a_connection_that_is_gone_at_once_is_no_error() -> None:
+    writer = mock.Mock(get_extra_info=lambda _: None)
 
-    assert run(whole())
+    async with running(Fake(docker)) as made:
+        await made.forwarder.serve(asyncio.StreamReader(), writer)
+
+        assert made.outcomes == {}
+    writer.close.assert_called_once_with()
 
 
 def test_an_error_that_nobody_thought_of_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -474,7 +455,7 @@ def odd(draw: st.DrawFn) -> bytes:
 )
 @settings(max_examples=30)
 def test_no_datagram_ends_it(datagrams: list[bytes], streams: list[tuple[bytes, bool]]) -> None:
-    async def whole() -> bool:
+    async def whole() -> None:
         async with running(Fake(docker)) as made:
             made.send(*datagrams)
             for stream, is_reset in streams:
@@ -484,12 +465,11 @@ def test_no_datagram_ends_it(datagrams: list[bytes], streams: list[tuple[bytes, 
             await asyncio.sleep(2 * forwarder.IDLE_S)
             assert made.forwarder.waiting == 0
             made.send(query("end", 0xBEEF))
-            while (said := await made.heard()) is not None:
-                if said == docker(query("end", 0xBEEF)):
-                    return await made.over_tcp(query()) == [docker(query())]
-            return False
+            while (said := await made.heard()) != docker(query("end", 0xBEEF)):
+                assert said is not None
+            assert await made.over_tcp(query()) == [docker(query())]
 
-    assert run(whole())
+    run(whole())
 
 
 @table(
@@ -505,22 +485,12 @@ def test_an_address_is_written_as_docker_does(address: str, expected: str) -> No
     assert plain(address) == expected
 
 
-def test_over_ipv6_the_source_and_its_interface_are_seen_too() -> None:
+@looped
+async def test_over_ipv6_the_source_and_its_interface_are_seen_too() -> None:
     fake = Fake(docker)
+    datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 
-    async def whole() -> bytes | None:
-        async with running(fake) as made:
-            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as datagrams:
-                datagrams.bind(("::1", 0))
-                made.forwarder.listen(datagrams)
-                made.asker.close()
-                flags = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
-                made.asker = socket.socket(socket.AF_INET6, flags)
-                made.asker.connect(datagrams.getsockname()[:2])
-                made.send(query())
-                said = await made.heard()
-                asyncio.get_running_loop().remove_reader(datagrams.fileno())
-                return said
+    async with running(fake) as made, made.by(datagrams, "::1"):
+        assert await made.asked(query()) == docker(query())
 
-    assert run(whole()) == docker(query())
     assert fake.whose == [("::1", LOOPBACK)]

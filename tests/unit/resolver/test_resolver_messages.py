@@ -5,20 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pyinfra_gvisor.parts.resolver.forwarder.messages import (
-    MOST_QUERY_BYTES,
-    REFUSED,
-    SERVFAIL,
-    code,
-    failure,
-    has_records,
-    identity,
-    is_answer_to,
-    is_failure,
-    is_query,
-    question,
-    with_identity,
-)
+from pyinfra_gvisor.parts.resolver.forwarder import messages
 from tests.table import table
 from tests.unit.resolver.resolver_fakes import answer, query
 
@@ -33,38 +20,27 @@ NAMES = st.lists(
 @table(
     "message, expected",
     {
-        "a name of a container": (query("db"), True),
-        "a name with dots": (query("a.b.example"), True),
         "IPv6": (query("db", kind=28), True),
         "no recursion desired": (query("db", flags=0), True),
         "EDNS behind the question": (WITH_EDNS, True),
         "the root": (query()[:12] + b"\0" + b"\0\x02\0\x01", True),
-        "nothing": (b"", False),
-        "half a header": (query()[:11], False),
-        "a header alone": (query()[:12], False),
-        "half a class": (query()[:-1], False),
-        "half a name": (query()[:14], False),
         "an answer": (answer(query()), False),
         "a dynamic update": (query(flags=0x2900), False),
-        "a notice": (query(flags=0x2000), False),
         "no question": (query()[:4] + b"\0\0" + query()[6:], False),
         "two questions": (query()[:4] + b"\0\2" + query()[6:] * 2, False),
         "a name that points at itself": (query()[:12] + b"\xc0\x0c\0\1\0\1", False),
-        "more than any question has": (query() + bytes(MOST_QUERY_BYTES), False),
+        "more than any question has": (query() + bytes(messages.MOST_QUERY_BYTES), False),
     },
 )
 def test_a_query_has_one_question_and_nothing_else_is_one(message: bytes, expected: bool) -> None:
-    assert is_query(message) is expected
+    assert messages.is_query(message) is expected
 
 
 @table(
     "message, expected",
     {
-        "with an address": (answer(query("db")), True),
-        "no such name": (answer(query("db"), 3), True),
         "other letters": (answer(query("DB")), True),
         "refused without the question": (query()[:2] + b"\x81\x85" + bytes(8), True),
-        "nothing": (b"", False),
         "half a header": (answer(query("db"))[:11], False),
         "the query itself": (query("db"), False),
         "another number": (answer(query("db", number=8)), False),
@@ -75,66 +51,60 @@ def test_a_query_has_one_question_and_nothing_else_is_one(message: bytes, expect
     },
 )
 def test_an_answer_is_known_by_number_and_question(message: bytes, expected: bool) -> None:
-    assert is_answer_to(query("db"), message) is expected
+    assert messages.is_answer_to(query("db"), message) is expected
 
 
 def test_a_failure_has_number_question_and_flags_of_the_query() -> None:
-    said = failure(WITH_EDNS, SERVFAIL)
+    said = messages.failure(WITH_EDNS, messages.SERVFAIL)
 
     assert said.hex(" ", 2) == "0007 8182 0001 0000 0000 0000 0264 6200 0001 0001"
-    assert is_answer_to(WITH_EDNS, said)
+    assert messages.is_answer_to(WITH_EDNS, said)
 
 
 @table(
     "rcode, expected",
-    {
-        "well": (0, False),
-        "no such name": (3, False),
-        "failed": (SERVFAIL, True),
-        "refused": (REFUSED, True),
-    },
+    {"well": (0, False), "no name": (3, False), "failed": (messages.SERVFAIL, True)},
 )
 def test_another_resolver_may_know_what_one_fails_at(rcode: int, expected: bool) -> None:
-    assert is_failure(answer(query(), rcode)) is expected
+    assert messages.is_failure(answer(query(), rcode)) is expected
+    assert messages.is_failure(answer(query(), messages.REFUSED))
 
 
 def test_an_answer_without_records_tells_nothing() -> None:
-    assert has_records(answer(query()))
-    assert not has_records(answer(query(), 3))
-    assert not has_records(failure(query(), SERVFAIL))
+    assert messages.has_records(answer(query()))
+    assert not messages.has_records(answer(query(), 3))
+    assert not messages.has_records(messages.failure(query(), messages.SERVFAIL))
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))
 @example(b"", b"")
 @example(query()[:12] + b"\x3f", query()[:12] + b"\xff")
 def test_no_bytes_make_it_raise(message: bytes, other: bytes) -> None:
-    said = failure(message, SERVFAIL)
+    said = messages.failure(message, messages.SERVFAIL)
 
-    assert code(said) == SERVFAIL
-    assert len(said) == 12 + len(question(message) or b"")
-    assert is_query(message) in (True, False)
-    assert is_answer_to(message, other) in (True, False)
-    assert is_answer_to(message, message[:2] + other) in (True, False)
+    assert messages.code(said) == messages.SERVFAIL
+    assert len(said) == 12 + len(messages.question(message) or b"")
+    assert messages.is_query(message) in (True, False)
+    assert messages.is_answer_to(message, other) in (True, False)
+    assert messages.is_answer_to(message, message[:2] + other) in (True, False)
 
 
 @given(NAMES, st.integers(0, 0xFFFF), st.integers(0, 0xFFFF), st.integers(0, 15))
 def test_every_name_goes_there_and_back(name: str, number: int, other: int, rcode: int) -> None:
     asked = query(name, number)
-    sent = with_identity(asked, other)
+    sent = messages.with_identity(asked, other)
 
-    said = with_identity(answer(sent, rcode), number)
+    said = messages.with_identity(answer(sent, rcode), number)
 
-    assert is_query(asked)
-    assert is_answer_to(asked, said)
-    assert is_answer_to(sent, answer(sent, rcode))
-    assert identity(said) == number
-    assert code(said) == rcode
-    assert question(said) == question(asked) == asked[12:]
+    assert messages.is_query(asked)
+    assert messages.is_answer_to(asked, said)
+    assert messages.is_answer_to(sent, answer(sent, rcode))
+    assert messages.identity(said) == number
+    assert messages.code(said) == rcode
+    assert messages.question(said) == messages.question(asked) == asked[12:]
 
 
-@given(NAMES, st.data())
-def test_half_a_query_is_none(name: str, data: st.DataObject) -> None:
-    asked = query(name)
-    cut = data.draw(st.integers(0, len(asked) - 1))
+def test_half_a_query_is_none() -> None:
+    asked = query("db.example")
 
-    assert not is_query(asked[:cut])
+    assert [cut for cut in range(len(asked) + 1) if messages.is_query(asked[:cut])] == [len(asked)]

@@ -103,11 +103,10 @@ class Shim:
         assert words[: len(FLAGS)] == FLAGS
         return words[len(FLAGS) :]
 
-    def started(self, *, without: str = "") -> list[str]:
+    def started(self) -> list[str]:
         """The programs that were started beside runsc, with their arguments."""
         path = self.root / "started"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [line for line in lines if not without or not line.startswith(without)]
+        return path.read_text().splitlines() if path.exists() else []
 
     def logged(self) -> str:
         """What was written into the node's journal."""
