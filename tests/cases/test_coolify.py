@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,10 @@ from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.operations import coolify
 from tests.cases.fleet import MARKS, Fleet, Node, Reply
 from tests.cases.kept import users
-from tests.coolify.api_client import serving
-from tests.coolify.api_server import TOKEN, ApiServer
+from tests.coolify.api_server import TOKEN
+from tests.table import table
 from tests.unit.answers import answer as node_answer
 from tests.unit.coolify.coolify_answers import (
-    HONOURED,
     OURS,
     answer,
     compose,
@@ -34,11 +33,11 @@ from tests.unit.coolify.coolify_answers import (
     persistent,
     php,
 )
+from tests.unit.coolify.coolify_team import Team, team_at_work
 
 BARE = answer(container(), *php())
 PATCHED = answer(container(), *patched())
 DONE = answer(*persistent(mounts=()), *patched())
-NATIVE = answer(container(), *php("native", probe=HONOURED))
 DAMAGED = answer(container(), *php("damaged", "reason two returns", probe=None))
 THEIRS = "services:\n  coolify:\n    labels:\n      - mine=1\n"
 
@@ -66,11 +65,8 @@ def test_a_control_host_is_taken_there_in_one_command_for_each_half() -> None:
     assert fleet.failed() == set()
 
 
-@pytest.mark.parametrize(
-    "state", [pytest.param(DONE, id="ours-is-there"), pytest.param(NATIVE, id="coolify-knows-it")]
-)
-def test_a_control_host_that_is_as_declared_is_read_once(state: list[str]) -> None:
-    nodes = {"factory": Node([state])}
+def test_a_control_host_that_is_as_declared_is_read_once() -> None:
+    nodes = {"factory": Node([DONE])}
     fleet = control_host(nodes)
 
     fleet.deploy(run_control_host)
@@ -91,23 +87,16 @@ def test_preparing_changes_nothing_and_says_what_would_be(caplog: pytest.LogCapt
     assert all(f"- {mount}" in caplog.text for mount in MOUNTS)
 
 
-@pytest.mark.parametrize(
-    ("state", "acted", "said"),
-    [
-        pytest.param(
+@table(
+    "state, acted, said",
+    {
+        "a-function-that-is-not-as-we-know-it": (
             DAMAGED,
             [],
             "coolify.runtime_option: coolify on @fake/bad: unknown version of",
-            id="a-function-that-is-not-as-we-know-it",
         ),
-        pytest.param(
-            answer(),
-            [],
-            "on @fake/bad: no Coolify on this host: no container is named coolify",
-            id="no-coolify",
-        ),
-        pytest.param(BARE, ["coolify option"], "php -l: no", id="what-coolify-says"),
-    ],
+        "what-coolify-says": (BARE, ["coolify option"], "php -l: no"),
+    },
 )
 def test_a_host_that_fails_gets_no_file_and_says_why(
     caplog: pytest.LogCaptureFixture, state: list[str], acted: list[str], said: str
@@ -179,29 +168,14 @@ def test_a_compose_file_that_cannot_be_merged_fails_the_host_with_the_lines(
     assert all(f"- {mount}" in caplog.text for mount in MOUNTS)
 
 
-def absent(fleet: Fleet) -> None:
-    """Both halves, taken back."""
-    fleet.add(coolify.persistence, present=False)
-    fleet.add(coolify.runtime_option, present=False)
-
-
-@pytest.mark.parametrize(
-    "take_back",
-    [
-        pytest.param(absent, id="operations"),
-        pytest.param(lambda fleet: fleet.deploy(run_control_host), id="the-setting"),
-    ],
-)
-def test_what_is_not_wanted_is_taken_back_and_a_second_run_has_nothing_to_do(
-    take_back: Callable[[Fleet], None],
-) -> None:
+def test_what_is_not_wanted_is_taken_back_and_a_second_run_has_nothing_to_do() -> None:
     gone = answer(container(), *php())
     node = Node([DONE, PATCHED, gone])
     again = Node([gone])
 
     for item in (node, again):
         fleet = control_host({"factory": item}, gvisor_coolify=False)
-        take_back(fleet)
+        fleet.deploy(run_control_host)
         fleet.run()
 
     assert node.acted() == ["coolify remove", "coolify option"]  # a timer would put it back
@@ -228,18 +202,11 @@ RECORD = "coolify-redeploys"
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
-    """A Coolify with two servers, whose token is in the environment."""
+def team(monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
+    """A Coolify with a server run-1, whose token is in the environment."""
     monkeypatch.setenv(VARIABLE, TOKEN)
-    with serving() as (server, _):
-        server.state.add_server("run-1")
-        server.state.add_server("other")
-        yield server
-
-
-def uuid_of(api: ApiServer, server: str) -> str:
-    """A server's uuid."""
-    return next(uuid for uuid, item in api.state.servers.items() if item["name"] == server)
+    with team_at_work() as found:
+        yield found
 
 
 def done(*owed: str) -> Node:
@@ -248,10 +215,10 @@ def done(*owed: str) -> Node:
     return Node([answer(*persistent(mounts=()), *patched(), *lines)])
 
 
-def run(api: ApiServer, node: Node, **settings: Any) -> Fleet:
+def run(team: Team, node: Node, **settings: Any) -> Fleet:
     """The deploy on it."""
     given = {f"gvisor_coolify_{key}": value for key, value in settings.items()}
-    data = {"gvisor_coolify_url": api.url, "gvisor_coolify_servers": ["run-*"], **given}
+    data = {"gvisor_coolify_url": team.server.url, "gvisor_coolify_servers": ["run-*"], **given}
     fleet = Fleet({"factory": node}, groups={"coolify": data})
     fleet.deploy(run_control_host)
     return fleet
@@ -260,40 +227,38 @@ def run(api: ApiServer, node: Node, **settings: Any) -> Fleet:
 def records(node: Node) -> list[str]:
     """What was written down on the control host, one text after the other."""
     return [
-        base64.b64decode(
-            item.command.partition("content_b64=")[2].split()[0].split("'")[0]
-        ).decode()
+        base64.b64decode(variables(item.command)["content_b64"]).decode()
         for item in node.sent
         if item.kind == "record" and f"record={RECORD}" in item.command
     ]
 
 
-def test_apps_of_chosen_servers_are_set_once_and_others_are_left(api: ApiServer) -> None:
-    shop = api.state.add_app("shop", uuid_of(api, "run-1"), "--cap-drop=ALL")
-    there = api.state.add_app("there", uuid_of(api, "run-1"), "--runtime=runsc")
-    other = api.state.add_app("other", uuid_of(api, "other"), "--init")
+def test_apps_of_chosen_servers_are_set_once_and_others_are_left(team: Team) -> None:
+    shop = team.state.add_app("shop", team.run, "--cap-drop=ALL")
+    there = team.state.add_app("there", team.run, "--runtime=runsc")
+    other = team.state.add_app("other", team.state.add_server("other"), "--init")
 
-    fleet = run(api, done())
+    fleet = run(team, done())
     fleet.run()
-    patches = dict(api.patches)
-    run(api, done()).run()
+    patches = dict(team.server.patches)
+    run(team, done()).run()
 
     assert fleet.failed() == set()
-    assert api.state.options(shop) == "--cap-drop=ALL --runtime=runsc"
-    assert [api.state.options(uuid) for uuid in (there, other)] == ["--runtime=runsc", "--init"]
-    assert patches == {shop: 1} == dict(api.patches)
+    assert team.state.options(shop) == "--cap-drop=ALL --runtime=runsc"
+    assert [team.state.options(uuid) for uuid in (there, other)] == ["--runtime=runsc", "--init"]
+    assert patches == {shop: 1} == dict(team.server.patches)
 
 
 def test_preparing_sets_nothing_and_says_app_by_app_what_would_be(
-    api: ApiServer, caplog: pytest.LogCaptureFixture
+    team: Team, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    shop = api.state.add_app("shop", uuid_of(api, "run-1"), "--cap-drop=ALL")
+    shop = team.state.add_app("shop", team.run, "--cap-drop=ALL")
 
-    run(api, done())
+    run(team, done())
 
-    assert not api.patches
-    assert api.state.options(shop) == "--cap-drop=ALL"
+    assert not team.server.patches
+    assert team.state.options(shop) == "--cap-drop=ALL"
     assert (
         'app shop (server run-1): custom_docker_run_options "--cap-drop=ALL" -> '
         '"--cap-drop=ALL --runtime=runsc"'
@@ -302,59 +267,57 @@ def test_preparing_sets_nothing_and_says_app_by_app_what_would_be(
 
 
 def test_what_is_to_be_restarted_is_written_down_first_and_crossed_out_behind_it(
-    api: ApiServer,
+    team: Team,
 ) -> None:
-    api.state.course = ("finished",)
-    shop = api.state.add_app("shop", uuid_of(api, "run-1"))
+    team.state.course = ("finished",)
+    shop = team.state.add_app("shop", team.run)
     node = done()
 
-    run(api, node, redeploy="changed").run()
+    run(team, node, redeploy="changed").run()
 
-    assert api.state.restarted == [shop]
+    assert team.state.restarted == [shop]
     assert records(node) == [f"{shop}\n", ""]
 
 
-def test_a_restart_that_an_earlier_run_left_is_done_without_anything_to_set(api: ApiServer) -> None:
-    api.state.course = ("finished",)
-    shop = api.state.add_app("shop", uuid_of(api, "run-1"), "--runtime=runsc")
+def test_a_restart_that_an_earlier_run_left_is_done_without_anything_to_set(team: Team) -> None:
+    team.state.course = ("finished",)
+    shop = team.state.add_app("shop", team.run, "--runtime=runsc")
     node = done(shop)
 
-    fleet = run(api, node, redeploy="changed")
+    fleet = run(team, node, redeploy="changed")
     fleet.run()
 
-    assert api.state.restarted == [shop]
-    assert not api.patches
+    assert team.state.restarted == [shop]
+    assert not team.server.patches
     assert records(node)[-1] == ""
 
 
 def test_a_record_that_cannot_be_written_sets_no_app(
-    api: ApiServer, caplog: pytest.LogCaptureFixture
+    team: Team, caplog: pytest.LogCaptureFixture
 ) -> None:
-    api.state.add_app("shop", uuid_of(api, "run-1"))
+    team.state.add_app("shop", team.run)
     node = done()
     node.replies = {"record": Reply(stderr=["no space left"], ok=False)}
 
     with pytest.raises(PyinfraError, match="No hosts remaining"):
-        run(api, node, redeploy="changed").run()
+        run(team, node, redeploy="changed").run()
 
     assert "record" in MARKS
-    assert not api.patches
+    assert not team.server.patches
     assert "cannot be written, got no space left" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("settings", "token", "said"),
-    [
-        pytest.param({"url": "http://127.0.0.1:9"}, TOKEN, "does not answer", id="no-answer"),
-        pytest.param(
-            {"servers": ["nobody"]}, TOKEN, "matches no server, got nobody", id="no-server"
-        ),
-        pytest.param({}, "17|another", "Coolify refuses the token", id="another-token"),
-        pytest.param({"token_file": "/nonexistent"}, "", "cannot be read", id="no-token-file"),
-    ],
+@table(
+    "settings, token, said",
+    {
+        "no-answer": ({"url": "http://127.0.0.1:9"}, TOKEN, "does not answer"),
+        "no-server": ({"servers": ["nobody"]}, TOKEN, "matches no server, got nobody"),
+        "another-token": ({}, "17|another", "Coolify refuses the token"),
+        "no-token-file": ({"token_file": "/nonexistent"}, "", "cannot be read"),
+    },
 )
 def test_a_coolify_that_cannot_be_asked_fails_the_host_with_the_reason(
-    api: ApiServer,
+    team: Team,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     *,
@@ -366,31 +329,31 @@ def test_a_coolify_that_cannot_be_asked_fails_the_host_with_the_reason(
     monkeypatch.setattr(transport, "RETRY_WAITS_S", ())
 
     with pytest.raises(PyinfraError, match="No hosts remaining"):
-        run(api, done(), **settings).run()
+        run(team, done(), **settings).run()
 
     assert "coolify.apps: http" in caplog.text
     assert said in caplog.text
 
 
-def test_an_app_that_coolify_refuses_fails_the_host_and_others_are_set(api: ApiServer) -> None:
-    shop, blog = (api.state.add_app(name, uuid_of(api, "run-1")) for name in ("shop", "blog"))
-    api.arm(f"PATCH /applications/{shop}", "500")
+def test_an_app_that_coolify_refuses_fails_the_host_and_others_are_set(team: Team) -> None:
+    shop, blog = (team.state.add_app(name, team.run) for name in ("shop", "blog"))
+    team.server.arm(f"PATCH /applications/{shop}", "500")
 
     with pytest.raises(PyinfraError, match="No hosts remaining"):
-        run(api, done()).run()
+        run(team, done()).run()
 
-    assert api.state.options(blog) == "--runtime=runsc"
+    assert team.state.options(blog) == "--runtime=runsc"
 
 
 def test_the_token_may_be_in_a_file_of_ones_own(
-    api: ApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    team: Team, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv(VARIABLE)
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
     file.chmod(0o600)
-    shop = api.state.add_app("shop", uuid_of(api, "run-1"))
+    shop = team.state.add_app("shop", team.run)
 
-    run(api, done(), token_file=str(file)).run()
+    run(team, done(), token_file=str(file)).run()
 
-    assert api.state.options(shop) == "--runtime=runsc"
+    assert team.state.options(shop) == "--runtime=runsc"

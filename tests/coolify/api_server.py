@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
-from types import TracebackType
 from typing import Any, Literal
 
 from tests.coolify.api_state import CoolifyState
@@ -86,7 +85,6 @@ class ApiServer:
     """
 
     state: CoolifyState = field(default_factory=CoolifyState)
-    token: str = TOKEN
     limit: RateLimit | None = None
     refusal: tuple[int, str] | None = None
     before: Callable[[str, str], None] = lambda _method, _path: None
@@ -111,12 +109,7 @@ class ApiServer:
         Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._closing.set()
         self._server.shutdown()
         self._server.server_close()
@@ -158,7 +151,7 @@ class ApiServer:
             self._go_wrong(handler, fault.kind)
 
     def _said(self, request: Seen) -> tuple[int, Any]:
-        if request.headers.get("Authorization") != f"Bearer {self.token}":
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return 401, {"message": "Unauthenticated."}
         if self.refusal:
             return self.refusal[0], {"success": True, "message": self.refusal[1]}

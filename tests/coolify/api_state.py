@@ -51,13 +51,9 @@ class CoolifyState:
         self.servers[uuid] = {
             "uuid": uuid,
             "name": name,
-            "description": None,
             "ip": ip,
             "user": "root",
             "port": 22,
-            "is_reachable": True,
-            "is_usable": True,
-            "is_coolify_host": ip == "host.docker.internal",
             "settings": {"is_build_server": False, "is_swarm_manager": False, **settings},
         }
         self.on[uuid] = []
@@ -81,17 +77,13 @@ class CoolifyState:
             "build_pack": build_pack,
             "custom_docker_run_options": options,
             "status": status,
-            "environment_id": 1,
             "dockerfile": SECRET,
-            "custom_labels": SECRET,
             "manual_webhook_secret_github": SECRET,
-            "http_basic_auth_password": SECRET,
         }
         self.settings[uuid] = {
             "is_consistent_container_name_enabled": False,
             "custom_internal_name": None,
             "is_preview_deployments_enabled": False,
-            "is_build_server_enabled": False,
             **settings,
         }
         return uuid
@@ -175,8 +167,6 @@ class CoolifyState:
             "uuid": uuid,
             "name": name,
             "type": kind,
-            "created_at": "2026-08-01T12:00:00.000000Z",
-            "updated_at": "2026-08-01T12:00:00.000000Z",
             "status": status,
         }
         self.on[server].append(uuid)

@@ -7,8 +7,8 @@ import itertools
 import json
 import shlex
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,6 @@ cat "$1.json"
 """
 
 
-class StandInError(Exception):
-    """Something went wrong on the control host that no test has asked for."""
-
-
 @dataclass(frozen=True)
 class App:
     """What Coolify knows about an application that it deploys as a container of its own."""
@@ -84,16 +80,15 @@ class App:
 
 @dataclass(frozen=True)
 class ControlHost:
-    """The stand-in on ``node``, and the versions that it can be upgraded to."""
+    """The stand-in on ``node``."""
 
     node: LabNode
-    versions: Mapping[str, str] = field(default_factory=lambda: VERSIONS)
 
     def prepare(self) -> None:
         """Have an image per version and Coolify's files, new ones; starts the first version."""
         self.remove()
         applets = self._must("busybox", "--list-full").split()
-        for version, variant in self.versions.items():
+        for version, variant in VERSIONS.items():
             tar = "/root/coolify.tar"
             self.node.put(tar, image_tar(variant, applets=applets))
             changes = " ".join(f"--change {shlex.quote(x)}" for x in image_changes(version))
@@ -106,30 +101,26 @@ class ControlHost:
         # Both once, at the end of Coolify's scripts/install.sh
         self._must("chown", "-R", f"{WWW_DATA}:root", DATA)
         self._must("chmod", "-R", "700", DATA)
-        started = self.upgrade(next(iter(self.versions)))
+        started = self.upgrade(next(iter(VERSIONS)))
         if started.code != 0:
-            raise StandInError(f"{self.node.name}: {started.stderr}")
+            raise RuntimeError(f"{self.node.name}: {started.stderr}")
 
     def upgrade(self, version: str, *, wait_s: int = START_TIMEOUT_S) -> Ran:
         """Coolify's own way to a version, also to the same one; waits until it answers."""
-        if version not in self.versions:
-            raise StandInError(f"no image of {version}: choose from {', '.join(self.versions)}")
+        if version not in VERSIONS:
+            raise RuntimeError(f"no image of {version}: choose from {', '.join(VERSIONS)}")
         wait = f"WAIT_TIMEOUT_S={wait_s}"
         return self.node.exec("env", wait, "bash", f"{SOURCE}/upgrade.sh", version)
 
     def restart(self) -> None:
         """``docker restart``, which ends what runs; returns when it answers again."""
         self._must("docker", "restart", CONTAINER)
-        self.wait_until_healthy()
-
-    def wait_until_healthy(self) -> None:
-        """Until the web side has answered Docker's own health check."""
         health = ("inspect", "--format", "{{.State.Health.Status}}", CONTAINER)
         until_s = time.monotonic() + START_TIMEOUT_S
         while self.node.exec("docker", *health).stdout.strip() != "healthy":
             if time.monotonic() > until_s:
                 said = self.node.exec("docker", "logs", "--tail", "5", CONTAINER).stderr
-                raise StandInError(f"{CONTAINER} on {self.node.name} does not answer: {said}")
+                raise RuntimeError(f"{CONTAINER} on {self.node.name} does not answer: {said}")
             time.sleep(0.2)
 
     def deploy(self, options: str | None) -> dict[str, Any]:
@@ -157,7 +148,7 @@ class ControlHost:
         looks = f"{timeout_s * 20}"
         found = json.loads(self.inside("sh", "-c", _COLLECT, "sh", job, looks))
         if "error" in found:
-            raise StandInError(f"{job}: {found['error']}")
+            raise RuntimeError(f"{job}: {found['error']}")
         made: dict[str, Any] = found["result"]
         return made
 
@@ -204,7 +195,7 @@ class ControlHost:
     def _must(self, *command: str) -> str:
         ran = self.node.exec(*command)
         if ran.code != 0:
-            raise StandInError(f"{' '.join(command)[:200]} on {self.node.name}: {ran.stderr}")
+            raise RuntimeError(f"{' '.join(command)[:200]} on {self.node.name}: {ran.stderr}")
         return ran.stdout
 
 

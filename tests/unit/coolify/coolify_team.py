@@ -43,6 +43,15 @@ class Team:
         """Apps without the option, and their uuids."""
         return [self.state.add_app(name, self.run, options) for name in names]
 
+    def refuse_from(self, method: str, uuid: str) -> None:
+        """Have Coolify refuse everything from such a request about an app on."""
+
+        def before(asked: str, path: str) -> None:
+            if asked == method and uuid in path:
+                self.server.refusal = (403, "API is disabled.")
+
+        self.server.before = before
+
     def look(self, choice: Choice = NEVER) -> Survey:
         """What a survey finds."""
         return survey(client(self.server, self.clock), choice)

@@ -12,6 +12,7 @@ from pyinfra_gvisor.coolify.apps import Outcome
 from pyinfra_gvisor.coolify.options import runtime_of
 from pyinfra_gvisor.coolify.settings import AppExemption
 from pyinfra_gvisor.coolify.transport import Transport
+from tests.table import table
 from tests.unit.coolify.coolify_team import CHANGED, NEVER, Killed, Team, team_at_work
 
 
@@ -170,11 +171,7 @@ def test_a_token_that_is_withdrawn_ends_the_run_and_the_next_one_goes_on(
     _, b, _ = team.apps(*"abc")
     found = team.look()
 
-    def withdraw(method: str, path: str) -> None:
-        if method == asked and path.endswith(b):
-            team.server.refusal = (403, "API is disabled.")
-
-    team.server.before = withdraw
+    team.refuse_from(asked, b)
     first = team.set(found)
     team.server.before = lambda _method, _path: None
     team.server.refusal = None
@@ -201,18 +198,6 @@ def test_running_apps_that_were_set_are_restarted_one_at_a_time(team: Team) -> N
     assert team.writes == [{a, b}, {b}, frozenset()]
 
 
-def test_what_is_owed_is_written_down_before_the_first_app_is_set(team: Team) -> None:
-    team.apps("a", "b")
-    seen: list[int] = []
-    team.server.before = lambda method, _: (
-        seen.append(len(team.writes)) if method == "PATCH" else None
-    )
-
-    team.set(choice=CHANGED)
-
-    assert seen == [1, 1]
-
-
 def test_nothing_is_restarted_where_that_is_not_wanted(team: Team) -> None:
     team.apps("a")
     team.redeploys = frozenset({"earlier"})
@@ -224,17 +209,17 @@ def test_nothing_is_restarted_where_that_is_not_wanted(team: Team) -> None:
     assert team.writes == []
 
 
-@pytest.mark.parametrize(
-    ("status", "is_ok", "is_owed"),
-    [
-        pytest.param("running:healthy", True, False, id="running"),
-        pytest.param("running (healthy)", True, False, id="as-older-releases-say"),
-        pytest.param("exited:unhealthy", True, False, id="stopped"),
-        pytest.param("exited", True, False, id="stopped-plainly"),
-        pytest.param("degraded:unhealthy", False, True, id="degraded"),
-        pytest.param("restarting:unknown", False, True, id="restarting"),
-        pytest.param("", False, True, id="unknown"),
-    ],
+@table(
+    "status, is_ok, is_owed",
+    {
+        "running": ("running:healthy", True, False),
+        "as-older-releases-say": ("running (healthy)", True, False),
+        "stopped": ("exited:unhealthy", True, False),
+        "stopped-plainly": ("exited", True, False),
+        "degraded": ("degraded:unhealthy", False, True),
+        "restarting": ("restarting:unknown", False, True),
+        "unknown": ("", False, True),
+    },
 )
 def test_only_a_running_app_is_restarted_and_a_stopped_one_never_started(
     team: Team, status: str, is_ok: bool, is_owed: bool
@@ -249,13 +234,13 @@ def test_only_a_running_app_is_restarted_and_a_stopped_one_never_started(
     assert team.redeploys == ({shop} if is_owed else frozenset())
 
 
-@pytest.mark.parametrize(
-    ("last", "why"),
-    [
-        pytest.param("failed", "failed; read its log in Coolify", id="failed"),
-        pytest.param("cancelled-by-user", "was cancelled by a user", id="cancelled"),
-        pytest.param("in_progress", "is still in_progress", id="too-long"),
-    ],
+@table(
+    "last, why",
+    {
+        "failed": ("failed", "failed; read its log in Coolify"),
+        "cancelled": ("cancelled-by-user", "was cancelled by a user"),
+        "too-long": ("in_progress", "is still in_progress"),
+    },
 )
 def test_a_deployment_that_does_not_finish_is_told_and_tried_again_by_the_next_run(
     team: Team, last: str, why: str
@@ -275,39 +260,29 @@ def test_a_deployment_that_does_not_finish_is_told_and_tried_again_by_the_next_r
     assert team.redeploys == frozenset()
 
 
-@pytest.mark.parametrize("knob", ["busy", "queue_full"])
-def test_a_restart_is_asked_for_until_coolify_begins_it(team: Team, knob: str) -> None:
-    (shop,) = team.apps("a")
-    setattr(team.state, knob, 3)
-
-    outcome = team.set(choice=CHANGED)
-
-    assert outcome.redeployed == ("a",)
-    assert team.state.restarted == [shop]
-    assert len(team.server.asked("POST *")) == 4
-    assert team.clock.slept.count(5) == 4
-
-
-@pytest.mark.parametrize(
-    ("knob", "why"),
-    [
-        pytest.param("busy", "another one of this app is running", id="busy"),
-        pytest.param("queue_full", "its queue is full", id="queue-full"),
-    ],
+@table(
+    "knob, why",
+    {
+        "busy": ("busy", "another one of this app is running"),
+        "queue-full": ("queue_full", "its queue is full"),
+    },
 )
-def test_a_restart_that_coolify_does_not_begin_is_given_up_in_time(
+def test_a_restart_is_asked_for_until_coolify_begins_it_or_the_time_is_over(
     team: Team, knob: str, why: str
 ) -> None:
     (shop,) = team.apps("a")
-    setattr(team.state, knob, 10**6)
+    setattr(team.state, knob, 13 + 3)
 
-    outcome = team.set(choice=CHANGED)
+    given_up = team.set(choice=CHANGED)
+    tries = len(team.server.asked("POST *"))
+    begun = team.set(choice=CHANGED)
 
-    assert outcome.failed == (
-        ("app a (server run-1)", f"Coolify started no deployment within 60 s: {why}"),
-    )
-    assert outcome.redeploys == {shop}
-    assert len(team.server.asked("POST *")) == 13
+    said = f"Coolify started no deployment within 60 s: {why}"
+    assert given_up.failed == (("app a (server run-1)", said),)
+    assert (given_up.redeploys, tries) == ({shop}, 13)
+    assert begun == Outcome(redeployed=("a",))
+    assert team.state.restarted == [shop]
+    assert len(team.server.asked("POST *")) == 13 + 4
 
 
 def test_what_an_earlier_run_owes_is_restarted_if_it_still_asks_for_the_runtime(team: Team) -> None:
@@ -368,12 +343,7 @@ def test_a_restart_without_an_answer_is_not_asked_for_again_in_this_run(team: Te
 
 def test_a_token_that_is_withdrawn_leaves_the_rest_owed(team: Team) -> None:
     _, b = team.apps("a", "b")
-
-    def withdraw(method: str, path: str) -> None:
-        if method == "POST" and b in path:
-            team.server.refusal = (403, "API is disabled.")
-
-    team.server.before = withdraw
+    team.refuse_from("POST", b)
 
     outcome = team.set(choice=CHANGED)
 

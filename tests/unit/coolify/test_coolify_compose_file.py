@@ -9,60 +9,19 @@ import pytest
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify import compose_file
 from pyinfra_gvisor.coolify.compose_file import MARK, has, lines_to_add, merged, removed
+from tests.table import table
 from tests.unit.coolify.compose_files import ENTRY, MOUNTS, PATCH, WHOLE, case, read, with_mounts
 
 VOLUMES = ("+    volumes:", "+      - ENTRY", "+      - PATCH")
 COOLIFY = ("+  coolify:", *VOLUMES)
 SERVICES = ("+services:", *COOLIFY)
+ITEMS = VOLUMES[1:]
+# What every file has in common is in test_coolify_compose_file_properties.py.
 CASES = [
     case("only-comments", "# Kept by hand.", "", "  # Really.", *SERVICES),
-    case("only-a-document-start", "# ours", "---", *SERVICES),
     case("a-document-start-and-end", "--- # ours", "# none", *SERVICES, "...", "# the end"),
     case("another-service", "services:", *COOLIFY, "  redis:", "    image: redis:8", "# end"),
-    case("no-service", "# none", "services:", *COOLIFY),
-    case(
-        "a-service-of-four-columns",
-        "services:",
-        "    coolify:",
-        "+        volumes:",
-        "+            - ENTRY",
-        "+            - PATCH",
-        "        environment:",
-        "            - A=b # as it is",
-        "        labels: {a: b, 'c': \"d\"}",
-    ),
-    case(
-        "a-service-of-uneven-columns",
-        "services:",
-        " coolify:",
-        "+     volumes:",
-        "+         - ENTRY",
-        "+         - PATCH",
-        "     image: x",
-    ),
     case("a-service-with-nothing", "services:", "  coolify:", *VOLUMES, "  redis: {}"),
-    case("a-quoted-key", '"services" :', "  'coolify':", *VOLUMES, "    image: x"),
-    case(
-        "volumes-of-two-columns",
-        "services:",
-        "  coolify:",
-        "    volumes:  # two",
-        "+      - ENTRY",
-        "+      - PATCH",
-        "      # a certificate",
-        "      - /a:/b",
-        "      - '/c:/d:ro'",
-        "    image: x",
-    ),
-    case(
-        "volumes-of-no-columns",
-        "services:",
-        "  coolify:",
-        "    volumes:",
-        "+    - ENTRY",
-        "+    - PATCH",
-        "    - /a:/b",
-    ),
     case(
         "volumes-of-four-columns-and-comments-between",
         "services:",
@@ -78,73 +37,28 @@ CASES = [
         "            - /c",
     ),
     case(
-        "volumes-with-nothing",
-        "services:",
-        "  coolify:",
-        "    image: x",
-        "    volumes:",
-        "+      - ENTRY",
-        "+      - PATCH",
-        "    user: root",
-    ),
-    case(
         "volumes-in-long-syntax",
-        "services:",
-        "  coolify:",
-        "    volumes:",
-        "+      - ENTRY",
-        "+      - PATCH",
-        "      - type: bind",
-        "        source: /own/entry.sh",
-        "        target: /etc/entrypoint.d/60-own.sh",
-        "      - {type: tmpfs, target: /tmp}",
-        "      - type: tmpfs",
+        *("services:", "  coolify:", "    volumes:", *ITEMS),
+        *("      - type: bind", "        source: /own/entry.sh", "        target: /etc/x.sh"),
+        *("      - {type: tmpfs, target: /tmp}", "      - type: tmpfs"),
     ),
-    case(
-        "other-keys-at-the-top",
-        "name: coolify",
-        'version: "3.8"',
-        "x-log: &log",
-        "  driver: json-file",
-        "services:",
-        "  coolify:",
-        *VOLUMES,
-        "    logging: *log",
-        "networks:",
-        "  coolify: {external: true}",
-    ),
-    case("no-services-at-all", "networks:", "  coolify:", "", "    external: true", *SERVICES),
     case(
         "a-merge-key-beside",
-        "x-a: &a",
-        "  restart: always",
-        "services:",
-        "  coolify:",
-        "    <<: *a",
-        "    volumes:",
-        "+      - ENTRY",
-        "+      - PATCH",
-        "      - ${DIR:-/a}:/b",
-    ),
-    case(
-        "an-indented-file",
-        "  # all of it",
-        "  x-a:",
-        "    b: 1",
-        *(f"+  {line[1:]}" for line in SERVICES),
+        *("x-a: &a", "  restart: always", "services:", "  coolify:", "    <<: *a"),
+        *("    volumes:", *ITEMS, "      - ${DIR:-/a}:/b"),
     ),
     case("text-that-looks-like-ours", "x-a: |", f"  services:  {MARK}", "# x", *SERVICES),
 ]
-FORMS = [
-    pytest.param(lambda text: text, id="as-it-is"),
-    pytest.param(lambda text: text.replace("\n", "\r\n"), id="crlf"),
-    pytest.param(lambda text: text.removesuffix("\n"), id="no-newline-at-the-end"),
-    pytest.param(lambda text: text.replace("\n", "\r\n").removesuffix("\r\n"), id="crlf-no-end"),
-    pytest.param(lambda text: f"\ufeff{text}", id="byte-order-mark"),
-]
+FORMS: dict[str, Callable[[str], str]] = {
+    "as-it-is": lambda text: text,
+    "crlf": lambda text: text.replace("\n", "\r\n"),
+    "no-newline-at-the-end": lambda text: text.removesuffix("\n"),
+    "crlf-no-end": lambda text: text.replace("\n", "\r\n").removesuffix("\r\n"),
+    "byte-order-mark": lambda text: f"\ufeff{text}",
+}
 
 
-@pytest.mark.parametrize("form", FORMS)
+@table("form", FORMS)
 @pytest.mark.parametrize(("before", "after"), CASES)
 def test_our_lines_come_in_once_and_go_again_to_the_byte(
     before: str, after: str, form: Callable[[str], str]
@@ -186,15 +100,15 @@ BY_HAND = f"{LIST}      - {ENTRY}\n      - {PATCH}\n"
 TAKE_OUT = f"the file must not contain these:\n{MARK} at the end of a line"
 
 
-@pytest.mark.parametrize(
+@table(
     "change",
-    [
-        pytest.param(("  # pyinfra", " # pyinfra"), id="one-space-before-the-mark"),
-        pytest.param((MARK, f"{MARK} \t"), id="space-behind-the-mark"),
-        pytest.param(("      - ", "            -   "), id="indented-otherwise"),
-        pytest.param((ENTRY, f'"{ENTRY}"'), id="quoted"),
-        pytest.param(("\n", "\r\n"), id="other-newlines"),
-    ],
+    {
+        "one-space-before-the-mark": ("  # pyinfra", " # pyinfra"),
+        "space-behind-the-mark": (MARK, f"{MARK} \t"),
+        "indented-otherwise": ("      - ", "            -   "),
+        "quoted": (ENTRY, f'"{ENTRY}"'),
+        "other-newlines": ("\n", "\r\n"),
+    },
 )
 def test_lines_of_ours_in_another_dress_are_still_ours(change: tuple[str, str]) -> None:
     text = WHOLE.replace(*change)
@@ -204,60 +118,56 @@ def test_lines_of_ours_in_another_dress_are_still_ours(change: tuple[str, str]) 
     assert removed(text) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "missing"),
-    [
-        pytest.param(WHOLE.replace(f"      - {ENTRY}  {MARK}\n", ""), 1, id="one-line-gone"),
-        pytest.param(f"services:  {MARK}\n", 2, id="only-a-key-left"),
-        pytest.param(WHOLE + f"      - {ENTRY}  {MARK}\n", 0, id="a-line-twice"),
-        pytest.param(WHOLE + f"      - /c:/d  {MARK}\n", 0, id="a-line-more"),
-        pytest.param(WHOLE.replace(":ro", ""), 2, id="writable"),
-    ],
+@table(
+    "text, missing",
+    {
+        "one-line-gone": (WHOLE.replace(f"      - {ENTRY}  {MARK}\n", ""), 1),
+        "only-a-key-left": (f"services:  {MARK}\n", 2),
+        "a-line-twice": (WHOLE + f"      - {ENTRY}  {MARK}\n", 0),
+        "a-line-more": (WHOLE + f"      - /c:/d  {MARK}\n", 0),
+        "writable": (WHOLE.replace(":ro", ""), 2),
+    },
 )
 def test_what_is_not_whole_any_more_is_made_whole(text: str, missing: int) -> None:
     assert not has(text, MOUNTS)
     assert merged(text, MOUNTS) == WHOLE
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
-    [
-        pytest.param(BY_HAND, id="plain"),
-        pytest.param(f'services: {{coolify: {{volumes: [ "{PATCH}", "{ENTRY}"]}}}}', id="flow"),
-        pytest.param(BY_HAND.replace("volumes:", "volumes: !override"), id="override"),
-        pytest.param(
+    {
+        "plain": BY_HAND,
+        "flow": f'services: {{coolify: {{volumes: [ "{PATCH}", "{ENTRY}"]}}}}',
+        "override": BY_HAND.replace("volumes:", "volumes: !override"),
+        "merge-key": (
             f"x: &x\n  volumes:\n    - &e {ENTRY}\n    - {PATCH}\n"
-            "services:\n  coolify:\n    <<: *x\n",
-            id="merge-key",
+            "services:\n  coolify:\n    <<: *x\n"
         ),
-        pytest.param(
+        "one-of-two-merge-keys": (
             f"x-a: &a {{}}\nx: &x\n  volumes: &v [{ENTRY}, {PATCH}]\n"
-            "services:\n  coolify:\n    <<: [*a, *x]\n",
-            id="one-of-two-merge-keys",
+            "services:\n  coolify:\n    <<: [*a, *x]\n"
         ),
-        pytest.param(f"x: [&e {ENTRY}, &p {PATCH}]\n{LIST}      - *p\n      - *e\n", id="aliases"),
-        pytest.param(
-            f"{LIST}      - {ENTRY}  {MARK}\n      - {PATCH} # by hand\n", id="one-of-each"
-        ),
-        pytest.param(f"{BY_HAND}      - ./all:/etc/entrypoint.d\n", id="above-them-on-purpose"),
-    ],
+        "aliases": f"x: [&e {ENTRY}, &p {PATCH}]\n{LIST}      - *p\n      - *e\n",
+        "one-of-each": f"{LIST}      - {ENTRY}  {MARK}\n      - {PATCH} # by hand\n",
+        "above-them-on-purpose": f"{BY_HAND}      - ./all:/etc/entrypoint.d\n",
+    },
 )
 def test_mounts_that_somebody_wrote_by_hand_are_enough(text: str) -> None:
     assert has(text, MOUNTS)
     assert merged(text, MOUNTS) == text
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
-    [
-        pytest.param(BY_HAND.replace("volumes:", "volumes: !reset"), id="reset"),
-        pytest.param(BY_HAND.replace("coolify:", "coolify: !override"), id="override-of-all"),
-        pytest.param(BY_HAND.replace("coolify:", "redis:"), id="of-another-service"),
-        pytest.param(BY_HAND + "      - /a:/opt/own/patch.php\n", id="hidden-by-another"),
-        pytest.param(BY_HAND + "  coolify:\n", id="of-a-key-that-is-there-twice"),
-        pytest.param(f"&a\n<<: [*a, *a]\nx: {ENTRY}\ny: {PATCH}\n", id="merged-into-itself"),
-        pytest.param(None, id="no-file"),
-    ],
+    {
+        "reset": BY_HAND.replace("volumes:", "volumes: !reset"),
+        "override-of-all": BY_HAND.replace("coolify:", "coolify: !override"),
+        "of-another-service": BY_HAND.replace("coolify:", "redis:"),
+        "hidden-by-another": BY_HAND + "      - /a:/opt/own/patch.php\n",
+        "of-a-key-that-is-there-twice": BY_HAND + "  coolify:\n",
+        "merged-into-itself": f"&a\n<<: [*a, *a]\nx: {ENTRY}\ny: {PATCH}\n",
+        "no-file": None,
+    },
 )
 def test_mounts_that_docker_compose_does_not_take_are_not_there(text: str | None) -> None:
     assert not has(text, MOUNTS)
@@ -272,16 +182,16 @@ def test_what_is_there_by_hand_is_not_written_a_second_time() -> None:
     assert removed(added) == text
 
 
-@pytest.mark.parametrize(
-    ("theirs", "at", "left"),
-    [
-        pytest.param("      - /a:/b\n", 5, "services:\n  coolify:\n    volumes:\n", id="a-mount"),
-        pytest.param("    image: x\n", 5, "services:\n  coolify:\n", id="a-key-of-the-service"),
-        pytest.param("  redis:\n    image: x\n", 5, "services:\n", id="a-service"),
-        pytest.param("name: x\n", 0, "", id="a-key-at-the-top"),
-        pytest.param("# x\n", 5, "", id="a-comment"),
-        pytest.param("      # x\n", 3, "", id="a-comment-between"),
-    ],
+@table(
+    "theirs, at, left",
+    {
+        "a-mount": ("      - /a:/b\n", 5, "services:\n  coolify:\n    volumes:\n"),
+        "a-key-of-the-service": ("    image: x\n", 5, "services:\n  coolify:\n"),
+        "a-service": ("  redis:\n    image: x\n", 5, "services:\n"),
+        "a-key-at-the-top": ("name: x\n", 0, ""),
+        "a-comment": ("# x\n", 5, ""),
+        "a-comment-between": ("      # x\n", 3, ""),
+    },
 )
 def test_a_key_line_of_ours_stays_for_what_somebody_wrote_beneath_it(
     theirs: str, at: int, left: str
@@ -302,41 +212,32 @@ def test_a_key_line_that_stays_keeps_our_mark_while_we_do() -> None:
     assert merged(text, MOUNTS) == WHOLE + "      - /a:/b\n"
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
-    [
-        pytest.param(f"x: |\n  - {ENTRY}  {MARK}\n", id="in-a-text"),
-        pytest.param(f"services:\n  redis:\n    volumes:\n      - a:/b  {MARK}\n", id="elsewhere"),
-        pytest.param(f"services: # x {MARK}\n  coolify: {{}} {MARK}\n", id="in-comments"),
-        pytest.param(f"{LIST}      - |  {MARK}\n        /a:/b\n", id="on-a-text"),
-        pytest.param(f"{LIST}      - /a:/b  {MARK}, and more\n", id="not-at-the-end"),
-        pytest.param("a: [\n", id="no-yaml-and-nothing-of-ours"),
-        pytest.param("", id="empty"),
-    ],
+    {
+        "in-a-text": f"x: |\n  - {ENTRY}  {MARK}\n",
+        "elsewhere": f"services:\n  redis:\n    volumes:\n      - a:/b  {MARK}\n",
+        "in-comments": f"services: # x {MARK}\n  coolify: {{}} {MARK}\n",
+        "on-a-text": f"{LIST}      - |  {MARK}\n        /a:/b\n",
+        "not-at-the-end": f"{LIST}      - /a:/b  {MARK}, and more\n",
+        "no-yaml-and-nothing-of-ours": "a: [\n",
+        "empty": "",
+    },
 )
 def test_what_is_not_ours_is_left_as_it_is(text: str) -> None:
     assert removed(text) == text
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        pytest.param(
-            BY_HAND,
-            f"line 4 column 9: still mounted, by a line that does not end in {MARK}",
-            id="by",
-        ),
-        pytest.param(
-            WHOLE + f"  x: {{a: &a {ENTRY}}}\n    - *a\n",
-            "line 7 column 5: not YAML: ",
-            id="no-yaml",
-        ),
-        pytest.param(
+@table(
+    "text, told",
+    {
+        "by": (BY_HAND, f"line 4 column 9: still mounted, by a line that does not end in {MARK}"),
+        "no-yaml": (WHOLE + f"  x: {{a: &a {ENTRY}}}\n    - *a\n", "line 7 column 5: not YAML: "),
+        "an-anchor-that-is-used": (
             WHOLE.replace(f"volumes:  {MARK}", f"volumes:  {MARK}\n      &v") + "x: *v\n",
             "line 3 column 5: changing our lines would change the meaning of other lines",
-            id="an-anchor-that-is-used",
         ),
-    ],
+    },
 )
 def test_lines_that_cannot_be_taken_out_by_themselves_are_told(text: str, told: str) -> None:
     with pytest.raises(Problem) as caught:
@@ -346,16 +247,14 @@ def test_lines_that_cannot_be_taken_out_by_themselves_are_told(text: str, told: 
     assert str(caught.value).endswith(f"{TAKE_OUT}\n- {ENTRY}\n- {PATCH}")
 
 
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        pytest.param(lambda text: text.replace("# theirs", "#"), "our lines", id="a-comment-less"),
-        pytest.param(
-            lambda text: text.replace("/a:/b", "/a:/c"), "changing our", id="another-value"
-        ),
-        pytest.param(lambda text: text.replace(PATCH, "/c:/d"), "our lines", id="another-mount"),
-        pytest.param(lambda text: f"{text}x: [", "changing our", id="no-yaml"),
-    ],
+@table(
+    "wrong, told",
+    {
+        "a-comment-less": (lambda text: text.replace("# theirs", "#"), "our lines"),
+        "another-value": (lambda text: text.replace("/a:/b", "/a:/c"), "changing our"),
+        "another-mount": (lambda text: text.replace(PATCH, "/c:/d"), "our lines"),
+        "no-yaml": (lambda text: f"{text}x: [", "changing our"),
+    },
 )
 def test_a_result_that_is_not_the_old_file_and_our_lines_is_not_given_out(
     monkeypatch: pytest.MonkeyPatch, wrong: Callable[[str], str], told: str
@@ -367,16 +266,16 @@ def test_a_result_that_is_not_the_old_file_and_our_lines_is_not_given_out(
         merged(f"{LIST}      - /a:/b # theirs\n", MOUNTS)
 
 
-@pytest.mark.parametrize(
+@table(
     "mounts",
-    [
-        pytest.param((), id="none"),
-        pytest.param(("relative:/a",), id="a-volume"),
-        pytest.param(("/a:/b #c",), id="a-comment-in-it"),
-        pytest.param(("/a:/b\n",), id="a-newline-in-it"),
-        pytest.param((ENTRY, ENTRY), id="twice"),
-        pytest.param(("/a:/c", "/b:/c:ro"), id="two-for-one-target"),
-    ],
+    {
+        "none": (),
+        "a-volume": ("relative:/a",),
+        "a-comment-in-it": ("/a:/b #c",),
+        "a-newline-in-it": ("/a:/b\n",),
+        "twice": (ENTRY, ENTRY),
+        "two-for-one-target": ("/a:/c", "/b:/c:ro"),
+    },
 )
 def test_mounts_that_could_not_stand_in_the_file_are_refused(mounts: tuple[str, ...]) -> None:
     with pytest.raises(Problem, match="not a list of bind mounts"):
@@ -396,7 +295,6 @@ PROGRAM = "/opt/own/patch.php"
 # A file, line and column of what is in the way, and what is told of it.
 REFUSED = [
     ("{services: {}}\n", "1:1", "the top level is written in flow style, got {"),
-    ("services: {}\n", "1:11", "services is written in flow style, got {"),
     (f"{TOP}    volumes: [/a:/b]\n", "3:14", f"{ITS} is written in flow style, got ["),
     ("services:\n  a: &a {}\n  coolify: *a\n", "3:12", "services.coolify is an alias, got *a"),
     ("&x\nservices:\n", "1:1", "the top level has an anchor, others may use it, got &x"),
@@ -411,25 +309,20 @@ REFUSED = [
     ("x: &x {}\nservices:\n  a: b\n  <<: *x\n", "4:3", "services may get coolify from a merge"),
     ("- a\n", "1:1", "the top level must be a mapping, got a list"),
     ("a mapping\n", "1:1", "the top level must be a mapping, got a mapping"),
-    ("~\n", "1:1", "the top level must be a mapping, got ~"),
     ("services: ''\n", "1:11", "services must be a mapping, got an empty text"),
     (f"{TOP}    - a\n", "3:5", "services.coolify must be a mapping, got a list"),
     (f"{LIST}      /a: /b\n", "4:7", f"{ITS} must be a list, got a mapping"),
     (f"{TOP}    volumes: /a:/b\n", "3:14", f"{ITS} must be a list, got /a:/b"),
     ("a: 1\n---\nservices:\n", "2:1", "a second document, got ---"),
-    ("services:\n---\n", "2:1", "a second document, got ---"),
     ("services:\n  a: 1\nservices:\n", "3:1", "the key services is there twice"),
-    (f"{TOP}    x: 1\n    'x': 1\n", "4:5", "the key x is there twice"),
     ("x: [{a: 1, a: 2}]\n", "1:12", "the key a is there twice"),
     ("? services:\n: a\n", "1:3", "a key that is not a text"),
-    ("x: &x services\n*x : 1\n", "2:1", "a key that is not a text"),
     (f"services:\n\tb: {SECRET}\n", "2:1", "not YAML: found character '\\t' that cannot start any"),
     (f"services:\r\n  a: {SECRET}\r\n b: 1\r\n", "3:2", "not YAML: expected <block end>, but"),
     (f"a: '{SECRET}\nb: 1\n", "3:1", "not YAML: found unexpected end of stream"),
     (f"services:\n  - {SECRET}: [\n", "3:1", "not YAML: "),
     (f"a: *x\nb: {SECRET}\n", "1:4", "an alias without an anchor, got *x"),
     ("a: \x07\n", "1:4", "unprintable character, got U+0007"),
-    ("a: 1\nb: \udc80\n", "2:4", "unprintable character, got U+DC80"),
     ('a: "\\UFFFFFFFF"\n', "", "not YAML: an escape is not a character"),
     (f"a: {'[' * 200}{']' * 200}\n", "1:103", "nested too deeply"),
     ("a: |\n  text without an end", "3:1", "changing our lines would change the meaning of other"),
@@ -437,7 +330,6 @@ REFUSED = [
     (f"{LIST}      - '{ENTRY.removesuffix(':ro')}'\n", "4:9", f"{TAKEN}{SCRIPT}"),
     (f"{LIST}      - ${{A:-/a:/b}}:/opt//own/./patch.php/\n", "4:9", f"{TAKEN}{PROGRAM}"),
     (f"{LIST}      - /a:/b\n      - type: bind\n        target: {PROGRAM}\n", "5:9", TAKEN),
-    (f"{LIST}      - {{target: {PROGRAM}}}\n", "4:9", f"{TAKEN}{PROGRAM}"),
     (f"x: &x\n  target: {PROGRAM}\n{LIST}      - <<: *x\n        type: bind\n", "6:9", TAKEN),
     (f"x: &x /a:{PROGRAM}\n{LIST}      - *x\n", "1:4", f"{TAKEN}{PROGRAM}"),
     (f"{LIST}      - {PROGRAM}\n", "4:9", f"{TAKEN}{PROGRAM}"),

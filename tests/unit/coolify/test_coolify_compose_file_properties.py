@@ -32,9 +32,8 @@ SCALARS = [
     "&own x",
     "${A:-b} # behind",
 ]
-KEYS = ["image", "environment", "labels", "ports", "'user'", "x-own", "logging"]
-SERVICES = ["redis", "postgres", '"soketi"']
-TOPS = ["name", "version", "x-a", "networks", "volumes", "configs"]
+PATH = ("services", "coolify", "volumes")
+OTHERS = ["image", "labels", "networks", "ports", "'user'", '"soketi"', "x-own", "version"]
 ITEMS = ["/a:/b", "'/c:/d:ro'", "data:/data", "${DIR:-/e}:/f", "/g", "{type: tmpfs, target: /h}"]
 
 
@@ -42,7 +41,8 @@ ITEMS = ["/a:/b", "'/c:/d:ro'", "data:/data", "${DIR:-/e}:/f", "/g", "{type: tmp
 def compose_texts(draw: Draw) -> str:
     """The text of a file that can take our lines."""
     start = draw(st.sampled_from([[], ["---"], ["# Ours.", "--- # so"], ["%YAML 1.1", "---"]]))
-    body = draw(_tops())
+    indent = " " * draw(st.sampled_from([0, 0, 0, 2]))
+    body = draw(_level(indent, draw(st.integers(1, 6)), PATH))
     if not body and draw(st.booleans()):
         body = ["# nothing"]
     lines = [*start, *body, *(["..."] if start and draw(st.booleans()) else [])]
@@ -56,39 +56,22 @@ def compose_texts(draw: Draw) -> str:
 
 
 @st.composite
-def _tops(draw: Draw) -> list[str]:
-    indent = " " * draw(st.sampled_from([0, 0, 0, 2]))
-    step = draw(st.integers(1, 6))
-    names = draw(st.lists(st.sampled_from(TOPS), unique=True, max_size=3))
-    blocks = [[*draw(_key(indent, step, name))] for name in names]
+def _level(draw: Draw, indent: str, step: int, path: Sequence[str]) -> list[str]:
+    """Keys that are none of our business, and mostly the first of ``path`` with more beneath it."""
+    names = draw(st.lists(st.sampled_from(OTHERS), unique=True, max_size=3))
+    blocks = [draw(_key(indent, step, name)) for name in names]
     if draw(MOSTLY):
-        blocks.append(draw(_services(indent, step)))
+        sign = draw(st.sampled_from(["{}:", "{}:", "'{}':", "{} :"])).format(path[0])
+        deeper = _level(indent + " " * step, step, path[1:]) if path[1:] else _items(indent)
+        blocks.append([f"{indent}{sign}{draw(_behind())}", *draw(deeper)])
     return [line for block in draw(st.permutations(blocks)) for line in block]
 
 
 @st.composite
-def _services(draw: Draw, indent: str, step: int) -> list[str]:
-    inner = indent + " " * step
-    names = draw(st.lists(st.sampled_from(SERVICES), unique=True, max_size=2))
-    blocks = [draw(_key(inner, step, name)) for name in names]
-    if draw(MOSTLY):
-        blocks.append(draw(_coolify(inner, step)))
-    word = draw(st.sampled_from(["services:", "'services':", "services :"]))
-    return [indent + word + draw(_behind()), *_flat(draw(st.permutations(blocks)))]
-
-
-@st.composite
-def _coolify(draw: Draw, indent: str, step: int) -> list[str]:
-    inner = indent + " " * step
-    names = draw(st.lists(st.sampled_from(KEYS), unique=True, max_size=3))
-    blocks = [draw(_key(inner, step, name)) for name in names]
-    if draw(MOSTLY):
-        items = draw(st.lists(st.sampled_from(ITEMS), unique=True, max_size=3))
-        more = " " * draw(st.integers(0, 4))
-        dash = "-" + " " * draw(st.integers(1, 3))
-        lines = [[*draw(_before()), f"{inner}{more}{dash}{item}"] for item in items]
-        blocks.append([f"{inner}volumes:{draw(_behind())}", *_flat(lines)])
-    return [f"{indent}coolify:{draw(_behind())}", *_flat(draw(st.permutations(blocks)))]
+def _items(draw: Draw, indent: str) -> list[str]:
+    items = draw(st.lists(st.sampled_from(ITEMS), unique=True, max_size=3))
+    dash = " " * draw(st.integers(0, 4)) + "-" + " " * draw(st.integers(1, 3))
+    return [line for item in items for line in (*draw(_before()), f"{indent}{dash}{item}")]
 
 
 @st.composite
@@ -121,13 +104,6 @@ def _before() -> st.SearchStrategy[list[str]]:
 
 def _behind() -> st.SearchStrategy[str]:
     return st.sampled_from(["", "", " ", "   # behind", " #"])
-
-
-def _flat(blocks: list[list[str]]) -> list[str]:
-    return [line for block in blocks for line in block]
-
-
-OLD = ("/own/old.sh:/etc/entrypoint.d/50-own.sh:ro", "/own/gone:/opt/gone", PATCH)
 
 
 @st.composite
@@ -173,28 +149,6 @@ def test_the_file_is_read_as_before_with_our_mounts_and_given_back_to_the_byte(t
     assert removed(text, MOUNTS) == text
 
 
-@given(compose_texts())
-def test_an_older_set_leaves_nothing_behind(text: str) -> None:
-    older = merged(text, OLD)
-
-    assert not has(older, MOUNTS)
-    assert merged(older, MOUNTS) == merged(text, MOUNTS)
-
-
-@given(compose_texts(), st.booleans())
-def test_what_somebody_writes_beneath_our_keys_is_there_after_removal(
-    text: str, as_item: bool
-) -> None:
-    edited = with_more(merged(text, MOUNTS), as_item)
-
-    bare = removed(edited, MOUNTS)
-
-    assert bare is not None
-    assert with_mounts(bare) == read(edited)
-    assert bare.count("more") == edited.count("more")
-    assert bare.count(f":  {MARK}") == text.count(f":  {MARK}")
-
-
 @given(broken_texts())
 def test_whatever_somebody_did_it_is_merged_rightly_or_refused_with_the_lines(text: str) -> None:
     added = tried(merged, text)
@@ -228,14 +182,3 @@ def tried(change: Callable[[str, Sequence[str]], str | None], text: str) -> str 
         return change(text, MOUNTS)
     except Problem as problem:
         return problem
-
-
-def with_more(text: str, as_item: bool) -> str:
-    """The file with somebody's line behind ours: an item, or else a key where that is ours too."""
-    lines = text.splitlines()
-    at = max(number for number, line in enumerate(lines) if line.endswith(f"  {MARK}"))
-    keys = [line for line in lines if line.endswith(f"volumes:  {MARK}")]
-    new = "- /more:/more" if as_item or not keys else "more: x"
-    above = lines[at] if new.startswith("-") else keys[0]
-    lines.insert(at + 1, " " * (len(above) - len(above.lstrip())) + new)
-    return "\n".join(lines)

@@ -6,18 +6,11 @@ import pytest
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import NodeFile
+from pyinfra_gvisor.coolify import files
 from pyinfra_gvisor.coolify.compose_file import merged
 from pyinfra_gvisor.coolify.control_host import END, parse_control_host
-from pyinfra_gvisor.coolify.files import (
-    COMPOSE,
-    ENTRY,
-    KEEPER,
-    MOUNTS,
-    PATCHER,
-    TIMER,
-    idle_entry_text,
-)
 from pyinfra_gvisor.coolify.plan import OptionPlan, PersistencePlan, plan_option, plan_persistence
+from tests.table import table
 from tests.unit.coolify.coolify_answers import (
     HONOURED,
     MASTER,
@@ -41,28 +34,28 @@ def test_a_control_host_is_read_whole() -> None:
     assert found.container is not None
     assert found.container.running
     assert [mount.target for mount in found.container.mounts] == [
-        mount.split(":")[1] for mount in MOUNTS
+        mount.split(":")[1] for mount in files.MOUNTS
     ]
     function = found.function
     assert function is not None
     assert (function.state, function.version, function.honours) == ("patched", "4.3.11", True)
     assert [(item.pid, item.command) for item in function.workers] == [(11, "php artisan horizon")]
     assert (function.stale, function.asked_s) == ((11,), 1790000002.5)
-    assert found.files.keys() == {item.path for item in OURS} >= {ENTRY, PATCHER, TIMER}
+    assert found.files.keys() == set(files.paths())
     assert (found.timer, found.timer_enabled) == ("active", True)
     assert found.redeploys == {"abc"}
 
 
-@pytest.mark.parametrize(
-    ("probe", "honours"),
-    [
-        pytest.param('{"runtime":"runscprobe"}', True, id="a-string"),
-        pytest.param('{"runtime":["runscprobe"]}', False, id="a-list-which-compose-refuses"),
-        pytest.param('{"runtime":"runc"}', False, id="another-one"),
-        pytest.param("[]", False, id="dropped"),
-        pytest.param("no JSON", False, id="no-json"),
-        pytest.param(None, False, id="no-answer"),
-    ],
+@table(
+    "probe, honours",
+    {
+        "a-string": ('{"runtime":"runscprobe"}', True),
+        "a-list-which-compose-refuses": ('{"runtime":["runscprobe"]}', False),
+        "another-one": ('{"runtime":"runc"}', False),
+        "dropped": ("[]", False),
+        "no-json": ("no JSON", False),
+        "no-answer": (None, False),
+    },
 )
 def test_only_one_string_that_was_asked_for_counts_as_honoured(
     probe: str | None, honours: bool
@@ -73,17 +66,17 @@ def test_only_one_string_that_was_asked_for_counts_as_honoured(
     assert function.honours is honours
 
 
-@pytest.mark.parametrize(
+@table(
     "lines",
-    [
-        pytest.param([], id="nothing"),
-        pytest.param(answer(container())[:-1], id="cut-short"),
-        pytest.param(["container {", END], id="no-json"),
-        pytest.param(["file neither 00 /x", END], id="an-odd-file"),
-        pytest.param(["php function odd", "php end", END], id="an-odd-state"),
-        pytest.param(["php worker x", "php end", END], id="an-odd-worker"),
-        pytest.param(["compose text 00 !", END], id="no-base64"),
-    ],
+    {
+        "nothing": [],
+        "cut-short": answer(container())[:-1],
+        "no-json": ["container {", END],
+        "an-odd-file": ["file neither 00 /x", END],
+        "an-odd-state": ["php function odd", "php end", END],
+        "an-odd-worker": ["php worker x", "php end", END],
+        "no-base64": ["compose text 00 !", END],
+    },
 )
 def test_an_answer_that_is_malformed_is_refused(lines: list[str]) -> None:
     with pytest.raises(ValueError, match="the control host's answer is"):
@@ -91,29 +84,25 @@ def test_an_answer_that_is_malformed_is_refused(lines: list[str]) -> None:
 
 
 THEIRS = "services:\n  coolify:\n    labels:\n      - mine=1\n"
-IDLE = NodeFile(ENTRY, "644", idle_entry_text())
+IDLE = NodeFile(files.ENTRY, "644", files.idle_entry_text())
 MOUNTED = OURS[:2]
 KEPT = OURS[2:]
 RUNS = (container(), *patched())
 
 
-@pytest.mark.parametrize(
-    ("told", "line"),
-    [
-        pytest.param(
-            php(), "Coolify 4.3.11 drops --runtime: patch convertDockerRunToCompose()", id="none"
-        ),
-        pytest.param(
+@table(
+    "told, line",
+    {
+        "none": (php(), "Coolify 4.3.11 drops --runtime: patch convertDockerRunToCompose()"),
+        "lines-that-do-nothing": (
             php("patched", "block present", probe="[]"),
             "convertDockerRunToCompose() has our lines but drops --runtime: patch it again",
-            id="lines-that-do-nothing",
         ),
-        pytest.param(
+        "older-lines": (
             php("patched", "block other", probe=HONOURED),
             "convertDockerRunToCompose() has outdated or edited lines of ours: replace them",
-            id="older-lines",
         ),
-    ],
+    },
 )
 def test_a_function_without_lines_that_work_is_mended(told: list[str], line: str) -> None:
     plan = plan_option(host(container(), *told), present=True)
@@ -121,25 +110,25 @@ def test_a_function_without_lines_that_work_is_mended(told: list[str], line: str
     assert (plan.action, plan.lines) == ("apply", (line,))
 
 
-@pytest.mark.parametrize(
+@table(
     "told",
-    [
-        pytest.param(patched(), id="patched"),
-        pytest.param(patched(MASTER), id="patched-with-new-workers"),
-        pytest.param(php("native", probe=HONOURED), id="native"),
-        pytest.param(php("native", "stale 11", probe=HONOURED), id="native-with-old-workers"),
-    ],
+    {
+        "patched": patched(),
+        "patched-with-new-workers": patched(MASTER),
+        "native": php("native", probe=HONOURED),
+        "native-with-old-workers": php("native", "stale 11", probe=HONOURED),
+    },
 )
 def test_a_coolify_that_honours_it_is_left_alone(told: list[str]) -> None:
     assert plan_option(host(container(), *told), present=True) == OptionPlan()
 
 
-@pytest.mark.parametrize(
-    ("present", "told"),
-    [
-        pytest.param(True, patched(MASTER, "stale 11"), id="before-the-patch"),
-        pytest.param(False, php("unpatched", MASTER, "stale 11"), id="before-its-removal"),
-    ],
+@table(
+    "present, told",
+    {
+        "before-the-patch": (True, patched(MASTER, "stale 11")),
+        "before-its-removal": (False, php("unpatched", MASTER, "stale 11")),
+    },
 )
 def test_workers_with_old_code_are_ended_and_asked_once(present: bool, told: list[str]) -> None:
     asked = [*told[:-1], "php asked_s 1790000002.00", told[-1]]
@@ -152,36 +141,27 @@ def test_workers_with_old_code_are_ended_and_asked_once(present: bool, told: lis
     assert "finishes its running deployments first" in second.lines[0]
 
 
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
-        pytest.param(None, "this host: Docker is not installed", id="docker-not-there"),
-        pytest.param([], "no Coolify on this host: no container is named coolify", id="none"),
-        pytest.param(["docker_error gone"], "Docker does not answer, got gone", id="no-docker"),
-        pytest.param(
-            [container(running=False)],
-            "Coolify does not run; run `docker start coolify`",
-            id="stopped",
-        ),
-        pytest.param(
+@table(
+    "lines, said",
+    {
+        "docker-not-there": (None, "this host: Docker is not installed"),
+        "none": ([], "no Coolify on this host: no container is named coolify"),
+        "no-docker": (["docker_error gone"], "Docker does not answer, got gone"),
+        "stopped": ([container(running=False)], "Coolify does not run; run `docker start coolify`"),
+        "no-php": (
             [container(), "php_error no php"],
             "Coolify's source cannot be read, got no php",
-            id="no-php",
         ),
-        pytest.param(
+        "damaged": (
             [container(), *php("damaged", "reason two returns", probe=None)],
             "for Custom Docker Options: two returns, got 4.3.11; nothing was changed",
-            id="damaged",
         ),
-        pytest.param(
-            [container(), *php("missing", probe=None)], "unknown version of", id="missing"
-        ),
-        pytest.param(
+        "missing": ([container(), *php("missing", probe=None)], "unknown version of"),
+        "a-native-list": (
             [container(), *php("native", probe='{"runtime":["runscprobe"]}')],
             "knows --runtime but does not pass it on as one string",
-            id="a-native-list",
         ),
-    ],
+    },
 )
 def test_what_cannot_be_mended_is_refused_with_the_reason(
     lines: list[str] | None, said: str
@@ -192,24 +172,21 @@ def test_what_cannot_be_mended_is_refused_with_the_reason(
     assert said in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("lines", "action"),
-    [
-        pytest.param([container(), *patched()], "remove", id="patched"),
-        pytest.param([container(), *php("damaged", "reason x")], "remove", id="damaged"),
-        pytest.param([container(), *php()], "nothing", id="unpatched"),
-        pytest.param([container(), *php("native")], "nothing", id="native"),
-        pytest.param([], "nothing", id="no-coolify"),
-    ],
+@table(
+    "lines, action",
+    {
+        "patched": ([container(), *patched()], "remove"),
+        "damaged": ([container(), *php("damaged", "reason x")], "remove"),
+        "unpatched": ([container(), *php()], "nothing"),
+        "native": ([container(), *php("native")], "nothing"),
+        "no-coolify": ([], "nothing"),
+    },
 )
 def test_our_lines_are_taken_out_where_they_are(lines: list[str], action: str) -> None:
     assert plan_option(host(*lines), present=False).action == action
 
 
-@pytest.mark.parametrize(
-    "text",
-    [pytest.param(None, id="no-file"), pytest.param(THEIRS, id="somebody-else's-file")],
-)
+@table("text", {"no-file": None, "somebody-else's-file": THEIRS})
 def test_a_bare_host_gets_every_file_and_a_merged_compose_file(text: str | None) -> None:
     lines = [] if text is None else [compose(text)]
 
@@ -217,39 +194,36 @@ def test_a_bare_host_gets_every_file_and_a_merged_compose_file(text: str | None)
 
     assert plan.action == "install"
     assert plan.files == OURS
-    assert (plan.compose_before, plan.compose_after) == (text, merged(text, MOUNTS))
-    assert f"write {ENTRY}" in plan.lines
+    assert (plan.compose_before, plan.compose_after) == (text, merged(text, files.MOUNTS))
+    assert f"write {files.ENTRY}" in plan.lines
     word = "create" if text is None else "change"
-    assert f"{word} {COMPOSE} for the next upgrade:" in plan.lines
+    assert f"{word} {files.COMPOSE} for the next upgrade:" in plan.lines
 
 
-@pytest.mark.parametrize(
+@table(
     "lines",
-    [
-        pytest.param([*persistent(mounts=(), text=THEIRS), *patched()], id="before-an-upgrade"),
-        pytest.param([*persistent(text=THEIRS), *patched()], id="behind-one"),
-        pytest.param(
-            [*persistent(), *lies(*MOUNTED, mode="700", owner="9999:0"), *patched()],
-            id="given-to-the-containers-user-by-coolifys-installer",
+    {
+        "before-an-upgrade": [*persistent(mounts=(), text=THEIRS), *patched()],
+        "behind-one": [*persistent(text=THEIRS), *patched()],
+        "given-to-the-containers-user-by-coolifys-installer": (
+            [*persistent(), *lies(*MOUNTED, mode="700", owner="9999:0"), *patched()]
         ),
-        pytest.param([container(), *php("native", probe=HONOURED)], id="nothing-needed"),
-    ],
+        "nothing-needed": [container(), *php("native", probe=HONOURED)],
+    },
 )
 def test_a_host_that_is_as_declared_is_left_so(lines: list[str]) -> None:
     assert plan_persistence(host(*lines), present=True) == PersistencePlan()
 
 
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        pytest.param(lies(*MOUNTED, mode="600", owner="1000:0"), f"write {ENTRY}", id="unreadable"),
-        pytest.param(lies(*KEPT, owner="9999:0"), f"write {KEEPER}", id="roots-own-is-anothers"),
-        pytest.param(
-            ["compose absent"], f"create {COMPOSE} for the next upgrade:", id="no-compose"
-        ),
-        pytest.param(["timer inactive"], "start pyinfra-gvisor-coolify.timer", id="no-timer"),
-        pytest.param([f"file sum {'0' * 64} {TIMER}"], f"write {TIMER}", id="another-unit"),
-    ],
+@table(
+    "lines, expected",
+    {
+        "unreadable": (lies(*MOUNTED, mode="600", owner="1000:0"), f"write {files.ENTRY}"),
+        "roots-own-is-anothers": (lies(*KEPT, owner="9999:0"), f"write {files.KEEPER}"),
+        "no-compose": (["compose absent"], f"create {files.COMPOSE} for the next upgrade:"),
+        "no-timer": (["timer inactive"], "start pyinfra-gvisor-coolify.timer"),
+        "another-unit": ([f"file sum {'0' * 64} {files.TIMER}"], f"write {files.TIMER}"),
+    },
 )
 def test_what_is_not_as_declared_is_put_right(lines: list[str], expected: str) -> None:
     plan = plan_persistence(host(*persistent(), *lines, *patched()), present=True)
@@ -258,18 +232,17 @@ def test_what_is_not_as_declared_is_put_right(lines: list[str], expected: str) -
     assert expected in plan.lines
 
 
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
-        pytest.param(
+@table(
+    "lines, said",
+    {
+        "no-systemd": (
             [*RUNS, "init init"],
             "the timer needs systemd on the control host, got init",
-            id="no-systemd",
         ),
-        pytest.param([*RUNS, "compose unreadable"], "cannot be read: unreadable", id="unreadable"),
-        pytest.param([*RUNS, compose("a: [\n")], "not YAML", id="no-yaml"),
-        pytest.param([], "no Coolify on this host", id="no-coolify"),
-    ],
+        "unreadable": ([*RUNS, "compose unreadable"], "cannot be read: unreadable"),
+        "no-yaml": ([*RUNS, compose("a: [\n")], "not YAML"),
+        "no-coolify": ([], "no Coolify on this host"),
+    },
 )
 def test_a_host_that_cannot_keep_it_is_refused(lines: list[str], said: str) -> None:
     with pytest.raises(Problem) as error:
@@ -283,8 +256,8 @@ def test_a_removal_gives_the_compose_file_back_and_leaves_nothing() -> None:
 
     assert (plan.action, plan.keeps_mounts) == ("remove", False)
     assert plan.compose_after == THEIRS
-    assert f"remove {ENTRY}" in plan.lines
-    assert f"remove {KEEPER}" in plan.lines
+    assert f"remove {files.ENTRY}" in plan.lines
+    assert f"remove {files.KEEPER}" in plan.lines
 
 
 def test_what_the_container_needs_to_start_stays_and_does_nothing() -> None:
@@ -292,26 +265,24 @@ def test_what_the_container_needs_to_start_stays_and_does_nothing() -> None:
 
     assert plan.keeps_mounts
     assert plan.files == (IDLE,)
-    assert f"remove {ENTRY}" not in plan.lines
-    assert f"keep {ENTRY} without effect" in plan.lines[-1]
+    assert f"remove {files.ENTRY}" not in plan.lines
+    assert f"keep {files.ENTRY} without effect" in plan.lines[-1]
 
 
 def test_an_idle_entry_script_goes_once_it_is_not_mounted() -> None:
     found = host(container(), *lies(MOUNTED[0], IDLE), *php())
 
-    assert plan_persistence(found, present=False).lines[-1] == f"remove {ENTRY}"
+    assert plan_persistence(found, present=False).lines[-1] == f"remove {files.ENTRY}"
 
 
-@pytest.mark.parametrize(
+@table(
     "lines",
-    [
-        pytest.param([], id="no-coolify"),
-        pytest.param([container(), *php()], id="nothing-of-ours"),
-        pytest.param([container(), compose(THEIRS), *php()], id="another's-compose-file"),
-        pytest.param(
-            [container(mounts=MOUNTS), *lies(MOUNTED[0], IDLE), *php()], id="idle-and-mounted"
-        ),
-    ],
+    {
+        "no-coolify": [],
+        "nothing-of-ours": [container(), *php()],
+        "another's-compose-file": [container(), compose(THEIRS), *php()],
+        "idle-and-mounted": [container(mounts=files.MOUNTS), *lies(MOUNTED[0], IDLE), *php()],
+    },
 )
 def test_a_removal_of_nothing_changes_nothing(lines: list[str]) -> None:
     assert plan_persistence(host(*lines), present=False).action == "nothing"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.coolify.apps import Choice, Survey, plan_lines, survey
+from pyinfra_gvisor.coolify.apps import Choice, Survey, plan_lines
 from pyinfra_gvisor.coolify.models import Application, Database, Resource, Server
 from pyinfra_gvisor.coolify.resources import (
     BUILDS,
+    FIELD,
     PREVIEWS,
     STOPPED,
     UNREAD,
@@ -21,9 +23,9 @@ from pyinfra_gvisor.coolify.resources import (
     quoted,
 )
 from pyinfra_gvisor.coolify.settings import AppExemption
-from tests.coolify.api_client import Clock, client, serving
-from tests.coolify.api_server import ApiServer, Kind
-from tests.coolify.api_state import CoolifyState
+from tests.coolify.api_server import Kind
+from tests.table import table
+from tests.unit.coolify.coolify_team import NEVER, Team, team_at_work
 
 RUN = Server(uuid="s1", name="run-1", ip="192.0.2.10")
 OTHER = Server(uuid="s2", name="spare", ip="192.0.2.11")
@@ -32,9 +34,12 @@ SWARM = Server.model_validate(
 )
 
 
-def subject(kind: str = "application", *, servers: tuple[Server, ...] = (RUN,)) -> Subject:
-    """A resource on servers."""
-    return Subject(Resource(id=1, uuid="u1", name="shop", type=kind), servers)
+def verdict(
+    kind: str = "application", servers: tuple[Server, ...] = (RUN,), *others: Server, **known: Any
+) -> Verdict:
+    """The verdict on a resource on servers, of which so much is known."""
+    resource = Resource(id=1, uuid="u1", name="shop", type=kind)
+    return judge(Subject(resource, servers, others), "runsc", **known)
 
 
 def app(options: str | None = None, **changes: Any) -> Application:
@@ -53,190 +58,139 @@ def app(options: str | None = None, **changes: Any) -> Application:
     )
 
 
-def of_app(application: Application | None, **options: Any) -> Verdict:
-    """The verdict on an app."""
-    return judge(options.pop("found", subject()), "runsc", application=application, **options)
+def of_app(options: str | None = None, *others: Server, **changes: Any) -> Verdict:
+    """The verdict on an app, which is on other servers too."""
+    return verdict("application", (RUN,), *others, application=app(options, **changes))
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        pytest.param(None, "--runtime=runsc", id="none"),
-        pytest.param("--runtime=runc --runtime=runsc", "--runtime=runsc", id="two"),
-    ],
-)
-def test_an_app_without_it_is_to_be_set(before: str | None, after: str) -> None:
-    found = of_app(app(before))
-
-    assert (found.state, found.before, found.after) == ("to_set", before, after)
-    assert (found.kind, found.label) == ("app", "app shop (server run-1)")
-
-
-@pytest.mark.parametrize(
-    ("is_consistent", "name", "state"),
-    [
-        pytest.param(True, "shop", "by_hand", id="both"),
-        pytest.param(True, "", "to_set", id="only-consistent"),
-        pytest.param(True, None, "to_set", id="only-consistent-null"),
-        pytest.param(True, "0", "to_set", id="a-name-that-is-none-to-php"),
-        pytest.param(False, "shop", "to_set", id="only-a-name"),
-    ],
-)
-@pytest.mark.parametrize("options", [None, "--runtime=runsc"], ids=["unset", "set"])
-def test_options_reach_an_app_but_for_one_with_a_custom_name(
-    is_consistent: bool, name: str | None, state: str, options: str | None
-) -> None:
+def named(is_consistent: bool, name: str | None, options: str | None = None) -> Verdict:
+    """The verdict on an app with these two settings of its container's name."""
     settings = {"is_consistent_container_name_enabled": is_consistent, "custom_internal_name": name}
-
-    found = of_app(app(options, settings=settings))
-
-    assert found.state == ("enforced" if options and state == "to_set" else state)
-    assert ("Custom container name" in found.text) == (state == "by_hand")
+    return of_app(options, settings=settings)
 
 
-def test_a_compose_app_and_a_service_are_set_in_their_compose_files() -> None:
-    compose = of_app(app("--runtime=runsc", build_pack="dockercompose"))
-    service = judge(subject("service"), "runsc")
-
-    assert compose.state == service.state == "by_hand"
-    assert compose.text.startswith('write "runtime: runsc" into each service of the compose file')
-    assert service.text.startswith('write "runtime: runsc" into each service of its compose file')
+def of_database(options: str) -> Verdict:
+    """The verdict on a database with these options."""
+    known = Database(uuid="u1", name="pg", custom_docker_run_options=options)
+    return verdict("standalone-postgresql", database=known)
 
 
-@pytest.mark.parametrize(
-    ("options", "state", "text"),
-    [
-        pytest.param("--runtime=runsc", "enforced", "asks for runsc", id="set"),
-        pytest.param(
-            "--cap-drop=ALL",
-            "by_hand",
-            'write "--cap-drop=ALL --runtime=runsc" into its Custom Docker options: '
-            "the API cannot set it",
-            id="another-option",
+def test_an_app_without_it_is_to_be_set() -> None:
+    found = of_app("--init")
+
+    assert (found.state, found.before, found.after) == (
+        "to_set",
+        "--init",
+        "--init --runtime=runsc",
+    )
+    assert (found.kind, found.label) == ("app", "app shop (server run-1)")
+    assert of_database("--init").kind == "database"
+
+
+SET = "--runtime=runsc"
+TO_SET = ("to_set", "must ask for runsc")
+ENFORCED = ("enforced", "asks for runsc")
+NAMED = ("by_hand", 'clear its "Custom container name"*')
+IN_SWARM = ("impossible", "swarm is in a swarm*")
+INTO = f"its {FIELD}"
+AT_ITS_END = f'write "{SET}" at the end of {INTO}'
+EACH_SERVICE = 'write "runtime: runsc" into each service of'
+
+
+@table(
+    "found, expected",
+    {
+        "unset": (of_app(), TO_SET),
+        "named": (named(True, "shop"), NAMED),
+        "named-and-set": (named(True, "shop", SET), NAMED),
+        "only-consistent": (named(True, ""), TO_SET),
+        "only-consistent-null": (named(True, None), TO_SET),
+        "a-name-that-is-none-to-php": (named(True, "0"), TO_SET),
+        "only-a-name": (named(False, "shop"), TO_SET),
+        "compose": (
+            of_app(SET, build_pack="dockercompose"),
+            ("by_hand", f"{EACH_SERVICE} the compose file*"),
         ),
-        pytest.param(
-            "--env=$X",
-            "by_hand",
-            'write "--runtime=runsc" at the end of its Custom Docker options',
-            id="not-understood",
+        "service": (verdict("service"), ("by_hand", f"{EACH_SERVICE} its compose file*")),
+        "database-set": (of_database(SET), ENFORCED),
+        "database": (
+            of_database("--init"),
+            ("by_hand", f'write "--init {SET}" into {INTO}: the API cannot set it'),
         ),
-    ],
+        "database-not-understood": (of_database("--env=$X"), ("by_hand", AT_ITS_END)),
+        "database-not-shown": (
+            verdict("standalone-redis"),
+            ("by_hand", f"{AT_ITS_END}; the API does not show this field"),
+        ),
+        "in-a-swarm": (verdict("application", (RUN, SWARM), application=app()), IN_SWARM),
+        "service-in-a-swarm": (verdict("service", (SWARM,)), IN_SWARM),
+        "exempt": (verdict("other", (SWARM,), reason="moves"), ("exempt", "moves")),
+        "not-shown": (verdict(), ("impossible", "*it belongs to another team*")),
+        "elsewhere-too": (
+            of_app("--init", OTHER),
+            ("by_hand", f'it also runs on spare*write "--init {SET}" into {INTO}*'),
+        ),
+        "set-and-elsewhere-too": (of_app(SET, OTHER), ENFORCED),
+        "refused": (
+            of_app("--env=$HOME"),
+            ("by_hand", "Coolify refuses options that contain '$', got --env=$HOME; *"),
+        ),
+        "refused-but-set": (of_app(f"--env=$HOME {SET}"), ENFORCED),
+    },
 )
-def test_a_database_is_set_by_hand(options: str, state: str, text: str) -> None:
-    database = Database(uuid="u1", name="pg", custom_docker_run_options=options)
+def test_a_verdict_says_what_is_so_or_what_is_to_be_done(
+    found: Verdict, expected: tuple[str, str]
+) -> None:
+    state, text = expected
 
-    found = judge(subject("standalone-postgresql"), "runsc", database=database)
-
-    assert (found.kind, found.state, found.text) == ("database", state, text)
-
-
-def test_a_database_that_is_not_shown_is_set_by_hand_too() -> None:
-    found = judge(subject("standalone-redis"), "runsc")
-
-    assert found.state == "by_hand"
-    assert found.text.endswith("; the API does not show this field")
+    assert found.state == state
+    assert fnmatchcase(found.text, text), found.text
 
 
-@pytest.mark.parametrize("kind", ["application", "standalone-mysql", "service"])
-def test_nothing_in_a_swarm_can_have_it(kind: str) -> None:
-    found = judge(subject(kind, servers=(RUN, SWARM)), "runsc", application=app())
-
-    assert found.state == "impossible"
-    assert found.text.startswith("swarm is in a swarm")
-
-
-@pytest.mark.parametrize("kind", ["application", "standalone-mysql", "service", "other"])
-def test_what_is_exempt_is_so_for_the_operators_reason(kind: str) -> None:
-    found = judge(subject(kind, servers=(SWARM,)), "runsc", reason="moves next week")
-
-    assert (found.state, found.text) == ("exempt", "moves next week")
-
-
-def test_an_app_that_the_api_does_not_show_cannot_be_set() -> None:
-    found = of_app(None)
-
-    assert (found.state, found.name) == ("impossible", "shop")
-    assert "belongs to another team" in found.text
-
-
-def test_an_app_that_is_on_a_server_without_the_runtime_too_is_not_set() -> None:
-    both = Subject(subject().resource, (RUN,), (OTHER,))
-
-    unset = of_app(app("--init"), found=both)
-    done = of_app(app("--runtime=runsc"), found=both)
-
-    assert unset.state == "by_hand"
-    assert "it also runs on spare" in unset.text
-    assert 'write "--init --runtime=runsc" into' in unset.text
-    assert done.state == "enforced"
-
-
-def test_a_text_that_cannot_be_written_is_told_with_the_reason() -> None:
-    found = of_app(app("--env=$HOME"))
-
-    assert found.state == "by_hand"
-    assert found.text.startswith("Coolify refuses options that contain '$', got --env=$HOME; ")
-    assert of_app(app("--env=$HOME --runtime=runsc")).state == "enforced"
-
-
-@pytest.mark.parametrize(
-    ("changes", "gaps"),
-    [
-        pytest.param({}, (), id="none"),
-        pytest.param(
-            {"settings": {"is_preview_deployments_enabled": True}}, (PREVIEWS,), id="previews"
+@table(
+    "changes, gaps, unread",
+    {
+        "none": ({}, (), (UNREAD,)),
+        "previews": (
+            {"settings": {"is_preview_deployments_enabled": True}},
+            (PREVIEWS,),
+            (UNREAD,),
         ),
-        pytest.param({"build_pack": "nixpacks"}, (BUILDS,), id="builds"),
-        pytest.param({"build_pack": "dockerfile"}, (BUILDS,), id="builds-a-dockerfile"),
-        pytest.param({"status": "exited:unhealthy"}, (STOPPED,), id="stopped"),
-    ],
+        "builds": ({"build_pack": "dockerfile"}, (BUILDS,), (BUILDS, UNREAD)),
+        "stopped": ({"status": "exited:unhealthy"}, (STOPPED,), (STOPPED, UNREAD)),
+        "compose": ({"build_pack": "dockercompose"}, (BUILDS,), (BUILDS,)),
+    },
 )
-def test_what_stays_outside_is_told_beside(changes: dict[str, Any], gaps: tuple[str, ...]) -> None:
-    assert of_app(app(**changes)).gaps == gaps
+def test_what_stays_outside_is_told_beside(
+    changes: dict[str, Any], gaps: tuple[str, ...], unread: tuple[str, ...]
+) -> None:
+    known = app(**changes)
+
+    assert verdict(application=known).gaps == gaps
+    assert verdict(application=known.model_copy(update={"settings": None})).gaps == unread
 
 
-def test_an_app_whose_settings_are_not_shown_may_have_gaps() -> None:
-    unread = {"settings": None}
-
-    assert of_app(app().model_copy(update=unread)).gaps == (UNREAD,)
-    assert of_app(app(build_pack="dockercompose").model_copy(update=unread)).gaps == (BUILDS,)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        pytest.param(None, "none", id="null"),
-        pytest.param("", "none", id="empty"),
-        pytest.param("--init", '"--init"', id="plain"),
-        pytest.param('--a="b"', "'--a=\"b\"'", id="double-quotes"),
-        pytest.param("--a='b' --c=\"d\"", "`--a='b' --c=\"d\"`", id="both"),
-        pytest.param("--a\x1b[2J", '"--a?[2J"', id="escape"),
-        pytest.param("--a\t--b", '"--a\t--b"', id="tab"),
-    ],
+@table(
+    "text, shown",
+    {
+        "null": (None, "none"),
+        "empty": ("", "none"),
+        "plain": ("--init", '"--init"'),
+        "double-quotes": ('--a="b"', "'--a=\"b\"'"),
+        "both": ("--a='b' --c=\"d\"", "`--a='b' --c=\"d\"`"),
+        "escape": ("--a\x1b[2J", '"--a?[2J"'),
+        "tab": ("--a\t--b", '"--a\t--b"'),
+    },
 )
 def test_options_are_shown_as_they_are_to_be_written(text: str | None, shown: str) -> None:
     assert quoted(text) == shown
 
 
-ALL = Choice("runsc", ("*",))
-Look = Callable[..., Survey]
-
-
 @pytest.fixture
-def coolify() -> Iterator[tuple[ApiServer, Clock]]:
-    with serving() as found:
+def team() -> Iterator[Team]:
+    """Somebody whose Coolify has a server run-1."""
+    with team_at_work() as found:
         yield found
-
-
-@pytest.fixture
-def state(coolify: tuple[ApiServer, Clock]) -> CoolifyState:
-    return coolify[0].state
-
-
-@pytest.fixture
-def looked(coolify: tuple[ApiServer, Clock]) -> Callable[..., Survey]:
-    """What a survey of all servers, or of a choice, finds."""
-    return lambda choice=ALL: survey(client(*coolify), choice)
 
 
 def states(found: Survey) -> dict[str, str]:
@@ -244,24 +198,25 @@ def states(found: Survey) -> dict[str, str]:
     return {item.name: item.state for item in found.verdicts}
 
 
-def test_every_resource_of_the_chosen_servers_gets_its_verdict(
-    looked: Look, state: CoolifyState
-) -> None:
-    run, swarm = state.add_server("run-1"), state.add_server("swarm", is_swarm_manager=True)
-    spare = state.add_server("spare")
-    state.add_app("set", run, "--runtime=runsc")
-    state.add_app("unset", run)
-    state.add_app("named", run, is_consistent_container_name_enabled=True, custom_internal_name="x")
-    state.add_app("compose", run, build_pack="dockercompose")
-    state.add_app("legacy", run)
-    state.add_app("swarmed", swarm)
-    state.add_app("elsewhere", spare)
-    state.add_database("pg", run)
-    state.add_service("wiki", run)
-    state.on[spare].append(state.add_app("both", run))
+def test_every_resource_of_the_chosen_servers_gets_its_verdict(team: Team) -> None:
+    swarm = team.state.add_server("swarm", is_swarm_manager=True)
+    spare = team.state.add_server("spare")
+    team.state.add_app("set", team.run, "--runtime=runsc")
+    team.state.add_app("unset", team.run)
+    team.state.add_app(
+        "named", team.run, is_consistent_container_name_enabled=True, custom_internal_name="x"
+    )
+    team.state.add_app("compose", team.run, build_pack="dockercompose")
+    team.state.add_app("legacy", team.run)
+    team.state.add_app("swarmed", swarm)
+    team.state.add_app("elsewhere", spare)
+    team.state.add_database("pg", team.run)
+    team.state.add_service("wiki", team.run)
+    team.state.on[spare].append(team.state.add_app("both", team.run))
+    del team.state.applications[team.state.add_app("of-another-team", team.run)]
     exempt = AppExemption(app="leg*", reason="moves next week")
 
-    found = looked(Choice("runsc", ("run-*", "swarm"), exempt=(exempt,)))
+    found = team.look(Choice("runsc", ("run-*", "swarm"), exempt=(exempt,)))
 
     assert states(found) == {
         "set": "enforced",
@@ -273,25 +228,24 @@ def test_every_resource_of_the_chosen_servers_gets_its_verdict(
         "pg": "by_hand",
         "wiki": "by_hand",
         "both": "by_hand",
+        "of-another-team": "impossible",
     }
     assert [item.name for item in found.to_set] == ["unset"]
 
 
-def test_it_takes_no_request_more_than_it_needs(
-    looked: Look, coolify: tuple[ApiServer, Clock], state: CoolifyState
-) -> None:
-    run, other = state.add_server("run-1"), state.add_server("run-2")
-    a, b = state.add_app("a", run), state.add_app("b", run, "--runtime=runsc")
-    state.add_app("compose", run, build_pack="dockercompose")
-    state.add_app("bad", run, "--env=$X")
-    state.add_app("elsewhere", other)
-    state.add_database("pg", run)
+def test_it_takes_no_request_more_than_it_needs(team: Team) -> None:
+    other = team.state.add_server("run-2")
+    a, b = team.state.add_app("a", team.run), team.state.add_app("b", team.run, "--runtime=runsc")
+    team.state.add_app("compose", team.run, build_pack="dockercompose")
+    team.state.add_app("bad", team.run, "--env=$X")
+    team.state.add_app("elsewhere", other)
+    team.state.add_database("pg", team.run)
 
-    looked(Choice("runsc", ("run-1",)))
+    team.look(Choice("runsc", ("run-1",)))
 
-    assert coolify[0].asked() == [
+    assert team.server.asked() == [
         "GET /servers",
-        f"GET /servers/{run}/resources",
+        f"GET /servers/{team.run}/resources",
         f"GET /servers/{other}/resources",
         "GET /applications",
         "GET /databases",
@@ -300,91 +254,66 @@ def test_it_takes_no_request_more_than_it_needs(
     ]
 
 
-def test_where_no_server_is_chosen_nothing_is_asked(
-    looked: Look, coolify: tuple[ApiServer, Clock]
-) -> None:
+def test_where_no_server_is_chosen_nothing_is_asked(team: Team) -> None:
     choice = Choice("runsc", ())
 
-    found = looked(choice)
+    found = team.look(choice)
 
-    assert coolify[0].seen == []
+    assert team.server.seen == []
     assert plan_lines(found, choice) == [
         "gvisor_coolify_servers is empty: no app is checked or set"
     ]
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        pytest.param("run-1", id="name"),
-        pytest.param("srv0x*", id="uuid"),
-        pytest.param("192.0.2.1?", id="address"),
-    ],
-)
-def test_a_server_is_chosen_by_any_of_its_names(
-    looked: Look, state: CoolifyState, pattern: str
-) -> None:
-    state.add_server("run-1", "192.0.2.10")
-    state.add_server("run-2", "198.51.100.7")
+@table("pattern", {"name": "run-1", "uuid": "srv0x*", "address": "192.0.2.1?"})
+def test_a_server_is_chosen_by_any_of_its_names(team: Team, pattern: str) -> None:
+    team.state.add_server("run-2", "198.51.100.7")
 
-    found = looked(Choice("runsc", (pattern,)))
+    found = team.look(Choice("runsc", (pattern,)))
 
     assert [each.name for each in found.servers] == ["run-1"]
 
 
-def test_a_pattern_that_names_no_server_is_told_with_those_there_are(
-    looked: Look, state: CoolifyState
-) -> None:
-    state.add_server("run-1")
-    state.add_server("run-2")
+def test_a_pattern_that_names_no_server_is_told_with_those_there_are(team: Team) -> None:
+    team.state.add_server("run-2")
 
     with pytest.raises(Problem) as refused:
-        looked(Choice("runsc", ("run-1", "prod-*")))
+        team.look(Choice("runsc", ("run-1", "prod-*")))
 
     assert "matches no server, got prod-*; " in str(refused.value)
     assert str(refused.value).endswith("Coolify shows the token run-1, run-2")
 
 
-def test_an_app_on_several_servers_gets_one_verdict(looked: Look, state: CoolifyState) -> None:
-    one, two = state.add_server("run-1"), state.add_server("run-2")
-    shop = state.add_app("shop", one)
-    state.on[one].append(shop)
-    state.on[two].append(shop)
+def test_an_app_on_several_servers_gets_one_verdict(team: Team) -> None:
+    two = team.state.add_server("run-2")
+    shop = team.state.add_app("shop", team.run)
+    team.state.on[team.run].append(shop)
+    team.state.on[two].append(shop)
 
-    (found,) = looked().verdicts
+    (found,) = team.look().verdicts
 
     assert (found.label, found.state) == ("app shop (server run-1, run-2)", "to_set")
 
 
-def test_an_app_of_another_team_is_not_passed_over(looked: Look, state: CoolifyState) -> None:
-    theirs = state.add_app("theirs", state.add_server("run-1"))
-    del state.applications[theirs]
-
-    assert states(looked()) == {"theirs": "impossible"}
-
-
 @pytest.mark.parametrize("kind", ["500", "redirect"])
 def test_databases_that_are_not_told_keep_no_app_from_being_looked_at(
-    looked: Look, coolify: tuple[ApiServer, Clock], kind: Kind
+    team: Team, kind: Kind
 ) -> None:
-    state = coolify[0].state
-    run = state.add_server("run-1")
-    state.add_app("shop", run)
-    state.add_database("pg", run, "--runtime=runsc")
-    coolify[0].arm("GET /databases", kind, times=3)
+    team.state.add_app("shop", team.run)
+    team.state.add_database("pg", team.run, "--runtime=runsc")
+    team.server.arm("GET /databases", kind, times=3)
 
-    assert states(looked()) == {"shop": "to_set", "pg": "by_hand"}
+    assert states(team.look()) == {"shop": "to_set", "pg": "by_hand"}
 
 
-def test_the_plan_says_app_by_app_what_changes(looked: Look, state: CoolifyState) -> None:
-    run = state.add_server("run-1")
-    state.add_app("shop", run, "--cap-drop=ALL", is_preview_deployments_enabled=True)
-    state.add_app("blog", run, build_pack="dockerimage", status="exited:unhealthy")
-    state.add_app("set", run, "--runtime=runsc", build_pack="dockerimage")
-    state.add_database("pg", run, "--init")
+def test_the_plan_says_app_by_app_what_changes(team: Team) -> None:
+    team.state.add_app("shop", team.run, "--cap-drop=ALL", is_preview_deployments_enabled=True)
+    team.state.add_app("blog", team.run, build_pack="dockerimage", status="exited:unhealthy")
+    team.state.add_app("set", team.run, "--runtime=runsc", build_pack="dockerimage")
+    team.state.add_database("pg", team.run, "--init")
     choice = Choice("runsc", ("*",), redeploy="changed")
 
-    lines = plan_lines(looked(choice), choice)
+    lines = plan_lines(team.look(choice), choice)
 
     head = "custom_docker_run_options"
     assert lines[:2] == [
@@ -408,13 +337,12 @@ def test_the_plan_says_app_by_app_what_changes(looked: Look, state: CoolifyState
     ]
 
 
-def test_a_text_to_write_is_never_broken(looked: Look, state: CoolifyState) -> None:
-    run = state.add_server("run-1")
+def test_a_text_to_write_is_never_broken(team: Team) -> None:
     long = " ".join(f"--label  a{number}=b" for number in range(20))
-    state.add_app("shop", run, long)
-    state.add_database("pg", run, long)
+    team.state.add_app("shop", team.run, long)
+    team.state.add_database("pg", team.run, long)
 
-    lines = plan_lines(looked(), ALL)
+    lines = plan_lines(team.look(), NEVER)
 
     assert lines[:3] == [
         "app shop (server run-1): custom_docker_run_options",
@@ -424,12 +352,11 @@ def test_a_text_to_write_is_never_broken(looked: Look, state: CoolifyState) -> N
     assert any(f'"{long} --runtime=runsc"' in line for line in lines[3:])
 
 
-def test_a_gap_that_many_apps_have_is_one_line(looked: Look, state: CoolifyState) -> None:
-    run = state.add_server("run-1")
+def test_a_gap_that_many_apps_have_is_one_line(team: Team) -> None:
     for number in range(30):
-        state.add_app(f"app-{number}", run)
+        team.state.add_app(f"app-{number}", team.run)
 
-    lines = plan_lines(looked(), ALL)
+    lines = plan_lines(team.look(), NEVER)
 
     assert (
         "gap: builds run directly on the host kernel: app-0, app-1, app-2, app-3, app-4 and 25 more"

@@ -11,6 +11,7 @@ import pytest
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify.token import NoToken, Token, read_token
+from tests.table import table
 
 SECRET = "17|aVerySecretTokenOfSomebody"  # noqa: S105 (made up)
 
@@ -51,15 +52,15 @@ def test_a_file_that_others_can_use_is_refused(file: Path, mode: int) -> None:
     assert SECRET not in str(refused.value)
 
 
-@pytest.mark.parametrize(
+@table(
     "content",
-    [
-        pytest.param(b"", id="empty"),
-        pytest.param(f"\n{SECRET}\n".encode(), id="empty-line-first"),
-        pytest.param(f"Bearer {SECRET}\n".encode(), id="blank-inside"),
-        pytest.param(f"{SECRET}ü\n".encode(), id="not-ascii"),
-        pytest.param(f"{SECRET}\0\n".encode(), id="not-printable"),
-    ],
+    {
+        "empty": b"",
+        "empty-line-first": f"\n{SECRET}\n".encode(),
+        "blank-inside": f"Bearer {SECRET}\n".encode(),
+        "not-ascii": f"{SECRET}ü\n".encode(),
+        "not-printable": f"{SECRET}\0\n".encode(),
+    },
 )
 def test_a_file_without_a_token_is_refused_and_not_shown(file: Path, content: bytes) -> None:
     file.write_bytes(content)

@@ -11,6 +11,7 @@ from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.platforms.coolify import Coolify
 from pyinfra_gvisor.platforms.coolify_apps import CoolifyApps, read_apps
 from pyinfra_gvisor.platforms.every import identify
+from tests.table import table
 from tests.unit.coolify.coolify_team import CHANGED, Team, client, team_at_work
 
 
@@ -22,28 +23,25 @@ def test_coolifys_directories_are_what_a_seal_takes_and_not_all_of_coolify() -> 
     assert not any(path.startswith("/data/coolify/proxy") for path in binds)
 
 
-LABELS = [
-    pytest.param(
-        {"coolify.managed": "true", "coolify.type": "database", "coolify.name": "shop-db"},
-        "database shop-db of Coolify",
-        id="database-of-coolify",
-    ),
-    pytest.param({"coolify.managed": "true"}, "None", id="sentinel"),
-    pytest.param(
-        {"com.docker.compose.project": "edge", "com.docker.compose.service": "proxy"},
-        "service edge/proxy of compose",
-        id="compose",
-    ),
-    pytest.param(
-        {"com.docker.compose.project": "p", "coolify.type": "application", "coolify.name": "a"},
-        "application a of Coolify",
-        id="app-that-compose-starts",
-    ),
-    pytest.param({}, "None", id="no-labels"),
-]
-
-
-@pytest.mark.parametrize(("labels", "named"), LABELS)
+@table(
+    "labels, named",
+    {
+        "database-of-coolify": (
+            {"coolify.managed": "true", "coolify.type": "database", "coolify.name": "shop-db"},
+            "database shop-db of Coolify",
+        ),
+        "sentinel": ({"coolify.managed": "true"}, "None"),
+        "compose": (
+            {"com.docker.compose.project": "edge", "com.docker.compose.service": "proxy"},
+            "service edge/proxy of compose",
+        ),
+        "app-that-compose-starts": (
+            {"com.docker.compose.project": "p", "coolify.type": "application", "coolify.name": "a"},
+            "application a of Coolify",
+        ),
+        "no-labels": ({}, "None"),
+    },
+)
 def test_a_container_says_which_app_it_belongs_to(labels: dict[str, str], named: str) -> None:
     assert str(identify(labels)) == named
 
