@@ -8,6 +8,7 @@ the image of Coolify is Alpine's and what runs in it cannot count on GNU's progr
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable
@@ -34,7 +35,7 @@ _SITE = {
     "deployment.php": "deployment.php",
     "public/index.php": "index.php",
 }
-_SITE_DIRECTORIES = ("storage/jobs", "storage/app/ssh", "storage/app/applications")
+_SITE_DIRECTORIES = ("storage/jobs", "storage/app/ssh", "storage/app/applications", "public")
 _ACCOUNTS = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"
     f"www-data:x:{WWW_DATA}:{WWW_DATA}:www-data:/var/www:/bin/sh\n",
@@ -64,30 +65,25 @@ def image_tar(variant: str, *, applets: Iterable[str]) -> bytes:
         links = {**_LINKS, **dict.fromkeys(applets, f"/{_BUSYBOX}")}
         del links[_BUSYBOX]  # which is mounted there
         for name, target in links.items():
-            link = _member(name, tarfile.SYMTYPE, 0o777)
-            link.linkname = target
-            archive.addfile(link)
+            _add(archive, name, tarfile.SYMTYPE, 0o777, target=target)
         for name, mode in _DIRECTORIES.items():
-            archive.addfile(_member(name, tarfile.DIRTYPE, mode))
+            _add(archive, name, tarfile.DIRTYPE, mode)
         for name, text in _ACCOUNTS.items():
-            _add(archive, name, text.encode(), mode=0o644)
+            _add(archive, name, tarfile.REGTYPE, 0o644, text.encode())
         for name, source in _PROGRAMS.items():
-            _add(archive, name, (_CONTAINER / source).read_bytes(), mode=0o755)
-        _add_site(archive, variant)
+            _add(archive, name, tarfile.REGTYPE, 0o755, (_CONTAINER / source).read_bytes())
+        with tempfile.TemporaryDirectory() as directory:
+            _lay_out_site(Path(directory), variant)
+            archive.add(directory, HTML, filter=_owned_by_www_data)
     return buffer.getvalue()
 
 
-def _add_site(archive: tarfile.TarFile, variant: str) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        root = Path(directory)
-        lay_out(root, variant)
-        for name in _SITE_DIRECTORIES:
-            (root / name).mkdir(parents=True, exist_ok=True)
-        for name, source in _SITE.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes((_CONTAINER / source).read_bytes())
-        archive.add(root, HTML, filter=_owned_by_www_data)
+def _lay_out_site(root: Path, variant: str) -> None:
+    lay_out(root, variant)
+    for name in _SITE_DIRECTORIES:
+        (root / name).mkdir(parents=True)
+    for name, source in _SITE.items():
+        shutil.copyfile(_CONTAINER / source, root / name)
 
 
 def _owned_by_www_data(member: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -97,13 +93,15 @@ def _owned_by_www_data(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def _add(archive: tarfile.TarFile, name: str, content: bytes, *, mode: int) -> None:
-    member = _member(name, tarfile.REGTYPE, mode)
-    member.size = len(content)
-    archive.addfile(member, io.BytesIO(content))
-
-
-def _member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+def _add(
+    archive: tarfile.TarFile,
+    name: str,
+    kind: bytes,
+    mode: int,
+    content: bytes = b"",
+    *,
+    target: str = "",
+) -> None:
     member = tarfile.TarInfo(name)
-    member.type, member.mode = kind, mode
-    return member
+    member.type, member.mode, member.linkname, member.size = kind, mode, target, len(content)
+    archive.addfile(member, io.BytesIO(content))

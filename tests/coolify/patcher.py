@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from tests.coolify.sources import HELPER, lay_out
 
 TEXT = files("pyinfra_gvisor.coolify").joinpath("patch.php").read_text(encoding="utf-8")
 HONOURS = '{"runtime":"runscprobe"}'
 TIMEOUT_S = 60
+LONG_AGO = (1_700_000_000, 1_700_000_000)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Tree:
             self.helper.write_bytes(self.helper.read_bytes().replace(b"\n", line_end.encode()))
         self.temporary = root / "tmp"
         self.temporary.mkdir()
-        os.utime(self.helper, (1_700_000_000, 1_700_000_000))
+        os.utime(self.helper, LONG_AGO)
 
     def run(
         self,
@@ -87,6 +89,16 @@ class Tree:
         )
         return Answer(ran.returncode, ran.stdout.decode().splitlines(), ran.stderr.decode())
 
+    def run_without_change(
+        self, verb: str, *words: str, restores: bool = False, **options: Any
+    ) -> Answer:
+        """The same where nothing may be another then, but for the inode of a file put back."""
+        before = self.seen()
+        answer = self.run(verb, *words, **options)
+        after = self.seen()
+        assert after == (replace(before, inode=after.inode) if restores else before)
+        return answer
+
     def seen(self) -> Seen:
         """The file and its directory as they are."""
         status = self.helper.stat()
@@ -110,8 +122,11 @@ class Tree:
         text = (self.root / "vendor/autoload.php").read_text(encoding="utf-8")
         self.write("vendor/autoload.php", text.replace("<?php\n", f"<?php\n{lines}\n"))
 
-    def change(self, old: str, new: str, *, count: int = 1) -> None:
-        """The function's file with ``old`` replaced, which has to be there ``count`` times."""
+    def change(self, *edits: tuple[str, str]) -> None:
+        """The function's file with each text replaced by another; it has to be there once."""
         text = self.helper.read_bytes().decode()
-        assert text.count(old) == count, f"{HELPER} holds it {text.count(old)} times: {old}"
-        self.helper.write_bytes(text.replace(old, new).encode())
+        for old, new in edits:
+            assert text.count(old) == 1, f"{HELPER} holds it {text.count(old)} times: {old}"
+            text = text.replace(old, new)
+        self.helper.write_bytes(text.encode())
+        os.utime(self.helper, LONG_AGO)

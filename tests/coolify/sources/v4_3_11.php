@@ -19,31 +19,14 @@ function convertDockerRunToCompose(?string $custom_docker_run_options = null)
     $compose_options = collect([]);
     preg_match_all('~(--\w+(?:-\w+)*)[\s=]?([^\s-]+)?~', $custom_docker_run_options, $matches, PREG_SET_ORDER);
     $list_options = collect([
-        '--cap-add',
-        '--cap-drop',
-        '--security-opt',
-        '--sysctl',
-        '--ulimit',
-        '--device',
-        '--shm-size',
-        '--dns',
+        '--cap-add', '--cap-drop', '--security-opt', '--sysctl',
+        '--ulimit', '--device', '--shm-size', '--dns',
     ]);
     $mapping = collect([
-        '--cap-add' => 'cap_add',
-        '--cap-drop' => 'cap_drop',
-        '--security-opt' => 'security_opt',
-        '--sysctl' => 'sysctls',
-        '--device' => 'devices',
-        '--init' => 'init',
-        '--ulimit' => 'ulimits',
-        '--privileged' => 'privileged',
-        '--ip' => 'ip',
-        '--shm-size' => 'shm_size',
-        '--gpus' => 'gpus',
-        '--hostname' => 'hostname',
-        '--entrypoint' => 'entrypoint',
-        '--ip6' => 'ip6',
-        '--dns' => 'dns',
+        '--cap-add' => 'cap_add', '--cap-drop' => 'cap_drop', '--security-opt' => 'security_opt',
+        '--sysctl' => 'sysctls', '--device' => 'devices', '--init' => 'init', '--ulimit' => 'ulimits',
+        '--privileged' => 'privileged', '--ip' => 'ip', '--shm-size' => 'shm_size', '--gpus' => 'gpus',
+        '--hostname' => 'hostname', '--entrypoint' => 'entrypoint', '--ip6' => 'ip6', '--dns' => 'dns',
     ]);
     foreach ($matches as $match) {
         $option = $match[1];
@@ -110,16 +93,4 @@ function convertDockerRunToCompose(?string $custom_docker_run_options = null)
     }
 
     return $compose_options->toArray();
-}
-
-/** A service of a compose file with these options merged into it. */
-function mergeIntoService(array $service, array $options): array
-{
-    $ip = data_get($options, 'ip.0');
-    data_forget($options, 'ip');
-    if ($ip) {
-        $service['networks'] = ['ipv4_address' => $ip];
-    }
-
-    return array_merge_recursive($service, $options);
 }

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.base.scripts import encoded, script
+from pyinfra_gvisor.coolify import files
 from pyinfra_gvisor.coolify.control_host import STATE_SCRIPTS, ControlHost, parse_control_host
-from pyinfra_gvisor.coolify.files import (
-    COMPOSE,
-    ENTRY,
-    KEEP_DIR,
-    KEEPER,
-    MOUNTED_DIR,
-    NAME,
-    REDEPLOYS,
-    SOURCE_DIR,
-    TIMER,
-    idle_entry_text,
-    kept_files,
-    patcher_text,
-    paths,
-)
 from tests.unit.coolify.coolify_answers import HONOURED, OURS
 from tests.unit.shells import replaced, run, stub, toolbox
 
@@ -34,10 +18,10 @@ Ran = subprocess.CompletedProcess[str]
 
 SECRET = "hunter2"  # noqa: S105 - a made-up one to look for
 WORKS = f"probe {HONOURED}"
-IDLE = NodeFile(ENTRY, "644", idle_entry_text())
+IDLE = NodeFile(files.ENTRY, "644", files.idle_entry_text())
 RUN_DIR = "/run/pyinfra-gvisor"
 UNITS = "/etc/systemd/system"
-DIRECTORIES = (SOURCE_DIR, KEEP_DIR, UNITS, RUN_DIR, str(Path(REDEPLOYS).parent))
+DIRECTORIES = (files.SOURCE_DIR, files.KEEP_DIR, UNITS, RUN_DIR, str(Path(files.REDEPLOYS).parent))
 
 # Its answers lie in files. A template gets what it names; what is not named here has everything.
 DOCKER = """
@@ -80,7 +64,9 @@ class Factory:
         self.stubs = root / "stubs"
         self.path = root / "bin"  # programs of the test's own, in front of the others
         self.tools = _tools(root.parent)
-        for directory in (self.stubs, self.path, self.at(SOURCE_DIR), self.at(UNITS)):
+        self.patcher = files.patcher_text()
+        self.source = self.at(files.SOURCE_DIR)
+        for directory in (self.stubs, self.path, self.source, self.at(UNITS)):
             directory.mkdir(parents=True)
         stub(self.path, "docker", DOCKER.format(stubs=self.stubs, secret=SECRET))
         self.says("version", "echo 26.1.5")
@@ -93,7 +79,7 @@ class Factory:
     @property
     def compose(self) -> Path:
         """docker-compose.custom.yml."""
-        return self.at(COMPOSE)
+        return self.at(files.COMPOSE)
 
     def says(self, what: str, text: str) -> None:
         """
@@ -139,11 +125,11 @@ class Factory:
         """The same, as it is printed."""
         text = script(
             *STATE_SCRIPTS,
-            patcher_b64=encoded(patcher_text()),
-            files="\n".join(paths()),
-            compose=COMPOSE,
-            timer=TIMER,
-            redeploys=REDEPLOYS,
+            patcher_b64=encoded(self.patcher),
+            files="\n".join(files.paths()),
+            compose=files.COMPOSE,
+            timer=files.TIMER,
+            redeploys=files.REDEPLOYS,
         )
         return self.run(replaced(text, changes or {}))
 
@@ -154,13 +140,13 @@ class Factory:
             host="factory",
             verb=verb,
             wait_s=30,
-            patcher_b64=encoded(patcher_text()),
+            patcher_b64=encoded(self.patcher),
         )
         return self.run(replaced(text, changes or {}))
 
     def keep(self, changes: dict[str, str] | None = None) -> Ran:
         """One look of the timer's, by the program as it is put there."""
-        text = next(item.text for item in kept_files() if item.path == KEEPER)
+        text = next(item.text for item in files.kept_files() if item.path == files.KEEPER)
         return self.run(replaced(text, changes or {}))
 
     def install(self, was: str | None, text: str | None) -> Ran:
@@ -174,7 +160,7 @@ class Factory:
     def _persist(
         self,
         action: str,
-        files: Sequence[NodeFile],
+        sent: Sequence[NodeFile],
         was: str | None,
         text: str | None,
         *,
@@ -184,16 +170,16 @@ class Factory:
             *("base/put_files", "coolify/compose", f"coolify/{action}"),
             operation="coolify.persistence",
             host="factory",
-            unit=NAME,
-            keep_dir=KEEP_DIR,
-            mounted_dir=MOUNTED_DIR,
-            source_dir=SOURCE_DIR,
+            unit=files.NAME,
+            keep_dir=files.KEEP_DIR,
+            mounted_dir=files.MOUNTED_DIR,
+            source_dir=files.SOURCE_DIR,
             keeps_mounts="yes" if mounted else "no",
-            compose=COMPOSE,
-            compose_sum="-" if was is None else NodeFile(COMPOSE, "", was).sha256,
+            compose=files.COMPOSE,
+            compose_sum="-" if was is None else NodeFile(files.COMPOSE, "", was).sha256,
             compose_b64="keep" if was == text else encoded(text),
         )
-        return self.run(whole, *(word for item in files for word in item.words))
+        return self.run(whole, *(word for item in sent for word in item.words))
 
     def run(self, text: str, *words: str) -> Ran:
         """The script on this host's paths."""
@@ -220,14 +206,12 @@ class Factory:
         """Every file, by the path that it has on a control host."""
         return {path for path in self.tree() if self.at(path).is_file()}
 
-    @contextmanager
-    def locked(self) -> Iterator[int]:
-        """Somebody else is at it; yields the handle that holds the lock, for ``fcntl.flock``."""
-        lock = self.at(RUN_DIR) / "coolify.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield handle.fileno()
+    @property
+    def lock(self) -> Path:
+        """What somebody who is at it holds."""
+        path = self.at(RUN_DIR) / "coolify.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
 
 def _tools(session: Path) -> Path:

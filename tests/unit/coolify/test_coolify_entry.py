@@ -12,6 +12,7 @@ import pytest
 
 from pyinfra_gvisor.coolify.files import entry_text
 from tests.coolify.patcher import TEXT, Tree
+from tests.table import table
 from tests.unit.shells import replaced, stub, toolbox
 
 APPLETS = ("timeout", "cat", "tr", "cut")
@@ -96,91 +97,76 @@ class Container:
         assert "kept" in before.read_text()
 
 
-def container_of(root: Path, words: list[str]) -> Container:
-    """A container with this shell, whose php and patcher put the option in."""
-    path = toolbox(root / "bin", without=APPLETS)
+@pytest.fixture(params=[*SHELLS.values()], ids=[*SHELLS])
+def container(tmp_path: Path, request: pytest.FixtureRequest) -> Container:
+    """Containers whose shells differ: what a shell remembers, and how it ends by errors."""
+    words = request.param
+    path = toolbox(tmp_path / "bin", without=APPLETS)
     program = shutil.which(words[0])
     assert program, f"{words[0]} is not installed here"
     for name in APPLETS:  # busybox' own where it is the shell
         own = program if words[0] == "busybox" else shutil.which(name)
         assert own, f"{name} is not installed here"
         (path / name).symlink_to(own)
-    found = Container(root, [program, *words[1:]], path)
+    found = Container(tmp_path, [program, *words[1:]], path)
     found.patch.write_text(TEXT)
     found.php(f"printf 'changed yes\\n%s\\n' '{TOLD}'")
     return found
 
 
-@pytest.fixture(params=[pytest.param(words, id=name) for name, words in SHELLS.items()])
-def any_container(tmp_path: Path, request: pytest.FixtureRequest) -> Container:
-    """Containers whose shells differ: what a shell remembers, and how it ends by errors."""
-    return container_of(tmp_path, request.param)
+def test_a_coolify_that_is_patched_is_told_in_one_line(container: Container) -> None:
+    asked = container.root / "asked"
+    container.php(f"echo \"$*\" > {asked}; printf 'changed yes\\n{TOLD}\\n'")
 
+    ran = container.start()
 
-@pytest.fixture
-def container(tmp_path: Path) -> Container:
-    """A container with the shell and programs of Coolify's image, if they are here."""
-    return container_of(tmp_path, [*SHELLS.values()][-1])
-
-
-def test_a_coolify_that_is_patched_is_told_in_one_line(any_container: Container) -> None:
-    asked = any_container.root / "asked"
-    any_container.php(f"echo \"$*\" > {asked}; printf 'changed yes\\n{TOLD}\\n'")
-
-    ran = any_container.start()
-
-    any_container.expect_as_it_was(ran)
+    container.expect_as_it_was(ran)
     assert ran.stderr == "pyinfra-gvisor: Coolify passes --runtime on to Docker from now on\n"
-    assert asked.read_text() == f"{any_container.patch} apply --before-start\n"
+    assert asked.read_text() == f"{container.patch} apply --before-start\n"
 
 
-@pytest.mark.parametrize(
-    ("php", "told"),
-    [
-        pytest.param(
+@table(
+    "php, told",
+    {
+        "nothing-to-do": (
             f"printf 'changed no\\n{TOLD}\\n'",
             "pyinfra-gvisor: Coolify passes --runtime on to Docker already",
-            id="nothing-to-do",
         ),
-        pytest.param(
+        "broken-native": (
             "printf 'changed no\\nprobe []\\nend\\n'",
             f"{FEAR}Coolify knows --runtime, but does not pass it on as one string",
-            id="broken-native",
         ),
-        pytest.param(
+        "refused": (
             "echo 'docker.php: two returns; nothing was changed' >&2; exit 3",
             f"{FEAR}docker.php: two returns; nothing was changed (with 3)",
-            id="refused",
         ),
-        pytest.param("exit 255", f"{FEAR}the patch gave no reason (with 255)", id="silent"),
-        pytest.param(
+        "silent": ("exit 255", f"{FEAR}the patch gave no reason (with 255)"),
+        "many-lines": (
             "printf 'Fatal error: a\\nStack trace:\\n#0\\n'; exit 255",
             f"{FEAR}Fatal error: a Stack trace: #0 (with 255)",
-            id="many-lines",
         ),
-        pytest.param("kill -9 $$", f"{FEAR}the patch took more than 30 s", id="killed"),
-        pytest.param(
+        "killed": ("kill -9 $$", f"{FEAR}the patch took more than 30 s"),
+        "reads-what-is-not-its-own": (
             "cat > /dev/null; exit 1",
             f"{FEAR}the patch gave no reason (with 1)",
-            id="reads-what-is-not-its-own",
         ),
-    ],
+    },
 )
-def test_whatever_php_does_coolify_starts(any_container: Container, php: str, told: str) -> None:
-    any_container.php(php)
+def test_whatever_php_does_coolify_starts(container: Container, php: str, told: str) -> None:
+    container.php(php)
 
-    ran = any_container.start()
+    ran = container.start()
 
-    any_container.expect_as_it_was(ran)
+    container.expect_as_it_was(ran)
     assert ran.stderr == f"{told}\n"
 
 
-@pytest.mark.parametrize(
+@table(
     "php",
-    [
-        pytest.param("trap '' TERM; exec sleep 1000", id="ignores-its-end"),
-        pytest.param("sleep 4 & sleep 4", id="leaves-somebody-with-the-pipe"),
-    ],
+    {
+        "ignores-its-end": "trap '' TERM; exec sleep 1000",
+        "leaves-somebody-with-the-pipe": "sleep 4 & sleep 4",
+    },
 )
 def test_a_php_that_hangs_does_not_keep_coolify_from_starting(
     container: Container, php: str
@@ -206,29 +192,27 @@ def test_without_a_program_or_the_patcher_nothing_is_run(container: Container, l
     assert not (container.root / "ran").exists()
 
 
-@pytest.mark.parametrize(
+@table(
     "before",
-    [
-        pytest.param("exec 2>&-", id="nobody-to-tell"),
-        pytest.param("set -fC", id="no-globs-no-clobber"),
-        pytest.param("IFS=e", id="another-separator"),
-        pytest.param("trap '' TERM", id="term-is-ignored"),
-        pytest.param("patch=mine limit_s=mine told=mine", id="variables-of-the-same-names"),
-        pytest.param("php() { exit 9; }; timeout() { exit 9; }", id="functions-of-these-names"),
-    ],
+    {
+        "nobody-to-tell": "exec 2>&-",
+        "no-globs-no-clobber": "set -fC",
+        "another-separator": "IFS=e",
+        "term-is-ignored": "trap '' TERM",
+        "variables-of-the-same-names": "patch=mine limit_s=mine told=mine",
+        "functions-of-these-names": "php() { exit 9; }; timeout() { exit 9; }",
+    },
 )
-def test_a_shell_that_is_set_otherwise_stays_so(any_container: Container, before: str) -> None:
-    ran = any_container.start(before=before)
+def test_a_shell_that_is_set_otherwise_stays_so(container: Container, before: str) -> None:
+    ran = container.start(before=before)
 
-    any_container.expect_as_it_was(ran)
+    container.expect_as_it_was(ran)
 
 
 def test_the_true_patcher_is_run(container: Container) -> None:
     tree = Tree(container.root / "html", "v4_3_11")
     (container.path / "php").unlink()
-    php = shutil.which("php")
-    assert php
-    (container.path / "php").symlink_to(php)
+    (container.path / "php").symlink_to(str(shutil.which("php")))
 
     here = {"apply --before-start": f"apply --before-start --root={tree.root}"}
     first = container.start(here)

@@ -6,13 +6,13 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.coolify.patcher import HONOURS, TEXT, Tree
 from tests.coolify.sources import SOURCES, UNPATCHED, VERSION
+from tests.table import table
 from tests.unit.shells import replaced
 
 WWW_DATA = 9999
@@ -28,12 +28,8 @@ def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path, "v4_3_11")
 
 
-@pytest.mark.parametrize(
-    ("variant", "line_end"),
-    [
-        *(pytest.param(name, "\n", id=name) for name in UNPATCHED),
-        pytest.param("v4_3_11", "\r\n", id="crlf"),
-    ],
+@table(
+    "variant, line_end", {**{name: (name, "\n") for name in UNPATCHED}, "crlf": ("v4_3_11", "\r\n")}
 )
 def test_a_source_is_patched_once_and_gets_its_own_bytes_back(
     tmp_path: Path, variant: str, line_end: str
@@ -58,50 +54,39 @@ def test_a_source_is_patched_once_and_gets_its_own_bytes_back(
     assert patched.names == original.names
 
 
-@pytest.mark.parametrize("verb", ["apply", "remove"])
-@pytest.mark.parametrize(
-    ("variant", "probe"),
-    [
-        pytest.param("native", HONOURS, id="native"),
-        pytest.param("native_list", '{"runtime":["runscprobe"]}', id="native-and-broken"),
-    ],
+@table(
+    "variant, verb, probe",
+    {
+        "native": ("native", "apply", HONOURS),
+        "native-without-us": ("native", "remove", HONOURS),
+        "native-and-broken": ("native_list", "apply", '{"runtime":["runscprobe"]}'),
+    },
 )
 def test_a_source_that_knows_the_option_is_left_alone(
-    tmp_path: Path, variant: str, probe: str, verb: str
+    tmp_path: Path, variant: str, verb: str, probe: str
 ) -> None:
-    tree = Tree(tmp_path, variant)
-    before = tree.seen()
-
-    answer = tree.run(verb)
+    answer = Tree(tmp_path, variant).run_without_change(verb)
 
     assert (answer.code, answer["changed"]) == (0, "no")
     assert (answer["function"], answer["probe"]) == ("native", probe)
-    assert tree.seen() == before
 
 
 def test_a_source_that_honours_the_option_unseen_is_left_alone(tree: Tree) -> None:
-    tree.change(RETURN, "    return options_with_runtime($compose_options->toArray());\n")
-    tree.write(
-        "vendor/autoload.php",
-        (tree.root / "vendor/autoload.php").read_text()
-        + "function options_with_runtime($options) { return ['runtime' => 'runscprobe']; }\n",
-    )
-    before = tree.seen()
+    tree.change((RETURN, "    return options_with_runtime($compose_options->toArray());\n"))
+    tree.autoload("function options_with_runtime($_) { return ['runtime' => 'runscprobe']; }")
 
-    answer = tree.run("apply")
+    answer = tree.run_without_change("apply")
 
     assert (answer.code, answer["function"], answer["changed"]) == (0, "native", "no")
     assert answer["reason"] == ""
-    assert tree.seen() == before
 
 
 def test_state_changes_nothing_and_tells_what_there_is(tree: Tree) -> None:
     before = tree.seen()
 
-    answer = tree.run("state")
+    answer = tree.run_without_change("state")
 
     assert (answer.code, answer.error) == (0, "")
-    assert tree.seen() == before
     assert answer["function"] == "unpatched"
     assert answer["name"] == SOURCES["v4_3_11"].function
     assert answer["version"] == VERSION
@@ -112,13 +97,13 @@ def test_state_changes_nothing_and_tells_what_there_is(tree: Tree) -> None:
     assert answer.lines[-1] == "end"
 
 
-@pytest.mark.parametrize(
-    ("constants", "expected"),
-    [
-        pytest.param("'version' => env('COOLIFY_VERSION') ?: '4.3.11',", "4.9.1", id="asks"),
-        pytest.param("'version' => '4.0.0-beta.449',", "4.0.0-beta.449", id="says-so-itself"),
-        pytest.param("'helper_version' => '1.0.15',", "4.9.1", id="does-not-say"),
-    ],
+@table(
+    "constants, expected",
+    {
+        "asks": ("'version' => env('COOLIFY_VERSION') ?: '4.3.11',", "4.9.1"),
+        "says-so-itself": ("'version' => '4.0.0-beta.449',", "4.0.0-beta.449"),
+        "does-not-say": ("'helper_version' => '1.0.15',", "4.9.1"),
+    },
 )
 def test_the_version_is_what_coolify_itself_would_show(
     tree: Tree, constants: str, expected: str
@@ -130,19 +115,19 @@ def test_the_version_is_what_coolify_itself_would_show(
     assert answer["version"] == expected
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        pytest.param("end($pyinfra_gvisor[2])", "'runscprobe'", id="edited"),
-        pytest.param("put('runtime', ", "put('runtime' ", id="no-longer-php"),
-        pytest.param(BEGIN, f"{BEGIN} of old\n    $x = 1;\n//", id="older"),
-    ],
+@table(
+    "old, new",
+    {
+        "edited": ("end($pyinfra_gvisor[2])", "'runscprobe'"),
+        "no-longer-php": ("put('runtime', ", "put('runtime' "),
+        "older": (BEGIN, f"{BEGIN} of old\n    $x = 1;\n//"),
+    },
 )
 def test_another_block_of_ours_is_replaced_or_taken_out(tree: Tree, old: str, new: str) -> None:
     original = tree.seen().content
     tree.run("apply")
     wanted = tree.seen().content
-    tree.change(old, new)
+    tree.change((old, new))
     edited = tree.seen().content
 
     told = tree.run("state")
@@ -159,11 +144,11 @@ def test_another_block_of_ours_is_replaced_or_taken_out(tree: Tree, old: str, ne
 
 def test_a_line_that_somebody_put_behind_our_block_stays(tree: Tree) -> None:
     line = "    $compose_options->count();\n"
-    tree.change(RETURN, line + RETURN)
+    tree.change((RETURN, line + RETURN))
     wanted = tree.seen().content
-    tree.change(line, "")
+    tree.change((line, ""))
     tree.run("apply")
-    tree.change(END, END + line)
+    tree.change((END, END + line))
 
     applied = tree.run("apply")
     removed = tree.run("remove")
@@ -180,7 +165,7 @@ def test_a_block_that_coolify_no_longer_needs_is_taken_out(tmp_path: Path) -> No
     old.run("apply")
     text = old.helper.read_text()
     block = text[text.index(BEGIN) : text.index(END) + len(END)]
-    tree.change(RETURN, block + RETURN)
+    tree.change((RETURN, block + RETURN))
 
     answer = tree.run("apply")
 
@@ -234,22 +219,14 @@ def test_what_a_killed_run_has_left_is_cleared_away(tree: Tree) -> None:
     assert tree.seen().names == [".other.new", "docker.php"]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        pytest.param(["bogus"], id="verb"),
-        pytest.param(["state", "--before-stop"], id="option"),
-        pytest.param(["apply", "--root"], id="value"),
-    ],
+@table(
+    "words", {"verb": ["bogus"], "option": ["state", "--before-stop"], "value": ["apply", "--root"]}
 )
 def test_a_wrong_call_says_how_to_call(tree: Tree, words: list[str]) -> None:
-    before = tree.seen()
-
-    answer = tree.run(*words)
+    answer = tree.run_without_change(*words)
 
     assert (answer.code, answer.lines) == (2, [])
     assert answer.error == "state|apply|remove|renew [--root=DIR] [--before-start]\n"
-    assert tree.seen() == before
 
 
 HEADER = "function convertDockerRunToCompose(?string $custom_docker_run_options = null)\n"
@@ -303,18 +280,13 @@ FUNCTION_DAMAGES: dict[str, Damage] = {
         NOT_ONE_RETURN.format(1),
     ),
     "return-before": (
-        [
-            (RETURN, "    return [];\n"),
-            (HEADER, f"function other()\n{{\n{RETURN}}}\n{HEADER}"),
-        ],
+        [(RETURN, "    return [];\n"), (HEADER, f"function other()\n{{\n{RETURN}}}\n{HEADER}")],
         NOT_ONE_RETURN.format(1),
     ),
 }
 BLOCK_DAMAGES: dict[str, Damage] = {
     "begin-only": ([(END, "")], f"{NO_PAIR}begin"),
-    "end-only": ([(BEGIN, "    // begin")], f"{NO_PAIR}end"),
     "begin-twice": ([(BEGIN, f"{BEGIN}\n{BEGIN}")], f"{NO_PAIR}begin, begin, end"),
-    "end-twice": ([(END, END + END)], f"{NO_PAIR}begin, end, end"),
     "end-first": ([(END, ""), (BEGIN, END + BEGIN)], f"{NO_PAIR}end, begin"),
     "code-between": ([(BEGIN, "//"), (FIRST_LOOP, f"{BEGIN}\n{FIRST_LOOP}")], NOT_OURS),
     "function-between": ([(BEGIN, "//"), (END, ""), (HEADER, f"{BEGIN}\n{HEADER}{END}")], NOT_OURS),
@@ -326,21 +298,13 @@ BLOCK_DAMAGES: dict[str, Damage] = {
 }
 
 
-def _damage(tree: Tree, edits: list[tuple[str, str]]) -> None:
-    for old, new in edits:
-        tree.change(old, new)
-
-
-@pytest.mark.parametrize(
-    ("edits", "reason"), [pytest.param(*case, id=name) for name, case in FUNCTION_DAMAGES.items()]
-)
+@table("edits, reason", FUNCTION_DAMAGES)
 def test_a_function_that_is_not_as_we_know_it_is_refused(
     tree: Tree, edits: list[tuple[str, str]], reason: str
 ) -> None:
-    _damage(tree, edits)
-    before = tree.seen()
+    tree.change(*edits)
 
-    told, applied, removed = (tree.run(verb) for verb in ("state", "apply", "remove"))
+    told, applied, removed = map(tree.run_without_change, ("state", "apply", "remove"))
 
     assert told.code == 0
     assert told["function"] == ("missing" if reason == NOT_THERE else "damaged")
@@ -348,25 +312,20 @@ def test_a_function_that_is_not_as_we_know_it_is_refused(
     assert (applied.code, applied.lines) == (3, [])
     assert applied.error == f"{tree.helper}: {reason}; nothing was changed\n"
     assert (removed.code, removed["changed"]) == (0, "no")  # nothing of ours is there
-    assert tree.seen() == before
 
 
-@pytest.mark.parametrize(
-    ("edits", "reason"), [pytest.param(*case, id=name) for name, case in BLOCK_DAMAGES.items()]
-)
+@table("edits, reason", BLOCK_DAMAGES)
 def test_lines_of_ours_that_cannot_be_told_from_others_are_refused(
     tree: Tree, edits: list[tuple[str, str]], reason: str
 ) -> None:
     tree.run("apply")
-    _damage(tree, edits)
-    before = tree.seen()
+    tree.change(*edits)
 
-    state, *answers = (tree.run(verb) for verb in ("state", "apply", "remove"))
+    state, *answers = map(tree.run_without_change, ("state", "apply", "remove"))
 
     told = f"{tree.helper}: {reason}; nothing was changed\n"
     assert (state["function"], state["reason"]) == ("damaged", reason)
     assert [(answer.code, answer.lines, answer.error) for answer in answers] == [(3, [], told)] * 2
-    assert tree.seen() == before
 
 
 def test_no_file_is_told_and_refused(tree: Tree) -> None:
@@ -393,23 +352,14 @@ def test_a_file_that_may_not_be_read_is_told_and_refused(public: Tree) -> None:
 
 def test_a_directory_that_may_not_be_written_is_refused(public: Tree) -> None:
     public.helper.parent.chmod(0o555)
-    before = public.seen()
 
-    answer = public.run("apply", user=_other_user())
+    answer = public.run_without_change("apply", user=_other_user())
 
     assert (answer.code, answer.lines) == (3, [])
     assert "cannot be written: fopen(" in answer.error
     assert answer.error.count("\n") == 1
-    assert public.seen() == before
 
 
-DOES_NOTHING = """new class extends Illuminate\\Support\\Collection {
-        public function put($key, $value)
-        {
-            return $key === 'runtime' ? $this : parent::put($key, $value);
-        }
-    }"""
-LONG_AGO = (1_700_000_000, 1_700_000_000)
 OURS_ARE_THERE = "if (str_contains(file_get_contents('bootstrap/helpers/docker.php'), 'begin'))"
 
 
@@ -419,74 +369,56 @@ def test_what_php_refuses_is_not_put_in(tree: Tree) -> None:
     loads = "require_once __DIR__.'/../bootstrap/helpers/docker.php';\n"
     autoload = (tree.root / "vendor/autoload.php").read_text()
     tree.write("vendor/autoload.php", replaced(autoload, {loads: function}))
-    before = tree.seen()
 
-    answer = tree.run("apply")
+    answer = tree.run_without_change("apply")
 
     assert (answer.code, answer.lines) == (4, [])
     assert answer.error.startswith(f"{tree.helper}: php -l: ")
     assert answer.error.endswith("; nothing was changed\n")
-    assert tree.seen() == before
 
 
 def test_a_coolify_that_does_not_run_is_not_touched(tree: Tree) -> None:
     tree.autoload("throw new LogicException('no such class');")
-    before = tree.seen()
 
-    answer = tree.run("apply")
+    answer = tree.run_without_change("apply")
 
     assert (answer.code, answer.lines) == (4, [])
     assert (
         "the function fails without our lines too: LogicException: no such class; nothing was"
         in answer.error
     )
-    assert tree.seen() == before
 
 
-@pytest.mark.parametrize(
-    ("does", "reason"),
-    [
-        pytest.param("throw new Exception('not with me');", "Exception: not with me", id="throws"),
-        pytest.param("posix_kill(getmypid(), 9);", "PHP ended with status ", id="dies"),
-        pytest.param("echo 'x'; exit(0);", "x", id="answers-nothing"),
-    ],
+@table(
+    "does, reason",
+    {
+        "throws": ("throw new Exception('not with me');", "Exception: not with me"),
+        "dies": ("posix_kill(getmypid(), 9);", "PHP ended with status "),
+        "answers-nothing": ("echo 'x'; exit(0);", "x"),
+        "answers-without-it": ("echo 'probe []'; exit(0);", "it answers []"),
+    },
 )
-def test_a_source_that_does_not_load_with_our_lines_is_put_back(
+def test_a_source_that_does_not_work_with_our_lines_is_put_back(
     tree: Tree, does: str, reason: str
 ) -> None:
     tree.autoload(f"{OURS_ARE_THERE} {{ {does} }}")
-    before = tree.seen()
 
-    answer = tree.run("apply")
+    answer = tree.run_without_change("apply", restores=True)
 
     assert (answer.code, answer.lines) == (4, [])
     assert f"the function fails with our lines: {reason}" in answer.error
     assert answer.error.endswith("; the file was restored\n")
-    assert replace(tree.seen(), inode=before.inode) == before
-
-
-def test_a_source_in_which_our_lines_do_nothing_is_put_back(tree: Tree) -> None:
-    tree.change("collect([]);\n    preg", f"{DOES_NOTHING};\n    preg")
-    os.utime(tree.helper, LONG_AGO)
-    before = tree.seen()
-
-    answer = tree.run("apply")
-
-    assert (answer.code, answer.lines) == (4, [])
-    assert "the function fails with our lines: it answers []; the file was restored" in answer.error
-    assert replace(tree.seen(), inode=before.inode) == before
 
 
 def test_a_coolify_that_hangs_with_our_lines_is_ended_and_put_back(tree: Tree) -> None:
     hangs = "{ file_put_contents('asked', getmypid()); sleep(1000); }"
     tree.autoload(f"{OURS_ARE_THERE} {hangs}")
-    before = tree.seen()
+    text = replaced(TEXT, {"PROBE_S = 20": "PROBE_S = 1"})
 
-    answer = tree.run("apply", text=replaced(TEXT, {"PROBE_S = 20": "PROBE_S = 1"}))
+    answer = tree.run_without_change("apply", restores=True, text=text)
 
     assert answer.code == 4
     assert "fails with our lines: no answer within 1 s; the file was restored" in answer.error
-    assert tree.seen().content == before.content
     assert not Path("/proc", (tree.root / "asked").read_text()).exists()
 
 

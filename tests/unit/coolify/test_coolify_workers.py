@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.coolify.patcher import Tree
+from tests.table import table
 
 START_TIMEOUT_S = 20
 
@@ -142,15 +143,15 @@ def test_workers_that_start_behind_an_early_patch_are_not_stale(tree: Tree, star
     assert (answer["asked"], answer.all("stale")) == ("no", [])
 
 
-@pytest.mark.parametrize(
+@table(
     "words",
-    [
-        pytest.param(["artisan", "horizon"], id="master"),
-        pytest.param(["artisan", "start:horizon"], id="old-master"),
-        pytest.param(["artisan", "horizon:work", "redis", "--name=default"], id="worker"),
-        pytest.param(["-d", "memory_limit=1G", "artisan", "horizon:supervisor"], id="php-options"),
-        pytest.param(["{root}/artisan", "horizon"], id="by-path"),
-    ],
+    {
+        "master": ["artisan", "horizon"],
+        "old-master": ["artisan", "start:horizon"],
+        "worker": ["artisan", "horizon:work", "redis", "--name=default"],
+        "php-options": ["-d", "memory_limit=1G", "artisan", "horizon:supervisor"],
+        "by-path": ["{root}/artisan", "horizon"],
+    },
 )
 def test_every_process_of_horizons_is_found(tree: Tree, start: Start, words: list[str]) -> None:
     asked = [word.format(root=tree.root) for word in words]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,18 +12,10 @@ import pytest
 
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.coolify.control_host import STATE_SCRIPTS
-from pyinfra_gvisor.coolify.files import (
-    ENTRY,
-    KEEPER,
-    MOUNTS,
-    PATCHER,
-    REDEPLOYS,
-    SOURCE_DIR,
-    TIMER,
-    patcher_text,
-)
+from pyinfra_gvisor.coolify.files import ENTRY, KEEPER, MOUNTS, PATCHER, REDEPLOYS, TIMER
+from tests.table import table
 from tests.unit.coolify.coolify_scripts import RUN_DIR, SECRET, WORKS, Factory
-from tests.unit.shells import stub
+from tests.unit.shells import held, stub
 
 WRITERS = ("chmod", "chown", "cp", "mkdir", "mktemp", "mv", "rm", "sync")
 
@@ -44,53 +34,49 @@ def test_a_running_coolify_is_asked_by_the_patcher_and_read(factory: Factory) ->
     found = factory.state()
 
     assert found.container is not None
-    assert (found.container.image, found.container.running) == (
-        "ghcr.io/coollabsio/coolify:4.3.11",
-        True,
-    )
+    assert found.container.image == "ghcr.io/coollabsio/coolify:4.3.11"
+    assert found.container.running
+    assert found.source_dir
     assert [f"{item.source}:{item.target}:ro" for item in found.container.mounts] == list(MOUNTS)
     assert found.function is not None
     assert (found.function.state, found.function.honours) == ("patched", True)
     assert found.redeploys == {"abc", "def"}
     assert found.init == Path("/proc/1/comm").read_text().strip()
-    assert (factory.stubs / "sent.state").read_text() == patcher_text()
+    assert (factory.stubs / "sent.state").read_text() == factory.patcher
 
 
-def test_a_host_without_docker_is_told(factory: Factory) -> None:
+def test_a_host_without_docker_and_without_coolifys_files_is_told(factory: Factory) -> None:
     (factory.path / "docker").unlink()
+    factory.source.rmdir()
 
     ran = factory.look()
     found = factory.state()
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert (found.docker, found.docker_error, found.container) == (False, None, None)
+    assert not found.source_dir
 
 
-def test_a_docker_that_does_not_answer_is_told_in_one_line(factory: Factory) -> None:
-    factory.says("version", "echo; echo 'WARNING: a' >&2; echo 'Cannot connect' >&2; exit 1")
-
-    found = factory.state()
-
-    assert (found.docker, found.docker_error, found.container) == (True, "Cannot connect", None)
+NO_ANSWER = "echo; echo 'WARNING: a' >&2; echo 'Cannot connect' >&2; exit 1"
 
 
-def test_a_host_without_coolify_is_told(tmp_path: Path) -> None:
-    bare = Factory(tmp_path)
-    before = bare.state()
-    bare.at(SOURCE_DIR).rmdir()
-
-    found = bare.state()
-
-    assert (found.docker, found.docker_error, found.container) == (True, None, None)
-    assert (before.source_dir, found.source_dir) == (True, False)
-
-
-def test_a_container_that_goes_while_it_is_looked_at_is_none(factory: Factory) -> None:
-    factory.says("gone", "")
+@table(
+    "make, error",
+    {
+        "docker-does-not-answer": (lambda host: host.says("version", NO_ANSWER), "Cannot connect"),
+        "no-coolify": (lambda host: (host.stubs / "image").unlink(), None),
+        "gone-while-it-is-looked-at": (lambda host: host.says("gone", ""), None),
+    },
+)
+def test_a_docker_that_shows_no_coolify_is_told_in_one_line(
+    factory: Factory, make: Callable[[Factory], object], error: str | None
+) -> None:
+    make(factory)
 
     found = factory.state()
 
-    assert (found.container, found.function, found.function_error) == (None, None, None)
+    assert (found.docker, found.docker_error, found.container) == (True, error, None)
+    assert (found.function, found.function_error) == (None, None)
 
 
 def test_a_container_that_does_not_run_is_not_asked(factory: Factory) -> None:
@@ -103,14 +89,14 @@ def test_a_container_that_does_not_run_is_not_asked(factory: Factory) -> None:
     assert (found.function, factory.told("verbs")) == (None, [])
 
 
-@pytest.mark.parametrize(
-    ("does", "error"),
-    [
-        pytest.param("echo one; echo 'no php' >&2; exit 127", "no php", id="last-of-two-lines"),
-        pytest.param(f"echo {'x' * 400} >&2; exit 1", "x" * 300, id="cut"),
-        pytest.param("echo function patched; exit 0", None, id="answer-without-its-end"),
-        pytest.param("kill -9 $$", "no answer within 120 s, or killed", id="killed"),
-    ],
+@table(
+    "does, error",
+    {
+        "last-of-two-lines": ("echo one; echo 'no php' >&2; exit 127", "no php"),
+        "cut": (f"echo {'x' * 400} >&2; exit 1", "x" * 300),
+        "answer-without-its-end": ("echo function patched; exit 0", None),
+        "killed": ("kill -9 $$", "no answer within 120 s, or killed"),
+    },
 )
 def test_a_patcher_that_fails_is_told_in_one_line_and_says_nothing_else(
     factory: Factory, does: str, error: str | None
@@ -123,14 +109,14 @@ def test_a_patcher_that_fails_is_told_in_one_line_and_says_nothing_else(
     assert found.container is not None
 
 
-@pytest.mark.parametrize(
-    ("make", "state"),
-    [
-        pytest.param(lambda _: None, "absent", id="absent"),
-        pytest.param(Path.mkdir, "unreadable", id="a-directory"),
-        pytest.param(lambda path: path.symlink_to("nowhere"), "unreadable", id="a-link-to-nothing"),
-        pytest.param(lambda path: path.write_bytes(b"\xff\xfe"), "not utf-8", id="not-utf-8"),
-    ],
+@table(
+    "make, state",
+    {
+        "absent": (lambda _: None, "absent"),
+        "a-directory": (Path.mkdir, "unreadable"),
+        "a-link-to-nothing": (lambda path: path.symlink_to("nowhere"), "unreadable"),
+        "not-utf-8": (lambda path: path.write_bytes(b"\xff\xfe"), "not utf-8"),
+    },
 )
 def test_a_compose_file_that_is_no_text_is_told(
     factory: Factory, make: Callable[[Path], object], state: str
@@ -142,13 +128,13 @@ def test_a_compose_file_that_is_no_text_is_told(
     assert (found.state, found.text) == (state, None)
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("services:\r\n  c: $(id) '%s' \u00fc", id="odd-characters-no-newline"),
-        pytest.param("# " + "x" * 5000 + "\n\n\n", id="long"),
-    ],
+    {
+        "empty": "",
+        "odd-characters-no-newline": "services:\r\n  c: $(id) '%s' \u00fc",
+        "long": "# " + "x" * 5000 + "\n\n\n",
+    },
 )
 def test_a_compose_file_is_read_to_the_byte(factory: Factory, text: str) -> None:
     factory.compose.write_bytes(text.encode())
@@ -167,25 +153,21 @@ def test_files_of_ours_are_told_with_mode_and_owner(factory: Factory) -> None:
     factory.at(ENTRY).chmod(0o700)
     os.chown(factory.at(ENTRY), 9999, 0)
 
-    found = {
-        path: (item.sha256, item.mode, item.owner) for path, item in factory.state().files.items()
-    }
+    found = factory.state().files
 
-    assert found == {
-        str(factory.at(ENTRY)): (hashlib.sha256(ENTRY.encode()).hexdigest(), "700", "9999:0"),
-        str(factory.at(KEEPER)): (hashlib.sha256(KEEPER.encode()).hexdigest(), "644", "0:0"),
-    }
+    entry, keeper = (found.pop(str(factory.at(path))) for path in (ENTRY, KEEPER))
+    assert (entry.mode, entry.owner, keeper.mode, keeper.owner) == ("700", "9999:0", "644", "0:0")
+    assert entry.sha256 == hashlib.sha256(ENTRY.encode()).hexdigest()
+    assert found == {}
 
 
-@pytest.mark.parametrize(
-    ("link", "file", "active", "expected"),
-    [
-        pytest.param(True, True, "active", (True, "active"), id="on"),
-        pytest.param(True, True, "failed", (True, "failed"), id="failed"),
-        pytest.param(False, True, "inactive", (False, "inactive"), id="off"),
-        pytest.param(True, False, "active", (True, None), id="somebody-removed-the-file"),
-        pytest.param(False, False, "inactive", (False, None), id="not-there"),
-    ],
+@table(
+    "link, file, active, expected",
+    {
+        "on": (True, True, "active", (True, "active")),
+        "off": (False, True, "inactive", (False, "inactive")),
+        "somebody-removed-the-file": (True, False, "active", (True, None)),
+    },
 )
 def test_the_timer_is_told_as_systemd_has_it(
     factory: Factory, link: bool, file: bool, active: str, expected: tuple[bool, str | None]
@@ -234,7 +216,7 @@ SAID = "coolify.runtime_option: coolify on factory: "
 REFUSED = "docker.php: php -l: odd; nothing was changed"
 STALE = "worker 11 1.25 php artisan horizon\nstale 11"
 UNSAFE = "Coolify does not honour --runtime; new deployments run directly on the host kernel"
-SOON = {"coolify_timeout_s=120": "coolify_timeout_s=0.3"}
+DROPS = "Coolify knows --runtime, but does not pass it on to Docker"
 NATIVE_LIST = 'probe {"runtime":["runscprobe"]}'
 
 
@@ -248,7 +230,7 @@ def factory(tmp_path: Path) -> Factory:
     found.php("renew", "asked no", "function patched", WORKS, "end")
     found.php("state", "function patched", WORKS, "end")
     found.at(PATCHER).parent.mkdir(parents=True)
-    found.at(PATCHER).write_text(patcher_text())
+    found.at(PATCHER).write_text(found.patcher)
     return found
 
 
@@ -261,38 +243,26 @@ def test_the_source_is_changed_and_then_horizon_is_renewed(factory: Factory, ver
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     assert factory.told("verbs") == [verb, "renew", "state"]
     for asked in (verb, "renew", "state"):
-        assert (factory.stubs / f"sent.{asked}").read_text() == patcher_text()
+        assert (factory.stubs / f"sent.{asked}").read_text() == factory.patcher
     assert factory.files() == {*before, f"{RUN_DIR}/coolify.lock"}
 
 
-@pytest.mark.parametrize(
-    ("does", "reason"),
-    [
-        pytest.param(f"echo '{REFUSED}' >&2; exit 3", REFUSED, id="refused"),
-        pytest.param("echo one; echo 'no php' >&2; exit 127", "no php", id="last-of-two-lines"),
-        pytest.param("kill -9 $$", "no answer within 120 s, or killed", id="killed"),
-    ],
-)
-def test_a_source_that_cannot_be_changed_fails_and_nothing_else_is_asked(
-    factory: Factory, does: str, reason: str
-) -> None:
-    factory.says("php.apply", does)
+def test_a_source_that_cannot_be_changed_fails_and_nothing_else_is_asked(factory: Factory) -> None:
+    factory.says("php.apply", f"echo one; echo '{REFUSED}' >&2; exit 3")
 
     ran = factory.option()
 
-    assert (ran.returncode, ran.stderr) == (1, f"{SAID}apply: {reason}\n")
+    assert (ran.returncode, ran.stderr) == (1, f"{SAID}apply: {REFUSED}\n")
     assert factory.told("verbs") == ["apply"]
 
 
 def test_a_patcher_that_does_not_answer_is_told_as_that(factory: Factory) -> None:
     factory.says("php.apply", "exec sleep 20")
 
-    ran = factory.option(changes=SOON)
-    looked = factory.keep(changes=SOON)
+    ran = factory.option(changes={"coolify_timeout_s=120": "coolify_timeout_s=0.3"})
 
-    assert (ran.returncode, looked.returncode) == (1, 1)
+    assert ran.returncode == 1
     assert ran.stderr == f"{SAID}apply: no answer within 0.3 s, or killed\n"
-    assert looked.stdout == f"<3>{UNSAFE}: no answer within 0.3 s, or killed\n"
 
 
 def test_a_horizon_that_cannot_be_renewed_fails(factory: Factory) -> None:
@@ -331,32 +301,13 @@ def test_a_horizon_that_comes_anew_is_waited_for(factory: Factory) -> None:
     assert factory.told("verbs") == ["apply", "renew", "state", "state"]
 
 
-def test_one_that_is_at_it_is_waited_for(factory: Factory) -> None:
-    log = factory.stubs / "verbs"
-
-    def let_go(handle: int) -> None:
-        log.write_text("the other has ended\n")
-        fcntl.flock(handle, fcntl.LOCK_UN)
-
-    with factory.locked() as handle:
-        other = threading.Timer(0.1, let_go, [handle])
-        other.start()
-        ran = factory.option()
-        other.join()
-
-    assert ran.returncode == 0
-    assert factory.told("verbs") == ["the other has ended", "apply", "renew", "state"]
-
-
 def test_one_that_is_at_it_for_too_long_is_told_and_nothing_is_done(factory: Factory) -> None:
-    with factory.locked():
+    with held(factory.lock):
         ran = factory.option(changes={"flock -w 300": "flock -w 0"})
 
     assert (ran.returncode, factory.told("verbs")) == (1, [])
-    assert ran.stderr == (
-        f"{SAID}another process has held {factory.at('/run/pyinfra-gvisor/coolify.lock')} "
-        "for 300 s; run again\n"
-    )
+    said = f"another process has held {factory.lock} for 300 s; run again"
+    assert ran.stderr == f"{SAID}{said}\n"
 
 
 def test_a_look_at_a_coolify_that_honours_the_option_says_nothing(factory: Factory) -> None:
@@ -367,7 +318,7 @@ def test_a_look_at_a_coolify_that_honours_the_option_says_nothing(factory: Facto
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     assert factory.told("verbs") == ["apply"]
-    assert (factory.stubs / "sent.apply").read_text() == patcher_text()
+    assert (factory.stubs / "sent.apply").read_text() == factory.patcher
     assert factory.files() == {*before, f"{RUN_DIR}/coolify.lock"}
 
 
@@ -389,12 +340,12 @@ def test_a_look_renews_a_horizon_with_old_code(factory: Factory) -> None:
     assert factory.told("verbs") == ["apply", "renew"]
 
 
-@pytest.mark.parametrize(
-    ("running", "said"),
-    [
-        pytest.param(None, "<5>there is no container coolify: nothing to check\n", id="none"),
-        pytest.param(False, "<5>container coolify does not run: nothing to check\n", id="stopped"),
-    ],
+@table(
+    "running, said",
+    {
+        "none": (None, "<5>there is no container coolify: nothing to check\n"),
+        "stopped": (False, "<5>container coolify does not run: nothing to check\n"),
+    },
 )
 def test_a_look_at_no_running_coolify_ends_well(
     factory: Factory, running: bool | None, said: str
@@ -409,24 +360,19 @@ def test_a_look_at_no_running_coolify_ends_well(
     assert factory.told("verbs") == []
 
 
-@pytest.mark.parametrize(
-    ("does", "said"),
-    [
-        pytest.param(
-            f"echo one; echo '{REFUSED}' >&2; exit 3", f"{UNSAFE}: {REFUSED}", id="refused"
-        ),
-        pytest.param(
+@table(
+    "does, said",
+    {
+        "refused": (f"echo one; echo '{REFUSED}' >&2; exit 3", f"{UNSAFE}: {REFUSED}"),
+        "another-answer": (
             f"printf '%s\\n' 'changed no' 'function native' '{NATIVE_LIST}' end",
-            "Coolify knows --runtime, but does not pass it on to Docker: "
-            'it answers {"runtime":["runscprobe"]}',
-            id="another-answer",
+            f'{DROPS}: it answers {{"runtime":["runscprobe"]}}',
         ),
-        pytest.param(
+        "no-answer-of-the-function": (
             "printf '%s\\n' 'changed no' 'function native' 'probe_error Error: no class' end",
-            "Coolify knows --runtime, but does not pass it on to Docker: Error: no class",
-            id="no-answer-of-the-function",
+            f"{DROPS}: Error: no class",
         ),
-    ],
+    },
 )
 def test_a_look_that_finds_apps_without_their_sandbox_fails_in_one_line(
     factory: Factory, does: str, said: str
@@ -463,7 +409,7 @@ def test_a_look_without_the_patcher_fails_and_asks_for_the_deploy(factory: Facto
 
 
 def test_a_look_leaves_a_deploy_that_is_at_it_alone(factory: Factory) -> None:
-    with factory.locked():
+    with held(factory.lock):
         ran = factory.keep(changes={"flock -w 60": "flock -w 0"})
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
