@@ -21,12 +21,19 @@ from pyinfra_gvisor.planning.collection import (
 )
 from pyinfra_gvisor.planning.steps import needs_collection, needs_engine, needs_trial
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.runtimes.wrappers import wrapper, wrappers
+from pyinfra_gvisor.runtimes.wrappers import wrapper
 from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, WANTED, converged, proven
-from tests.unit.answers import Running, after, info, node
+from tests.table import table
+from tests.unit.answers import Running, after, compact, info, node
 
 NOW, OLD, OLDER, OLDEST = "20260928.0", "20260914.0", "20260831.10", "20260831.9"
 ALL = [NOW, OLD, OLDER, OLDEST]
+
+
+PROFILE, PLAIN = PROFILES["runsc"], Runtime(network="none")
+OLD_PATH = wrapper("runsc", OLDER, PROFILE).path
+NEW_PATH = wrapper("runsc", RELEASE, PROFILE).path
+THEIRS = {"path": "/usr/local/bin/runsc", "runtimeArgs": ["--network=host"]}
 
 
 def path(release: str, name: str = "runsc") -> str:
@@ -40,32 +47,28 @@ def sandbox(name: str, release: str) -> Running:
     return Running(name, pid=sum(name.encode()), executable=executable, argv0="runsc-sandbox")
 
 
-@pytest.mark.parametrize(
-    ("keep", "old"),
-    [
-        pytest.param(1, (OLD, OLDER, OLDEST), id="only-the-present-one"),
-        pytest.param(2, (OLDER, OLDEST), id="one-beside-it"),
-        pytest.param(4, (), id="all"),
-        pytest.param(9, (), id="more-than-there-are"),
-    ],
+@table(
+    "now, keep, old",
+    {
+        "only-the-present-one": (NOW, 1, (OLD, OLDER, OLDEST)),
+        "one-beside-it": (NOW, 2, (OLDER, OLDEST)),
+        "more-than-there-are": (NOW, 9, ()),
+        "though-newer-ones-are-there": (OLDEST, 1, (NOW, OLD, OLDER)),
+    },
 )
-def test_the_newest_stay_by_date_and_number(keep: int, old: tuple[str, ...]) -> None:
-    assert old_releases(node(releases=ALL), NOW, keep) == old
+def test_the_present_one_and_the_newest_stay_by_date_and_number(
+    now: str, keep: int, old: tuple[str, ...]
+) -> None:
+    assert old_releases(node(releases=ALL), now, keep) == old
 
 
-def test_the_present_release_stays_even_if_newer_ones_are_there() -> None:
-    assert old_releases(node(releases=ALL), OLDEST, 1) == (NOW, OLD, OLDER)
-
-
-@pytest.mark.parametrize(
+@table(
     "given",
-    [
-        pytest.param({"containers": [sandbox("shop", OLDEST)]}, id="container"),
-        pytest.param({"docker": info(runtimes={"x": {"path": path(OLDEST)}})}, id="runtime"),
-        pytest.param(
-            {"daemon_json": f'{{"runtimes": {{"x": {{"path": "{path(OLDEST)}"}}}}}}'}, id="file"
-        ),
-    ],
+    {
+        "container": {"containers": [sandbox("shop", OLDEST)]},
+        "runtime": {"docker": info(runtimes={"x": {"path": path(OLDEST)}})},
+        "file": {"daemon_json": compact({"runtimes": {"x": {"path": path(OLDEST)}}})},
+    },
 )
 def test_what_is_seen_to_be_used_is_not_asked_about(given: dict[str, Any]) -> None:
     assert old_releases(node(releases=ALL, **given), NOW, 2) == (OLDER,)
@@ -103,21 +106,12 @@ def test_what_nothing_needs_goes_wrappers_first_and_the_rest_is_named() -> None:
 
 
 def test_containers_that_still_run_on_other_releases_are_listed_oldest_first() -> None:
-    found = node(
-        releases=ALL,
-        containers=[
-            sandbox("shop", OLD),
-            sandbox("blog", NOW),
-            sandbox("forum", OLDEST),
-            sandbox("wiki", OLDEST),
-            Running("db", pid=99),
-        ],
-    )
+    names = {"shop": OLDEST, "blog": NOW, "forum": OLD, "wiki": OLDEST}
+    running = [sandbox(name, release) for name, release in names.items()]
 
-    assert list(on_other_releases(found, NOW).items()) == [
-        (OLDEST, ("forum", "wiki")),
-        (OLD, ("shop",)),
-    ]
+    found = on_other_releases(node(releases=ALL, containers=[*running, Running("db", pid=99)]), NOW)
+
+    assert list(found.items()) == [(OLDEST, ("shop", "wiki")), (OLD, ("forum",))]
 
 
 def test_docker_is_a_step_only_where_it_is_missing_or_a_change_was_interrupted() -> None:
@@ -126,38 +120,30 @@ def test_docker_is_a_step_only_where_it_is_missing_or_a_change_was_interrupted()
     assert needs_engine(node(pending=""))
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        pytest.param({}, False, id="plain"),
-        pytest.param(proven(), False, id="as-declared"),
-        pytest.param({"pending": ""}, True, id="interrupted"),
-        pytest.param({"without": ("info",)}, False, id="without-docker"),
-        pytest.param({"without": ("info",), "daemon_json": "{}"}, True, id="docker-to-come"),
-    ],
+@table(
+    "given, release, expected",
+    {
+        "plain": ({}, RELEASE, False),
+        "as-declared": (proven(), RELEASE, False),
+        "another-release": (proven(), OLDER, True),
+        "interrupted": ({"pending": ""}, RELEASE, True),
+        "without-docker": ({"without": ("info",)}, RELEASE, False),
+        "docker-to-come": ({"without": ("info",), "daemon_json": "{}"}, RELEASE, True),
+    },
 )
 def test_a_release_is_tried_only_where_a_runtime_may_be_switched(
-    given: dict[str, Any], expected: bool
+    given: dict[str, Any], release: str, expected: bool
 ) -> None:
-    assert needs_trial(node(**given), RELEASE, PROFILES) is expected
+    assert needs_trial(node(**given), release, PROFILES) is expected
 
 
-def test_a_runtime_of_another_release_is_switched_and_so_tried() -> None:
-    assert needs_trial(node(**proven()), OLDER, PROFILES)
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        pytest.param({}, False, id="plain"),
-        pytest.param(proven(), False, id="as-declared"),
-        pytest.param({"releases": [OLDER]}, True, id="old-release"),
-        pytest.param(
-            {"wrappers": {item.path: item.sha256 for item in wrappers(OLDER, PROFILES)}},
-            True,
-            id="wrapper-of-no-release",
-        ),
-    ],
+@table(
+    "given, expected",
+    {
+        "as-declared": (proven(), False),
+        "old-release": ({"releases": [OLDER]}, True),
+        "wrapper-of-no-release": ({"wrappers": {OLD_PATH: "0" * 64}}, True),
+    },
 )
 def test_releases_are_removed_only_where_there_is_another_one(
     given: dict[str, Any], expected: bool
@@ -165,39 +151,25 @@ def test_releases_are_removed_only_where_there_is_another_one(
     assert needs_collection(node(**given), RELEASE) is expected
 
 
-PROFILE = PROFILES["runsc"]
-OLD_PATH = wrapper("runsc", OLDER, PROFILE).path
-NEW_PATH = wrapper("runsc", RELEASE, PROFILE).path
-
-
-def test_a_runtime_in_use_for_another_path_is_tried_under_a_temporary_name() -> None:
-    found = node(docker=info(runtimes={"runsc": {"path": OLD_PATH}}))
-
-    assert canaries(found, RELEASE, PROFILES) == {"runsccanary": PROFILE}
-
-
-def test_a_runtime_of_somebody_elses_set_up_is_in_use_too() -> None:
-    given = {"runsc": {"path": "/usr/local/bin/runsc", "runtimeArgs": ["--network=host"]}}
-
-    assert list(canaries(node(docker=info(runtimes=given)), RELEASE, PROFILES)) == ["runsccanary"]
-
-
-def test_names_that_nobody_can_use_yet_and_those_that_stay_are_not_tried() -> None:
-    found = node(docker=info(runtimes={"runsc": {"path": NEW_PATH}}))
-
-    assert canaries(found, RELEASE, {**PROFILES, "fresh": Runtime(network="none")}) == {}
-    assert canaries(node(without=("info", "dockerd", "clock")), RELEASE, PROFILES) == {}
-
-
-def test_other_flags_of_the_same_release_are_tried_as_well() -> None:
-    found = node(docker=info(runtimes={"runsc": {"path": NEW_PATH}}))
-
-    assert list(canaries(found, RELEASE, {"runsc": Runtime(network="none")})) == ["runsccanary"]
+@table(
+    "runtimes, profiles, tried",
+    {
+        "another-path": ({"runsc": {"path": OLD_PATH}}, PROFILES, {"runsccanary": PROFILE}),
+        "somebody-elses-set-up": ({"runsc": THEIRS}, PROFILES, {"runsccanary": PROFILE}),
+        "other-flags": ({"runsc": {"path": NEW_PATH}}, {"runsc": PLAIN}, {"runsccanary": PLAIN}),
+        "none-of-them": ({"runsc": {"path": NEW_PATH}}, {**PROFILES, "fresh": PLAIN}, {}),
+    },
+)
+def test_a_runtime_in_use_for_another_path_is_tried_under_a_temporary_name(
+    runtimes: dict[str, Any], profiles: dict[str, Runtime], tried: dict[str, Runtime]
+) -> None:
+    assert canaries(node(docker=info(runtimes=runtimes)), RELEASE, profiles) == tried
+    assert canaries(node(without=("info", "dockerd", "clock")), RELEASE, profiles) == {}
 
 
 def test_the_very_wrapper_is_registered_beside_what_is_there_by_reload() -> None:
     found = node(**converged())
-    due = {"runsccanary": Runtime(network="none")}
+    due = {"runsccanary": PLAIN}
 
     plan = plan_canaries(found, RELEASE, due)
 
@@ -213,19 +185,13 @@ def tried() -> dict[str, object]:
     return after(plan_canaries(node(**converged()), OLDER, {"runsccanary": PROFILE}))
 
 
-def test_giving_up_takes_the_temporary_name_away_by_reload_to_the_byte() -> None:
-    plan = plan_canaries(node(**tried()), OLDER, {})
+def test_giving_up_and_the_next_change_of_ours_take_the_temporary_name_away_by_reload() -> None:
+    given_up = plan_canaries(node(**tried()), OLDER, {})
+    changed = plan_daemon_json(node(**tried()), WANTED, if_absent=DEFAULTS)
 
-    assert (plan.after, plan.action) == (converged()["daemon_json"], Force.RELOAD)
-    assert plan.temporary
-
-
-def test_the_next_change_of_ours_takes_a_temporary_name_away() -> None:
-    plan = plan_daemon_json(node(**tried()), WANTED, if_absent=DEFAULTS)
-
-    assert plan.after == converged()["daemon_json"]
-    assert plan.action is Force.RELOAD
-    assert not plan.temporary
+    for plan in (given_up, changed):
+        assert (plan.after, plan.action) == (converged()["daemon_json"], Force.RELOAD)
+    assert (given_up.temporary, changed.temporary) == (True, False)
 
 
 def test_anothers_change_leaves_a_temporary_name_alone() -> None:
