@@ -134,8 +134,10 @@ REFUSED = {
     r"^/log-opts/\S+ ": {
         "option that is half a pair": '{"log-opts": {"\\ud800": "x"}}',
     },
-    "^/runtimes/": {
+    "^/runtimes/runc is reserved": {
         "runc anew": '{"runtimes": {"runc": {"path": "/usr/bin/runc"}}}',
+    },
+    "^/runtimes/": {
         "runtime as a string": '{"runtimes": {"x": "/x"}}',
         "runtime that is half a pair": '{"runtimes": {"\\ud800": {}}}',
     },

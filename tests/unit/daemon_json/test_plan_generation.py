@@ -45,52 +45,23 @@ def edited(given: dict[str, Any], key: str, value: Json) -> dict[str, Any]:
     return {**given, "daemon_json": JsonText(given["daemon_json"]).set((key,), value).text}
 
 
-def test_runtimes_go_back_to_the_release_that_they_had_by_a_reload() -> None:
+@table(
+    "key, value, kept, drifted",
+    {
+        "of-theirs-stays": ("dns", ["9.9.9.9"], {"dns": ["9.9.9.9"]}, ()),
+        "of-ours-is-told": ("live-restore", False, {"dns": ["1.1.1.1"]}, ("/live-restore",)),
+    },
+)
+def test_what_others_have_changed_since_stays_or_is_told(
+    key: str, value: Json, kept: dict[str, Json], drifted: tuple[str, ...]
+) -> None:
     old = changed(BARE, OLD)
-    new = changed(old, NEW)
+    new = edited(changed(old, NEW), key, value)
 
     plan = plan_generation(node(**new), left(old))
 
-    assert plan.after == old["daemon_json"]
-    assert plan.action is Force.RELOAD
-    assert plan.generation == 1
-
-
-def test_before_us_there_was_the_original_to_the_byte() -> None:
-    new = changed(changed(BARE, OLD), NEW)
-
-    plan = plan_generation(node(**new), left(BARE))
-
-    assert plan.after == ORIGINAL
-    assert plan.owned == Owned()
-
-
-def test_a_node_that_had_no_file_has_none_again() -> None:
-    bare: dict[str, Any] = {"daemon_json": None}
-
-    plan = plan_generation(node(**changed(bare, NEW)), left(bare))
-
-    assert plan.after is None
-
-
-def test_what_others_have_changed_since_stays() -> None:
-    old = changed(BARE, OLD)
-    new = edited(changed(old, NEW), "dns", ["9.9.9.9"])
-
-    plan = plan_generation(node(**new), left(old))
-
-    assert json.loads(plan.after or "") == {"dns": ["9.9.9.9"], **OLD}
-    assert (plan.drifted, plan.left) == ((), ())
-
-
-def test_a_value_of_ours_that_somebody_changed_since_is_told() -> None:
-    old = changed(BARE, OLD)
-    new = edited(changed(old, NEW), "live-restore", value=False)
-
-    plan = plan_generation(node(**new), left(old))
-
-    assert json.loads(plan.after or "") == {"dns": ["1.1.1.1"], **OLD}
-    assert plan.drifted == ("/live-restore",)
+    assert json.loads(plan.after or "") == {**kept, **OLD}
+    assert (plan.drifted, plan.left) == (drifted, ())
 
 
 def test_a_key_that_became_ours_since_and_that_somebody_changed_is_left_to_them() -> None:
@@ -103,67 +74,48 @@ def test_a_key_that_became_ours_since_and_that_somebody_changed_is_left_to_them(
     assert plan.left == ("/live-restore",)
 
 
-def test_going_back_again_changes_nothing() -> None:
-    old = changed(BARE, OLD)
-    new = changed(old, NEW)
-    back = after(plan_generation(node(**new), left(old)))
+def test_going_back_and_forth_by_a_reload_gives_the_same_file_and_is_written_down() -> None:
+    old = changed(BARE, {**OLD, "userland-proxy": False})
+    new = changed(old, {**NEW, "userland-proxy": False})
 
-    again = plan_generation(node(**back), left(old))
+    back = plan_generation(node(**new), left(old, number=4))
+    taken = after(back)
+    again = plan_generation(node(**taken), left(old, number=4))
+    forth = plan_generation(node(**taken), left(new, number=5))
+    onwards = plan_daemon_json(node(**taken), NEW)
 
-    assert not again.changes
-    assert (again.before, again.generation) == (old["daemon_json"], 1)
-
-
-def test_that_a_node_was_taken_back_is_written_down_until_it_is_changed() -> None:
-    new = changed(changed(BARE, OLD), NEW)
-    back = plan_generation(node(**new), left(BARE, number=4))
-    taken = node(**after(back))
-
-    onwards = plan_daemon_json(taken, NEW)
-
-    assert records(back, node(**new))["applied"]["generation"] == 4
-    assert records(onwards, taken)["applied"]["generation"] is None
+    assert (back.action, forth.action, again.changes) == (Force.RELOAD, Force.RELOAD, False)
+    assert (back.after, forth.after) == (old["daemon_json"], new["daemon_json"])
+    assert records(back, node(**new))["applied"]["generation"] == back.generation == 4
+    assert records(onwards, node(**taken))["applied"]["generation"] is None
 
 
-def test_going_back_and_forth_gives_the_same_file() -> None:
-    old = changed(BARE, OLD)
-    new = changed(old, NEW)
-    back = after(plan_generation(node(**new), left(old)))
+@table("original", {"file": ORIGINAL, "no-file": None})
+def test_before_us_there_was_the_original_to_the_byte(original: str | None) -> None:
+    bare: dict[str, Any] = {"daemon_json": original}
 
-    forth = plan_generation(node(**back), left(new, number=2))
+    plan = plan_generation(node(**changed(changed(bare, OLD), NEW)), left(bare))
 
-    assert forth.after == new["daemon_json"]
+    assert (plan.after, plan.owned) == (original, Owned())
 
 
-def test_every_owner_keeps_what_it_had() -> None:
-    both = changed(changed(BARE, OLD), EARLIER, "mirrors")
-    new = changed(changed(both, NEW), MIRROR, "mirrors")
+@table(
+    "before, since",
+    {
+        "another-value": (EARLIER, MIRROR),
+        "came-later": ({}, MIRROR),
+        "has-gone": (MIRROR, {}),
+    },
+)
+def test_every_owner_has_again_what_it_had(before: dict[str, Json], since: dict[str, Json]) -> None:
+    both = changed(changed(BARE, OLD), before, "mirrors")
+    new = changed(changed(both, NEW), since, "mirrors")
 
     plan = plan_generation(node(**new), left(both))
 
-    assert json.loads(plan.after or "") == {"dns": ["1.1.1.1"], **OLD, **EARLIER}
+    assert json.loads(plan.after or "") == {"dns": ["1.1.1.1"], **OLD, **before}
     assert set(plan.owned.of(GVISOR)) == {("runtimes", "runsc"), ("live-restore",)}
-    assert plan.owned.of("mirrors") == [("registry-mirrors",)]
-
-
-def test_an_owner_that_came_later_goes() -> None:
-    ours = changed(BARE, OLD)
-    both = changed(ours, MIRROR, "mirrors")
-
-    plan = plan_generation(node(**both), left(ours))
-
-    assert plan.after == ours["daemon_json"]
-    assert plan.owned.of("mirrors") == []
-
-
-def test_an_owner_that_has_gone_since_comes_back() -> None:
-    both = changed(changed(BARE, OLD), MIRROR, "mirrors")
-    ours = changed(both, {}, "mirrors")
-
-    plan = plan_generation(node(**ours), left(both))
-
-    assert json.loads(plan.after or "") == {"dns": ["1.1.1.1"], **OLD, **MIRROR}
-    assert plan.owned.of("mirrors") == [("registry-mirrors",)]
+    assert plan.owned.of("mirrors") == [("registry-mirrors",)] * bool(before)
 
 
 @table(
@@ -192,15 +144,6 @@ def test_a_key_goes_back_to_its_owners_and_its_value_whoever_has_it_now(
 
     assert plan.after == old["daemon_json"]
     assert plan.owned.paths["/registry-mirrors"].owners == before
-
-
-def test_going_back_needs_no_more_than_the_keys_that_differ_need() -> None:
-    old = changed(BARE, {**OLD, "userland-proxy": False})
-    new = changed(old, {**NEW, "userland-proxy": False})
-
-    plan = plan_generation(node(**new), left(old))
-
-    assert plan.action is Force.RELOAD
 
 
 def test_going_back_past_a_key_that_is_read_at_start_is_a_restart_or_refused_as_asked() -> None:

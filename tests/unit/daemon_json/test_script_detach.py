@@ -53,13 +53,7 @@ class Detached:
         }
         begun = subprocess.Popen(
             # under nohup a shell could not even ask to be told of a lost connection
-            [
-                "/usr/bin/env",
-                "--default-signal=HUP",
-                "sh",
-                "-c",
-                replaced(follower, changed),
-            ],
+            ["/usr/bin/env", "--default-signal=HUP", "sh", "-c", replaced(follower, changed)],
             env={"PATH": str(self.path), "HOME": "/nonexistent"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -83,13 +77,13 @@ class Detached:
         """The directories of runs that are still there."""
         return sorted(item.name for item in self.runs.glob("*"))
 
-    def old_run(self, name: str, *, pid: str | None = None, follower: int = DEAD) -> None:
+    def old_run(self, name: str, *, pid: int | str | None = None, follower: int = DEAD) -> None:
         """The directory of an earlier run."""
         directory = self.runs / f"run.{name}"
         directory.mkdir(parents=True)
         (directory / "follower").write_text(f"{follower}\n")
         if pid is not None:
-            (directory / "pid").write_text(pid)
+            (directory / "pid").write_text(f"{pid}\n" if pid else "")
 
 
 @pytest.fixture
@@ -159,16 +153,16 @@ def test_a_script_that_is_longer_than_a_pipe_goes_over_whole(detached: Detached)
     assert detached.run(text) == (0, "300000", "")
 
 
-def test_the_script_runs_in_a_session_of_its_own(detached: Detached) -> None:
-    _, out, _ = detached.run("read -r _ _ _ _ _ session _ < /proc/self/stat; echo $session")
+def test_the_script_runs_in_a_session_of_its_own_and_what_it_says_is_for_root_alone(
+    detached: Detached,
+) -> None:
+    session = "read -r _ _ _ _ _ session _ < /proc/self/stat; echo $session"
 
-    assert int(out) != os.getsid(0)
+    _, out, _ = detached.run(f'{session}; stat -c %a "${{0%/*}}" "$0" "${{0%/*}}/out"')
 
-
-def test_what_the_script_says_is_for_root_alone(detached: Detached) -> None:
-    _, out, _ = detached.run('stat -c %a "${0%/*}" "$0" "${0%/*}/out"')
-
-    assert out.split() == ["700", "600", "600"]
+    found, *modes = out.split()
+    assert int(found) != os.getsid(0)
+    assert modes == ["700", "600", "600"]
 
 
 @table(
@@ -208,8 +202,8 @@ def test_a_script_that_was_killed_is_told_of_and_leaves_nothing(detached: Detach
 
 
 def test_what_dead_runs_have_left_is_removed(detached: Detached) -> None:
-    detached.old_run("dead", pid=f"{DEAD}\n")
-    detached.old_run("gone", pid=f"{DEAD + 1}\n")
+    detached.old_run("dead", pid=DEAD)
+    detached.old_run("gone", pid=DEAD + 1)
 
     detached.run(":")
 
@@ -219,8 +213,7 @@ def test_what_dead_runs_have_left_is_removed(detached: Detached) -> None:
 @table("who", {"script": "pid", "session": "follower"})
 def test_a_run_of_which_somebody_is_alive_is_kept(detached: Detached, who: str) -> None:
     with process() as alive:
-        numbers = {"pid": DEAD, "follower": DEAD, who: alive}
-        detached.old_run("other", pid=f"{numbers['pid']}\n", follower=numbers["follower"])
+        detached.old_run("other", **{"pid": DEAD, "follower": DEAD, who: alive})
 
         code, _, _ = detached.run(":")
 
@@ -271,21 +264,15 @@ def test_what_arrives_in_part_is_not_begun(detached: Detached, arrived: int) -> 
     assert not detached.runs.exists()
 
 
-def test_all_of_it_is_read_before_anything_fails(detached: Detached) -> None:
+@table("text", {"short": "echo done", "more-than-a-pipe-holds": "# a long line of text\n" * 10_000})
+def test_a_node_without_room_for_it_is_an_error_once_all_is_read(
+    detached: Detached, text: str
+) -> None:
     detached.runs.write_text("a file where the directory should be")
 
-    code, _, err = detached.run("# so much that no pipe holds it\n" * 10_000)
+    code, out, err = detached.run(text)
 
-    assert (code, "mkdir" in err) == (1, True)
-
-
-def test_a_node_without_room_for_it_is_an_error(detached: Detached) -> None:
-    detached.runs.write_text("a file where the directory should be")
-
-    code, out, err = detached.run("echo done")
-
-    assert (code, out) == (1, "")
-    assert err
+    assert (code, out, "mkdir" in err) == (1, "", True)
 
 
 def resumed(directory: Path) -> subprocess.CompletedProcess[str]:
@@ -309,16 +296,14 @@ def left(tmp_path: Path) -> Path:
     return script
 
 
-def test_its_own_script_ends_it(left: Path) -> None:
+def test_its_own_script_ends_it_where_it_has_not_ended_meanwhile(
+    left: Path, tmp_path: Path
+) -> None:
     ran = resumed(left.parent.parent)
+    ended = resumed(tmp_path / "none")
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "resume\n", "")
-
-
-def test_a_change_that_has_ended_meanwhile_needs_nothing(tmp_path: Path) -> None:
-    ran = resumed(tmp_path)
-
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 # dockerd makes files and directories for mounts, as root, before a container is refused.

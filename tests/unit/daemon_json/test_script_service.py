@@ -18,10 +18,7 @@ from tests.unit.answers import node
 from tests.unit.node_script import process
 from tests.unit.shells import replaced, run, stub, toolbox
 
-FUNCTIONS = (
-    *("service_reload", "service_restart", "service_runs"),
-    *("service_log", "service_name"),
-)
+FUNCTIONS = ("service_reload", "service_restart", "service_runs", "service_log", "service_name")
 OLD, NEW = 'level=error msg="old"\n', 'level=info msg="new"\nlevel=fatal msg="no luck"\n'
 BELOW = """
 seconds() { read -r up _ < /proc/uptime; printf '%s\\n' "${up%.*}"; }
@@ -44,33 +41,31 @@ def part(name: str, *, unit: str = "", timeout_s: int = 1) -> str:
     return text.replace("/proc/[0-9]*", "/nonexistent") + BELOW
 
 
+SYSTEMD = part("daemon_json/service_systemd", unit="a.service")
+
+
 @table(
-    "supervisor, expected",
+    "supervisor, part",
     {
-        "systemd": ("systemd docker.service", "daemon_json/service_systemd"),
-        "openrc": ("openrc", "daemon_json/service_init"),
-        "sysvinit": ("sysvinit", "daemon_json/service_init"),
-        "process": ("process", "daemon_json/service_process"),
+        "systemd": ("systemd docker.service", "systemd"),
+        "openrc": ("openrc", "init"),
+        "sysvinit": ("sysvinit", "init"),
+        "process": ("process", "process"),
     },
 )
-def test_the_part_is_the_one_for_who_starts_dockerd(supervisor: str, expected: str) -> None:
-    assert service_script(node(supervisor=supervisor)) == expected
+def test_the_part_is_the_one_for_who_starts_dockerd(supervisor: str, part: str) -> None:
+    assert service_script(node(supervisor=supervisor)) == f"daemon_json/service_{part}"
 
 
 @pytest.mark.parametrize("name", sorted(set(PARTS.values())))
 def test_every_part_defines_the_same_functions_and_prints_nothing(name: str) -> None:
-    ran = run(
-        part(name, unit="docker.service") + f"for f in {' '.join(FUNCTIONS)}; do type $f; done"
-    )
+    types = "".join(f"type {function}\n" for function in FUNCTIONS)
+
+    ran = run(part(name, unit="docker.service") + types)
 
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count(" function") == len(FUNCTIONS)
-    assert ran.stdout.count("\n") == len(FUNCTIONS)
-
-
-@pytest.mark.parametrize("name", sorted(set(PARTS.values())))
-def test_a_part_says_which_variable_it_misses(name: str) -> None:
-    assert "timeout_s" in run(script(name, unit="")).stderr
+    assert ran.stdout.count(" function") == ran.stdout.count("\n") == len(FUNCTIONS)
+    assert "timeout_s" in run(script(name, unit="")).stderr, "it says which variable it misses"
 
 
 ALONE = "--job-mode=ignore-dependencies"
@@ -104,7 +99,7 @@ def test_systemds_restart_is_bounded_reaches_no_other_unit_and_ends_a_start_that
 ) -> None:
     told = systemctl(tools, restart, state)
 
-    ran = run(part("daemon_json/service_systemd", unit="a.service") + "service_restart", path=tools)
+    ran = run(f"{SYSTEMD}service_restart", path=tools)
 
     said = [line for line in told.read_text().splitlines() if not line.startswith("is-active")]
     assert ran.returncode == (1 if ended else 0)
@@ -115,7 +110,7 @@ def test_a_unit_that_cannot_be_reloaded_gets_the_signal(tools: Path) -> None:
     told = tools.parent / "told"
     stub(tools, "systemctl", f'echo "$*" >> {told}; [ "$1" != reload ]')
 
-    ran = run(part("daemon_json/service_systemd", unit="a.service") + "service_reload", path=tools)
+    ran = run(f"{SYSTEMD}service_reload", path=tools)
 
     assert ran.returncode == 0
     assert "kill --kill-who=main --signal=HUP a.service" in told.read_text()
@@ -124,9 +119,7 @@ def test_a_unit_that_cannot_be_reloaded_gets_the_signal(tools: Path) -> None:
 def test_systemds_log_is_that_of_this_unit_since_then(tools: Path) -> None:
     stub(tools, "journalctl", f"echo \"$*\" >&2; for n in 1 2 3 4; do printf '{NEW}'; done")
 
-    ran = run(
-        part("daemon_json/service_systemd", unit="a.service") + "began=7; service_log", path=tools
-    )
+    ran = run(f"{SYSTEMD}began=7; service_log", path=tools)
 
     assert ran.stdout == 'level=fatal msg="no luck"\n' * 3
     assert "-u a.service" in ran.stderr
@@ -240,28 +233,31 @@ def test_a_process_whose_successor_ends_at_once_is_a_start_that_failed(
 ) -> None:
     text, pid_file = by_hand
     program = pid_file.parent / "dockerd"
-    spoil = f"rm {program}; ln -s /bin/false {program}"
+    spoil = f"answers() {{ true; }}\nrm {program}; ln -s /bin/false {program}\n"
     began_s = time.monotonic()
 
-    ran = run(
-        f"{text}answers() {{ true; }}\n{spoil}\nservice_restart && echo started || echo failed"
-    )
+    ran = run(f"{text}{spoil}service_restart && echo started || echo failed")
 
     assert ran.stdout == "failed\n", ran.stderr
     assert time.monotonic() - began_s < 4
 
 
 def test_pid_1_is_left_to_whoever_runs_the_container(tmp_path: Path) -> None:
-    text = (
-        part("daemon_json/service_process")
-        + "service_pid() { echo 1; }\nservice_restart || echo refused"
-    )
+    text = f"work='{tmp_path}'\n{part('daemon_json/service_process')}service_pid() {{ echo 1; }}\n"
 
-    assert run(f"work='{tmp_path}'\n{text}").stdout == "refused\n"
+    assert run(f"{text}service_restart || echo refused").stdout == "refused\n"
 
 
-NONE_LOST = 'say() { printf "%s\\n" "$*"; }\nnone_lost || echo "$lost"'
 DOCKER = "case $1 in ps) ;; info) echo 2026-11-29T16:00:01Z ;; events) printf '{}' ;; esac"
+
+
+def with_docker(directory: Path, docker: str, body: str) -> subprocess.CompletedProcess[str]:
+    """Run ``body`` with the functions of ``dockerd.sh``, and a docker client of this text."""
+    path = toolbox(directory / "bin")
+    stub(path, "docker", docker)
+    given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(directory)}
+    head = 'say() { printf "%s\\n" "$*"; }\n'
+    return run(script("daemon_json/dockerd", timeout_s=5, **given) + head + body, path=path)
 
 
 @table(
@@ -278,13 +274,10 @@ DOCKER = "case $1 in ps) ;; info) echo 2026-11-29T16:00:01Z ;; events) printf '{
 def test_a_container_is_lost_unless_it_ended_after_dockerd_was_back(
     tmp_path: Path, events: str, back: bool, lost: str
 ) -> None:
-    path = toolbox(tmp_path / "bin")
-    stub(path, "docker", DOCKER.format(events))
     (tmp_path / "running").write_text("c0ffee 42 0 /web\n")
     (tmp_path / "back").write_text("2026-11-29T16:00:00Z\n" if back else "")
-    given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(tmp_path)}
 
-    ran = run(script("daemon_json/dockerd", timeout_s=5, **given) + NONE_LOST, path=path)
+    ran = with_docker(tmp_path, DOCKER.format(events), 'none_lost || echo "$lost"')
 
     assert (ran.stdout, ran.stderr) == (lost, "")
 
@@ -302,15 +295,12 @@ def test_a_container_is_lost_unless_it_ended_after_dockerd_was_back(
 def test_a_container_that_may_end_is_known_by_name_and_by_id(
     tmp_path: Path, spared: str, watched: bool
 ) -> None:
-    path = toolbox(tmp_path / "bin")
-    stub(path, "docker", "case $1 in ps) echo id ;; *) echo c0ffee12345678 42 0 /web ;; esac")
-    given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(tmp_path)}
-    body = f'say() {{ printf "%s\\n" "$*"; }}\nspared=" {spared} "\nsnapshot'
+    docker = "case $1 in ps) echo id ;; *) echo c0ffee12345678 42 0 /web ;; esac"
 
-    ran = run(script("daemon_json/dockerd", timeout_s=5, **given) + body, path=path)
+    ran = with_docker(tmp_path, docker, f'spared=" {spared} "\nsnapshot')
 
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert (tmp_path / "running").read_text() == ("c0ffee12345678 42 0 /web\n" if watched else "")
+    assert (tmp_path / "running").read_text() == "c0ffee12345678 42 0 /web\n" * watched
 
 
 # The first list has three containers, of which c3 ends; inspect says of the others what it found.
@@ -335,12 +325,8 @@ esac
 def test_a_container_of_which_docker_says_nothing_is_not_one_that_may_end(
     tmp_path: Path, code: int, second: str, printed: str
 ) -> None:
-    path = toolbox(tmp_path / "bin")
-    stub(path, "docker", f"code={code} second='{second}'\n{LISTS.replace('@', str(tmp_path))}")
-    given = {"runtimes": "", "live_restore": "", "default_runtime": "", "work": str(tmp_path)}
+    docker = f"code={code} second='{second}'\n{LISTS.replace('@', str(tmp_path))}"
 
-    ran = run(
-        script("daemon_json/dockerd", timeout_s=5, **given) + "ephemeral || echo unknown", path=path
-    )
+    ran = with_docker(tmp_path, docker, "ephemeral || echo unknown")
 
     assert (ran.stdout, ran.stderr) == (printed, "")

@@ -90,14 +90,14 @@ def users(root: Path, inspected: dict[str, str], *, code: int = 0) -> tuple[int,
 
 
 def test_containers_are_printed_as_they_are_read(tmp_path: Path) -> None:
-    lines = {"a": '["/shop",true,"runsc"]', "b": '["/idle",false,"runc"]'}
+    lines = {"a": '["/shop",true,"runsc"]', "b": '["/gr\u00fc\u00df",false,""]'}
 
     code, said = users(tmp_path, lines)
 
     assert code == 0
     assert parse_runtime_users(said) == (
         RuntimeUser(name="shop", running=True, runtime="runsc"),
-        RuntimeUser(name="idle", running=False, runtime="runc"),
+        RuntimeUser(name="gr\u00fc\u00df", running=False, runtime=""),
     )
 
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import subprocess
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from pyinfra_gvisor.base.json_text import Json
-from pyinfra_gvisor.base.scripts import encoded, part, script
-from pyinfra_gvisor.daemon_json.merge import Owned
+from pyinfra_gvisor.base.scripts import encoded, script
+from pyinfra_gvisor.daemon_json.merge import Owned, digest
 from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.daemon_json.transaction import transaction
-from pyinfra_gvisor.node import Node
 from tests.table import table
 from tests.unit.answers import LATER_S, RUNSC, UNIT_FLAGS, after, info, node
 from tests.unit.shells import run
@@ -30,11 +28,11 @@ PACKAGE = Path(str(files("pyinfra_gvisor")))
 SCRIPTS = sorted(str(path.relative_to(PACKAGE).with_suffix("")) for path in PACKAGE.rglob("*.sh"))
 
 
-def made(wanted: dict[str, Json], found: Node | None = None, host: str = "run-1") -> str:
+def made(wanted: dict[str, Json], restart: Restart = "auto", **given: Any) -> str:
     """The transaction that brings ``wanted`` to a node."""
-    found = found or node()
-    plan = plan_daemon_json(found, wanted)
-    return transaction(plan, found, host=host, timeout_s=60, wait_s=300)
+    found = node(**given)
+    plan = plan_daemon_json(found, wanted, restart=restart)
+    return transaction(plan, found, host=NASTY, timeout_s=60, wait_s=300)
 
 
 def variable(text: str, name: str) -> str:
@@ -50,6 +48,13 @@ def decoded(text: str, name: str) -> Any:
     return json.loads(base64.b64decode(variable(text, name)))
 
 
+def read_by_sh(text: str) -> str:
+    """What sh complains of in a script."""
+    return subprocess.run(
+        ["sh", "-n"], input=text, text=True, capture_output=True, check=False
+    ).stderr
+
+
 def asked(text: str) -> list[list[str]]:
     """What ``check_runtime`` is called with, in order."""
     head = text.split("#!/bin/sh", maxsplit=1)[0]
@@ -61,17 +66,12 @@ def asked(text: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_is_read_by_sh(name: str) -> None:
-    checked = subprocess.run(
-        ["sh", "-n"], input=script(name), text=True, capture_output=True, check=False
-    )
-
-    assert (checked.returncode, checked.stderr) == (0, "")
+    assert read_by_sh(script(name)) == ""
 
 
 @table(
     "wanted, given",
     {
-        "nothing": ({}, {}),
         "usual": ({**RUNTIME, "live-restore": True}, {}),
         "nasty-file": (
             {"bip": NASTY},
@@ -82,11 +82,7 @@ def test_a_script_is_read_by_sh(name: str) -> None:
     },
 )
 def test_a_transaction_is_read_by_sh(wanted: dict[str, Json], given: dict[str, Any]) -> None:
-    text = made(wanted, node(**given), host=NASTY)
-
-    checked = subprocess.run(["sh", "-n"], input=text, text=True, capture_output=True, check=False)
-
-    assert (checked.returncode, checked.stderr) == (0, "")
+    assert read_by_sh(made(wanted, **given)) == ""
 
 
 @table(
@@ -96,18 +92,14 @@ def test_a_transaction_is_read_by_sh(wanted: dict[str, Json], given: dict[str, A
         "empty": "",
         "an-option": "-n",
         "unicode": "gr\u00fc\u00df \u2028",
-        "quote": "it's",
+        "number": 60,
     },
 )
-def test_a_variable_of_a_script_holds_its_value_to_the_byte(value: str) -> None:
+def test_a_variable_of_a_script_holds_its_value_to_the_byte(value: str | int) -> None:
     text = script(first=value, second="behind")
 
-    assert variable(text, "first") == value
+    assert variable(text, "first") == str(value)
     assert variable(text, "second") == "behind"
-
-
-def test_a_number_is_a_variable_too() -> None:
-    assert variable(script(timeout_s=60), "timeout_s") == "60"
 
 
 @table(
@@ -118,25 +110,17 @@ def test_text_is_encoded_so_that_none_and_empty_differ(text: str | None, expecte
     assert encoded(text) == expected
 
 
-def test_the_parts_of_a_script_come_in_the_order_they_are_named() -> None:
-    text = part("daemon_json/journal", "daemon_json/dockerd", "daemon_json/apply", a="1")
-
-    pieces = [text.index(f"\n{name}() {{") for name in ("put", "reload_dockerd", "revert")]
-    assert text.startswith("a=1\n#!/bin/sh\n")
-    assert pieces == sorted(pieces)
-
-
 def test_the_file_is_written_only_if_it_is_still_the_one_the_plan_was_made_from() -> None:
-    found = node(daemon_json='{"mtu": 1}')
+    text = '{"mtu": 1}'
 
-    assert variable(made(RUNTIME, found), "expect_sha256") == found.daemon_json.sha256
-    assert variable(made(RUNTIME, node()), "expect_sha256") == "absent"
+    assert variable(made(RUNTIME, daemon_json=text), "expect_sha256") == digest(text)
+    assert variable(made(RUNTIME), "expect_sha256") == "absent"
 
 
 def test_the_new_file_goes_over_as_it_is_written() -> None:
-    found = node(daemon_json='{\r\n\t"bip": "gr\u00fc\u00df \\u00e4"\r\n}')
+    before = '{\r\n\t"bip": "gr\u00fc\u00df \\u00e4"\r\n}'
 
-    text = made({"live-restore": True}, found)
+    text = made({"live-restore": True}, daemon_json=before)
 
     after_text = base64.b64decode(variable(text, "after_b64")).decode()
     assert after_text == '{\r\n\t"bip": "gr\u00fc\u00df \\u00e4",\r\n\t"live-restore": true\r\n}'
@@ -144,35 +128,10 @@ def test_the_new_file_goes_over_as_it_is_written() -> None:
 
 
 def test_a_file_that_goes_away_is_no_file_and_not_an_empty_one() -> None:
-    installed = node(**after(plan_daemon_json(node(), RUNTIME)))
-
-    text = made({}, installed)
+    text = made({}, **after(plan_daemon_json(node(), RUNTIME)))
 
     assert variable(text, "after_b64") == "-"
     assert decoded(text, "neutral_b64") == {"runtimes": {}}
-
-
-def test_only_runtimes_of_ours_have_to_be_registered_and_executable() -> None:
-    found = node(daemon_json='{"runtimes": {"kata": {"path": "/k"}, "shim": {"runtimeType": "x"}}}')
-
-    text = made({"runtimes": {"runsc": RUNSC, "net": {"path": "crun"}}}, found)
-
-    assert variable(text, "runtimes") == f"runsc={RUNSC['path']} net=crun"
-    assert asked(text) == [["runsc", RUNSC["path"]], ["net", "crun"]]
-
-
-def test_an_empty_object_of_runtimes_asks_for_none() -> None:
-    text = made({"runtimes": {}})
-
-    assert (variable(text, "runtimes"), asked(text)) == ("", [])
-
-
-def test_a_runtime_is_asked_with_all_its_flags_as_they_are_written() -> None:
-    entry: Json = {"path": "/a b", "runtimeArgs": ["--network=host", NASTY, ""]}
-
-    text = made({"runtimes": {"runsc": entry}})
-
-    assert asked(text) == [["runsc", "/a b", "--network=host", NASTY, ""]]
 
 
 @table(
@@ -185,96 +144,77 @@ def test_a_runtime_is_asked_with_all_its_flags_as_they_are_written() -> None:
             {"default-runtime": "runc", "runtimes": {"net": {"path": "/new"}}},
             [["net", "/new"]],
         ),
+        "with-all-its-flags": (
+            {"runtimes": {"runsc": {"path": "/a b", "runtimeArgs": ["--x", NASTY, ""]}}},
+            [["runsc", "/a b", "--x", NASTY, ""]],
+        ),
     },
 )
-def test_only_a_runtime_that_changes_or_is_the_default_has_to_work(
+def test_only_a_runtime_of_ours_that_changes_or_is_the_default_has_to_work(
     wanted: dict[str, Json], expected: list[list[str]]
 ) -> None:
-    had: dict[str, Json] = {"runsc": RUNSC, "net": {"path": "crun"}}
+    had: dict[str, Any] = {"runsc": RUNSC, "net": {"path": "crun"}}
     before: dict[str, Json] = {"runtimes": had, "default-runtime": "runsc"}
-    changed: Any = wanted.get("runtimes", {})
+    runtimes = had | cast("dict[str, Any]", wanted.get("runtimes", {}))
+    theirs = '{"runtimes": {"kata": {"path": "/k"}, "shim": {"runtimeType": "x"}}}'
+    installed = after(plan_daemon_json(node(daemon_json=theirs), before))
 
-    text = made(
-        {**before, **wanted, "runtimes": {**had, **changed}},
-        node(**after(plan_daemon_json(node(), before))),
-    )
+    text = made({**before, **wanted, "runtimes": runtimes}, **installed)
 
     assert asked(text) == expected
-    assert variable(text, "runtimes").startswith(f"runsc={RUNSC['path']} net=")
+    said = " ".join(f"{name}={entry['path']}" for name, entry in runtimes.items())
+    assert variable(text, "runtimes") == said
 
 
 @table(
     "wanted, before, expected",
     {
-        "on": ({"live-restore": True}, None, "true"),
         "off": ({"live-restore": False}, None, "false"),
         "not-said": ({"debug": True}, None, ""),
-        "somebody-elses": ({"debug": True}, '{"live-restore": true}', "true"),
         "not-said-after-a-restart": (PROXY_OFF, None, "false"),
-        "on-after-a-restart": ({**PROXY_OFF, "live-restore": True}, None, "true"),
         "somebody-elses-after-a-restart": (PROXY_OFF, '{"live-restore": true}', "true"),
     },
 )
 def test_the_live_restore_to_look_for_is_that_of_the_file_and_off_after_a_restart_without_it(
     wanted: dict[str, Json], before: str | None, expected: str
 ) -> None:
-    assert variable(made(wanted, node(daemon_json=before)), "live_restore") == expected
+    assert variable(made(wanted, daemon_json=before), "live_restore") == expected
 
 
 def test_a_run_that_dies_in_between_loses_no_claim() -> None:
-    first = plan_daemon_json(
-        node(daemon_json='{"mtu": 1}'), {"debug": True, "log-opts": {"env": "1"}}
-    )
-    installed = node(**after(first))
+    wanted: dict[str, Json] = {"debug": True, "log-opts": {"env": "1"}}
+    installed = after(plan_daemon_json(node(daemon_json='{"mtu": 1}'), wanted))
 
-    text = made(RUNTIME, installed)
+    text = made(RUNTIME, **installed)
 
-    intent = Owned.model_validate(decoded(text, "intent_b64"))
+    claim = Owned.load(decoded(text, "intent_b64"))
     ours = {"/debug", "/log-opts/env", "/runtimes/runsc"}
-    assert set(intent.paths) == {*ours, "/live-restore"}  # going back may switch it on
-    assert set(intent.parents) == {"/log-opts", "/runtimes"}
-    assert intent.original == '{"mtu": 1}'
-
-
-def test_at_the_end_only_what_is_wanted_is_ours() -> None:
-    installed = node(**after(plan_daemon_json(node(), {"debug": True})))
-
-    text = made(RUNTIME, installed)
-
+    assert set(claim.paths) == {*ours, "/live-restore"}  # going back may switch it on
+    assert set(claim.parents) == {"/log-opts", "/runtimes"}
+    assert claim.original == '{"mtu": 1}'
     assert set(decoded(text, "owned_b64")["paths"]) == {"/runtimes/runsc"}
 
 
-def test_what_dockerd_was_started_with_is_written_down_for_the_process_that_then_runs() -> None:
-    text = made({"userland-proxy": False}, node(daemon_json='{"dns": ["1.1.1.1"]}'))
-
-    applied = decoded(text, "applied_b64")
-    assert applied["dockerd"] == "@DOCKERD@"
-    assert applied["started_with"] == {"dns": ["1.1.1.1"], "userland-proxy": False}
-
-
 def test_records_hold_one_line_each() -> None:
-    text = made({"bip": "a\nb"}, node(daemon_json='{\n"mtu": 1}'))
+    text = made({"bip": "a\nb"}, daemon_json='{\n"data-root": "/x\\ud800"}')
 
     for name in ("intent_b64", "owned_b64", "applied_b64"):
         record = base64.b64decode(variable(text, name)).decode()
         assert record.count("\n") == 1
         assert record.endswith("}\n")
+    applied = decoded(text, "applied_b64")
+    assert applied["dockerd"] == "@DOCKERD@"
+    assert applied["started_with"]["bip"] == "a\nb"
 
 
 @table("flags", {"debians-unit": UNIT_FLAGS, "none": (), "nasty": ("--label", NASTY, "", "--x=*")})
 def test_dockerd_checks_the_file_together_with_its_own_flags(flags: tuple[str, ...]) -> None:
-    head = made({}, node(flags=flags)).split("#!/bin/sh")[0]
+    head = made({}, flags=flags).split("#!/bin/sh")[0]
     stub = "program=shown; shown() { printf '%s\\0' \"$@\"; }\n"
 
     shown = run(f'{head}{stub}validate_file "/a b"')
 
     assert shown.stdout.split("\0")[:-1] == ["--validate", *flags, "--config-file", "/a b"]
-
-
-def test_a_lone_surrogate_in_somebodys_key_breaks_nothing() -> None:
-    text = made(RUNTIME, node(daemon_json='{"data-root": "/x\\ud800"}'))
-
-    assert decoded(text, "owned_b64")
 
 
 def test_what_dockerd_says_of_the_file_or_its_flags_is_passed_on_without_secrets(
@@ -283,7 +223,7 @@ def test_what_dockerd_says_of_the_file_or_its_flags_is_passed_on_without_secrets
     flags = (*UNIT_FLAGS, "--storage-opt", "a.password=hunter2-flag")
     before = json.dumps({"proxies": {"http-proxy": "http://u:hunter2-old@p"}})
     wanted: dict[str, Json] = {"proxies": {"http-proxy": "http://u:hunter2-new@p"}}
-    text = made(wanted, node(daemon_json=before, flags=flags))
+    text = made(wanted, daemon_json=before, flags=flags)
     function = "masked() {" + text.split("\nmasked() {", 1)[1].split("\n", 1)[0] + "\n"
     said = "failed to use http://u:hunter2-new@p instead of hunter2-old, and hunter2-flag"
 
@@ -296,110 +236,65 @@ def test_what_dockerd_says_of_the_file_or_its_flags_is_passed_on_without_secrets
 
 
 LIVE: dict[str, Json] = {"live-restore": True}
-NONE = {"on": None, "off": None, "old_on": None, "old_off": None}
-
-CANNOT: dict[str, Any] = {
-    "swarm": {"docker": info(swarm="active")},
-    "flag": {"flags": ["--live-restore"], "docker": info(live_restore=True)},
-    "flag-off": {"flags": ["--live-restore=false"]},
-}
+SWITCHED = ("on", "off", "old_on", "old_off")
 
 
-def script_for(wanted: dict[str, Json], restart: Restart = "auto", **given: Any) -> str:
-    """The transaction that brings ``wanted`` to a node."""
-    found = node(**given)
-    plan = plan_daemon_json(found, wanted, restart=restart)
-    return transaction(plan, found, host="run-1", timeout_s=60, wait_s=300)
+def switched(text: str) -> dict[str, Json]:
+    """The files that live-restore is switched on and off with."""
+    there = [name for name in SWITCHED if variable(text, f"{name}_b64") != "-"]
+    return {name: decoded(text, f"{name}_b64") for name in there}
 
 
-def texts(script: str) -> dict[str, str | None]:
-    """The files that live-restore is switched on and off with; None where there is none."""
-    found = dict(re.findall(r"^(\w+)_b64=(\S+)$", script, re.MULTILINE))
-    return {name: None if found[name] == "-" else from_base64(found[name]) for name in NONE}
+@table("before", {"file": {"mtu": 1}, "no-file": {}})
+def test_a_new_file_without_live_restore_is_started_with_it_on_then_off(
+    before: dict[str, Json],
+) -> None:
+    on, off = LIVE, {"live-restore": False}
 
-
-def from_base64(text: str) -> str:
-    """What the node will decode."""
-    return base64.b64decode(text).decode()
-
-
-def test_a_new_file_without_live_restore_is_started_with_it_on_then_off() -> None:
-    found = texts(script_for(PROXY_OFF, daemon_json='{"mtu": 1}'))
+    found = switched(made(PROXY_OFF, daemon_json=json.dumps(before) if before else None))
 
     assert found == {
-        "on": '{"mtu": 1, "userland-proxy": false, "live-restore": true}',
-        "off": '{"mtu": 1, "userland-proxy": false, "live-restore": false}',
-        "old_on": '{"mtu": 1, "live-restore": true}',
-        "old_off": '{"mtu": 1, "live-restore": false}',
+        "on": before | PROXY_OFF | on,
+        "off": before | PROXY_OFF | off,
+        "old_on": before | on,
+        "old_off": before | off,
     }
 
 
-def test_where_there_was_no_file_going_back_still_goes_through_live_restore() -> None:
-    found = texts(script_for(PROXY_OFF))
-
-    assert found["old_on"] == '{\n    "live-restore": true\n}\n'
-    assert found["old_off"] == '{\n    "live-restore": false\n}\n'
-
-
 @table(
-    "wanted, before, there",
+    "wanted, restart, before, there",
     {
-        "new-has-it": ({**PROXY_OFF, **LIVE}, '{"mtu": 1}', {"old_on", "old_off"}),
+        "new-has-it": ({**PROXY_OFF, **LIVE}, "auto", '{"mtu": 1}', {"old_on", "old_off"}),
         "old-has-it": (
             {**PROXY_OFF, "live-restore": False},
+            "auto",
             '{"live-restore": true}',
             {"on", "off"},
         ),
-        "both-have-it": (PROXY_OFF, '{"live-restore": true}', set()),
-        "both-have-it-off": (
-            {**PROXY_OFF, "live-restore": False},
-            '{"live-restore": false}',
-            {"on", "off", "old_on", "old_off"},
-        ),
+        "both-have-it": (PROXY_OFF, "auto", '{"live-restore": true}', set()),
+        "both-have-it-off": (PROXY_OFF, "auto", '{"live-restore": false}', {*SWITCHED}),
+        "only-the-way-back-may-need-a-restart": (RUNTIME, "auto", None, {"old_on", "old_off"}),
+        "nor-does-one-that-is-owed": (PROXY_OFF, "reload", None, {"old_on", "old_off"}),
     },
 )
 def test_a_file_that_has_live_restore_on_is_started_with_as_it_is(
-    wanted: dict[str, Json], before: str, there: set[str]
+    wanted: dict[str, Json], restart: Restart, before: str | None, there: set[str]
 ) -> None:
-    found = texts(script_for(wanted, daemon_json=before))
-
-    assert {name for name, text in found.items() if text is not None} == there
+    assert switched(made(wanted, restart, daemon_json=before)).keys() == there
 
 
-@table(
-    "wanted, restart",
-    {"reload": ({"runtimes": {"runsc": RUNSC}}, "auto"), "restart-owed": (PROXY_OFF, "reload")},
-)
-def test_without_a_restart_only_the_way_back_may_need_one(
-    wanted: dict[str, Json], restart: Restart
-) -> None:
-    found = texts(script_for(wanted, restart=restart))
+def test_where_the_file_may_not_switch_it_live_restore_is_left_alone() -> None:
+    text = made(PROXY_OFF, docker=info(swarm="active"))
 
-    assert (found["on"], found["off"]) == (None, None)
-    assert found["old_on"]
-    assert found["old_off"]
-
-
-@table("given", CANNOT)
-def test_where_the_file_may_not_switch_it_live_restore_is_left_alone(given: dict[str, Any]) -> None:
-    text = script_for(PROXY_OFF, daemon_json='{"mtu": 1}', **given)
-
-    assert texts(text) == NONE
-    assert "\ncan_live_restore=no\n" in text
-    assert "\nlive_restore=''\n" in text
-
-
-def intent(script: str) -> Owned:
-    """What may be ours while the transaction is going on."""
-    (found,) = re.findall(r"^intent_b64=(\S+)$", script, re.MULTILINE)
-    return Owned.load(json.loads(from_base64(found)))
+    assert switched(text) == {}
+    assert decoded(text, "intent_b64")["paths"].keys() == {"/userland-proxy"}
+    assert (variable(text, "can_live_restore"), variable(text, "live_restore")) == ("no", "")
 
 
 @table(
     "wanted, before, was",
     {
-        "restart": (PROXY_OFF, None, None),
-        "going-back-may-restart": ({"runtimes": {"runsc": RUNSC}}, None, None),
+        "going-back-may-restart": (RUNTIME, None, None),
         "somebody-has-it-off": (PROXY_OFF, '{"live-restore": false}', "false"),
         "wanted": (LIVE, '{"live-restore" : false}', "false"),
     },
@@ -407,7 +302,7 @@ def intent(script: str) -> Owned:
 def test_what_live_restore_is_switched_to_on_the_way_is_known_as_ours(
     wanted: dict[str, Json], before: str | None, was: str | None
 ) -> None:
-    claim = intent(script_for(wanted, daemon_json=before))
+    claim = Owned.load(decoded(made(wanted, daemon_json=before), "intent_b64"))
 
     mine = claim.paths["/live-restore"]
     assert mine.has_written(value=True)
@@ -416,28 +311,19 @@ def test_what_live_restore_is_switched_to_on_the_way_is_known_as_ours(
     assert claim.unfinished
 
 
-@table("given", CANNOT)
-def test_where_it_is_not_switched_live_restore_is_not_claimed(given: dict[str, Any]) -> None:
-    claim = intent(script_for(PROXY_OFF, **given))
-
-    assert set(claim.paths) == {"/userland-proxy"}
-
-
 @pytest.mark.parametrize("state", ["on", "off"])
 def test_a_removal_after_a_change_that_died_on_the_way_gives_the_original_back(state: str) -> None:
     original = '{"mtu": 1}'
-    script = script_for(PROXY_OFF, daemon_json=original)
-    died = {"daemon_json": texts(script)[state], "mtime_s": LATER_S}
-    record = intent(script).model_dump()
+    text = made(PROXY_OFF, daemon_json=original)
+    there = base64.b64decode(variable(text, f"{state}_b64"))
+    record = decoded(text, "intent_b64")
 
-    removed = plan_daemon_json(node(**died, state={"owned": record}), {})
+    removed = plan_daemon_json(
+        node(daemon_json=there, mtime_s=LATER_S, state={"owned": record}), {}
+    )
 
-    assert removed.after == original
-    assert removed.left == ()
+    assert (removed.after, removed.left) == (original, ())
 
 
 def test_every_transaction_has_a_name_of_its_own() -> None:
-    ids = [re.findall(r"^id=(\S+)$", script_for(LIVE), re.MULTILINE) for _ in range(2)]
-
-    assert len(ids[0]) == len(ids[1]) == 1
-    assert ids[0] != ids[1]
+    assert variable(made(LIVE), "id") != variable(made(LIVE), "id")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
@@ -18,27 +20,41 @@ from tests.unit.daemon_json.key_samples import WRONG, right
 OURS = {"ours": True, "theirs": False}
 
 
-def check(value: dict[str, Json], *, found: Node | None = None, ours: bool = True) -> None:
-    """The rules on a file that holds ``value``, which is ours or somebody else's."""
-    refuse(found or node(), value, flatten(value) if ours else {})
-
-
 def with_docker(version: str) -> Node:
     """A node whose dockerd says that it is this version."""
     return node(docker=info(ServerVersion=version))
 
 
+def check(value: dict[str, Json], *, version: str = "29.8.2", ours: bool = True) -> None:
+    """The rules on a file that holds ``value``, which is ours or somebody else's."""
+    refuse(with_docker(version), value, flatten(value) if ours else {})
+
+
 @pytest.mark.parametrize("key", KEYS)
-def test_a_key_of_the_table_with_a_value_of_its_kind_is_not_refused(key: str) -> None:
-    check({key: right(key)}, found=node(without=("info",), flags=()))
+def test_a_key_of_the_table_takes_a_value_of_its_kind_and_refuses_another_by_its_path(
+    key: str,
+) -> None:
+    found = node(without=("info",), flags=())
+
+    refuse(found, {key: right(key)}, {(key,): right(key)})
+    if KEYS[key].kind != "ignored":
+        with pytest.raises(Problem, match=f"^/{key}.* (must be|is not registered)"):
+            refuse(found, {key: WRONG[KEYS[key].kind]}, {})
 
 
-@pytest.mark.parametrize(
-    "key", [pytest.param(key, id=key) for key in KEYS if KEYS[key].kind != "ignored"]
-)
-def test_a_value_of_another_kind_is_refused_by_its_path(key: str) -> None:
-    with pytest.raises(Problem, match=f"^/{key}.* (must be|is not registered)"):
-        check({key: WRONG[KEYS[key].kind]}, found=node(without=("info",), flags=()))
+def runtime(**entry: Json) -> dict[str, Json]:
+    """A file with one runtime."""
+    return {"runtimes": {"x": dict(entry)}}
+
+
+def pool(**entry: Json) -> dict[str, Json]:
+    """A file with one address pool."""
+    return {"default-address-pools": [dict(entry)]}
+
+
+def collection(**entry: Json) -> dict[str, Json]:
+    """A file with settings for BuildKit's garbage collection."""
+    return {"builder": {"gc": dict(entry)}}
 
 
 @table(
@@ -48,32 +64,18 @@ def test_a_value_of_another_kind_is_refused_by_its_path(key: str) -> None:
             {"log-opts": {"max-file": 3}},
             '^/log-opts/max-file must be a string, got 3; write "3"$',
         ),
-        "true-for-text": ({"log-opts": {"compress": True}}, 'got true; write "true"$'),
         "text-for-true": ({"debug": "true"}, 'got "true"; write true$'),
         "number-for-true": ({"debug": 1}, "^/debug must be true or false, got 1; "),
         "true-for-int": ({"mtu": True}, "^/mtu must be a whole number, got true; "),
         "text-for-int": ({"mtu": "1400"}, 'got "1400"; write 1400$'),
         "point-for-int": ({"mtu": 1400.0}, r"got 1400\.0; write 1400$"),
-        "too-great-an-int": ({"mtu": 2**63}, "^/mtu must be a whole number"),
-        "map": ({"labels": {"a": "b"}}, "^/labels must be a list of strings, got"),
-        "text-for-list": ({"dns": "1.1.1.1"}, r'write \["1.1.1.1"\]$'),
         "no-address": ({"dns": ["1.1.1.1", "x"]}, "^/dns/1 must be an IP address"),
         "zone": ({"dns": ["fe80::1%eth0"]}, "^/dns/0 must be an IP address"),
         "null-for-size": ({"default-shm-size": None}, "must be a size.*got null"),
-        "no-size": ({"default-shm-size": "64 megs"}, 'such as "64M", got "64 megs"'),
         "half-a-suffix": ({"default-shm-size": "64ki"}, "must be a size"),
-        "feature": ({"features": {"x": "true"}}, "^/features/x must be true or f"),
         "runtime-arguments": (
             {"runtimes": {"a": {"path": "/x", "runtimeArgs": "--x"}}},
             r'^/runtimes/a/runtimeArgs must be a list of strings, got "--x"; write \["--x"\]$',
-        ),
-        "runtime-argument": (
-            {"runtimes": {"a": {"path": "/x", "runtimeArgs": ["--x", 1]}}},
-            "^/runtimes/a/runtimeArgs/1 must be a string, got 1",
-        ),
-        "pool-size": (
-            {"default-address-pools": [{"base": "10.0.0.0/8", "size": "24"}]},
-            "^/default-address-pools/0/size must be a whole number",
         ),
         "ulimit-as-on-the-command-line": (
             {"default-ulimits": {"nofile": "1024:2048"}},
@@ -113,251 +115,8 @@ def test_a_wrong_value_is_named_by_its_whole_path_with_the_way_out(
         "a-fraction": {"default-shm-size": "1.5g"},
         "a-space": {"default-shm-size": "64 MiB"},
         "empty-address": {"ip": ""},
-        "filter-in-its-old-form": {
-            "builder": {"GC": {"policy": [{"filter": {"unused-for": {"1h": True}}}]}}
-        },
+        "filter-in-its-old-form": {"builder": {"GC": {"policy": [{"filter": {"a": True}}]}}},
         "history": {"builder": {"history": {"maxAge": "1h30m", "maxEntries": 5}}},
-    },
-)
-@table("ours", OURS)
-def test_what_dockerd_reads_is_not_refused(value: dict[str, Json], ours: bool) -> None:
-    check(value, ours=ours)
-
-
-@table(
-    "key, message",
-    {
-        "_": ("live_restore", r"^/live_restore .*; did you mean live-restore\?$"),
-        "case": ("Debug", r"^/Debug is not a key that dockerd knows; .*mean debug\?$"),
-        "like-nothing": ("zzz", "^/zzz is not a key that dockerd knows; remove this name$"),
-        "empty": ("", "^/ is not a key that dockerd knows; remove this name$"),
-        "name-of-a-flag": ("label", '^dockerd ignores /label silently; write "labels"$'),
-        "proxy-outside-proxies": ("http-proxy", '; write "proxies"$'),
-        "version": ("version", "^dockerd ignores /version silently; remove this key$"),
-    },
-)
-def test_a_key_of_ours_that_dockerd_does_not_know_is_refused(key: str, message: str) -> None:
-    with pytest.raises(Problem, match=message):
-        check({key: True})
-
-
-@table(
-    "value, path",
-    {
-        "top": ({"live_restore": True}, "/live_restore"),
-        "proxy": ({"proxies": {"ftp-proxy": "x"}}, "/proxies/ftp-proxy"),
-        "inside-an-object": ({"no-such": {"inner": 1}}, "/no-such/inner"),
-    },
-)
-def test_a_key_of_somebody_else_for_which_dockerd_refuses_the_file_is_refused(
-    value: dict[str, Json], path: str
-) -> None:
-    with pytest.raises(Problem, match=f"^{path} is not a key that dockerd knows; "):
-        check(value, ours=False)
-
-
-@table(
-    "value, version",
-    {
-        "a-later-dockerd-may-know-it": ({"live_restore": True}, "30.1.0"),
-        "a-later-29-may-know-it": ({"live_restore": True}, "29.9.0"),
-        "no-version": ({"live_restore": True}, "dev"),
-        "name-of-a-flag": ({"label": ["a"]}, "26.1.5"),
-        "empty-object": ({"no-such": {}}, "26.1.5"),
-        "object-with-a-key-inside": ({"no-such": {"debug": True}}, "26.1.5"),
-    },
-)
-def test_a_key_of_somebody_else_that_dockerd_might_take_is_theirs(
-    value: dict[str, Json], version: str
-) -> None:
-    check(value, found=with_docker(version), ours=False)
-
-
-@table("ours", OURS)
-@table("version", {"29.7": "29.7.1", "29.8": "29.8.3"})
-def test_the_keys_of_docker_29_are_known(version: str, ours: bool) -> None:
-    with pytest.raises(Problem, match=r"^/wholly-new is not a key that dockerd knows; "):
-        check({"wholly-new": 1}, found=with_docker(version), ours=ours)
-
-
-def test_on_a_later_dockerd_a_key_of_ours_is_only_refused_if_it_looks_misspelt() -> None:
-    check({"wholly-new": 1}, found=with_docker("30.0.0"))
-
-    with pytest.raises(Problem, match=r"did you mean live-restore\?"):
-        check({"live-restor": True}, found=with_docker("30.0.0"))
-
-
-@table(
-    "value, version, message",
-    {
-        "new": ({"bip6": "x"}, "26.1.5+dfsg1", "^/bip6 .* 28.0 or later, got 26.1; "),
-        "old": ({"proxies": {}}, "20.10.24", "^/proxies .* 23.0 or later, got 20.10"),
-        "gone": ({"graph": "/x"}, "24.0.0", "^/graph .* before 24.0, got 24.0"),
-        "just-gone": ({"oom-score-adjust": 1}, "26.1.5", "needs dockerd before 26.0, "),
-        "new-within-29": ({"apparmor-profile": ""}, "29.7.2", "needs dockerd 29.8 or later"),
-    },
-)
-@table("ours", OURS)
-def test_a_key_of_another_dockerd_is_refused_with_its_versions(
-    value: dict[str, Json], version: str, message: str, ours: bool
-) -> None:
-    with pytest.raises(Problem, match=message):
-        check(value, found=with_docker(version), ours=ours)
-
-
-@table(
-    "value, version",
-    {
-        "since": ({"bip6": "x"}, "28.0.0"),
-        "later": ({"bip6": "x"}, "28.5.2+dfsg4"),
-        "until": ({"graph": "/x"}, "23.0.9"),
-        "unknown": ({"bip6": "x", "graph": "/x"}, "dev"),
-    },
-)
-def test_a_key_of_this_dockerd_is_not_refused(value: dict[str, Json], version: str) -> None:
-    check(value, found=with_docker(version))
-
-
-@table(
-    "value, message",
-    {
-        "ulimit": (
-            {"default-ulimits": {"nofile": {"Name": "nofile", "Hrad": 1}}},
-            (
-                r"^/default-ulimits/nofile/Hrad is not a known key of this object; did you mean "
-                r"Hard\?$"
-            ),
-        ),
-        "pool": (
-            {"default-address-pools": [{"base": "10.0.0.0/8", "size": 24, "x": 1}]},
-            "^/default-address-pools/0/x is not a known key of this object; use one of base, size$",
-        ),
-        "builder": (
-            {"builder": {"gc": {"defaultKeepStorge": "1GB"}}},
-            (
-                r"^/builder/gc/defaultKeepStorge is not a known key of this object; did you mean "
-                r"defaultKeepStorage"
-            ),
-        ),
-    },
-)
-def test_a_member_that_dockerd_would_pass_over_is_refused_if_it_is_ours(
-    value: dict[str, Json], message: str
-) -> None:
-    check(value, ours=False)
-
-    with pytest.raises(Problem, match=message):
-        check(value)
-
-
-def test_a_misspelt_member_of_somebody_else_beside_ours_is_theirs() -> None:
-    theirs: dict[str, Json] = {"default-ulimits": {"core": {"Name": "core", "Hrad": 1}}}
-    ours: dict[str, Json] = {"default-ulimits": {"nproc": {"Name": "nproc", "Hard": 1, "Soft": 1}}}
-    both = {"default-ulimits": {**theirs["default-ulimits"], **ours["default-ulimits"]}}  # type: ignore[dict-item]
-
-    refuse(node(), both, flatten(ours))
-
-
-@table(
-    "flags",
-    {
-        "two-words": ["--config-file", "/etc/dockerd.json"],
-        "one-word": ["-H", "fd://", "--config-file=/etc/dockerd.json"],
-    },
-)
-def test_a_dockerd_that_reads_another_file_is_refused(flags: list[str]) -> None:
-    with pytest.raises(Problem, match=r"^dockerd reads another file, got /etc/dockerd\.json; "):
-        plan_daemon_json(node(flags=flags), {"debug": True})
-
-
-@table(
-    "flags",
-    {
-        "the-usual-one": ["--config-file", "/etc/docker/daemon.json"],
-        "written-otherwise": ["--config-file=/etc/docker//daemon.json"],
-        "not-said": [],
-    },
-)
-def test_a_dockerd_that_reads_our_file_is_not_refused(flags: list[str]) -> None:
-    assert plan_daemon_json(node(flags=flags), {"debug": True}).changes
-
-
-def test_where_nothing_is_ours_another_file_is_no_problem() -> None:
-    assert not plan_daemon_json(node(flags=["--config-file=/etc/dockerd.json"]), {}).changes
-
-
-def check_theirs(value: dict[str, Json], version: str = "26.1.5") -> None:
-    """The rules on a file of somebody else."""
-    refuse(node(docker=info(ServerVersion=version)), value, {})
-
-
-def runtime(**entry: Json) -> dict[str, Json]:
-    """A file with one runtime."""
-    return {"runtimes": {"x": dict(entry)}}
-
-
-def pool(**entry: Json) -> dict[str, Json]:
-    """A file with one address pool."""
-    return {"default-address-pools": [dict(entry)]}
-
-
-def collection(**entry: Json) -> dict[str, Json]:
-    """A file with settings for BuildKit's garbage collection."""
-    return {"builder": {"gc": dict(entry)}}
-
-
-@table(
-    "value, message",
-    {
-        "port": ({"metrics-addr": "9323"}, "^/metrics-addr must be a host and a port"),
-        "host": ({"metrics-addr": "127.0.0.1"}, "^/metrics-addr must be"),
-        "no-host": ({"metrics-addr": ":9323"}, "^/metrics-addr must be"),
-        "great-port": ({"metrics-addr": "127.0.0.1:99999"}, "^/metrics-addr"),
-        "with-scheme": ({"metrics-addr": "tcp://127.0.0.1:1"}, "^/metrics-addr"),
-        "ports-name": ({"metrics-addr": "127.0.0.1:http"}, "^/metrics-addr"),
-        "space": ({"metrics-addr": "127.0.0.1: 9323"}, "^/metrics-addr"),
-        "cgroup-driver": (
-            {"exec-opts": ["native.cgroupdriver=Systemd"]},
-            "^/exec-opts/0 names an unknown cgroup driver, got Systemd; use cgroupfs or systemd$",
-        ),
-        "base": (pool(base="10.0.0.0", size=24), "^/default-address-pools/0/base"),
-        "empty-pool": (pool(), "^/default-address-pools/0/base must be a subnet"),
-        "size": (
-            pool(base="10.0.0.0/8", size=4),
-            "^/default-address-pools/0/size must be from 8 to 32, got 4",
-        ),
-        "no-size": (pool(base="10.0.0.0/8"), "^/default-address-pools/0/size"),
-        "null": ({"default-address-pools": [None]}, "^/default-address-pools/0"),
-        "icc": ({"icc": False, "iptables": False}, "^/icc and /iptables cannot"),
-        "mirror-without-scheme": (
-            {"registry-mirrors": ["https://a", "b.example"]},
-            "^/registry-mirrors/1 must begin with https:// or http://, got b.example$",
-        ),
-        "user": ({"registry-mirrors": ["https://u:p@x"]}, "cannot have a user"),
-        "query": ({"registry-mirrors": ["https://x?y=1"]}, "cannot have a user"),
-        "neither": (runtime(), "^/runtimes/x has neither path nor runtimeType"),
-        "null-runtime": ({"runtimes": {"x": None}}, "^/runtimes/x has neither"),
-        "both": (runtime(path="/x", runtimeType="y"), "^/runtimes/x has both"),
-        "args": (runtime(runtimeType="y", runtimeArgs=["--z"]), "^/runtimes/x has runtimeArgs"),
-        "options": (runtime(path="/x", options={"a": 1}), "^/runtimes/x has options"),
-        "builder-size": (
-            collection(enabled=True, defaultKeepStorage="10 gigs"),
-            "^/builder/gc/defaultKeepStorage must be a size, got 10 gigs; ",
-        ),
-        "percentage": (
-            collection(policy=[{"all": True}, {"keepStorage": "20%"}]),
-            "^/builder/gc/policy/1/keepStorage must be a size, got 20%; ",
-        ),
-    },
-)
-def test_what_keeps_dockerd_from_starting_is_refused(value: dict[str, Json], message: str) -> None:
-    with pytest.raises(Problem, match=message):
-        check_theirs(value)
-
-
-@table(
-    "value",
-    {
         "address": {"metrics-addr": "127.0.0.1:9323"},
         "name": {"metrics-addr": "localhost:9323"},
         "ipv6": {"metrics-addr": "[::1]:9323"},
@@ -375,9 +134,178 @@ def test_what_keeps_dockerd_from_starting_is_refused(value: dict[str, Json], mes
         "no-collection": collection(enabled=False, defaultKeepStorage="x"),
     },
 )
-def test_what_dockerd_starts_with_is_not_refused(value: dict[str, Json]) -> None:
-    check_theirs(value)
+def test_what_dockerd_reads_and_starts_with_is_not_refused(value: dict[str, Json]) -> None:
+    check(value, ours=False)
 
 
-def test_a_dockerd_that_takes_any_runtime_is_not_asked_for_more() -> None:
-    check_theirs(runtime(path="/x", runtimeType="y"), version="20.10.24")
+@table(
+    "key, message",
+    {
+        "_": ("live_restore", r"^/live_restore .*; did you mean live-restore\?$"),
+        "like-nothing": ("zzz", "^/zzz is not a key that dockerd knows; remove this name$"),
+        "name-of-a-flag": ("label", '^dockerd ignores /label silently; write "labels"$'),
+        "version": ("version", "^dockerd ignores /version silently; remove this key$"),
+    },
+)
+def test_a_key_of_ours_that_dockerd_does_not_know_is_refused(key: str, message: str) -> None:
+    with pytest.raises(Problem, match=message):
+        check({key: True})
+
+
+@table(
+    "value, path",
+    {
+        "proxy": ({"proxies": {"ftp-proxy": "x"}}, "/proxies/ftp-proxy"),
+        "inside-an-object": ({"no-such": {"inner": 1}}, "/no-such/inner"),
+        "on-the-last-dockerd-that-is-known": ({"wholly-new": 1}, "/wholly-new"),
+    },
+)
+def test_a_key_of_somebody_else_for_which_dockerd_refuses_the_file_is_refused(
+    value: dict[str, Json], path: str
+) -> None:
+    with pytest.raises(Problem, match=f"^{path} is not a key that dockerd knows; "):
+        check(value, ours=False)
+
+
+@table(
+    "value, version",
+    {
+        "a-later-29-may-know-it": ({"live_restore": True}, "29.9.0"),
+        "no-version": ({"live_restore": True}, "dev"),
+        "name-of-a-flag": ({"label": ["a"]}, "26.1.5"),
+        "empty-object": ({"no-such": {}}, "26.1.5"),
+        "object-with-a-key-inside": ({"no-such": {"debug": True}}, "26.1.5"),
+        "any-runtime-before-24": (runtime(path="/x", runtimeType="y"), "20.10.24"),
+    },
+)
+def test_a_key_of_somebody_else_that_dockerd_might_take_is_theirs(
+    value: dict[str, Json], version: str
+) -> None:
+    check(value, version=version, ours=False)
+
+
+def test_on_a_later_dockerd_a_key_of_ours_is_only_refused_if_it_looks_misspelt() -> None:
+    check({"wholly-new": 1}, version="30.0.0")
+
+    with pytest.raises(Problem, match=r"did you mean live-restore\?"):
+        check({"live-restor": True}, version="30.0.0")
+
+
+@table(
+    "value, version, message",
+    {
+        "new": ({"bip6": "x"}, "26.1.5+dfsg1", "^/bip6 .* 28.0 or later, got 26.1; "),
+        "gone": ({"graph": "/x"}, "24.0.0", "^/graph .* before 24.0, got 24.0"),
+        "new-within-29": ({"apparmor-profile": ""}, "29.7.2", "needs dockerd 29.8 or later"),
+    },
+)
+def test_a_key_of_another_dockerd_is_refused_with_its_versions(
+    value: dict[str, Json], version: str, message: str
+) -> None:
+    with pytest.raises(Problem, match=message):
+        check(value, version=version, ours=False)
+
+
+@table(
+    "value, version",
+    {
+        "since": ({"bip6": "x"}, "28.0.0"),
+        "until": ({"graph": "/x"}, "23.0.9"),
+        "unknown": ({"bip6": "x", "graph": "/x"}, "dev"),
+    },
+)
+def test_a_key_of_this_dockerd_is_not_refused(value: dict[str, Json], version: str) -> None:
+    check(value, version=version)
+
+
+@table(
+    "value, message",
+    {
+        "ulimit": (
+            {"default-ulimits": {"nofile": {"Name": "nofile", "Hrad": 1}}},
+            r"^/default-ulimits/nofile/Hrad is not a known key of this .*; did you mean Hard\?$",
+        ),
+        "pool": (
+            {"default-address-pools": [{"base": "10.0.0.0/8", "size": 24, "x": 1}]},
+            "^/default-address-pools/0/x is not a known key of this object; use one of base, size$",
+        ),
+    },
+)
+def test_a_member_that_dockerd_would_pass_over_is_refused_if_it_is_ours(
+    value: dict[str, Json], message: str
+) -> None:
+    check(value, ours=False)
+
+    with pytest.raises(Problem, match=message):
+        check(value)
+
+
+def test_a_misspelt_member_of_somebody_else_beside_ours_is_theirs() -> None:
+    theirs: dict[str, Json] = {"core": {"Name": "core", "Hrad": 1}}
+    ours: dict[str, Json] = {"nproc": {"Name": "nproc", "Hard": 1, "Soft": 1}}
+
+    refuse(node(), {"default-ulimits": theirs | ours}, flatten({"default-ulimits": ours}))
+
+
+@table(
+    "flags, file",
+    {
+        "two-words": (["--config-file", "/etc/dockerd.json"], "/etc/dockerd.json"),
+        "one-word": (["-H", "fd://", "--config-file=/etc/dockerd.json"], "/etc/dockerd.json"),
+        "written-otherwise": (["--config-file=/etc/docker//daemon.json"], None),
+        "not-said": ([], None),
+    },
+)
+def test_a_dockerd_that_reads_another_file_is_refused(flags: list[str], file: str | None) -> None:
+    message = f"^dockerd reads another file, got {file}; "
+
+    with pytest.raises(Problem, match=message) if file else nullcontext():
+        refuse(node(flags=flags), {}, {("debug",): True})
+
+
+def test_where_nothing_is_ours_another_file_is_no_problem() -> None:
+    assert not plan_daemon_json(node(flags=["--config-file=/etc/dockerd.json"]), {}).changes
+
+
+@table(
+    "value, message",
+    {
+        "port": ({"metrics-addr": "9323"}, "^/metrics-addr must be a host and a port"),
+        "host": ({"metrics-addr": "127.0.0.1"}, "^/metrics-addr must be"),
+        "great-port": ({"metrics-addr": "127.0.0.1:99999"}, "^/metrics-addr"),
+        "space": ({"metrics-addr": "127.0.0.1: 9323"}, "^/metrics-addr"),
+        "cgroup-driver": (
+            {"exec-opts": ["native.cgroupdriver=Systemd"]},
+            "^/exec-opts/0 names an unknown cgroup driver, got Systemd; use cgroupfs or systemd$",
+        ),
+        "base": (pool(base="10.0.0.0", size=24), "^/default-address-pools/0/base"),
+        "size": (
+            pool(base="10.0.0.0/8", size=4),
+            "^/default-address-pools/0/size must be from 8 to 32, got 4",
+        ),
+        "no-size": (pool(base="10.0.0.0/8"), "^/default-address-pools/0/size"),
+        "null": ({"default-address-pools": [None]}, "^/default-address-pools/0/base must be a s"),
+        "icc": ({"icc": False, "iptables": False}, "^/icc and /iptables cannot"),
+        "mirror-without-scheme": (
+            {"registry-mirrors": ["https://a", "b.example"]},
+            "^/registry-mirrors/1 must begin with https:// or http://, got b.example$",
+        ),
+        "user": ({"registry-mirrors": ["https://u:p@x"]}, "cannot have a user"),
+        "query": ({"registry-mirrors": ["https://x?y=1"]}, "cannot have a user"),
+        "neither": (runtime(), "^/runtimes/x has neither path nor runtimeType"),
+        "both": (runtime(path="/x", runtimeType="y"), "^/runtimes/x has both"),
+        "args": (runtime(runtimeType="y", runtimeArgs=["--z"]), "^/runtimes/x has runtimeArgs"),
+        "options": (runtime(path="/x", options={"a": 1}), "^/runtimes/x has options"),
+        "builder-size": (
+            collection(enabled=True, defaultKeepStorage="10 gigs"),
+            "^/builder/gc/defaultKeepStorage must be a size, got 10 gigs; ",
+        ),
+        "percentage": (
+            collection(policy=[{"all": True}, {"keepStorage": "20%"}]),
+            "^/builder/gc/policy/1/keepStorage must be a size, got 20%; ",
+        ),
+    },
+)
+def test_what_keeps_dockerd_from_starting_is_refused(value: dict[str, Json], message: str) -> None:
+    with pytest.raises(Problem, match=message):
+        check(value, ours=False)
