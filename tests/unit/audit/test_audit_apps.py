@@ -183,6 +183,9 @@ def test_a_coolify_that_does_not_answer_fails_the_audit_and_hides_nothing() -> N
     assert "app-unknown" not in ids(report)
 
 
+DAMAGED = php("damaged", "reason two returns", probe=None)
+
+
 @table(
     "lines, rules",
     {
@@ -190,10 +193,7 @@ def test_a_coolify_that_does_not_answer_fails_the_audit_and_hides_nothing() -> N
         "coolify-knows-it": ([container(), *php("native", probe=HONOURED)], []),
         "the-patch-is-lost": ([*persistent(), *php()], ["coolify-drops-option"]),
         "only-patched": ([container(), *patched()], ["coolify-not-kept"]),
-        "another-source": (
-            [*persistent(), *php("damaged", "reason two returns", probe=None)],
-            ["coolify-drops-option"],
-        ),
+        "another-source": ([*persistent(), *DAMAGED], ["coolify-drops-option"]),
         "no-coolify": ([], ["coolify-drops-option", "coolify-not-kept"]),
     },
 )
@@ -237,46 +237,25 @@ def test_a_node_on_which_no_build_was_seen_has_nothing_against_it(lines: list[st
 
 
 CACHED = "18 records in Docker's build cache, last used 2026-11-25T14:05:19Z"
-DEPLOYING = f"a Coolify deployment is running: x8s0 ({HELPER})"
+DEPLOYING, DEPLOYS = f"a Coolify deployment is running: x8s0 ({HELPER})", running("x8s0", HELPER)
+BOTH = "the node is in group build and also has runtimes for apps"
+RAN = "a build step ran at 2025-11-25T14:05:22+00:00 or earlier; Docker 29.8.2"
+RAIL = "buildx_buildkit_rail0"
+LOW, MEDIUM, INFO = Severity.LOW, Severity.MEDIUM, Severity.INFO
 
 
 @table(
     "lines, given, severity, evidence",
     {
-        "a-cache": ([CACHE], {}, Severity.MEDIUM, CACHED),
-        "never-used": (
-            ["build_cache 1 "],
-            {},
-            Severity.MEDIUM,
-            "1 records in Docker's build cache",
-        ),
-        "a-builder-of-its-own": (
-            running("buildx_buildkit_rail0", BUILDER),
-            {},
-            Severity.MEDIUM,
-            f"buildx_buildkit_rail0 ({BUILDER})",
-        ),
-        "a-cache-and-a-deployment": (
-            [CACHE, *running("x8s0", HELPER)],
-            {},
-            Severity.MEDIUM,
-            f"{CACHED}; {DEPLOYING}",
-        ),
-        "may-not-build": (running("x8s0", HELPER), {}, Severity.INFO, DEPLOYING),
-        "a-control-host": ([CACHE], NO_GVISOR, Severity.INFO, CACHED),
-        "a-build-node": ([CACHE], {**NO_GVISOR, "builds": True}, Severity.INFO, CACHED),
-        "a-build-node-that-runs-apps": (
-            [CACHE],
-            {"builds": True},
-            Severity.MEDIUM,
-            f"{CACHED}; the node is in group build and also has runtimes for apps",
-        ),
-        "a-docker-that-does-not-tell-its-cache": (
-            ["build_ran 1764079522"],
-            {},
-            Severity.LOW,
-            "a build step ran at 2025-11-25T14:05:22+00:00 or earlier; Docker 29.8.2",
-        ),
+        "a-cache": ([CACHE], {}, MEDIUM, CACHED),
+        "never-used": (["build_cache 1 "], {}, MEDIUM, "1 records in Docker's build cache"),
+        "a-builder-of-its-own": (running(RAIL, BUILDER), {}, MEDIUM, f"{RAIL} ({BUILDER})"),
+        "a-cache-and-a-deployment": ([CACHE, *DEPLOYS], {}, MEDIUM, f"{CACHED}; {DEPLOYING}"),
+        "may-not-build": (DEPLOYS, {}, INFO, DEPLOYING),
+        "a-control-host": ([CACHE], NO_GVISOR, INFO, CACHED),
+        "a-build-node": ([CACHE], {**NO_GVISOR, "builds": True}, INFO, CACHED),
+        "a-build-node-that-runs-apps": ([CACHE], {"builds": True}, MEDIUM, f"{CACHED}; {BOTH}"),
+        "a-docker-that-does-not-tell-its-cache": (["build_ran 1764079522"], {}, LOW, RAN),
     },
 )
 def test_builds_are_told_with_what_was_seen(

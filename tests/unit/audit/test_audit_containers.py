@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from pyinfra_gvisor.audit.annotation_rules import ANNOTATIONS, known
 from pyinfra_gvisor.audit.capability_rules import DEFAULT_CAPABILITIES
 from pyinfra_gvisor.audit.security_rules import MASKED
-from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.policy.findings import Finding, Severity
 from tests.cases.proven import RELEASE, proven_answer
 from tests.table import table
 from tests.unit.answers import UNIT_FLAGS, compact, program_sha256
@@ -138,23 +139,15 @@ def test_a_docker_socket_outside_of_a_sandbox_is_worse() -> None:
 @table(
     "path, severity, evidence",
     {
-        "older": (
-            "/opt/gvisor/releases/20260831.0/runsc",
-            Severity.MEDIUM,
-            "runs on runsc 20260831.0; 20260928.0 is declared",
-        ),
-        "with-an-escape": (
-            "/opt/gvisor/releases/20240729.0/runsc",
-            Severity.HIGH,
-            "known escapes: CVE-2025-2713, CVE-2026-96812",
-        ),
-        "foreign": ("/usr/local/bin/runsc", Severity.MEDIUM, "runs from /usr/local/bin/runsc"),
+        "older": ("20260831.0/runsc", MEDIUM, "runs on runsc 20260831.0; 20260928.0 is declared"),
+        "with-an-escape": ("20240729.0/runsc", HIGH, "escapes: CVE-2025-2713, CVE-2026-96812"),
+        "foreign": ("/usr/local/bin/runsc", MEDIUM, "runs from /usr/local/bin/runsc"),
     },
 )
 def test_a_sandbox_of_another_release_is_found(
     path: str, severity: Severity, evidence: str
 ) -> None:
-    report = with_container(app(executable=path))
+    report = with_container(app(executable=str(Path("/opt/gvisor/releases") / path)))
 
     finding = found(report)["container-old-release shop"]
     assert finding.severity is severity
@@ -292,37 +285,33 @@ def test_the_worst_of_several_annotations_counts_and_all_are_named() -> None:
     assert all(name in finding.evidence for name in given)
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ANNOTATIONS])
+@table("row", {row.name: row for row in ANNOTATIONS})
 def test_no_annotation_is_hidden_by_an_earlier_row(row: Any) -> None:
     name = row.name + ("x" if row.name[-1] in ".-" else "")
 
     assert known(name).what == row.what
 
 
-KEPT, LOW_PORT = "container-capabilities-kept shop", "container-low-port shop"
+KEPT = "container-capabilities-kept shop"
 OLD = "/usr/local/bin/runsc"
 
 
 @table(
-    "given, evidence",
+    "given, dropped, kept",
     {
-        "null": ({"CapDrop": None}, "dropped: nothing; kept by default: 14"),
-        "nothing": ({"CapDrop": []}, "dropped: nothing; kept by default: 14"),
-        "some": (
-            {"CapDrop": ["NET_RAW", "CAP_MKNOD"]},
-            "dropped: MKNOD, NET_RAW; kept by default: 12",
-        ),
-        "one-it-had-not": (
-            {"CapDrop": ["SYS_ADMIN"], "CapAdd": ["CHOWN"]},
-            "dropped: SYS_ADMIN; kept by default: 13",
-        ),
+        "null": ({"CapDrop": None}, "nothing", 14),
+        "some": ({"CapDrop": ["NET_RAW", "CAP_MKNOD"]}, "MKNOD, NET_RAW", 12),
+        "one-it-had-not": ({"CapDrop": ["SYS_ADMIN"], "CapAdd": ["CHOWN"]}, "SYS_ADMIN", 13),
     },
 )
-def test_capabilities_that_nobody_asked_for_are_told(given: dict[str, Any], evidence: str) -> None:
+def test_capabilities_that_nobody_asked_for_are_told(
+    given: dict[str, Any], dropped: str, kept: int
+) -> None:
     report = with_container(app(given=given))
 
     finding = found(report)[KEPT]
-    assert (finding.severity, finding.evidence, finding.cis) == (Severity.LOW, evidence, None)
+    evidence = f"dropped: {dropped}; kept by default: {kept}"
+    assert (finding.severity, finding.evidence, finding.cis) == (LOW, evidence, None)
     assert report.compliant
 
 
@@ -347,91 +336,67 @@ def test_what_the_policy_leaves_alone_may_keep_what_docker_gives() -> None:
     assert found(foreign) == found(exempted) == {}
 
 
+def low_ports(given: dict[str, Any], settings: Any = None, **changes: Any) -> Finding | None:
+    """What is said of the low ports of a sandbox of an older runsc, without a capability."""
+    shop = app(given={"Ports": ["80/tcp"], **given}, **{"executable": OLD, **changes})
+    return found(with_container(shop, **(settings or {}))).get("container-low-port shop")
+
+
 @table(
-    "given",
+    "given, told",
     {
-        "all-dropped": {"CapDrop": ["ALL"]},
-        "another-added": {"CapDrop": ["ALL"], "CapAdd": ["CHOWN"]},
-        "itself-dropped": {"CapDrop": ["CAP_NET_BIND_SERVICE"]},
-        "all-others-added": {"CapDrop": ["NET_BIND_SERVICE"], "CapAdd": ["ALL"]},
+        "another-added": ({"CapAdd": ["CHOWN"]}, True),
+        "itself-dropped": ({"CapDrop": ["CAP_NET_BIND_SERVICE"]}, True),
+        "all-others-added": ({"CapDrop": ["NET_BIND_SERVICE"], "CapAdd": ["ALL"]}, True),
+        "added-back": ({"CapAdd": ["CAP_NET_BIND_SERVICE"]}, False),
+        "all-added-back": ({"CapAdd": ["ALL"]}, False),
+        "another-dropped": ({"CapDrop": ["CHOWN"]}, False),
+        "privileged": ({"Privileged": True}, False),
+        "a-higher-port": ({"Ports": ["1024/tcp"]}, False),
     },
 )
-def test_a_low_port_without_its_capability_is_told_in_a_sandbox(given: dict[str, Any]) -> None:
-    ports = ["443/tcp", "53/udp", "8080/tcp"]
+def test_a_low_port_is_told_where_its_capability_is_missing(
+    given: dict[str, Any], told: bool
+) -> None:
+    assert (low_ports(given) is not None) is told
 
-    report = with_container(app(given={**given, "Ports": ports}, executable=OLD))
 
-    finding = found(report)[LOW_PORT]
-    assert (finding.severity, finding.evidence) == (Severity.MEDIUM, "443/tcp, 53/udp")
+def test_low_ports_are_told_with_what_lets_them_be_bound() -> None:
+    finding = low_ports({"Ports": ["443/tcp", "53/udp", "8080/tcp"]})
+
+    assert finding
+    assert (finding.severity, finding.evidence) == (MEDIUM, "443/tcp, 53/udp")
     assert "--cap-add=NET_BIND_SERVICE" in finding.remedy
 
 
-@table(
-    "given",
-    {
-        "added-back": {"CapDrop": ["ALL"], "CapAdd": ["CAP_NET_BIND_SERVICE"]},
-        "all-added-back": {"CapDrop": ["ALL"], "CapAdd": ["ALL"]},
-        "another-dropped": {"CapDrop": ["CHOWN"]},
-        "privileged": {"CapDrop": ["ALL"], "Privileged": True},
-        "a-higher-port": {"CapDrop": ["ALL"], "Ports": ["1024/tcp"]},
-        "no-port": {"CapDrop": ["ALL"], "Ports": []},
-    },
-)
-def test_a_port_that_can_be_bound_is_not_told(given: dict[str, Any]) -> None:
-    report = with_container(app(given={"Ports": ["80/tcp"], **given}, executable=OLD))
-
-    assert LOW_PORT not in found(report)
+def sentry(release: str) -> dict[str, str]:
+    """A sandbox of this release."""
+    return {"executable": f"/opt/gvisor/releases/{release}/gvisor-bin/gvisor_sentry"}
 
 
 @table(
-    "release, told",
+    "changes, settings, severity",
     {
-        "not-known": ("20260831.0", True),
-        "tried": ("20260905.0", False),
-        "later": ("20261005.0", False),
-    },
-)
-def test_a_runsc_that_lets_everybody_bind_every_port_is_no_reason(release: str, told: bool) -> None:
-    sentry = f"/opt/gvisor/releases/{release}/gvisor-bin/gvisor_sentry"
-    given = {"CapDrop": ["ALL"], "Ports": ["80/tcp"]}
-
-    report = with_container(app(given=given, executable=sentry))
-
-    assert (LOW_PORT in found(report)) is told
-
-
-@table(
-    "changes, settings",
-    {
-        "runc-lets-everybody-bind": (BARE, {}),
-        "a-runtime-that-is-not-ours": ({"runtime": "theirs"}, {}),
-        "gvisor's-own-network-asks-for-nothing": (
-            {},
-            {"runtimes": {"runsc": {"network": "sandbox"}}, "waivers": {}},
-        ),
+        "not-known-to-bind": (sentry("20260831.0"), {}, MEDIUM),
+        "tried": (sentry("20260905.0"), {}, None),
+        "later": (sentry("20261005.0"), {}, None),
+        "no-sandbox": ({**BARE, "runtime": "runsc"}, {}, None),
+        "a-runtime-that-is-not-ours": ({"runtime": "theirs"}, {}, None),
+        "gvisor's-own-network": ({}, {"runtimes": {"runsc": {"network": "sandbox"}}}, None),
+        "what-the-policy-leaves-alone": ({"labels": {}}, {}, Severity.INFO),
     },
 )
 def test_a_low_port_is_told_only_where_the_hosts_kernel_decides(
-    changes: dict[str, Any], settings: dict[str, Any]
+    changes: dict[str, Any], settings: dict[str, Any], severity: Severity | None
 ) -> None:
-    report = with_container(
-        app(given={"Ports": ["80/tcp"]}, **{"executable": OLD, **changes}), **settings
-    )
+    finding = low_ports({}, settings, **changes)
 
-    assert "container-low-port" not in ids(report)
+    assert (finding and finding.severity) is severity
 
 
-def test_a_low_port_of_what_the_policy_leaves_alone_is_only_noted() -> None:
-    report = with_container(app(labels={}, given={"Ports": ["80/tcp"]}, executable=OLD))
-
-    assert found(report)[LOW_PORT].severity is Severity.INFO
-
-
-SOCKET, HOST, OURS = (
-    "container-docker-socket shop",
-    "container-host-path shop",
-    "container-gvisor-path shop",
-)
+RULES = ("docker-socket", "host-path", "gvisor-path")
+SOCKET, HOST, OURS = (f"container-{rule} shop" for rule in RULES)
+VOLUME, ANOTHER = (f"/var/lib/docker/volumes/{name}/_data" for name in "ab")
 
 
 @table(
@@ -472,16 +437,15 @@ def test_a_mount_of_what_is_guarded_is_found(mount: str, rules: set[str]) -> Non
 
 
 @table(
-    "address",
+    "flag, path",
     {
-        "elsewhere": "unix:///srv/docker.sock",
-        "by-the-older-name-of-run": "unix:///var/run/second.sock",
+        "long": ("--host=unix:///srv/docker.sock", "/srv/docker.sock"),
+        "short": ("-Hunix:///srv/docker.sock", "/srv/docker.sock"),
+        "by-the-older-name-of-run": ("unix:///var/run/second.sock", "/run/second.sock"),
     },
 )
-@table("flag", {"long": "--host=", "short": "-H", "a-word-of-its-own": ""})
-def test_every_socket_that_dockerd_listens_at_is_guarded(flag: str, address: str) -> None:
-    path = address.removeprefix("unix://").replace("/var/run/", "/run/")
-    answer = proven_answer(flags=(*UNIT_FLAGS, f"{flag}{address}"))
+def test_every_socket_that_dockerd_listens_at_is_guarded(flag: str, path: str) -> None:
+    answer = proven_answer(flags=(*UNIT_FLAGS, flag))
 
     report = audited(*app(mounts=(path,)).lines(), answer=answer)
 
@@ -489,7 +453,7 @@ def test_every_socket_that_dockerd_listens_at_is_guarded(flag: str, address: str
     assert set(found(with_container(app(mounts=(path,))))) == set()
 
 
-@table("writable, severity", {"written": (True, Severity.CRITICAL), "read": (False, Severity.HIGH)})
+@table("writable, severity", {"written": (True, CRITICAL), "read": (False, HIGH)})
 def test_who_may_write_what_starts_sandboxes_is_worse(writable: bool, severity: Severity) -> None:
     report = with_container(app(mounts=("/opt",), writable=writable))
 
@@ -523,37 +487,29 @@ def test_a_guarded_path_may_itself_lie_elsewhere() -> None:
 
 
 def test_a_volume_in_a_data_directory_that_is_a_link_is_no_finding() -> None:
-    source = "/var/lib/docker/volumes/a/_data"
     places = compact({"/var/lib/docker": ["/data/docker"]})
-    there = {source: ["/data/docker/volumes/a/_data"]}
-    process, container = app(mounts=(source,), kind="volume", places=there).lines()
+    there = {VOLUME: ["/data/docker/volumes/a/_data"]}
+    process, container = app(mounts=(VOLUME,), kind="volume", places=there).lines()
 
     report = audited(f"places {places}", process, container)
 
     assert found(report) == {}
 
 
-def test_a_volume_that_another_directory_is_mounted_at_is_that_directory() -> None:
-    source = "/var/lib/docker/volumes/a/_data"
-    there = {source: ["/opt/gvisor", source]}
-    report = with_container(app(mounts=(source,), kind="volume", places=there))
+@table("other, rule", {"a-directory-of-ours": ("/opt/gvisor", OURS), "a-volume": (ANOTHER, HOST)})
+def test_a_volume_that_is_another_ones_is_found(other: str, rule: str) -> None:
+    there = {VOLUME: [other, VOLUME]}
 
-    assert set(found(report)) == {OURS}
+    report = with_container(app(mounts=(VOLUME,), kind="volume", places=there))
+
+    assert set(found(report)) == {rule}
 
 
 @pytest.mark.parametrize("kind", ["volume", "image"])
 def test_what_docker_itself_has_put_there_is_no_finding(kind: str) -> None:
-    sources = ("/var/lib/docker/plugins/a/propagated-mount/b", "/var/lib/docker/volumes/a/_data")
+    sources = ("/var/lib/docker/plugins/a/propagated-mount/b", VOLUME)
 
     assert found(with_container(app(mounts=sources, kind=kind))) == {}
-
-
-def test_a_volume_that_is_another_ones_is_found() -> None:
-    source, other = (f"/var/lib/docker/volumes/{name}/_data" for name in "ab")
-
-    report = with_container(app(mounts=(source,), kind="volume", places={source: [other, source]}))
-
-    assert set(found(report)) == {HOST}
 
 
 def test_programs_that_may_only_be_read_are_no_finding() -> None:

@@ -73,22 +73,18 @@ def test_every_container_must_run_in_gvisor_whatever_its_labels_are() -> None:
     assert report.containers[0].must
 
 
-def test_infrastructure_may_run_under_runc_whatever_its_labels_are() -> None:
-    proxy = app(labels=COOLIFY, **BARE)
-
-    report = judged(*proxy.lines(), place(proxy, "runc", why="proxy: routes all apps"))
-
-    assert found(report) == {}
-    assert not report.containers[0].must
-
-
-def test_a_sandbox_is_in_order_that_asked_for_nothing() -> None:
-    shop = app(runtime="gvisordefault")
-
-    report = judged(*shop.lines(), place(shop, "sandbox"))
+@table(
+    "container, where, must",
+    {
+        "infrastructure-whatever-its-labels-are": (app(labels=COOLIFY, **BARE), "runc", False),
+        "a-sandbox-that-asked-for-nothing": (app(runtime="gvisordefault"), "sandbox", True),
+    },
+)
+def test_what_runs_where_it_has_to_is_in_order(container: Running, where: str, must: bool) -> None:
+    report = judged(*container.lines(), place(container, where))
 
     assert found(report) == {}
-    assert report.containers[0].must
+    assert report.containers[0].must is must
 
 
 @table(
@@ -174,16 +170,16 @@ def test_a_refused_mount_may_have_had_its_effect(why: str, severity: Severity) -
     assert (finding.severity, written) == (severity, severity is Severity.HIGH)
 
 
+IMAGE, NOT_ACCEPTED = "image sha256:ab", "is not accepted on this node"
+ACCEPT = "run pyinfra-gvisor accept"
+
+
 @table(
     "why, remedy",
     {
-        "shape": (
-            "image sha256:ab of coolify-proxy (traefik:v3) is not accepted on this node",
-            "run pyinfra-gvisor accept agent",
-        ),
+        "shape": (f"{IMAGE} of coolify-proxy (a:3) {NOT_ACCEPTED}", f"{ACCEPT} agent"),
         "shape-whose-image-says-all": (
-            "image sha256:ab of coolify-sentinel (x/sentinel:3) is not accepted on this node",
-            "run pyinfra-gvisor accept sha256:ab",
+            *(f"{IMAGE} of coolify-sentinel (x/sentinel:3) {NOT_ACCEPTED}", f"{ACCEPT} sha256:ab"),
         ),
         "entry": ("privileged; not the accepted coolify-helper: other user", "Recreate"),
     },

@@ -6,6 +6,7 @@ from typing import Any
 
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.releases.lock import known
+from pyinfra_gvisor.report.document import HostReport
 from tests.cases.proven import INSTALLED, RELEASE, proven, proven_answer
 from tests.table import table
 from tests.unit.answers import END, LATER_S, STARTED_S, UNIT_FLAGS, Running, answer, info, installed
@@ -14,11 +15,9 @@ from tests.unit.audit.audited import AT, audited, found, ids, waived
 FILE = "/etc/docker/daemon.json"
 SHIM = "/usr/bin/containerd-shim-runc-v2"
 PROOF = "/var/lib/pyinfra-gvisor/proof.json"
-
-
-def changed(**changes: Any) -> dict[str, Any]:
-    """Settings and answer of a node that is as declared but for these lines."""
-    return {"answer": proven_answer(**changes)}
+DEBIAN = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
+ACCEPTED = {"gvisor_accept_risk": "throwaway nodes"}
+NET_RAW = "raw sockets of the host kernel (--net-raw)"
 
 
 def with_proof(record: dict[str, Any] | None) -> list[str]:
@@ -55,14 +54,14 @@ def test_a_node_without_docker_is_one_finding_and_no_guesses() -> None:
 def test_a_docker_that_nobody_tried_this_with_is_told(version: str, old: bool) -> None:
     docker = {**proven()["docker"], "ServerVersion": version}
 
-    report = audited(**changed(docker=docker))
+    report = audited(answer=proven_answer(docker=docker))
 
     assert ("docker-old" in ids(report)) is old
 
 
 def test_a_release_that_is_not_there_or_not_what_was_installed_is_found() -> None:
-    missing = audited(**changed(releases=()))
-    damaged = audited(**changed(releases=(), damaged=[RELEASE]))
+    missing = audited(answer=proven_answer(releases=()))
+    damaged = audited(answer=proven_answer(releases=(), damaged=[RELEASE]))
 
     assert found(missing)[f"release-missing /opt/gvisor/releases/{RELEASE}"].evidence == (
         "on the node: none"
@@ -72,35 +71,32 @@ def test_a_release_that_is_not_there_or_not_what_was_installed_is_found() -> Non
     assert f"release-missing /opt/gvisor/releases/{RELEASE}" not in found(damaged)
 
 
-PINNED = known(RELEASE, "x86_64")["gvisor.tar.bz2"]
+TAR, NULLS = "gvisor.tar.bz2", "0" * 128
+PINNED = known(RELEASE, "x86_64")[TAR]
+MANIFEST_HAS = "the manifest has"
 
 
 def release_of(sha512: dict[str, str], release: str = RELEASE) -> list[str]:
     """The answer of a node that is as declared, with a release of which these sums are recorded."""
-    others = installed(release, sha512=sha512)
-    if release != RELEASE:
-        return [*answer(**proven())[:-1], *others, END]
-    return [*answer(**{**proven(), "releases": []})[:-1], *others, END]
+    given = {**proven(), **({"releases": []} if release == RELEASE else {})}
+    return [*answer(**given)[:-1], *installed(release, sha512=sha512), END]
 
 
 @table(
     "sha512, evidence",
     {
         "another": (
-            {"gvisor.tar.bz2": "0" * 128},
-            "gvisor.tar.bz2: the manifest has sha512 000000000000…, but c8d3a9fd4d4c… is pinned",
+            {TAR: NULLS},
+            f"{TAR}: {MANIFEST_HAS} sha512 {NULLS[:12]}…, but c8d3a9fd4d4c… is pinned",
         ),
         "another-at-its-end": (
-            {"gvisor.tar.bz2": PINNED[:100] + "0" * 28},
-            (
-                f"gvisor.tar.bz2: the manifest has sha512 …{'0' * 12}…, but …{PINNED[100:112]}…"
-                " is pinned"
-            ),
+            {TAR: PINNED[:100] + NULLS[100:]},
+            f"{TAR}: {MANIFEST_HAS} sha512 …{NULLS[:12]}…, but …{PINNED[100:112]}… is pinned",
         ),
-        "none": ({}, "the manifest has no sha512 of gvisor.tar.bz2"),
+        "none": ({}, f"{MANIFEST_HAS} no sha512 of {TAR}"),
         "of-another-kind": (
-            {"runsc.deb": "0" * 128},
-            "the manifest has no sha512 of gvisor.tar.bz2, only of runsc.deb",
+            {"runsc.deb": NULLS},
+            f"{MANIFEST_HAS} no sha512 of {TAR}, only of runsc.deb",
         ),
     },
 )
@@ -128,115 +124,81 @@ def test_a_release_that_is_not_declared_is_held_against_the_sums_that_this_packa
 
 
 def test_debians_release_has_no_sum_and_needs_none() -> None:
-    settings = {
-        "gvisor_release": "20240729.0",
-        "gvisor_source": "debian",
-        "gvisor_accept_risk": "throwaway nodes",
-    }
-
-    report = audited(*installed("20240729.0", sha512={}), settings=settings)
+    report = audited(*installed("20240729.0", sha512={}), settings={**DEBIAN, **ACCEPTED})
 
     assert "release-unpinned" not in ids(report)
 
 
-OURS = "/opt/gvisor/runtimes/old-20260831.0-0a1b2c3d"
+BINARY, OURS = "/usr/bin/runsc", "/opt/gvisor/runtimes/old-20260831.0-0a1b2c3d"
 START = 'exec /opt/gvisor/releases/20260831.0/runsc --network=host --overlay2=none {} "$@"'
+ROOTLESS = "a sandbox with the privileges of the user who starts it (--rootless)"
+BY_SHIM = {"runtimeType": "io.containerd.runsc.v1"}
+NVIDIA = (
+    "NVIDIA's hook runs as root on the node for containers (--nvproxy-docker); sockets of the host"
+    " that are mounted, such as docker.sock (--host-uds)"
+)
 
 
-def registered(entry: dict[str, Any], *lines: str, **settings: Any) -> dict[str, Finding]:
-    """What is found of a runtime that is registered beside the declared one."""
+def registered(
+    path: str, *arguments: str, flags: str = "", start: str = START, **settings: Any
+) -> list[Finding]:
+    """What is found of a runtime beside the declared one, and of our wrapper with these flags."""
     docker = proven()["docker"]
+    entry = {"path": path, "runtimeArgs": list(arguments)} if path else BY_SHIM
     given = {**docker, "Runtimes": {**docker["Runtimes"], "old": entry}}
-    return {
-        key: item
-        for key, item in found(
-            audited(*lines, answer=proven_answer(docker=given), settings=settings)
-        ).items()
-        if item.id == "runtime-dangerous"
-    }
+    starts = f"starts {OURS} {start.format(flags)}"
+    report = audited(starts, answer=proven_answer(docker=given), settings=settings)
+    return [item for item in found(report).values() if item.id == "runtime-dangerous"]
 
 
 @table(
-    "entry, flags, evidence",
+    "path, arguments, flags, why",
     {
-        "arguments": (
-            {"path": "/usr/bin/runsc", "runtimeArgs": ["--network=host", "--net-raw"]},
-            "",
-            "/usr/bin/runsc: raw sockets of the host kernel (--net-raw)",
-        ),
-        "two-words": (
-            {"path": "/usr/bin/runsc", "runtimeArgs": ["--debug-log", "/tmp/runsc/"]},
-            "",
-            "/usr/bin/runsc: a file outside of /var/log (--debug-log)",
-        ),
-        "not-reviewed": (
-            {"path": "/usr/bin/runsc", "runtimeArgs": ["--of-2027"]},
-            "",
-            "/usr/bin/runsc: a flag that was not reviewed (--of-2027)",
-        ),
-        "a-wrapper": (
-            {"path": OURS},
-            "--nvproxy-docker --host-uds=all",
-            (
-                f"{OURS}: NVIDIA's hook runs as root on the node for containers (--nvproxy-docker);"
-                " sockets of the host that are mounted, such as docker.sock (--host-uds)"
-            ),
-        ),
-        "a-wrapper-with-arguments": (
-            {"path": OURS, "runtimeArgs": ["--rootless"]},
-            "",
-            f"{OURS}: a sandbox with the privileges of the user who starts it (--rootless)",
-        ),
+        "arguments": (BINARY, "--network=host --net-raw", "", NET_RAW),
+        "two-words": (BINARY, "--debug-log /a", "", "a file outside of /var/log (--debug-log)"),
+        "not-reviewed": (BINARY, "--of-2027", "", "a flag that was not reviewed (--of-2027)"),
+        "a-wrapper": (OURS, "", "--nvproxy-docker --host-uds=all", NVIDIA),
+        "a-wrapper-with-arguments": (OURS, "--rootless", "", ROOTLESS),
     },
 )
 def test_a_registered_runtime_with_dangerous_flags_is_found(
-    entry: dict[str, Any], flags: str, evidence: str
+    path: str, arguments: str, flags: str, why: str
 ) -> None:
-    (finding,) = registered(entry, f"starts {OURS} {START.format(flags)}").values()
+    (finding,) = registered(path, *arguments.split(), flags=flags)
 
     assert (finding.subject, finding.severity) == ("runtime old", Severity.HIGH)
-    assert finding.evidence == evidence
+    assert finding.evidence == f"{path}: {why}"
 
 
 @table(
-    "entry, line",
+    "path, arguments, start",
     {
-        "reviewed-arguments": (
-            {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=systrap", "--debug=false"]},
-            START,
-        ),
-        "ours": ({"path": OURS}, START.format("--panic-log=/var/log/g/%COMMAND%")),
-        "no-runsc": ({"path": "/usr/bin/crun", "runtimeArgs": ["--of-crun"]}, START),
-        "no-wrapper-of-ours": ({"path": OURS}, "exec 'never closed"),
-        "a-shim": ({"runtimeType": "io.containerd.runsc.v1"}, START),
+        "reviewed-arguments": (BINARY, "--platform=systrap --debug=false", START),
+        "ours": (OURS, "", START.format("--panic-log=/var/log/g/%COMMAND%")),
+        "no-runsc": ("/usr/bin/crun", "--of-crun", START),
+        "no-wrapper-of-ours": (OURS, "", "exec 'never closed"),
+        "a-shim": ("", "", START),
     },
 )
-def test_another_registered_runtime_is_not(entry: dict[str, Any], line: str) -> None:
-    assert registered(entry, f"starts {OURS} {line}") == {}
+def test_another_registered_runtime_is_not(path: str, arguments: str, start: str) -> None:
+    assert registered(path, *arguments.split(), start=start) == []
 
 
 def test_what_the_operator_gave_a_reason_for_is_not_found_in_the_wrapper_from_before() -> None:
     asked = {"network": "host", "flags": ["--net-raw"], "reason": "our own ping monitors"}
-    runtimes = {"runsc": {}, "old": asked}
-    both = "--net-raw --rootless"
+    given = {"gvisor_runtimes": {"runsc": {}, "old": asked}}
 
-    accepted = registered(
-        {"path": OURS}, f"starts {OURS} {START.format('--net-raw')}", gvisor_runtimes=runtimes
-    )
-    more = registered(
-        {"path": OURS}, f"starts {OURS} {START.format(both)}", gvisor_runtimes=runtimes
-    )
+    accepted = registered(OURS, flags="--net-raw", **given)
+    more = registered(OURS, flags="--net-raw --rootless", **given)
 
-    assert accepted == {}
-    assert [item.evidence for item in more.values()] == [
-        f"{OURS}: a sandbox with the privileges of the user who starts it (--rootless)"
-    ]
+    assert accepted == []
+    assert [item.evidence for item in more] == [f"{OURS}: {ROOTLESS}"]
 
 
 def test_a_wrapper_that_was_changed_is_found_by_its_own_name() -> None:
     ((path, _),) = INSTALLED["wrappers"].items()
 
-    report = audited(**changed(wrappers={path: "0" * 64}))
+    report = audited(answer=proven_answer(wrappers={path: "0" * 64}))
 
     assert found(report)[f"wrapper-changed {path}"].severity is Severity.CRITICAL
 
@@ -254,7 +216,7 @@ def test_a_runtime_that_is_not_the_declared_one_is_found(
 ) -> None:
     docker = info(runtimes=runtimes, live_restore=True)
 
-    report = audited(**changed(docker=docker))
+    report = audited(answer=proven_answer(docker=docker))
 
     finding = found(report)["runtime-not-declared runtime runsc"]
     assert finding.evidence.startswith(evidence)
@@ -262,10 +224,8 @@ def test_a_runtime_that_is_not_the_declared_one_is_found(
 
 
 def test_a_release_with_an_escape_is_found_unless_it_was_accepted() -> None:
-    settings = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
-
-    refused = audited(settings=settings)
-    accepted = audited(settings={**settings, "gvisor_accept_risk": "throwaway nodes"})
+    refused = audited(settings=DEBIAN)
+    accepted = audited(settings={**DEBIAN, **ACCEPTED})
 
     assert "release-escape runsc 20240729.0" in found(refused)
     assert waived(accepted)["release-escape runsc 20240729.0"] == "throwaway nodes"
@@ -312,19 +272,19 @@ def edited(text: str) -> dict[str, Any]:
     return {"answer": proven_answer(daemon_json=text, mtime_s=LATER_S + 60)}
 
 
-def test_a_key_of_ours_that_somebody_changed_is_named() -> None:
-    text = proven()["daemon_json"].replace('"userland-proxy": false', '"userland-proxy": true')
+@table(
+    "old, new, rule, evidence",
+    {
+        "a-key": ("false", "true", "not-declared", "changed by somebody else: /userland-proxy"),
+        "what-dockerd-would-not-start-with": ("{", "{,", "unusable", "line 1"),
+    },
+)
+def test_what_somebody_else_changed_is_told_with_its_place(
+    old: str, new: str, rule: str, evidence: str
+) -> None:
+    report = audited(**edited(proven()["daemon_json"].replace(old, new, 1)))
 
-    report = audited(**edited(text))
-
-    finding = found(report)[f"daemon-json-not-declared {FILE}"]
-    assert "changed by somebody else: /userland-proxy" in finding.evidence
-
-
-def test_a_file_that_dockerd_would_not_start_with_is_told_with_its_place() -> None:
-    report = audited(**edited("{,}"))
-
-    assert "line 1" in found(report)[f"daemon-json-unusable {FILE}"].evidence
+    assert evidence in found(report)[f"daemon-json-{rule} {FILE}"].evidence
 
 
 @table(
@@ -383,7 +343,7 @@ def test_a_waiver_of_no_rule_is_told_with_what_may_have_been_meant() -> None:
 
 
 def test_an_interrupted_change_is_one_finding() -> None:
-    report = audited(**changed(pending="yes"))
+    report = audited(answer=proven_answer(pending="yes"))
 
     assert list(ids(report)) == ["daemon-json-interrupted"]
 
@@ -440,28 +400,28 @@ def test_a_runtime_that_is_kept_for_a_container_is_no_pending_change() -> None:
     assert [key for key in kept if key.startswith("daemon-json")] == []
 
 
-def flags(*more: str) -> dict[str, Any]:
-    """A node as declared but for dockerd's arguments."""
-    return {"answer": proven_answer(flags=(*UNIT_FLAGS, *more))}
-
-
-def bench(report: Any) -> set[str]:
-    """The ids of docker-bench-security's checks that found something which is not waived."""
-    return {item.cis for item in found(report).values() if item.cis}
+def flagged(*more: str) -> HostReport:
+    """The report on a node as declared but for dockerd's arguments."""
+    return audited(answer=proven_answer(flags=(*UNIT_FLAGS, *more)))
 
 
 @table(
-    "argument, cis",
+    "arguments, cis, is_found",
     {
-        "iptables": ("--iptables=false", "2.4"),
-        "insecure-registry": ("--insecure-registry=10.0.0.0/8", "2.5"),
-        "tcp": ("--host=tcp://0.0.0.0:2375", "2.7"),
-        "no-new-privileges": ("--no-new-privileges=false", "2.14"),
-        "userland-proxy": ("--userland-proxy=true", "2.16"),
+        "iptables": ("--iptables=false", "2.4", True),
+        "insecure-registry": ("--insecure-registry=10.0.0.0/8", "2.5", True),
+        "tcp": ("--host=tcp://0.0.0.0:2375", "2.7", True),
+        "tcp-with-certificates": ("--host=tcp://0.0.0.0:2376 --tlsverify", "2.7", False),
+        "no-new-privileges": ("--no-new-privileges=false", "2.14", True),
+        "userland-proxy": ("--userland-proxy=true", "2.16", True),
     },
 )
-def test_a_flag_that_weakens_dockerd_is_found_by_its_id(argument: str, cis: str) -> None:
-    assert cis in bench(audited(**flags(argument)))
+def test_a_flag_that_weakens_dockerd_is_found_by_its_id(
+    arguments: str, cis: str, is_found: bool
+) -> None:
+    report = flagged(*arguments.split())
+
+    assert (cis in {item.cis for item in found(report).values()}) is is_found
 
 
 @table(
@@ -474,13 +434,7 @@ def test_a_flag_that_weakens_dockerd_is_found_by_its_id(argument: str, cis: str)
 )
 def test_what_is_waived_and_yet_done_is_not_told(argument: str, key: str) -> None:
     assert f"{key} {FILE}" in waived(audited())
-    assert f"{key} {FILE}" not in waived(audited(**flags(argument)))
-
-
-def test_tcp_with_certificates_is_no_finding() -> None:
-    report = audited(**flags("--host=tcp://0.0.0.0:2376", "--tlsverify"))
-
-    assert "2.7" not in bench(report)
+    assert f"{key} {FILE}" not in waived(flagged(argument))
 
 
 @table(

@@ -16,7 +16,7 @@ from pyinfra_gvisor.report.textfile import textfile
 from tests.cases.proven import RELEASE, proven, proven_answer
 from tests.table import table
 from tests.unit.answers import Running, answer, info, installed
-from tests.unit.audit.audited import AT, app, audited, found, ids
+from tests.unit.audit.audited import AT, BARE, app, audited, found, ids
 from tests.unit.releases.origin_server import some_sums
 
 
@@ -50,18 +50,38 @@ def test_a_docker_of_a_distribution_may_have_been_mended_under_its_number() -> N
     assert found.evidence.endswith("a distribution package, which may contain some of these fixes")
 
 
-def test_a_docker_that_is_mended_is_not_told() -> None:
-    assert vulnerable("29.8.2") == {}
+COMMIT = {"ID": "05044ec0a9a75232cad458027ca83437aae3f4da"}
+COMPONENTS = ("component containerd v1.7.28 05044ec0a9a7", "component runc 1.3.2 v1.3.2-0-gaeabe4e")
+HIGH, MEDIUM = Severity.HIGH, Severity.MEDIUM
+OLD = "1.6.20~ds1-1+deb12u1"
 
 
-def test_containerd_and_runc_are_known_by_what_dockerd_says_of_them() -> None:
-    lines = ("component containerd v1.7.28 05044ec0a9a7", "component runc 1.3.2 v1.3.2-0-gaeabe4e")
+@table(
+    "lines, docker, expected",
+    {
+        "mended": ((), {}, {}),
+        "by-dockerd": (COMPONENTS, {}, {"containerd v1.7.28": HIGH, "runc 1.3.2": HIGH}),
+        "by-runc-itself-where-another-runtime-is-the-default": (
+            ("runc_version 1.1.5", "component runsc 20260905.0 -"),
+            {"DefaultRuntime": "runsc", "RuncCommit": {"ID": "1.3.9"}},
+            {"runc 1.1.5": HIGH},
+        ),
+        "only-a-commit": ((), {"ContainerdCommit": COMMIT, "RuncCommit": COMMIT}, {}),
+        "no-components": ((), {"ContainerdCommit": {"ID": OLD}}, {f"containerd {OLD}": MEDIUM}),
+    },
+)
+def test_containerd_and_runc_are_known_by_their_versions_and_not_guessed_at(
+    lines: tuple[str, ...], docker: dict[str, Any], expected: dict[str, Severity]
+) -> None:
+    found = vulnerable("29.8.2", *lines, **docker)
 
-    found = vulnerable("29.8.2", *lines)
+    assert {item.subject: item.severity for item in found.values()} == expected
 
-    assert [item.subject for item in found.values()] == ["containerd v1.7.28", "runc 1.3.2"]
+
+def test_a_runc_with_a_published_hole_is_told_with_its_number() -> None:
+    found = vulnerable("29.8.2", *COMPONENTS)
+
     assert "CVE-2025-52881" in found["runc"].evidence
-    assert [item.severity for item in found.values()] == [Severity.HIGH, Severity.HIGH]
 
 
 def test_ubuntus_docker_is_known_by_what_it_says_of_its_commit() -> None:
@@ -75,27 +95,6 @@ def test_ubuntus_docker_is_known_by_what_it_says_of_its_commit() -> None:
 
     assert {item.severity for item in found.values()} <= {Severity.MEDIUM, Severity.LOW}
     assert "a distribution package" in found["Docker"].evidence
-
-
-def test_runc_is_known_by_itself_where_another_runtime_is_the_default() -> None:
-    lines = ("runc_version 1.1.5", "component runsc 20260905.0 -")
-
-    found = vulnerable("28.5.2", *lines, DefaultRuntime="runsc", RuncCommit={"ID": "1.3.9"})
-
-    assert found["runc"].subject == "runc 1.1.5"
-
-
-def test_a_program_of_which_only_a_commit_is_known_is_not_guessed_at() -> None:
-    commit = {"ID": "05044ec0a9a75232cad458027ca83437aae3f4da"}
-
-    assert vulnerable("29.8.2", ContainerdCommit=commit, RuncCommit=commit) == {}
-
-
-def test_without_components_the_versions_of_info_count() -> None:
-    found = vulnerable("29.8.2", ContainerdCommit={"ID": "1.6.20~ds1-1+deb12u1"})
-
-    assert [item.subject for item in found.values()] == ["containerd 1.6.20~ds1-1+deb12u1"]
-    assert found["containerd"].severity is Severity.MEDIUM
 
 
 @table(
@@ -176,11 +175,16 @@ def raised(*lines: str, told: list[str] | None = None, **settings: Any) -> HostR
 
 
 @table(
-    "there",
-    {"nowhere": [], "on-the-node-too": installed(NEXT, sha512={"gvisor.tar.bz2": "a" * 128})},
+    "lines",
+    {
+        "nowhere": [],
+        "on-the-node-too": installed(NEXT, sha512={"gvisor.tar.bz2": "a" * 128}),
+        "with-an-app-in-a-sandbox-of-the-release-in-use": app().lines(),
+        "with-a-container-of-somebody-else": Running("db").lines(),
+    },
 )
-def test_a_raised_release_is_one_finding_that_names_both_releases(there: list[str]) -> None:
-    report = raised(*there)
+def test_a_raised_release_is_one_finding_that_names_both_releases(lines: list[str]) -> None:
+    report = raised(*lines)
 
     assert list(found(report)) == [PENDING]
     finding = found(report)[PENDING]
@@ -198,22 +202,22 @@ def test_such_a_node_is_compliant_and_not_clean() -> None:
     assert (report.node.release, report.node.in_use) == (NEXT, RELEASE)
     assert report.node.proof.holds
     assert f'gvisor_release_info{{release="{RELEASE}"' in textfile(report)
-
-
-def test_whoever_wants_pending_upgrades_to_fail_says_so() -> None:
     assert not raised(audit_fail_on="medium").compliant
 
 
-def test_an_app_in_a_sandbox_of_the_release_in_use_is_no_finding() -> None:
-    report = raised(*app().lines())
+@table(
+    "lines, settings, rule",
+    {
+        "an-app-on-the-host's-kernel": (app(**BARE).lines(), {}, "container-unsandboxed"),
+        "a-key": ([], {"daemon_json": {"log-level": "warn"}}, "daemon-json-not-declared"),
+    },
+)
+def test_another_cause_beside_it_is_a_finding_of_its_own(
+    lines: list[str], settings: dict[str, Any], rule: str
+) -> None:
+    report = raised(*lines, **settings)
 
-    assert list(found(report)) == [PENDING]
-
-
-def test_an_app_on_the_hosts_kernel_fails_the_node_beside_the_pending_upgrade() -> None:
-    report = raised(*app(runtime="runc", executable="/usr/bin/node", argv0="node").lines())
-
-    assert set(ids(report)) == {"container-unsandboxed", "upgrade-pending"}
+    assert set(ids(report)) == {rule, "upgrade-pending"}
     assert not report.compliant
 
 
@@ -227,24 +231,18 @@ def test_an_app_on_an_older_release_still_is_one() -> None:
     assert evidence == f"runs on runsc {older}; {RELEASE} is in use"
 
 
-def elsewhere() -> dict[str, Any]:
-    """What dockerd knows where the runtime points at a file of somebody's."""
-    return {"docker": info(runtimes={"runsc": {"path": "/usr/bin/runsc"}}, live_restore=True)}
-
-
 PINNED = {"gvisor.tar.bz2": "0" * 128}
+ELSEWHERE = info(runtimes={"runsc": {"path": "/usr/bin/runsc"}}, live_restore=True)
+WRAPPER = next(iter(proven()["wrappers"]))
 
 
 @table(
     "told, finding",
     {
-        "runtime-elsewhere": (having(**elsewhere()), "runtime-not-declared"),
+        "runtime-elsewhere": (having(docker=ELSEWHERE), "runtime-not-declared"),
         "manifest-broken": (having(releases=[], damaged=[RELEASE]), "release-damaged"),
         "wrapper-gone": (having(wrappers={}), "runtime-not-declared"),
-        "wrapper-idle": (
-            having(not_executable=next(iter(proven()["wrappers"]))),
-            "runtime-not-declared",
-        ),
+        "wrapper-idle": (having(not_executable=WRAPPER), "runtime-not-declared"),
         "kernel-changed": (having(uname="6.12.10 x86_64"), "proof-stale"),
         "another-state": (having(proof={"fingerprint": "x"}), "proof-stale"),
         "not-proven": (having(proof={"failed": ["dmesg"]}), "proof-failed"),
@@ -269,13 +267,6 @@ def test_a_release_in_use_that_is_not_the_pinned_one_is_no_pending_upgrade() -> 
     assert not report.compliant
 
 
-def test_another_cause_beside_it_is_a_finding_of_its_own() -> None:
-    report = raised(daemon_json={"log-level": "warn"})
-
-    assert set(ids(report)) == {"daemon-json-not-declared", "upgrade-pending"}
-    assert not report.compliant
-
-
 def test_changed_runtimes_are_not_taken_for_a_pending_upgrade() -> None:
     report = raised(runtimes={"runsc": {"network": "sandbox"}})
 
@@ -289,7 +280,3 @@ def test_a_node_on_the_declared_release_has_no_pending_upgrade() -> None:
     assert found(report) == {}
     assert report.node is not None
     assert report.node.in_use is None
-
-
-def test_a_container_of_somebody_else_does_not_matter() -> None:
-    assert list(found(raised(*Running("db").lines()))) == [PENDING]

@@ -14,12 +14,14 @@ import pytest
 from pyinfra_gvisor.base.scripts import PATH, SOCKET, script
 from pyinfra_gvisor.node.engine import Listener
 from pyinfra_gvisor.parts.resolver.forwarder.engine import SOCKET as ASKED
+from tests.table import table
 from tests.unit.fake_docker import daemon
 from tests.unit.node_script import Machine
 from tests.unit.shells import run, stub
 
 DOCKERD = 812
 ELSEWHERE = "/d2/sock"
+RUN, OWN = "/var/run/docker", ["", "/run/docker.sock"]
 
 
 _LISTENS = """
@@ -42,26 +44,16 @@ def listening(path: Path) -> Iterator[int]:
         yield begun.pid
 
 
-@pytest.mark.parametrize(
-    ("peer", "sockets", "answers"),
-    [
-        pytest.param(f"{DOCKERD} dockerd", [], True, id="dockerd-itself"),
-        pytest.param("1 systemd", ["", "/run/docker.sock"], True, id="systemd-for-dockerd"),
-        pytest.param(
-            "1 systemd",
-            ["", "/run/docker.sock", "/var/run/docker/libnetwork/1a2b.sock", ELSEWHERE],
-            True,
-            id="and-more-sockets",
-        ),
-        pytest.param(
-            "1 systemd",
-            ["", "/run/docker.sock", "/var/run/docker/swarm/control.sock"],
-            False,
-            id="a-manager-of-a-swarm-that-hangs",
-        ),
-        pytest.param(None, ["", SOCKET], False, id="hangs"),
-        pytest.param(None, [], False, id="only-root-may-know"),
-    ],
+@table(
+    "peer, sockets, answers",
+    {
+        "dockerd-itself": (f"{DOCKERD} dockerd", [], True),
+        "systemd-for-dockerd": ("1 systemd", OWN, True),
+        "and-more-sockets": ("1 systemd", [*OWN, f"{RUN}/libnetwork/1a2b.sock", ELSEWHERE], True),
+        "a-manager-of-a-swarm": ("1 systemd", [*OWN, f"{RUN}/swarm/control.sock"], False),
+        "hangs": (None, ["", SOCKET], False),
+        "only-root-may-know": (None, [], False),
+    },
 )
 def test_the_nodes_own_dockerd_is_no_problem(
     peer: str | None, sockets: list[str], answers: bool
@@ -69,19 +61,17 @@ def test_the_nodes_own_dockerd_is_no_problem(
     assert Listener.of(peer, sockets).problem(DOCKERD, answers=answers) is None
 
 
-@pytest.mark.parametrize(
-    ("peer", "sockets", "answers", "got"),
-    [
-        pytest.param("9 dockerd", ["", SOCKET], True, "dockerd (process 9)", id="taken"),
-        pytest.param("0 ?", ["", SOCKET], True, "? (process 0)", id="of-another-machine"),
-        pytest.param("9 dockerd", ["", ELSEWHERE], True, ELSEWHERE, id="elsewhere"),
-        pytest.param(None, ["", ELSEWHERE], False, ELSEWHERE, id="elsewhere-alone"),
-        pytest.param(None, [""], False, "no unix socket", id="network-only"),
+@table(
+    "peer, sockets, answers, got",
+    {
+        "taken": ("9 dockerd", ["", SOCKET], True, "dockerd (process 9)"),
+        "of-another-machine": ("0 ?", ["", SOCKET], True, "? (process 0)"),
+        "elsewhere": ("9 dockerd", ["", ELSEWHERE], True, ELSEWHERE),
+        "elsewhere-alone": (None, ["", ELSEWHERE], False, ELSEWHERE),
+        "network-only": (None, [""], False, "no unix socket"),
         # systemd hands docker.socket on, also to a dockerd that was told to listen elsewhere
-        pytest.param(
-            "1 systemd", ["", "/run/docker.sock", ELSEWHERE], False, ELSEWHERE, id="not-served"
-        ),
-    ],
+        "not-served": ("1 systemd", [*OWN, ELSEWHERE], False, ELSEWHERE),
+    },
 )
 def test_who_else_would_be_asked_is_named_with_both_sockets(
     peer: str | None, sockets: list[str], answers: bool, got: str

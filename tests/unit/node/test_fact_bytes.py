@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -35,6 +36,14 @@ def answered(text: str) -> bytes:
     """What a script's answer is when it has left the node."""
     ran = subprocess.run(["sh", "-c", str(asked(text))], capture_output=True, check=True)
     return ran.stdout
+
+
+def about(machine: Machine, documents: list[dict[str, Any]]) -> list[str]:
+    """The answer of an audit on a node with these containers, line by line."""
+    answers = routes(documents)
+    answers["/containers/json?all=1"] = answers["/containers/json"]
+    with daemon(machine.socket, answers):
+        return answered(machine.script()).decode("ascii").rstrip("\n").split("\n")
 
 
 @pytest.mark.parametrize("fact", FACTS)
@@ -73,16 +82,13 @@ def test_a_process_may_be_called_anything(tmp_path: Path) -> None:
     ]
     try:
         documents = [container(item.pid, item.pid, name="app") for item in running]
-        answers = routes(documents)
-        answers["/containers/json?all=1"] = answers["/containers/json"]
-        with daemon(machine.socket, answers):
-            said = answered(machine.script())
+        said = about(machine, documents)
     finally:
         for item in running:
             item.kill()
             item.communicate()
 
-    found = parse_node(said.decode("ascii").rstrip("\n").split("\n"))
+    found = parse_node(said)
     assert len(found.containers) == len(names)
     assert {item.verdict.state for item in found.containers} <= {"bare", "unknown"}
 
@@ -91,13 +97,10 @@ def test_labels_and_networks_may_hold_any_text(tmp_path: Path) -> None:
     machine = Machine(tmp_path, wide="yes", labels="app")
     odd = EVERY_BYTE.decode("latin-1") + MARKERS.decode("latin-1") + "\U0001f600"
     document = container(1, 1, labels={"app": odd})
-    answers = routes([document])
-    answers["/containers/json?all=1"] = answers["/containers/json"]
 
-    with daemon(machine.socket, answers):
-        said = answered(machine.script()).decode("ascii")
+    said = about(machine, [document])
 
-    line = next(line for line in said.splitlines() if line.startswith("container "))
+    line = next(line for line in said if line.startswith("container "))
     assert json.loads(line.removeprefix("container "))["Given"]["Labels"] == {"app": odd}
     assert compact(document).isascii() is False
 
@@ -116,13 +119,8 @@ def test_what_a_container_was_given_may_be_any_text(tmp_path: Path) -> None:
     }
     document = container(1, 1, host=host, mounts=[{"Type": "bind", "Source": str(link)}])
     document["Config"]["Image"] = odd
-    answers = routes([document])
-    answers["/containers/json?all=1"] = answers["/containers/json"]
 
-    with daemon(machine.socket, answers):
-        said = answered(machine.script())
-
-    seen = parse_observed(said.decode("ascii").rstrip("\n").split("\n"))
+    seen = parse_observed(about(machine, [document]))
     (given,) = seen.given.values()
     assert given.annotations == {f"dev.gvisor.{odd}": odd}
     assert given.devices[0].host == odd

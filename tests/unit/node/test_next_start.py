@@ -13,9 +13,13 @@ from pyinfra_gvisor.parts.watch.state import WatchState
 from tests.cases.proven import proven_answer
 from tests.table import table
 from tests.unit.answers import END, Running, answer, compact, node
-from tests.unit.audit.audited import app
+from tests.unit.audit.audited import BARE, app
 
 IMAGE = UnacceptedImage(id="sha256:9", names=("helper:2", "helper:3"), shapes=("coolify-helper",))
+
+
+NEARLY, ROUTES = "not the accepted a: b", "proxy: routes all apps"
+STAYS = "stays under runc until it is recreated"
 
 
 def place(name: str = "shop", where: str = "sandbox", **changes: Any) -> Place:
@@ -45,32 +49,20 @@ def running_shop(container: Running) -> tuple[Node, str]:
 @table(
     "item, text",
     {
-        "sandbox": (place(), "shop: gVisor"),
-        "sandbox-that-is-nearly-infrastructure": (
-            place(why="not the accepted helper: other user"),
-            "shop: gVisor (not the accepted helper: other user)",
-        ),
-        "infrastructure": (
-            place(where="runc", why="proxy: routes all apps"),
-            "shop: runc (proxy: routes all apps)",
-        ),
-        "refused": (
-            place(where="refused", why="mount of /etc on /x"),
-            "shop: would be REFUSED: mount of /etc on /x",
-        ),
-        "of-runc": (before(), "shop: stays under runc until it is recreated, then gVisor"),
-        "infrastructure-of-runc": (
-            before(where="runc", why="proxy: routes all apps"),
-            "shop: runc (proxy: routes all apps)",
-        ),
+        "sandbox": (place(), "gVisor"),
+        "nearly-infrastructure": (place(why=NEARLY), f"gVisor ({NEARLY})"),
+        "infrastructure": (place(where="runc", why=ROUTES), f"runc ({ROUTES})"),
+        "refused": (place(where="refused", why="privileged"), "would be REFUSED: privileged"),
+        "of-runc": (before(), f"{STAYS}, then gVisor"),
+        "infrastructure-of-runc": (before(where="runc", why=ROUTES), f"runc ({ROUTES})"),
         "refused-once-it-is-recreated": (
             before(where="refused", why="privileged"),
-            "shop: stays under runc until it is recreated, then would be REFUSED: privileged",
+            f"{STAYS}, then would be REFUSED: privileged",
         ),
     },
 )
 def test_each_container_is_told_with_where_it_runs_and_why(item: Place, text: str) -> None:
-    assert told(item) == [text]
+    assert told(item) == [f"shop: {text}"]
 
 
 def test_containers_of_which_the_same_is_to_be_said_share_a_line() -> None:
@@ -135,17 +127,12 @@ def test_an_image_whose_command_operators_choose_is_accepted_by_a_containers_nam
 @table(
     "container, item, text",
     {
-        "into-the-sandbox": (
-            app(runtime="runc", executable="/usr/bin/node", argv0="node"),
-            place(),
-            "shop: runc now, gVisor after the next start",
-        ),
+        "into-the-sandbox": (app(**BARE), place(), "runc now, gVisor after the next start"),
         "out-of-the-sandbox": (
-            app(),
-            place(where="runc", why="proxy: routes all apps"),
-            "shop: gVisor now, runc after the next start (proxy: routes all apps)",
+            *(app(), place(where="runc", why=ROUTES)),
+            f"gVisor now, runc after the next start ({ROUTES})",
         ),
-        "as-now": (app(), place(), "shop: gVisor"),
+        "as-now": (app(), place(), "gVisor"),
     },
 )
 def test_a_container_that_changes_its_place_is_told_with_both(
@@ -155,7 +142,7 @@ def test_a_container_that_changes_its_place_is_told_with_both(
 
     (line,) = place_lines({identity: item}, found.containers, ())
 
-    assert line.text == text
+    assert line.text == f"shop: {text}"
 
 
 def test_a_node_that_was_not_asked_has_nothing_to_tell() -> None:

@@ -16,6 +16,7 @@ import pytest
 from pyinfra_gvisor.audit.observed import BuildCache, parse_observed
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.sandbox.verdict import Process
+from tests.table import table
 from tests.unit.answers import compact, info
 from tests.unit.fake_docker import (
     SECRET,
@@ -67,21 +68,19 @@ def test_a_sandbox_is_seen_as_docker_and_proc_show_it(machine: Machine, sandbox:
     assert found.process.file == found.process.executable
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
-    [
-        pytest.param({"labels": {"a": NASTY, NASTY: "b"}}, id="labels"),
-        pytest.param({"labels": {"x": '"Pid":1'}}, id="a-pid-in-a-label"),
-        pytest.param(
-            {"state": {"Error": NASTY, "Health": {"Log": [{"Output": NASTY}]}}}, id="state"
-        ),
-        pytest.param({"host": {"Binds": [NASTY], "Annotations": {NASTY: NASTY}}}, id="host-config"),
-        pytest.param({"mounts": [{"Source": NASTY, "Destination": "}]"}]}, id="mounts"),
-        pytest.param({"others": {"Path": NASTY, "Args": [NASTY, "{", '"']}}, id="arguments"),
-        pytest.param({"others": {"Args": [[[{"a": [{}, [], NASTY]}]]]}}, id="deep-nesting"),
-        pytest.param({"others": {"Path": "", "Args": [], "ExecIDs": []}}, id="empty-values"),
-        pytest.param({"host": {"PidMode": "", "Pid": 7}, "others": {"Pid": 9}}, id="other-pids"),
-    ],
+    {
+        "labels": {"labels": {"a": NASTY, NASTY: "b"}},
+        "a-pid-in-a-label": {"labels": {"x": '"Pid":1'}},
+        "state": {"state": {"Error": NASTY, "Health": {"Log": [{"Output": NASTY}]}}},
+        "host-config": {"host": {"Binds": [NASTY], "Annotations": {NASTY: NASTY}}},
+        "mounts": {"mounts": [{"Source": NASTY, "Destination": "}]"}]},
+        "arguments": {"others": {"Path": NASTY, "Args": [NASTY, "{", '"']}},
+        "deep-nesting": {"others": {"Args": [[[{"a": [{}, [], NASTY]}]]]}},
+        "empty-values": {"others": {"Path": "", "Args": [], "ExecIDs": []}},
+        "other-pids": {"host": {"PidMode": "", "Pid": 7}, "others": {"Pid": 9}},
+    },
 )
 def test_nasty_strings_change_nothing_about_a_container(
     machine: Machine, changes: dict[str, object]
@@ -185,27 +184,20 @@ BROKEN: dict[str, Callable[[str], Answer]] = {
 }
 
 
-WHOLE_INFO = ("breaks-off-at-a-bracket",)  # its first bracket is its last
-ONCE = ("empty-body", "no-http")
-
-
-@pytest.mark.parametrize(
-    ("path", "how"),
-    [
-        pytest.param(path, how, id=f"{path}-{how}")
+@table(
+    "path, how",
+    {
+        f"{path}-{how}": (path, how)
         for path in BODIES
         for how in BROKEN
         if how
         not in (["breaks-off-at-a-bracket"] if path == "/info" else ["empty-body", "no-http"])
-    ],
+    },
 )
 def test_what_docker_does_not_tell_is_never_taken_for_nothing(
     machine: Machine, path: str, how: str
 ) -> None:
-    answers = {
-        **routes([container(1, 1), container(2, 1)]),
-        path: BROKEN[how](BODIES[path]),
-    }
+    answers = {**routes([container(1, 1), container(2, 1)]), path: BROKEN[how](BODIES[path])}
 
     with daemon(machine.socket, answers):
         found = known(machine)
@@ -225,65 +217,35 @@ def test_a_docker_that_hangs_does_not_keep_the_rest_of_the_answer_back(machine: 
     assert "\nuname " in f"\n{output}"
 
 
-@pytest.mark.parametrize(
-    ("docker", "version"),
-    [
-        pytest.param(info(ServerVersion="29.7.1", RuncCommit={"ID": ""}), "1.1.15", id="ubuntu"),
-        pytest.param(
-            info(ServerVersion="29.7.1", RuncCommit={"ID": "0123abcd"}), "1.1.15", id="hash"
-        ),
-        pytest.param(info(ServerVersion="29.7.1", RuncCommit=None), "1.1.15", id="null"),
-        pytest.param(
-            info(
-                default_runtime="runsc",
-                ServerVersion="29.7.1",
-                RuncCommit={"ID": "v9.9.9-0-g0123abcd"},
-            ),
-            "1.1.15",
-            id="of-another-runtime",
-        ),
-        pytest.param(
-            info(ServerVersion="29.7.1", RuncCommit={"ID": "v1.3.3-0-gd842d771"}),
-            None,
-            id="docker-tells",
-        ),
-        pytest.param(
-            info(ServerVersion="29.7.1", RuncCommit={"ID": "1.1.15+ds1-2+b4"}),
-            None,
-            id="docker-tells-debians",
-        ),
-        pytest.param(info(ServerVersion="28.5.2", RuncCommit={"ID": ""}), None, id="older-docker"),
-    ],
+RUNC = "printf 'runc version 1.1.15\\nspec: 1.0.2-dev\\n'"
+
+
+@table(
+    "docker, runc, version",
+    {
+        "ubuntu": ({"RuncCommit": {"ID": ""}}, RUNC, "1.1.15"),
+        "hash": ({"RuncCommit": {"ID": "0123abcd"}}, RUNC, "1.1.15"),
+        "null": ({"RuncCommit": None}, RUNC, "1.1.15"),
+        "another": ({"RuncCommit": {"ID": "v9-0-g01"}, "default_runtime": "runsc"}, RUNC, "1.1.15"),
+        "docker-tells": ({"RuncCommit": {"ID": "v1.3.3-0-gd842d771"}}, RUNC, None),
+        "docker-tells-debians": ({"RuncCommit": {"ID": "1.1.15+ds1-2+b4"}}, RUNC, None),
+        "older-docker": ({"RuncCommit": {"ID": ""}, "ServerVersion": "28.5.2"}, RUNC, None),
+        "no-runc": ({}, None, None),
+        "a-runc-that-fails": ({}, "exit 1", None),
+        "another-program": ({}, "echo crun version 1.14", None),
+    },
 )
 def test_runc_is_asked_for_its_version_where_docker_29_does_not_tell_it(
-    machine: Machine, docker: dict[str, Any], version: str | None
+    machine: Machine, docker: dict[str, Any], runc: str | None, version: str | None
 ) -> None:
-    stub(machine.path, "runc", "printf 'runc version 1.1.15\\nspec: 1.0.2-dev\\n'")
-
-    with daemon(machine.socket, routes([], docker)):
-        found = machine.node()
-
-    assert found.info
-    assert found.runc_version == version
-
-
-@pytest.mark.parametrize(
-    "runc",
-    [
-        pytest.param(None, id="missing"),
-        pytest.param("exit 1", id="fails"),
-        pytest.param("echo crun version 1.14", id="another-program"),
-    ],
-)
-def test_a_runc_that_tells_nothing_is_no_error(machine: Machine, runc: str | None) -> None:
     if runc:
         stub(machine.path, "runc", runc)
 
-    with daemon(machine.socket, routes([], info(ServerVersion="29.7.1"))):
+    with daemon(machine.socket, routes([], info(**{"ServerVersion": "29.7.1", **docker}))):
         found = machine.node()
 
     assert found.info
-    assert (found.runc_version, found.docker_error) == (None, None)
+    assert (found.runc_version, found.docker_error) == (version, None)
 
 
 def test_a_kernel_without_core_scheduling_says_so(machine: Machine) -> None:
@@ -392,7 +354,7 @@ def test_the_records_are_counted(audited: Machine, records: object, expected: Bu
     assert found == expected
 
 
-@pytest.mark.parametrize("ran", [True, False], ids=["a-step-has-run", "none-has"])
+@table("ran", {"a-step-has-run": True, "none-has": False})
 def test_an_old_docker_is_not_asked_and_its_builder_leaves_a_log(
     audited: Machine, ran: bool
 ) -> None:
@@ -408,14 +370,14 @@ def test_an_old_docker_is_not_asked_and_its_builder_leaves_a_log(
     assert not [path for path in asked if "system/df" in path]
 
 
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        pytest.param(says("{}", "500 Internal Server Error"), "answer 500 to ", id="an-error"),
-        pytest.param(closes, "no answer to ", id="a-panic"),
-        pytest.param(hangs, "no answer within 10 s", id="nothing"),
-        pytest.param(says(json.dumps({})[:1]), "incomplete answer to ", id="half-an-answer"),
-    ],
+@table(
+    "answer, error",
+    {
+        "an-error": (says("{}", "500 Internal Server Error"), "answer 500 to "),
+        "a-panic": (closes, "no answer to "),
+        "nothing": (hangs, "no answer within 10 s"),
+        "half-an-answer": (says(json.dumps({})[:1]), "incomplete answer to "),
+    },
 )
 def test_without_an_answer_to_this_the_rest_is_known(
     audited: Machine, answer: Answer, error: str

@@ -18,6 +18,7 @@ from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import Wrapper, wrappers
+from tests.table import table
 from tests.unit.node_script import Machine, process
 from tests.unit.shells import replaced, run, stub, toolbox
 
@@ -46,6 +47,7 @@ def test_a_machine_without_docker_is_told_too(machine: Machine) -> None:
     found = machine.node()
 
     assert (found.docker_client, found.info, found.dockerd) == (None, None, None)
+    assert found.writers == ()
 
 
 def test_a_daemon_json_is_read_to_the_byte(machine: Machine) -> None:
@@ -61,22 +63,23 @@ def test_a_daemon_json_is_read_to_the_byte(machine: Machine) -> None:
     assert found.owner == f"{os.getuid()}:{os.getgid()}"
 
 
-@pytest.mark.parametrize(
-    ("make", "state", "text"),
-    [
-        pytest.param(Path.exists, "absent", None, id="nothing"),
-        pytest.param(lambda path: path.parent.rmdir(), "absent", None, id="no-directory"),
-        pytest.param(Path.touch, "text", "", id="empty"),
-        pytest.param(lambda path: path.write_bytes(b"\xff\xfe"), "not utf-8", None, id="bytes"),
-        pytest.param(Path.mkdir, "directory", None, id="directory"),
-        pytest.param(lambda path: path.symlink_to("nothing"), "dangling", None, id="dangling"),
-        pytest.param(
-            lambda path: (path.with_name("real").write_text("{}"), path.symlink_to("real")),
-            "text",
-            "{}",
-            id="link",
-        ),
-    ],
+def linked(path: Path) -> None:
+    """A link to a file."""
+    path.with_name("real").write_text("{}")
+    path.symlink_to("real")
+
+
+@table(
+    "make, state, text",
+    {
+        "nothing": (Path.exists, "absent", None),
+        "no-directory": (lambda path: path.parent.rmdir(), "absent", None),
+        "empty": (Path.touch, "text", ""),
+        "bytes": (lambda path: path.write_bytes(b"\xff\xfe"), "not utf-8", None),
+        "directory": (Path.mkdir, "directory", None),
+        "dangling": (lambda path: path.symlink_to("nothing"), "dangling", None),
+        "link": (linked, "text", "{}"),
+    },
 )
 def test_what_is_in_the_place_of_daemon_json_is_told(
     machine: Machine, make: Callable[[Path], object], state: str, text: str | None
@@ -244,13 +247,13 @@ def test_what_a_policy_says_is_not_taken_for_what_its_wrapper_starts(
     }
 
 
-@pytest.mark.parametrize(
-    ("make", "expected"),
-    [
-        pytest.param(Path.exists, (None, False), id="nothing"),
-        pytest.param(Path.touch, (None, True), id="a-file"),
-        pytest.param(lambda path: path.symlink_to("/a b/runsc"), ("/a b/runsc", False), id="link"),
-    ],
+@table(
+    "make, expected",
+    {
+        "nothing": (Path.exists, (None, False)),
+        "a-file": (Path.touch, (None, True)),
+        "link": (lambda path: path.symlink_to("/a b/runsc"), ("/a b/runsc", False)),
+    },
 )
 def test_what_usr_local_bin_runsc_is_is_told(
     machine: Machine, make: object, expected: tuple[str | None, bool]
@@ -283,7 +286,7 @@ def test_our_records_are_read_and_damaged_ones_are_not(machine: Machine) -> None
     }
 
 
-@pytest.mark.parametrize("kept", [pytest.param(True, id="kept"), pytest.param(False, id="none")])
+@table("kept", {"kept": True, "none": False})
 def test_a_generation_that_has_a_record_shows_that_there_was_one(
     machine: Machine, kept: bool
 ) -> None:
@@ -296,14 +299,7 @@ def test_a_generation_that_has_a_record_shows_that_there_was_one(
     assert machine.node().generations_owned is kept
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("999999999\n", id="no-such-process"),
-        pytest.param("nonsense\n", id="no-number"),
-    ],
-)
+@table("content", {"empty": "", "no-such-process": "999999999\n", "no-number": "nonsense\n"})
 def test_a_stale_pid_file_is_no_dockerd(machine: Machine, content: str) -> None:
     (machine.root / "docker.pid").write_text(content)
 
@@ -315,10 +311,6 @@ def test_a_pid_file_of_another_program_is_no_dockerd(machine: Machine) -> None:
         (machine.root / "docker.pid").write_text(str(pid))
 
         assert machine.node().dockerd is None
-
-
-def test_the_last_line_says_that_nothing_is_missing(machine: Machine) -> None:
-    assert machine.output().endswith("\nend of node state\n")
 
 
 def test_packages_that_write_daemon_json_are_told(machine: Machine) -> None:
@@ -341,39 +333,21 @@ def test_packages_that_write_daemon_json_are_told(machine: Machine) -> None:
     assert set(machine.node().writers) == {"runsc", "nvidia-docker2", "gpu"}
 
 
-def test_a_node_without_packages_has_none_that_write_it(machine: Machine) -> None:
-    assert machine.node().writers == ()
-
-
-@pytest.mark.parametrize(
-    ("detects", "told"),
-    [
-        pytest.param("echo kvm", ["virtualization kvm"], id="virtual-machine"),
-        pytest.param("echo docker", ["virtualization docker"], id="container"),
-        pytest.param("echo none; exit 1", ["virtualization none"], id="server"),
-    ],
+@table(
+    "detects, marked, told",
+    {
+        "virtual-machine": ("echo kvm", False, ["virtualization kvm"]),
+        "server": ("echo none; exit 1", False, ["virtualization none"]),
+        "without-systemd-marked-by-docker": ("", True, ["virtualization docker"]),
+        "nobody-knows": ("", False, []),
+    },
 )
-def test_what_the_node_runs_on_is_told(detects: str, told: list[str], tmp_path: Path) -> None:
-    path = toolbox(tmp_path / "bin")
-    stub(path, "systemd-detect-virt", detects)
-
-    ran = run(script("audit/state", observed=""), path=path)
-
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert [line for line in ran.stdout.splitlines() if line.startswith("virtual")] == told
-
-
-@pytest.mark.parametrize(
-    ("marked", "told"),
-    [
-        pytest.param(True, ["virtualization docker"], id="marked-by-docker"),
-        pytest.param(False, [], id="nobody-knows"),
-    ],
-)
-def test_without_systemd_a_container_is_known_by_dockers_mark(
-    marked: bool, told: list[str], tmp_path: Path
+def test_what_the_node_runs_on_is_told(
+    detects: str, marked: bool, told: list[str], tmp_path: Path
 ) -> None:
     path, mark = toolbox(tmp_path / "bin"), tmp_path / "dockerenv"
+    if detects:
+        stub(path, "systemd-detect-virt", detects)
     if marked:
         mark.touch()
 

@@ -38,31 +38,23 @@ def dockerd(machine: Machine) -> Iterator[int]:
         yield pid
 
 
+UNIT, SNAP = "/system.slice/docker.service", "snap.docker.dockerd.service"
 V1 = "9:name=systemd:{0}\n8:pids:{0}\n7:blkio:/\n0::{0}\n"
 
 
 @table(
     "cgroup, supervisor",
     {
-        "v2": ("0::/system.slice/docker.service\n", "systemd docker.service"),
-        "cgroup-v1": (V1.format("/system.slice/docker.service"), "systemd docker.service"),
-        "node-in-a-container": (
-            V1.format("/docker/0123/system.slice/docker.service"),
-            "systemd docker.service",
-        ),
-        "snap": (
-            "0::/system.slice/snap.docker.dockerd.service\n",
-            "systemd snap.docker.dockerd.service",
-        ),
+        "v2": (f"0::{UNIT}\n", "systemd docker.service"),
+        "cgroup-v1": (V1.format(UNIT), "systemd docker.service"),
+        "node-in-a-container": (V1.format(f"/docker/0123{UNIT}"), "systemd docker.service"),
+        "snap": (f"0::/system.slice/{SNAP}\n", f"systemd {SNAP}"),
         "own-unit": ("0::/docker.slice/moby.service\n", "systemd moby.service"),
         "by-hand-over-ssh": ("0::/system.slice/ssh.service\n", "process"),
         "session": ("0::/user.slice/user-0.slice/session-3.scope\n", "process"),
-        "a-users-own": (
-            "0::/user.slice/user-1000.slice/user@1000.service/app.slice/docker.service\n",
-            "process",
-        ),
+        "a-users-own": ("0::/user.slice/user@1000.service/app.slice/docker.service\n", "process"),
         "docker-exec": ("9:name=systemd:/\n0::/\n", "process"),
-        "another-hierarchy": ("5:cpu:/system.slice/docker.service\n", "process"),
+        "another-hierarchy": (f"5:cpu:{UNIT}\n", "process"),
     },
 )
 def test_the_control_group_tells_who_starts_dockerd(

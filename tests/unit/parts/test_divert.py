@@ -15,6 +15,7 @@ from pyinfra_gvisor.node import Node, parse_node
 from pyinfra_gvisor.parts.divert.files import PROGRAM, VARIABLES, divert_files, repair_text
 from pyinfra_gvisor.parts.divert.plan import Wanted, check_divert, declared_divert, plan_divert
 from pyinfra_gvisor.parts.divert.state import DivertState
+from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.planning.test_preflight import settings_of
 from tests.unit.shells import held, run, toolbox
@@ -23,6 +24,9 @@ RUNC, ASIDE = "/usr/sbin/runc", "/usr/sbin/runc.pyinfra-gvisor"
 WANTED = Wanted("/opt/gvisor/runtimes/gvisordefault-20260928.0-01234567", "docker.service")
 FILES = divert_files([RUNC], WANTED.dispatcher, retired=False, dockerd=WANTED.dockerd)
 BEFORE = (f"divert place {RUNC}", f"divert is 755:0:0 10724248 {RUNC}")
+LOCAL = "/usr/local/sbin/runc"
+A_SCRIPT = (BEFORE[0], f"divert is 755:0:0 120 {RUNC}", f"divert small 00  {RUNC}")
+DIVERTED = f"divert diverted {RUNC} {RUNC}.distrib some-package"
 OWN = tuple(
     line
     for item in FILES
@@ -52,10 +56,10 @@ def without(text: str, lines: Sequence[str] = TAKEN) -> list[str]:
     return [line for line in lines if text not in line]
 
 
-def changed(line: str, other: str) -> list[str]:
-    """The lines with one of them changed."""
-    assert line in TAKEN
-    return [other if item == line else item for item in TAKEN]
+def changed(is_: str, other: str) -> list[str]:
+    """The lines with what one file is changed."""
+    assert f"divert is {is_}" in TAKEN
+    return [f"divert is {other}" if item == f"divert is {is_}" else item for item in TAKEN]
 
 
 def test_it_is_declared_by_its_word_alone() -> None:
@@ -94,35 +98,21 @@ def test_what_is_as_declared_stays_and_takes_runc() -> None:
     assert found.part(DivertState).there
 
 
-@pytest.mark.parametrize(
-    ("lines", "takes_runc"),
-    [
-        pytest.param(without("divert small"), False, id="another-file"),
-        pytest.param(without(f"2600 {RUNC}"), False, id="missing"),
-        pytest.param(
-            changed(f"divert is 755:0:0 2600 {RUNC}", f"divert is 644:0:0 2600 {RUNC}"),
-            False,
-            id="not-executable",
+@table(
+    "lines, takes_runc",
+    {
+        "another-file": (without("divert small"), False),
+        "missing": (without(f"2600 {RUNC}"), False),
+        "not-executable": (changed(f"755:0:0 2600 {RUNC}", f"644:0:0 2600 {RUNC}"), False),
+        "no-runc": (without(f"10724248 {ASIDE}"), False),
+        "runc-of-a-user": (changed(f"755:0:0 10724248 {ASIDE}", f"755:1000:0 9 {ASIDE}"), False),
+        "one-more-runc": (
+            *([*TAKEN, f"divert place {LOCAL}", f"divert is 755:0:0 10724248 {LOCAL}"], False),
         ),
-        pytest.param(without(f"10724248 {ASIDE}"), False, id="no-runc"),
-        pytest.param(
-            changed(f"divert is 755:0:0 10724248 {ASIDE}", f"divert is 755:1000:0 9 {ASIDE}"),
-            False,
-            id="runc-of-a-user",
-        ),
-        pytest.param(
-            [
-                *TAKEN,
-                "divert place /usr/local/sbin/runc",
-                "divert is 755:0:0 10724248 /usr/local/sbin/runc",
-            ],
-            False,
-            id="one-more-runc",
-        ),
-        pytest.param(without("divert diverted"), True, id="no-diversion"),
-        pytest.param(without("divert enabled"), True, id="no-unit"),
-        pytest.param(without("/repair"), True, id="no-repair"),
-    ],
+        "no-diversion": (without("divert diverted"), True),
+        "no-unit": (without("divert enabled"), True),
+        "no-repair": (without("/repair"), True),
+    },
 )
 def test_what_is_not_as_declared_is_put_right(lines: Sequence[str], takes_runc: bool) -> None:
     found = told(*lines)
@@ -131,27 +121,15 @@ def test_what_is_not_as_declared_is_put_right(lines: Sequence[str], takes_runc: 
     assert found.part(DivertState).takes_runc is takes_runc
 
 
-@pytest.mark.parametrize(
-    ("lines", "others", "why"),
-    [
-        pytest.param(BEFORE, {"init": "lab-init"}, "needs systemd on the node", id="no-systemd"),
-        pytest.param((), {}, "runc is not on the PATH of dockerd", id="no-runc"),
-        pytest.param(
-            (*BEFORE, "divert command /opt/runc"), {}, "names another program for builds", id="env"
-        ),
-        pytest.param(
-            (f"divert place {RUNC}", f"divert is 755:0:0 120 {RUNC}", f"divert small 00  {RUNC}"),
-            {},
-            "is not runc itself",
-            id="a-script",
-        ),
-        pytest.param(
-            (*BEFORE, f"divert diverted {RUNC} {RUNC}.distrib some-package"),
-            {},
-            "is diverted by others",
-            id="diverted",
-        ),
-    ],
+@table(
+    "lines, others, why",
+    {
+        "no-systemd": (BEFORE, {"init": "lab-init"}, "needs systemd on the node"),
+        "no-runc": ((), {}, "runc is not on the PATH of dockerd"),
+        "env": ((*BEFORE, "divert command /opt/runc"), {}, "names another program for builds"),
+        "a-script": (A_SCRIPT, {}, "is not runc itself"),
+        "diverted": ((*BEFORE, DIVERTED), {}, "is diverted by others"),
+    },
 )
 def test_what_cannot_be_is_refused(lines: Sequence[str], others: dict[str, Any], why: str) -> None:
     with pytest.raises(Problem, match=why):

@@ -14,6 +14,7 @@ import pytest
 from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.keeper.files import policy_text, program_text
+from tests.table import table
 from tests.unit.shells import held, run, stub, toolbox
 
 ADVICE = "run pyinfra-gvisor apply"
@@ -89,24 +90,21 @@ def test_what_is_restored_is_a_warning_and_the_metrics_show_it_once(keeper: Keep
     during = keeper.in_force()
     after = keeper.check()
 
-    assert found == (
-        0,
-        ["<4>thing: the table is gone; restored", "<4>thing: the unit is off; restored"],
-    )
+    warned = ["<4>thing: the table is gone; restored", "<4>thing: the unit is off; restored"]
+    assert found == (0, warned)
     assert (during, keeper.in_force()) == ("0", "1")
     assert after == (0, [])
 
 
-@pytest.mark.parametrize(
-    ("restores", "lines"),
-    [
-        pytest.param("", [f"<3>thing: one; {ADVICE}", "<3>thing: two; reboot"], id="never"),
-        pytest.param(
-            "echo no such table >&2; echo 'two; reboot' > %s",
-            ["<4>thing: one; restored", "<3>thing: two; reboot", "<3>no such table"],
-            id="in-part",
+@table(
+    "restores, lines",
+    {
+        "never": ("", [f"<3>thing: one; {ADVICE}", "<3>thing: two; reboot"]),
+        "in-part": (
+            "echo no table >&2; echo 'two; reboot' > %s",
+            ["<4>thing: one; restored", "<3>thing: two; reboot", "<3>no table"],
         ),
-    ],
+    },
 )
 def test_what_cannot_be_restored_is_an_error_and_the_unit_fails(
     keeper: Keeper, restores: str, lines: list[str]
@@ -119,20 +117,17 @@ def test_what_cannot_be_restored_is_an_error_and_the_unit_fails(
     assert keeper.in_force() == "0"
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        pytest.param(
-            lambda path: path.write_text("mine\n"), "the content of {} was changed", id="content"
-        ),
-        pytest.param(lambda path: path.chmod(0o666), "{} is missing, or its mode", id="mode"),
-        pytest.param(lambda path: path.unlink(), "{} is missing, or its mode", id="missing"),
-        pytest.param(
+@table(
+    "change, said",
+    {
+        "content": (lambda path: path.write_text("mine\n"), "the content of {} was changed"),
+        "mode": (lambda path: path.chmod(0o666), "{} is missing, or its mode"),
+        "missing": (Path.unlink, "{} is missing, or its mode"),
+        "link": (
             lambda path: (path.rename(f"{path}.old"), path.symlink_to(f"{path}.old")),
             "{} is missing, or its mode",
-            id="link",
         ),
-    ],
+    },
 )
 def test_with_other_files_than_declared_nothing_is_restored(
     keeper: Keeper, change: Any, said: str
@@ -227,6 +222,12 @@ def test_what_only_a_reboot_ends_is_told_once_and_fails_nothing(keeper: Keeper) 
     assert (in_force, after, keeper.in_force()) == ("0", (0, []), "1")
 
 
+def checks(*names: str, **given: str) -> str:
+    """The text of these checks, as the keeper has them."""
+    known = {"keeper_unit": "x", "keeper_policy": "x", "changing_min": 15, **given}
+    return script("parts/keeper/begin", *names, **known)
+
+
 class Kernel:
     """Values and modules of a kernel, with the checks of the kernel's part."""
 
@@ -243,14 +244,7 @@ class Kernel:
 
     def run(self, function: str, **given: str) -> list[str]:
         """The lines of a function."""
-        text = script(
-            "parts/keeper/begin",
-            "parts/kernel/keep",
-            keeper_unit="x",
-            keeper_policy="x",
-            changing_min=1,
-            **given,
-        )
+        text = checks("parts/kernel/keep", **given)
         text = text.replace("/proc/sys", str(self.sys)).replace("/proc/modules", str(self.modules))
         ran = run(f"{text}{function}\n", path=self.path)
         assert (ran.returncode, ran.stderr) == (0, "")
@@ -292,12 +286,9 @@ class Runtimes:
     def check(self, unit_state: str, *, unit: str = "docker.service") -> tuple[int, list[str]]:
         """Check while the unit is so; return the exit code and what is wrong."""
         stub(self.path, "systemctl", f"printf '{unit_state}'")
-        text = script(
-            "parts/keeper/begin",
+        text = checks(
             "parts/keeper/runtimes",
-            keeper_unit="x",
             keeper_policy=str(self.policy),
-            changing_min=15,
             runtimes_declared=self.declared,
             runtimes_ask=f'open my $f, ">", "{self.asked}"; print "{self.told}\\n"',
             runtimes_records=str(self.records),
@@ -323,15 +314,15 @@ STOPPED = (
 )
 
 
-@pytest.mark.parametrize(
-    ("unit_state", "code", "said"),
-    [
-        pytest.param("ActiveState=inactive\nJob=\n", 0, [STOPPED], id="stopped"),
-        pytest.param("ActiveState=failed\n", 0, [STOPPED], id="failed"),
-        pytest.param("ActiveState=inactive\nJob=41\n", LATER, [BUSY], id="queued-at-boot"),
-        pytest.param("ActiveState=active\nJob=41\n", LATER, [BUSY], id="stop-queued"),
-        pytest.param("ActiveState=deactivating\nJob=\n", LATER, [BUSY], id="stopping"),
-    ],
+@table(
+    "unit_state, code, said",
+    {
+        "stopped": ("ActiveState=inactive\nJob=\n", 0, [STOPPED]),
+        "failed": ("ActiveState=failed\n", 0, [STOPPED]),
+        "queued-at-boot": ("ActiveState=inactive\nJob=41\n", LATER, [BUSY]),
+        "stop-queued": ("ActiveState=active\nJob=41\n", LATER, [BUSY]),
+        "stopping": ("ActiveState=deactivating\nJob=\n", LATER, [BUSY]),
+    },
 )
 def test_a_dockerd_that_does_not_run_is_not_asked_or_its_socket_would_start_it(
     runtimes: Runtimes, unit_state: str, code: int, said: list[str]
@@ -342,12 +333,12 @@ def test_a_dockerd_that_does_not_run_is_not_asked_or_its_socket_would_start_it(
     assert not runtimes.asked.exists()
 
 
-@pytest.mark.parametrize(
-    ("unit", "unit_state"),
-    [
-        pytest.param("docker.service", "ActiveState=active\nJob=\n", id="unit"),
-        pytest.param("", "ActiveState=inactive\n", id="not-started-by-systemd"),
-    ],
+@table(
+    "unit, unit_state",
+    {
+        "unit": ("docker.service", "ActiveState=active\nJob=\n"),
+        "not-started-by-systemd": ("", "ActiveState=inactive\n"),
+    },
 )
 def test_a_dockerd_that_runs_is_asked_for_its_runtimes(
     runtimes: Runtimes, unit: str, unit_state: str
@@ -379,15 +370,9 @@ def test_a_release_that_a_run_has_just_removed_is_no_error(tmp_path: Path) -> No
     policy.touch()
     long_ago(policy)
     run_dir.mkdir()
-    text = script(
-        "parts/keeper/begin",
-        "releases/manifest",
-        "parts/keeper/release",
-        keeper_unit="x",
-        keeper_policy=str(policy),
-        changing_min=15,
-        release_home=str(tmp_path / "gone"),
-    ).replace("/run/$keeper_unit", str(run_dir))
+    gone = {"keeper_policy": str(policy), "release_home": str(tmp_path / "gone")}
+    text = checks("releases/manifest", "parts/keeper/release", **gone)
+    text = text.replace("/run/$keeper_unit", str(run_dir))
 
     later = run(f"{text}release_wrong\n").returncode
     (run_dir / "lock").touch()

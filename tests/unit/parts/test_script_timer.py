@@ -11,16 +11,13 @@ import pytest
 from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts_common.timed import timer_variables
+from tests.table import table
 from tests.unit.shells import replaced, run, stub, toolbox
 
 UNIT = "pyinfra-gvisor-watch"
 CONTENT = "$(touch /nonexistent/x) 'quoted' \u00fc\n"
 
-HOST = {
-    "operation": "watch.watch",
-    "host": "run-1",
-    **timer_variables(DIRECTORY, NAME, METRICS),
-}
+HOST = {"operation": "watch.watch", "host": "run-1", **timer_variables(DIRECTORY, NAME, METRICS)}
 
 
 class Host:
@@ -96,12 +93,12 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("state", "stops"),
-    [
-        pytest.param("inactive", [], id="stopped"),
-        pytest.param("active", [f"stop {UNIT}.timer", f"stop {UNIT}.service"], id="runs"),
-    ],
+@table(
+    "state, stops",
+    {
+        "stopped": ("inactive", []),
+        "runs": ("active", [f"stop {UNIT}.timer", f"stop {UNIT}.service"]),
+    },
 )
 def test_every_file_is_there_as_it_was_sent_and_what_runs_is_stopped_before(
     host: Host, state: str, stops: list[str]
@@ -161,9 +158,7 @@ def test_metrics_that_nobody_would_renew_go_and_others_stay(host: Host) -> None:
     assert [path.name for path in host.texts.iterdir()] == ["other.prom"]
 
 
-@pytest.mark.parametrize(
-    "textfile", [pytest.param("other.prom", id="another"), pytest.param("", id="none-named")]
-)
+@table("textfile", {"another": "other.prom", "none-named": ""})
 def test_a_policy_that_somebody_wrote_removes_no_file_of_others(host: Host, textfile: str) -> None:
     other = host.texts / "other.prom"
     other.write_text("")

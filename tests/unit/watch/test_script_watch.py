@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from shutil import copy2
 from threading import Timer
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Selector
+from tests.table import table
 from tests.unit.answers import compact
 from tests.unit.fake_docker import (
     SECRET,
@@ -24,7 +22,6 @@ from tests.unit.fake_docker import (
     listed,
     says,
 )
-from tests.unit.node_script import process
 from tests.unit.shells import held
 from tests.unit.watch.watch_script import ID, INSPECT, REASON, RUNSC, STOP, STOPPED, Watched
 
@@ -77,14 +74,7 @@ def test_a_sandbox_is_in_order_and_that_is_said_once_with_the_number(
     assert looked.stdout == ("<6>1 containers checked: 1 must run in gVisor and do; 0 are exempt\n")
 
 
-@pytest.mark.parametrize(
-    "runtime",
-    [
-        pytest.param("runc", id="runc"),
-        pytest.param("io.containerd.runc.v2", id="by-its-other-name"),
-        pytest.param("", id="none-named"),
-    ],
-)
+@table("runtime", {"runc": "runc", "by-its-other-name": "io.containerd.runc.v2", "none-named": ""})
 def test_what_was_asked_to_be_runc_is_no_sandbox_whatever_its_process_is(
     tmp_path: Path, sandbox: int, runtime: str
 ) -> None:
@@ -98,29 +88,6 @@ def test_a_runtime_that_started_no_sandbox_is_found(tmp_path: Path, bare: int) -
 
     assert looked.named == ["app"]
     assert "its process is not a gVisor sandbox; recreate the container" in looked.errors[0]
-
-
-@pytest.fixture
-def started(tmp_path: Path) -> Iterator[tuple[int, Path]]:
-    """A sandbox, and the program of which it is a process."""
-    program = tmp_path / "runsc"
-    copy2("/usr/bin/sleep", program)
-    with process("runsc-sandbox", str(program)) as pid:
-        yield pid, program
-
-
-def test_a_program_that_is_not_the_nodes_file_of_that_path_is_no_sandbox(
-    tmp_path: Path, started: tuple[int, Path]
-) -> None:
-    pid, program = started
-    before = Watched(tmp_path).look([container(1, pid, host=RUNSC)])
-    program.unlink()
-    copy2("/usr/bin/sleep", program)
-    after = Watched(tmp_path).look([container(1, pid, host=RUNSC)])
-
-    assert before.named == []
-    assert after.named == ["app"]
-    assert "its binary was replaced on the node; run deploys/gvisor.py" in after.errors[0]
 
 
 def test_only_who_must_is_reported_and_who_is_exempted_is_counted(
@@ -139,21 +106,17 @@ def test_only_who_must_is_reported_and_who_is_exempted_is_counted(
     assert looked.stdout == ("<6>3 containers checked: 1 must run in gVisor and do; 1 are exempt\n")
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
-    [
-        pytest.param({"labels": {"a": NASTY, NASTY: "b"}}, id="labels"),
-        pytest.param(
-            {"state": {"Error": NASTY, "Health": {"Log": [{"Output": NASTY}]}}}, id="state"
-        ),
-        pytest.param(
-            {"host": {**RUNSC, "Binds": [NASTY], "Annotations": {NASTY: NASTY}}}, id="host"
-        ),
-        pytest.param({"mounts": [{"Source": NASTY, "Destination": "}]"}]}, id="mounts"),
-        pytest.param({"others": {"Path": "\\" * 140_000, "Args": ['"\n' * 70_000]}}, id="long"),
-        pytest.param({"others": {"Args": [[[{"a": [{}, [], NASTY]}]]]}}, id="deep"),
-        pytest.param({"others": {"Pid": 9, "Args": [1.5e-7, -1, None, False]}}, id="others"),
-    ],
+    {
+        "labels": {"labels": {"a": NASTY, NASTY: "b"}},
+        "state": {"state": {"Error": NASTY, "Health": {"Log": [{"Output": NASTY}]}}},
+        "host": {"host": {**RUNSC, "Binds": [NASTY], "Annotations": {NASTY: NASTY}}},
+        "mounts": {"mounts": [{"Source": NASTY, "Destination": "}]"}]},
+        "long": {"others": {"Path": "\\" * 140_000, "Args": ['"\n' * 70_000]}},
+        "deep": {"others": {"Args": [[[{"a": [{}, [], NASTY]}]]]}},
+        "others": {"others": {"Pid": 9, "Args": [1.5e-7, -1, None, False]}},
+    },
 )
 def test_nasty_values_hide_nothing_and_add_no_line(
     tmp_path: Path, bare: int, changes: dict[str, Any]
@@ -174,12 +137,12 @@ def test_a_container_that_went_away_meanwhile_is_no_error(tmp_path: Path, bare: 
     assert (looked.named, looked.code) == (["here"], 0)
 
 
-@pytest.mark.parametrize(
+@table(
     "state",
-    [
-        pytest.param({"Running": False, "Pid": 0, "Status": "exited"}, id="ended"),
-        pytest.param({"Running": True, "Restarting": True, "Pid": 0}, id="about-to-be-restarted"),
-    ],
+    {
+        "ended": {"Running": False, "Pid": 0, "Status": "exited"},
+        "about-to-be-restarted": {"Running": True, "Restarting": True, "Pid": 0},
+    },
 )
 def test_what_does_not_run_any_more_is_not_reported(tmp_path: Path, state: dict[str, Any]) -> None:
     looked = Watched(tmp_path).look([container(1, 1, state=state)])
@@ -240,16 +203,18 @@ def test_what_has_its_sandbox_at_the_second_look_is_not_stopped(
 
 
 def test_a_sandbox_whose_program_was_replaced_is_reported_and_left_running(
-    tmp_path: Path, started: tuple[int, Path]
+    tmp_path: Path, sandbox: int
 ) -> None:
-    pid, program = started
+    program = Path(f"/proc/{sandbox}/exe").readlink()
     program.unlink()
+    copy2("/usr/bin/sleep", program)
     watched = Watched(tmp_path, action="stop")
 
-    asked_runsc = watched.look([container(1, pid, host=RUNSC)], {STOP: STOPPED})
-    asked_runc = watched.look([container(1, pid)], {STOP: STOPPED})
+    asked_runsc = watched.look([container(1, sandbox, host=RUNSC)], {STOP: STOPPED})
+    asked_runc = watched.look([container(1, sandbox)], {STOP: STOPPED})
 
     assert asked_runsc.named == ["app"]
+    assert "its binary was replaced on the node; run deploys/gvisor.py" in asked_runsc.errors[0]
     assert STOP not in asked_runsc.asked
     assert "was not stopped: it may run in gVisor" in asked_runsc.stdout
     assert STOP in asked_runc.asked
@@ -302,14 +267,14 @@ def test_a_container_that_cannot_be_stopped_makes_the_look_fail(tmp_path: Path, 
     assert f"<3>app ({ID[:12]}) cannot be stopped: Docker answers HTTP 500" in looked.stdout
 
 
-@pytest.mark.parametrize(
+@table(
     "answer",
-    [
-        pytest.param(says('{"message": "no"}', "500 Internal Server Error"), id="500"),
-        pytest.param(closes, id="closes-at-once"),
-        pytest.param(breaks_off(compact([listed(container(1, 1))]), 0.6), id="breaks-off"),
-        pytest.param(hangs, id="hangs"),
-    ],
+    {
+        "500": says('{"message": "no"}', "500 Internal Server Error"),
+        "closes-at-once": closes,
+        "breaks-off": breaks_off(compact([listed(container(1, 1))]), 0.6),
+        "hangs": hangs,
+    },
 )
 def test_a_docker_that_does_not_list_its_containers_makes_the_look_fail(
     tmp_path: Path, answer: Answer

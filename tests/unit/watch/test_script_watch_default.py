@@ -16,6 +16,7 @@ from pyinfra_gvisor.parts.watch.plan import declared_watch, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption
 from pyinfra_gvisor.settings import Settings, load_settings
+from tests.table import table
 from tests.unit.answers import compact, info
 from tests.unit.dispatch.dispatch_files import IMAGE, infrastructure, write_container
 from tests.unit.dispatch.test_script_preview import IMAGES
@@ -117,29 +118,24 @@ def test_a_container_that_was_removed_meanwhile_is_no_failure(docker: Docker, ba
     assert (looked.code, looked.errors) == (0, [])
 
 
-def test_an_image_that_nobody_accepted_is_named_with_the_command(docker: Docker) -> None:
-    images = [
-        {"Id": f"sha256:{9:064x}", "RepoTags": [HELPER]},
-        {"Id": IMAGE, "RepoTags": ["coollabsio/coolify-helper:1"]},
-    ]
-
-    looked = docker.look([], images)
-
-    (line,) = [line for line in looked.stdout.splitlines() if line.startswith("<4>")]
-    assert line.startswith(f"<4>image {HELPER} is not accepted")
-    assert f"pyinfra-gvisor accept sha256:{9:064x}" in line
-    assert looked.code == 0
-
-
-def test_an_image_whose_command_operators_choose_is_accepted_by_a_containers_name(
-    docker: Docker,
+@table(
+    "tag, command",
+    {
+        "by-its-id": (HELPER, f"accept sha256:{9:064x}, or remove it"),
+        "whose-command-operators-choose": ("traefik:v3", "accept with the container's name"),
+    },
+)
+def test_an_image_that_nobody_accepted_is_named_with_the_command(
+    docker: Docker, tag: str, command: str
 ) -> None:
-    looked = docker.look([], [{"Id": f"sha256:{9:064x}", "RepoTags": ["traefik:v3"]}])
+    accepted = {"Id": IMAGE, "RepoTags": ["coollabsio/coolify-helper:1"]}
+
+    looked = docker.look([], [{"Id": f"sha256:{9:064x}", "RepoTags": [tag]}, accepted])
 
     (line,) = [line for line in looked.stdout.splitlines() if line.startswith("<4>")]
-    assert line.endswith(
-        "; let the platform start it once, then run pyinfra-gvisor accept with the container's name"
-    )
+    assert line.startswith(f"<4>image {tag} is not accepted")
+    assert line.endswith(f", then run pyinfra-gvisor {command}")
+    assert looked.code == 0
 
 
 def test_images_that_docker_does_not_list_are_a_failure_and_containers_are_judged_all_the_same(

@@ -16,6 +16,7 @@ from pyinfra_gvisor.parts.watch.plan import Watch, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Selector
+from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.node_script import Machine
 from tests.unit.shells import stub
@@ -64,14 +65,14 @@ def test_a_second_plan_does_nothing() -> None:
     assert planned(carried_out(planned())) == PartPlan()
 
 
-@pytest.mark.parametrize(
+@table(
     "wanted",
-    [
-        pytest.param(Watch((), ()), id="policy"),
-        pytest.param(Watch((COOLIFY,), (), interval_s=60), id="interval"),
-        pytest.param(Watch((COOLIFY,), (), action="stop"), id="action"),
-        pytest.param(Watch((COOLIFY,), (), textfile_dir="/srv/text"), id="textfile"),
-    ],
+    {
+        "policy": Watch((), ()),
+        "interval": Watch((COOLIFY,), (), interval_s=60),
+        "action": Watch((COOLIFY,), (), action="stop"),
+        "textfile": Watch((COOLIFY,), (), textfile_dir="/srv/text"),
+    },
 )
 def test_what_is_declared_otherwise_is_written_again(wanted: Watch) -> None:
     plan = planned(carried_out(planned()), wanted)
@@ -80,14 +81,9 @@ def test_what_is_declared_otherwise_is_written_again(wanted: Watch) -> None:
     assert plan.lines != planned().lines
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
-    [
-        pytest.param({"timer": "inactive"}, id="stopped"),
-        pytest.param({"timer": "failed"}, id="failed"),
-        pytest.param({"timer": None}, id="unknown"),
-        pytest.param({"enabled": False}, id="disabled"),
-    ],
+    {"stopped": {"timer": "inactive"}, "unknown": {"timer": None}, "disabled": {"enabled": False}},
 )
 def test_a_timer_that_would_not_look_is_started_and_nothing_is_written(
     changes: dict[str, Any],
@@ -98,13 +94,9 @@ def test_a_timer_that_would_not_look_is_started_and_nothing_is_written(
     assert not [line for line in plan.lines if line.startswith("write ")]
 
 
-@pytest.mark.parametrize(
+@table(
     "change",
-    [
-        pytest.param({"sha256": "0" * 64}, id="content"),
-        pytest.param({"mode": "777"}, id="mode"),
-        pytest.param({"owner": "1000:0"}, id="owner"),
-    ],
+    {"content": {"sha256": "0" * 64}, "mode": {"mode": "777"}, "owner": {"owner": "1000:0"}},
 )
 def test_a_file_that_somebody_has_changed_is_put_right(change: dict[str, str]) -> None:
     found = carried_out(planned())
@@ -141,15 +133,15 @@ def test_a_node_without_systemd_is_refused_a_watch_and_may_have_none() -> None:
     assert plan_watch(NONE, None, init="sysvinit") == PartPlan()
 
 
-@pytest.mark.parametrize(
+@table(
     "wanted",
-    [
-        pytest.param({"interval_s": 0}, id="no-interval"),
-        pytest.param({"action": "kill"}, id="no-such-action"),
-        pytest.param({"textfile_dir": "text"}, id="relative-directory"),
-        pytest.param({"textfile_dir": "/a\nExecStart=/bin/sh"}, id="another-line"),
-        pytest.param({"textfile_dir": "/a%h"}, id="a-specifier-of-systemd"),
-    ],
+    {
+        "no-interval": {"interval_s": 0},
+        "no-such-action": {"action": "kill"},
+        "relative-directory": {"textfile_dir": "text"},
+        "another-line": {"textfile_dir": "/a\nExecStart=/bin/sh"},
+        "a-specifier-of-systemd": {"textfile_dir": "/a%h"},
+    },
 )
 def test_what_cannot_be_a_unit_is_refused(wanted: dict[str, Any]) -> None:
     with pytest.raises(Problem):
@@ -162,12 +154,9 @@ def test_the_timer_looks_at_the_interval_at_once_and_after_a_boot() -> None:
     assert {"OnActiveSec=0", "OnUnitActiveSec=45", "WantedBy=timers.target"} <= set(lines)
 
 
-@pytest.mark.parametrize(
-    ("directory", "writable"),
-    [
-        pytest.param(None, [], id="nowhere"),
-        pytest.param("/srv/text", ["ReadWritePaths=-/srv/text"], id="its-directory"),
-    ],
+@table(
+    "directory, writable",
+    {"nowhere": (None, []), "its-directory": ("/srv/text", ["ReadWritePaths=-/srv/text"])},
 )
 def test_the_service_may_write_where_its_metrics_go_and_nowhere_else(
     directory: str | None, writable: list[str]
@@ -269,13 +258,9 @@ def test_a_part_of_a_watch_is_told_too(machine: Machine) -> None:
     assert found.timer is None
 
 
-@pytest.mark.parametrize(
+@table(
     "line",
-    [
-        pytest.param("watch sum", id="cut-short"),
-        pytest.param("watch neither 1 /x", id="of-no-kind"),
-        pytest.param("watch stat /x", id="no-path"),
-    ],
+    {"cut-short": "watch sum", "of-no-kind": "watch neither 1 /x", "no-path": "watch stat /x"},
 )
 def test_a_malformed_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="malformed"):

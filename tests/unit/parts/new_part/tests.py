@@ -6,8 +6,6 @@ import base64
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.audit.observed import audit_script
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
@@ -21,6 +19,7 @@ from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.cases.fleet import Fleet, Node
 from tests.cases.kept import users
 from tests.cases.proven import proven_answer
+from tests.table import table
 from tests.unit.answers import answer, node
 from tests.unit.audit.audited import audited
 from tests.unit.node_script import Machine
@@ -47,7 +46,7 @@ def test_the_node_is_asked_and_its_answer_read(tmp_path: Path) -> None:
     assert machine.node().part(SampleState) == SampleState(text="hello")
 
 
-@pytest.mark.parametrize("prepare", [True, False], ids=["interactive", "with-yes"])
+@table("prepare", {"interactive": True, "with-yes": False})
 def test_a_deploy_has_it_once_and_takes_it_away(prepare: bool) -> None:
     told = proven_answer()
     nodes = {
