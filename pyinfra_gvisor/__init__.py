@@ -9,7 +9,6 @@ gVisor on Docker run nodes: installed, configured, proven, kept and undone with 
 """
 
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 DEPLOYS = {
@@ -23,12 +22,6 @@ DEPLOYS = {
     "run_control_host": "coolify",
 }
 """Each deploy's function, and its module in ``pyinfra_gvisor.deploys``."""
-
-# In a checkout facts/, operations/ and deploys/ lie beside this package, not in it. In the wheel
-# they are in it, and this does nothing.
-_root = Path(__file__).resolve().parent.parent
-if (_root / "operations").is_dir() and (_root / "pyproject.toml").is_file():
-    __path__.append(str(_root))
 
 
 def __getattr__(name: str) -> Any:

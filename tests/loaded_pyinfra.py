@@ -123,10 +123,10 @@ def _next_run() -> list[str] | None:
 def _main() -> None:
     from pyinfra_cli.main import main  # noqa: PLC0415  first, since it patches what others load
 
-    import pyinfra_gvisor.operations.gvisor  # noqa: PLC0415
+    import pyinfra_gvisor  # noqa: PLC0415
 
-    # Those of the package too that are imported late.
-    for found in walk_packages(pyinfra_gvisor.__path__[:1], f"{pyinfra_gvisor.__name__}."):
+    # Those too that are imported late.
+    for found in walk_packages(pyinfra_gvisor.__path__, f"{pyinfra_gvisor.__name__}."):
         if not found.name.endswith("__main__"):
             import_module(found.name)
     gc.freeze()  # what is loaded stays: a run need not look through it again

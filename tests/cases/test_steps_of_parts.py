@@ -73,8 +73,6 @@ def wheel(directory: Path) -> Path:
         (installed / name).symlink_to(theirs / name)
     for path in (cli.CHECKOUT / "pyinfra_gvisor").iterdir():
         (ours / path.name).symlink_to(path)
-    for name in ("deploys", "facts", "operations", "run_support"):
-        (ours / name).symlink_to(cli.CHECKOUT / name)
     return installed
 
 

@@ -25,16 +25,6 @@ PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 VERSION: str = PYPROJECT["project"]["version"]
 DEPENDENCIES: list[str] = PYPROJECT["project"]["dependencies"]
 LAB: list[str] = PYPROJECT["project"]["optional-dependencies"]["lab"]
-PACKAGE_DIR: dict[str, str] = PYPROJECT["tool"]["setuptools"]["package-dir"]
-PACKAGES = sorted(
-    {
-        *PACKAGE_DIR,
-        *(
-            ".".join(path.relative_to(ROOT).parent.parts)
-            for path in (ROOT / "pyinfra_gvisor").rglob("__init__.py")
-        ),
-    }
-)
 
 
 def run(*command: str | Path, cwd: Path = ROOT, expect: int = 0) -> str:
@@ -54,19 +44,34 @@ def run(*command: str | Path, cwd: Path = ROOT, expect: int = 0) -> str:
 
 
 def files(*folders: str) -> list[Path]:
-    """The files that a clone would have, below ``ROOT``, of these folders or of all."""
+    """The files that a clone would have, below ``ROOT``, of these folders or of all: each once."""
+    return [path for path in _listed(*folders) if (ROOT / path).is_file()]
+
+
+def packaged() -> dict[str, Path]:
+    """Each file of the package by its path there, and where it lies: links are followed."""
+    package = Path("pyinfra_gvisor")
+    links = [path for path in _listed(str(package)) if (ROOT / path).is_symlink()]
+    homes = {link: (ROOT / link).resolve().relative_to(ROOT) for link in links}
+    return {
+        str(place / path.relative_to(home)): path
+        for place, home in {package: package, **homes}.items()
+        for path in files(str(home))
+    }
+
+
+def _listed(*folders: str) -> list[Path]:
     # A clone made by another user (CI) is "dubious" to git, which then lists nothing.
     git = ("git", "-c", f"safe.directory={ROOT}", "ls-files", "-z")
     listed = run(*git, "--cached", "--others", "--exclude-standard", "--", *folders)
-    paths = (Path(name) for name in sorted(set(listed.split("\0"))) if name)
-    return [path for path in paths if (ROOT / path).is_file()]
+    return [Path(name) for name in sorted(set(listed.split("\0"))) if name]
 
 
 def copy_to(target: Path) -> Path:
     """Copy what ``git clone`` would bring, with what is not committed yet; returns ``target``."""
-    for path in files():
+    for path in (path for path in _listed() if (ROOT / path).exists()):
         (target / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / path, target / path)
+        shutil.copy2(ROOT / path, target / path, follow_symlinks=False)
     return target
 
 
@@ -74,14 +79,6 @@ def built_wheel(source: Path, into: Path) -> Path:
     """Return the wheel of a copy, built through the sdist: setuptools leaves files there."""
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", into, source)
     return next(into.glob("*.whl"))
-
-
-def source_of(package: str) -> Path:
-    """The folder, below ``ROOT``, that becomes this package."""
-    if package in PACKAGE_DIR:
-        return Path(PACKAGE_DIR[package])
-    parent, _, name = package.rpartition(".")
-    return source_of(parent) / name
 
 
 @dataclass(frozen=True)

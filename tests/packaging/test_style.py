@@ -8,7 +8,6 @@ import inspect
 import re
 import shutil
 import sys
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -106,12 +105,8 @@ def test_ruff_would_format_nothing() -> None:
     run(sys.executable, "-m", "ruff", "format", "--diff", ".")
 
 
-def test_mypy_finds_nothing_in_the_wheel(wheel: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path)
-
-    settings = ("--config-file", ROOT / "pyproject.toml", "--cache-dir", ROOT / ".mypy_cache")
-    run(sys.executable, "-m", "mypy", *settings, "-p", "pyinfra_gvisor", cwd=tmp_path)
+def test_mypy_finds_nothing() -> None:
+    run(sys.executable, "-m", "mypy")
 
 
 def _expect_none(problems: Iterable[str]) -> None:

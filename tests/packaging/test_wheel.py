@@ -16,13 +16,12 @@ from pyinfra_gvisor.lab import Lab
 from tests.packaging.checkout import (
     DEPENDENCIES,
     LAB,
-    PACKAGES,
     ROOT,
     VERSION,
     Environment,
     files,
+    packaged,
     run,
-    source_of,
 )
 
 IMPORT_ALL = """
@@ -57,16 +56,12 @@ def test_the_wheel_adds_one_package_and_its_metadata(wheel: Path, tmp_path: Path
 
 
 def test_the_wheel_holds_the_files_of_its_packages_and_no_others(wheel: Path) -> None:
-    expected = {
-        f"{package.replace('.', '/')}/{path.relative_to(source_of(package))}": path
-        for package in PACKAGES
-        for path in files(str(source_of(package)))
-        if not any(path.is_relative_to(source_of(inner)) for inner in PACKAGES if inner > package)
-    }
+    expected = packaged()
 
     with zipfile.ZipFile(wheel) as archive:
         packed = {name: archive.read(name) for name in archive.namelist() if "-info/" not in name}
 
+    assert "pyinfra_gvisor/operations/docker.py" in expected
     assert set(packed) - set(expected) == set()
     assert set(expected) - set(packed) == set()
     assert [
@@ -136,7 +131,8 @@ def test_a_new_fleet_runs_from_the_wheel(installed: Environment, tmp_path: Path)
     assert "gVisor" in run(*command, "--help", cwd=tmp_path)
 
 
-def test_an_editable_install_imports_the_checkout(clone: Path, tmp_path: Path) -> None:
+def test_an_editable_install_is_a_path_to_the_checkout(clone: Path, tmp_path: Path) -> None:
+    """Editors and mypy follow a path. They do not follow an import hook."""
     environment = Environment.create(tmp_path / "venv", [*DEPENDENCIES, "setuptools"])
     show = "import pyinfra_gvisor.operations.docker as m; print(m.__file__)"
 
@@ -144,8 +140,10 @@ def test_an_editable_install_imports_the_checkout(clone: Path, tmp_path: Path) -
         "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "-e", clone
     )
 
+    [path] = environment.site_packages.glob("*pyinfra_gvisor*.pth")
+    assert path.read_text().strip() == str(clone)
     assert run(environment.python, "-c", show, cwd=tmp_path).strip() == str(
-        clone / "operations/docker.py"
+        clone / "pyinfra_gvisor/operations/docker.py"
     )
 
 

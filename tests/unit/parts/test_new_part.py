@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 SAMPLE = Path(__file__).parent / "new_part"
 COPIED = (
     *("pyinfra_gvisor", "deploys", "facts", "operations", "run_support", "docs", "tests"),
-    *("README.md", "pyproject.toml", "setup.py"),
+    *("README.md", "pyproject.toml"),
 )
 NOT_NEEDED = {"node", "vm", "bench", "packaging", "new_part"}  # of tests
 LIST = "pyinfra_gvisor/parts_common/members.py"
@@ -58,7 +58,7 @@ class Tree:
         for name in COPIED:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, root / name, ignore=_left_out)
+                shutil.copytree(source, root / name, symlinks=True, ignore=_left_out)
             else:
                 shutil.copy(source, root / name)
         self.before = dict(self._files())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -11,22 +12,15 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = "pyinfra_gvisor"
-FOLDERS = {
-    PACKAGE: PACKAGE,
-    "facts": f"{PACKAGE}.facts",
-    "operations": f"{PACKAGE}.operations",
-    "run_support": f"{PACKAGE}.run_support",
-    "deploys": f"{PACKAGE}.deploys",
-}
 PARTS = f"{PACKAGE}.parts"
 
 
-def modules(root: Path, folders: Mapping[str, str]) -> dict[str, Path]:
-    """The files of a tree, by the name that an import has for each."""
+def modules(package: Path) -> dict[str, Path]:
+    """The files of a package, those of linked folders too, by the name that an import has."""
     found = {}
-    for folder, package in folders.items():
-        for path in (root / folder).rglob("*.py"):
-            words = [package, *path.relative_to(root / folder).with_suffix("").parts]
+    for folder, _, names in os.walk(package, followlinks=True):
+        for path in (Path(folder, name) for name in names if name.endswith(".py")):
+            words = path.relative_to(package.parent).with_suffix("").parts
             found[".".join(word for word in words if word != "__init__")] = path
     return found
 
@@ -91,7 +85,7 @@ def folders(known: Mapping[str, Path]) -> dict[str, set[str]]:
     return found
 
 
-KNOWN = modules(ROOT, FOLDERS)
+KNOWN = modules(ROOT / PACKAGE)
 
 
 def test_no_folder_needs_one_that_needs_it() -> None:
@@ -117,9 +111,9 @@ def test_a_cycle_of_folders_is_found(tmp_path: Path) -> None:
         "three/c.py": "from sample.one import other\n",
         "one/other.py": "",
     }.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    known = modules(tmp_path.parent, {tmp_path.name: "sample"})
+        (tmp_path / "sample" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sample" / name).write_text(text)
+    known = modules(tmp_path / "sample")
 
     assert in_order({name: imports(path, known) for name, path in known.items()})
     with pytest.raises(CycleError) as caught:
