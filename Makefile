@@ -29,7 +29,7 @@ bench: ## Run the benchmarks and write tests/bench/README.md
 
 lab-up: ## Start the lab: GVISOR_LAB_NODES, GVISOR_LAB_FLAVOURS, GVISOR_LAB_NAME
 	.ci/setup lab
-	.venv/bin/pyinfra-gvisor lab up
+	.venv/bin/python -m tools lab up
 
 lab-down: ## Remove every trace of the lab: containers, volumes, images, keys, our dockerd; built parts stay
 	.ci/lab-down

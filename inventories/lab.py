@@ -1,4 +1,4 @@
-"""Throwaway nodes on this machine, created if missing. See pyinfra_gvisor/lab."""
+"""Throwaway nodes on this machine, created if missing. See tools/lab."""
 
 import os as _os
 import sys as _sys
@@ -10,7 +10,7 @@ _sys.path.append(str(_Path(__file__).resolve().parent.parent))  # from any direc
 
 from pyinfra.api.exceptions import PyinfraError as _PyinfraError
 
-from pyinfra_gvisor import lab as _gvisor_lab
+from tools import lab as _gvisor_lab
 
 try:
     _lab = _gvisor_lab.Lab(_gvisor_lab.lab_name(_os.environ), tell=_logger.info)

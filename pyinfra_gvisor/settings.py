@@ -2,7 +2,7 @@
 All ``gvisor_*`` keys of group data: type, default and meaning of each.
 
 The JSON schema in this directory and the settings table in the docs are generated from this module
-(``pyinfra-gvisor schema write``).
+(``python -m tools docs``).
 """
 
 from __future__ import annotations

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, cast
+from typing import cast
 
 import click
 
-from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.command.exit_codes import FAILED, FINE, INTERRUPTED, TABLE
+from pyinfra_gvisor.command.exit_codes import TABLE, run
 
 COMMANDS = {
     "init": "begin",
@@ -26,10 +25,8 @@ COMMANDS = {
     "remove": "nodes",
     "generations": "nodes",
     "releases": "releases",
-    "lab": "lab",
     "schema": "schema",
     "completion": "completion",
-    "compatibility": "compatibility",
 }
 """Each command in the order of the help text, and the module that has it."""
 
@@ -68,19 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     + argv: the arguments after the program's name; ``None`` for the arguments of this process
     """
-    try:
-        result: Any = cli.main(argv, prog_name="pyinfra-gvisor", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return FAILED
-    except Problem as problem:
-        for line in str(problem).splitlines():
-            click.echo(line if line.startswith(" ") else f"pyinfra-gvisor: {line}", err=True)
-        return FAILED
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("pyinfra-gvisor: interrupted", err=True)
-        return INTERRUPTED
-    return result if isinstance(result, int) else FINE
+    return run(cli, argv, program="pyinfra-gvisor")
 
 
 if __name__ == "__main__":

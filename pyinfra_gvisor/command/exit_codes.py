@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+from pyinfra_gvisor.base.errors import Problem
 
 FINE: Final = 0
 FAILED: Final = 1
@@ -17,3 +22,25 @@ Exit codes of every command:
   2  changes are pending, and nothing failed (drift only)
   130, 143  ended by Ctrl-C or SIGTERM
 """
+
+
+def run(command: click.Command, argv: Sequence[str] | None, *, program: str) -> int:
+    """
+    Run a command line, say on stderr what went wrong, and return the exit code.
+
+    + argv: the arguments after the program's name; ``None`` for the arguments of this process
+    + program: the program's name in messages
+    """
+    try:
+        result: Any = command.main(argv, prog_name=program, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return FAILED
+    except Problem as problem:
+        for line in str(problem).splitlines():
+            click.echo(line if line.startswith(" ") else f"{program}: {line}", err=True)
+        return FAILED
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(f"{program}: interrupted", err=True)
+        return INTERRUPTED
+    return result if isinstance(result, int) else FINE

@@ -24,15 +24,6 @@ def report() -> None:
     _show("report.schema.json")
 
 
-@schema.command(hidden=True)
-def write() -> None:
-    """Write the schemas and the generated tables of docs/. Needs a clone of the repository."""
-    from pyinfra_gvisor.published.schema import write_all  # noqa: PLC0415 - takes long to import
-
-    for path in write_all():
-        click.echo(f"wrote {path}")
-
-
 def _show(name: str) -> None:
     click.echo(
         files("pyinfra_gvisor.published").joinpath(name).read_text(encoding="utf-8"), nl=False

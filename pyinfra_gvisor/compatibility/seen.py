@@ -31,7 +31,7 @@ CONTAINERS = frozenset(
 )
 DISTRIBUTIONS = {"debian": "Debian", "ubuntu": "Ubuntu"}
 
-# The directory of a lab build names the module and version: pyinfra_gvisor/lab/parts.py
+# The directory of a lab build names the module and version: tools/lab/parts.py
 _LAB_BUILD = re.compile(
     r"(?:^|/)lab-build-gvisor\.dev-gvisor@(v\d+\.\d+\.\d+-\d{14}-[0-9a-f]{12})(?=[-/]|$)"
 )

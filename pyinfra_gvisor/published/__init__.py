@@ -1,1 +1,1 @@
-"""Tables of the documentation and schemas, made from the code."""
+"""JSON schemas of settings and reports, which ``python -m tools docs`` writes."""

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.lab.cache import Cache
 from tests.bench import default, hardening, stacks, throughput
 from tests.bench.ansible_core import ensure_ansible
 from tests.bench.asides import asides_sentence
@@ -37,6 +36,7 @@ from tests.bench.report import (
 )
 from tests.bench.results import Samples
 from tests.bench.variants import BENCH, PARALLEL, ROOT, Variant, Workshop
+from tools.lab.cache import Cache
 
 RUNS, RULES, STACKS, HARDENING, DEFAULT = "bench", "rules", "stacks", "hardening", "default"
 """The parts of README.md that are written, each between its own markers."""

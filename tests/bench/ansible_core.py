@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings, load_settings
 from tests.bench.measure import BenchError
 from tests.bench.node import runsc_settings
+from tools.lab import LabNode
 
 REQUIREMENT = "ansible-core>=2.19,<3"
 

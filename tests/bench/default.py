@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.lab import FLAVOURS, Lab, NodeSpec
 from tests.bench.machine import measured_on
 from tests.bench.node import BenchNode, converge
 from tests.bench.results import Row
 from tests.node.running import RELEASE, remove_container, start_container
+from tools.lab import FLAVOURS, Lab, NodeSpec
 
 LAB_NAME = "gvisor-bench-default"
 ROUNDS = 20

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from pyinfra_gvisor.lab import FLAVOURS, Lab, NodeSpec
 from tests.bench.machine import measured_on
 from tests.bench.node import BenchNode, converge
 from tests.bench.results import Row
 from tests.node.running import RELEASE, start_container
+from tools.lab import FLAVOURS, Lab, NodeSpec
 
 LAB_NAME = "gvisor-bench-hardening"
 ROUNDS = 9

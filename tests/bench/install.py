@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
 from tests.node.archives import (
     ArchiveServer,
     current_archive,
@@ -26,6 +25,7 @@ from tests.node.archives import (
 )
 from tests.node.releases import Place
 from tests.node.running import Fleet
+from tools.lab import FLAVOURS, Lab, LabNode, NodeSpec
 
 RELEASE = "20260928.0"
 FILLER_BYTES = 450_000_000  # makes an archive of about 165 MB

@@ -13,10 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from pyinfra_gvisor.lab import Lab, LabNode, NodeSpec, chosen_runsc, tell_on_stderr
-from pyinfra_gvisor.lab.cache import Cache
 from tests.bench.measure import BenchError
 from tests.node.running import CURRENT, Fleet
+from tools.lab import Lab, LabNode, NodeSpec, chosen_runsc, tell_on_stderr
+from tools.lab.cache import Cache
 
 LAB_NAME = "gvisor-bench"
 APT_TIMEOUT_S = 300

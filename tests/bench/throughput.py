@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyinfra_gvisor.lab import Lab, NodeSpec
 from pyinfra_gvisor.parts.egress.files import LOAD, NFT, RULES
 from pyinfra_gvisor.parts.egress.rules import TABLE
 from tests.bench.machine import measured_on
@@ -22,6 +21,7 @@ from tests.bench.node import LAB_NAME, BenchNode, converge
 from tests.bench.results import Row
 from tests.node.egress_nodes import PUBLIC, counted
 from tests.node.running import CURRENT, remove_container, start_container
+from tools.lab import Lab, NodeSpec
 
 ROUNDS = 15
 TRANSFER_S = 2

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyinfra_gvisor.lab import Lab, NodeSpec
 from tests.bench import wrk
 from tests.bench.measure import BenchError
 from tests.bench.node import LAB_NAME, BenchNode
 from tests.node.names_nodes import KINDS, RUNTIMES, SPECS, prepare
+from tools.lab import Lab, NodeSpec
 
 SMALL, LARGE = "small", "large"
 SIZES_BYTES = {SMALL: 1024, LARGE: 1024**2}

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.compatibility.files import read_record
 from pyinfra_gvisor.deploys.audit import audit_node
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.settings import Settings
@@ -17,6 +16,7 @@ from tests.cases.proven import RELEASE, proven_answer
 from tests.table import table
 from tests.unit.compatibility.compatible import proven_lines
 from tests.unit.proof.observations import output
+from tools.compatibility.kept import read_record
 
 TOLD = proven_lines(Settings())
 CHANGED = [line.replace("uname 6.12.9", "uname 6.12.10") for line in TOLD]

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.compatibility.files import read_record
 from pyinfra_gvisor.settings import Settings
 from tests.cases.cli import CHECKOUT, fake, inventory, on_terminal, pyinfra
 from tests.cases.fleet import MARKS
@@ -18,6 +17,7 @@ from tests.cases.proven import proven_answer
 from tests.unit.answers import answer
 from tests.unit.compatibility.compatible import proven_lines
 from tests.unit.proof.observations import output
+from tools.compatibility.kept import read_record
 
 DEPLOYS = CHECKOUT / "deploys"
 PLAIN, PROVEN = fake(answer()), fake(proven_answer())

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from pyinfra_gvisor.lab import LabNode, Ran
 from tests.coolify.image import HTML, WWW_DATA, image_changes, image_tar
+from tools.lab import LabNode, Ran
 
 CONTAINER = "coolify"
 DATA = "/data/coolify"

@@ -15,10 +15,10 @@ from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
 
-from pyinfra_gvisor.lab import LabNode, lab_arch, parts
 from tests.node.running import CURRENT, RELEASE
 from tests.unit.programs import program
 from tests.unit.releases.file_server import FileServer, Served
+from tools.lab import LabNode, lab_arch, parts
 
 PATH = f"/{parts.GVISOR.directory}/gvisor/releases/release/{{release}}/{{arch}}/gvisor.tar.bz2"
 """As the bucket's, below a directory that says what this is."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.node import parse_node, state_script
 from tests.node.running import CURRENT, Fleet, Outcome, processes
+from tools.lab import LabNode
 
 LABELS = ("--label", "coolify.managed=true", "--label", "coolify.type=application")
 WAIVERS = {

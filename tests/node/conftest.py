@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec, lab_arch
-from pyinfra_gvisor.lab.spec import OWN_ARCH
 from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
 from tests.node import coolify_nodes, dispatching, egress_nodes, names_nodes, sharing, versions
 from tests.node.archives import ArchiveServer, current_archive
@@ -20,6 +18,8 @@ from tests.node.egress_nodes import Ground
 from tests.node.faults import Faults
 from tests.node.running import Fleet, remove_container
 from tests.node.story import Story, bring, served, tell
+from tools.lab import FLAVOURS, Lab, LabNode, NodeSpec, lab_arch
+from tools.lab.spec import OWN_ARCH
 
 # Tests break what the keeper restores, and then look. It checks when they start it.
 SLOW_KEEPER = {

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from tests.coolify.host import DATA, NETWORK, App
+from tools.lab import LabNode
 
 IMAGE = "stand-in/app:1"
 PROXY = "coolify-proxy"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyinfra_gvisor.lab import LabNode, NodeSpec
 from tests.coolify.host import ControlHost
 from tests.node.equipped import equipped, free_port_80
+from tools.lab import LabNode, NodeSpec
 
 SPECS = {name: NodeSpec(equipped("debian-13")) for name in ("control", "run")}
 OTHERS = {

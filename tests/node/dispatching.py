@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from pyinfra_gvisor.lab import LabNode, NodeSpec
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.audits import sh
 from tests.node.egress_nodes import at_once
 from tests.node.equipped import equipped, free_port_80
 from tests.node.running import SENTRY, Deployed, Fleet, processes
 from tests.node.transactions import FILE
+from tools.lab import LabNode, NodeSpec
 
 SPECS = {
     "docker-20": NodeSpec(equipped("debian-12")),

@@ -7,7 +7,6 @@ from typing import Any
 
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.dispatch.programs import BUILDS
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.parts.divert.files import NAME, VARIABLES
 from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
@@ -15,6 +14,7 @@ from pyinfra_gvisor.settings import load_settings
 from tests.node.audits import sh
 from tests.node.planted import ASIDE, plant, uproot
 from tests.node.running import CURRENT
+from tools.lab import LabNode
 
 STEPS = ("ln", "cp", "mv", "rm", "chmod", "mkdir", "rmdir", "umount", "dpkg-divert", "systemctl")
 # On a file system that a power cut empties.

@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyinfra_gvisor.lab import FLAVOURS, LabNode, tell_on_stderr
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.make import built_docker
 from tests.node.running import (
     CURRENT,
     WITH_ROWS,
@@ -21,6 +18,9 @@ from tests.node.running import (
     snapshot,
 )
 from tests.node.transactions import keys
+from tools.lab import FLAVOURS, LabNode, tell_on_stderr
+from tools.lab.cache import Cache
+from tools.lab.make import built_docker
 
 NAME = "upgraded"
 CONTAINERS = ("shop-db", "old-sandbox")

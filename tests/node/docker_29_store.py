@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.docker_29 import OTHER_WRAPPER
 from tests.node.running import (
     Fleet,
@@ -22,6 +21,7 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.transactions import FILE, keys
+from tools.lab import LabNode
 
 NAME = "store"
 NFTABLES = '{\n    "firewall-backend": "nftables",'

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.egress_nodes import RULES, TABLE, Ground
 from tests.node.faults import wait_for
+from tools.lab import LabNode
 
 DENIED = "198.51.100.0/24"  # RFC 5737, TEST-NET-2
 NEW: dict[str, Any] = {**RULES, "deny": [DENIED]}

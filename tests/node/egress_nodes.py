@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyinfra_gvisor.lab import FLAVOURS, LabNode, NodeSpec
 from tests.node.audits import sh
 from tests.node.running import CURRENT, Fleet, Outcome, start_container
+from tools.lab import FLAVOURS, LabNode, NodeSpec
 
 SPECS = {
     "docker-20": NodeSpec(FLAVOURS["debian-12"]),

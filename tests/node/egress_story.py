@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.egress_nodes import (
     CONTAINERS,
@@ -24,6 +23,7 @@ from tests.node.egress_nodes import (
     stopped,
 )
 from tests.node.running import Outcome, remove_container, snapshot, start_container
+from tools.lab import LabNode
 
 NAMES = {"name outside": f"name/{NAME}", "name of a peer": "name/tenant"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyinfra_gvisor.lab import FLAVOURS, Flavour, LabNode
+from tools.lab import FLAVOURS, Flavour, LabNode
 
 PACKAGES = (
     *("caddy", "curl", "docker-compose", "python3"),

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.running import Fleet, Outcome, no_leftovers, processes
+from tools.lab import LabNode
 
 FILE = "/etc/docker/daemon.json"
 PENDING = "/var/lib/pyinfra-gvisor/pending"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import LABELS, sh
 from tests.node.running import HOME, RELEASE, remove_containers
+from tools.lab import LabNode
 
 NAMED = "exec -a runsc-sandbox"
 VOLUME = "forge-volume"

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.names_nodes import ADDRESS, ADDRESS6, UNIT, Ground
 from tests.node.running import remove_container
 from tests.node.watching import TEXTFILES, within
+from tools.lab import LabNode
 
 ASKER = (Path(__file__).parent / "names_asker.py").read_text()
 DIRECTORY = "/root/asked"

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.names_asking import settled, sockets
 from tests.node.names_nodes import COMPOSE, UNIT, Ground, probe
 from tests.node.names_story import BEYOND, RUN, Came
 from tests.node.running import remove_container
 from tests.node.watching import within
+from tools.lab import LabNode
 
 PROJECT = "store"
 NETWORKS = {"front": ("proxy", "web"), "back": ("web", "db", "cache")}

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode, NodeSpec
 from tests.node.egress_nodes import at_once, shell
 from tests.node.equipped import equipped, free_port_80
 from tests.node.running import Deployed, Fleet
+from tools.lab import LabNode, NodeSpec
 
 SPECS = {
     "names-20": NodeSpec(equipped("debian-12")),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.egress_nodes import at_once
 from tests.node.names_nodes import (
@@ -19,6 +18,7 @@ from tests.node.names_nodes import (
 )
 from tests.node.running import Outcome, snapshot
 from tests.node.story import channels, count_channels
+from tools.lab import LabNode
 
 RUN = tuple(SPECS)
 FEW = ("names-20", "names-26", "names-29")

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.lab.runsc import DEBIAN_RELEASE
 from tests.node.archives import SHIM, renamed
+from tools.lab import LabNode
+from tools.lab.runsc import DEBIAN_RELEASE
 
 OLD = {
     "gvisor_release": DEBIAN_RELEASE,

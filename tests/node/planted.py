@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
+from tools.lab import LabNode
 
 ASIDE = "/usr/lib/planted"
 """Where such a program finds the one that it has the place of."""

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode, Ran
 from tests.node.audits import sh
 from tests.node.dispatching import IMAGE, Ground, in_sandbox, program
 from tests.node.egress_nodes import at_once
 from tests.node.running import SENTRY, processes
 from tests.node.watching import within
+from tools.lab import LabNode, Ran
 
 HELPER = "docker.io/coollabsio/coolify-helper:1.0.15"
 PROXY = "traefik:v3.6"

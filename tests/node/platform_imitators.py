@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.platform_flow import (
     ALLOWED,
@@ -22,6 +21,7 @@ from tests.node.platform_flow import (
     commit,
 )
 from tests.node.running import SENTRY
+from tools.lab import LabNode
 
 EVIL = "tenant/evil:1"  # the helper's programs in an image of a tenant
 _CANARY, _REACHED = "platform-canary", "platform-reached"  # in the node's /etc

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.every import proofs_of_parts
 from tests.node.running import HOME, RELEASE, Fleet, Outcome
+from tools.lab import LabNode
 
 RUNSC = f"{HOME}/runsc"
 OF_PARTS = {check.id for part in proofs_of_parts().values() for check in part.checks}

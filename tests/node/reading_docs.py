@@ -16,12 +16,12 @@ from pathlib import Path
 
 import yaml
 
-from pyinfra_gvisor.lab import LabNode, lab_arch
-from pyinfra_gvisor.lab.cache import Cache
 from pyinfra_gvisor.releases.lock import DEFAULT
 from tests.documented import START, Block, Command, all_commands, blocks, commands
 from tests.node.archives import current_archive, release_archive
-from tests.packaging.checkout import LEAKS, built_wheel, copy_to
+from tests.packaging.checkout import LEAKS, PYPROJECT, built_wheel, copy_to
+from tools.lab import LabNode, lab_arch
+from tools.lab.cache import Cache
 
 LATER = "20261005.0"
 """The release that the pages upgrade to, from ``DEFAULT``."""
@@ -79,6 +79,8 @@ class Shop:
     wheels: Path
     bucket: Path
     sums: Mapping[str, str]
+    clone: Path
+    """The source, with the lock of the package."""
 
     @classmethod
     def open(cls, directory: Path) -> Shop:
@@ -96,12 +98,13 @@ class Shop:
         known["releases"][DEFAULT]["sha512"][arch]["gvisor.tar.bz2"] = sums[DEFAULT]
         lock.write_text(json.dumps(known))
         wheel = built_wheel(source, directory / "dist")
-        return cls(_wheelhouse(wheel, directory / "wheels"), bucket, sums)
+        return cls(_wheelhouse(wheel, directory / "wheels"), bucket, sums, source)
 
 
 def _wheelhouse(wheel: Path, into: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(into)]
-    subprocess.run([*pip, f"{wheel}[lab]"], check=True)
+    # The editable install of a clone builds with setuptools.
+    subprocess.run([*pip, f"{wheel}[lab]", *PYPROJECT["build-system"]["requires"]], check=True)
     node = ["--python-version", "3.13", "--only-binary=:all:"]
     for platform in ("manylinux_2_28_x86_64", "manylinux2014_x86_64"):
         node += ["--platform", platform]
@@ -160,6 +163,8 @@ class Reader:
             self._write(block)
         elif block.text.startswith("#cloud-config"):
             self._boot(block, next(node for name, node in self.nodes.items() if "run-3" in name))
+        if block.text.startswith("pip install -e "):
+            self.here = self.shop.clone
         for command in commands(block):
             if not skips(command, self.skipped):
                 self._type(command)
@@ -185,8 +190,9 @@ class Reader:
         )
         here, self.path = state.read_text().splitlines()
         self.here = Path(here)
-        if "init" in command.text.split():
-            self._supply(self.here)
+        words = command.text.split()
+        if "init" in words:
+            self._supply(self.here / words[words.index("--directory") + 1])
 
     def _environment(self, state: Path) -> dict[str, str]:
         own = {key: text for key, text in os.environ.items() if key not in LEAKS}
@@ -202,10 +208,9 @@ class Reader:
             "PYINFRA_PROGRESS": "off",
         }
 
-    def _supply(self, below: Path) -> None:
+    def _supply(self, fleet: Path) -> None:
         """Have the fleet that was just begun take its releases from here, not from the internet."""
-        settings = max(below.glob("*/group_data/all.py"), key=lambda path: path.stat().st_mtime)
-        with settings.open("a") as file:
+        with (fleet / "group_data/all.py").open("a") as file:
             file.write(f'\ngvisor_source = "{self.shop.bucket}"\n')
 
     def _write(self, block: Block) -> None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.running import Fleet, Outcome
+from tools.lab import LabNode
 
 RELEASES_DIR = "/opt/gvisor/releases"
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.lab import lab_arch
-from pyinfra_gvisor.lab.cache import Cache
+from tools.lab import lab_arch
+from tools.lab.cache import Cache
 
 
 def repacked(released: Mapping[str, Any], cache: Cache) -> dict[str, Any]:

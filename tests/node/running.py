@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode, chosen_runsc, tell_on_stderr
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.runsc import SETTING
 from pyinfra_gvisor.planning.absence import PROTECTIONS
 from tests.loaded_pyinfra import LoadedPyinfra
 from tests.node.repacked import repacked
+from tools.lab import LabNode, chosen_runsc, tell_on_stderr
+from tools.lab.cache import Cache
+from tools.lab.runsc import SETTING
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = "deploys/gvisor.py"

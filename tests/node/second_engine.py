@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.faults import wait_for
+from tools.lab import LabNode
 
 AT = "/var/lib/docker/engine-2"  # on a file system that overlayfs can be on
 SECOND = (

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.archives import ArchiveServer
 from tests.node.running import (
     CURRENT,
@@ -16,6 +15,7 @@ from tests.node.running import (
     processes,
     snapshot,
 )
+from tools.lab import LabNode
 
 NODES = ("plain", "lived-in", "docker-20", "docker-28", "docker-29", "docker-29-overlay2")
 LIVED_IN = NODES[1:-1]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.apt_repository import Signer, build_package, repository
 from tests.node.archives import ArchiveServer, small_members
 from tests.node.releases import Place
 from tests.node.running import Fleet, snapshot
 from tests.unit.releases.file_server import Served
+from tools.lab import LabNode
 
 RELEASE = "20260907.0"
 pytestmark = pytest.mark.slow

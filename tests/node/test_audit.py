@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.releases.known import newer_than, open_to
 from tests.node.audits import LABELS, WAIVERS, audit, of_before, settings, sh
@@ -22,6 +21,7 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.story import LIVED_IN, channels
+from tools.lab import LabNode
 
 FILE = "/etc/docker/daemon.json"
 

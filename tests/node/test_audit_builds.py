@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import audit, sh
 from tests.node.running import Fleet
 from tests.node.story import ENDS
+from tools.lab import LabNode
 
 GVISOR_KERNEL = "#1 SMP Sun Jan 10 15:06:54 PST 2016"  # of every release
 FILE = "/etc/docker/daemon.json"

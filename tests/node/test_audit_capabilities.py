@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import LABELS, audit, sh
 from tests.node.running import Fleet, remove_container, start_container
+from tools.lab import LabNode
 
 NODE = "lived-in"
 BIND = (

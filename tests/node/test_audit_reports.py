@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from pyinfra_gvisor.audit.observed import audit_script
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import LABELS, audit, settings, sh
 from tests.node.releases import Place
 from tests.node.running import (
@@ -20,6 +19,7 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.story import NODES, channels
+from tools.lab import LabNode
 
 TEXTFILES = "/var/lib/prometheus/node-exporter"
 LEAKY = "docker-28"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.archives import (
     ArchiveServer,
     sha512,
@@ -17,6 +16,7 @@ from tests.node.archives import (
 )
 from tests.node.releases import RELEASES_DIR, Place
 from tests.node.running import Fleet, no_leftovers, snapshot
+from tools.lab import LabNode
 
 WANTED = "20260914.0"
 TOOLS = [

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.old_runsc import OLD
 from tests.node.running import CURRENT, Fleet, snapshot
+from tools.lab import LabNode
 
 
 @dataclass(frozen=True)

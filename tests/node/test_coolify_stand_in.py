@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import Ran
 from tests.coolify.host import SOURCE, VERSIONS, ControlHost
 from tests.node.coolify_nodes import Coolify
 from tests.node.watching import within
+from tools.lab import Ran
 
 CURRENT = next(iter(VERSIONS))
 RETURN = b"    return $compose_options->toArray();\n"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.coolify.host import ControlHost
 from tests.node.conftest import LAB, lab_of
 from tests.node.controlling import CURRENT, DEPLOY, NO_GVISOR, left
 from tests.node.coolify_nodes import OTHERS
 from tests.node.running import Fleet, Outcome
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

@@ -13,9 +13,9 @@ from threading import Event, Thread
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.faults import Faults, restarting
 from tests.node.running import processes, remove_containers
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.archives import current_archive, release_archive, sha512
 from tests.node.audits import sh
@@ -44,6 +43,7 @@ from tests.node.running import (
     snapshot,
 )
 from tests.node.transactions import FORGETFUL, dockerd_pid
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.audits import sh
 from tests.node.dispatching import KINDS, Ground
 from tests.node.running import processes
+from tools.lab import LabNode
 
 ALL: dict[str, Any] = {"default": "sandbox-all"}
 # The command of Docker 20.10 has BuildKit's client in it; later ones need a plugin for it.

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.dispatching import (
     DEFAULT,
@@ -24,6 +23,7 @@ from tests.node.dispatching import (
 )
 from tests.node.egress_nodes import at_once
 from tests.node.running import daemon_json, docker_info, no_leftovers, processes, remove_containers
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.audits import audit, sh
 from tests.node.conftest import LAB, lab_of
 from tests.node.dispatching import IMAGE, SPECS, Ground, in_sandbox, prepare, start
 from tests.node.dispatching import ORIGINAL as DAEMON_JSON
 from tests.node.running import Fleet, processes
+from tools.lab import LabNode
 
 KINDS = ("docker-20", "docker-26", "docker-28", "docker-29")
 ALL: dict[str, Any] = {"default": "sandbox-all"}

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.audits import sh
 from tests.node.conftest import LAB, lab_of
@@ -21,6 +20,7 @@ from tests.node.divert_steps import Steps
 from tests.node.faults import wait_for
 from tests.node.running import Fleet, processes
 from tests.node.test_divert import ASIDE, ORIGINAL, RUNC, run_of
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

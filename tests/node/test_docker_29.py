@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import FLAVOURS, NodeSpec
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node import docker_29, docker_29_store
@@ -18,6 +17,7 @@ from tests.node.docker_29_store import Store, firewall, insecure, nftables, relo
 from tests.node.proving import rows
 from tests.node.running import Fleet, daemon_json, docker_info, no_leftovers
 from tests.node.transactions import FILE, dockerd_pid
+from tools.lab import FLAVOURS, NodeSpec
 
 NODES = {
     docker_29.NAME: NodeSpec(FLAVOURS["debian-13"], lived_in=True),

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.running import CURRENT, ROOT, TIMEOUT_S, Outcome, daemon_json, snapshot
+from tools.lab import LabNode
 
 COMMAND = (sys.executable, "-m", "pyinfra_gvisor.command", "drift")
 DEPLOY = "deploys/gvisor.py"

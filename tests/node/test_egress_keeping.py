@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
 from tests.node.audits import audit, sh
 from tests.node.egress_faults import CANDIDATE, NEW, kill, on_probation, pending
@@ -38,6 +37,7 @@ from tests.node.egress_nodes import (
 from tests.node.faults import wait_for
 from tests.node.running import remove_container, start_container
 from tests.node.watching import keeper_says, within
+from tools.lab import LabNode
 
 NAME = "docker-26"
 TEXTFILES = "/var/lib/prometheus/node-exporter"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import FLAVOURS, Lab, LabNode, NodeSpec
 from tests.node.archives import ArchiveServer
 from tests.node.old_runsc import OLD, OLD_DEBIAN_12
 from tests.node.running import Fleet, docker_info, snapshot
+from tools.lab import FLAVOURS, Lab, LabNode, NodeSpec
 
 FLAVOUR_NAMES = ("debian-13", "debian-12")
 

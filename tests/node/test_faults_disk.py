@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.faults import (
     COLD_START,
     Faults,
@@ -16,6 +15,7 @@ from tests.node.faults import (
     reloading,
     restarting,
 )
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from docker import from_env
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.faults import wait_for
 from tests.node.running import pyinfra
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

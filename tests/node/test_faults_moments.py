@@ -14,12 +14,12 @@ from itertools import cycle
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.faults import FILE, Faults, live, reloading, restarting, wait_for
 from tests.node.running import processes, remove_container, start_container
 from tests.node.second_engine import another_engine
 from tests.node.unit_files import units
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

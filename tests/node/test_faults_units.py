@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.faults import Faults, live, restarting
 from tests.node.running import processes, remove_container, start_container
 from tests.node.unit_files import STARTS, remove_unit, units, write_unit
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

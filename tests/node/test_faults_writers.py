@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.faults import COLD_START, FILE, Faults
 from tests.node.running import (
@@ -21,6 +20,7 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.transactions import UNPROVEN
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

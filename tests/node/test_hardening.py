@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.audits import sh
@@ -19,6 +18,7 @@ from tests.node.running import (
     remove_container,
     start_container,
 )
+from tools.lab import LabNode
 
 NAME = "docker-29"
 BOTH = {"runsc": {}, "strict": {"hardening": "strict"}}

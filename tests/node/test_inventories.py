@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.running import (
     CURRENT,
     RELEASE,
@@ -23,6 +22,7 @@ from tests.node.running import (
     docker_info,
     no_leftovers,
 )
+from tools.lab import LabNode
 
 
 def group_data(name: str) -> dict[str, Any]:

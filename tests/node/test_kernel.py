@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import FLAVOURS, LabNode, NodeSpec
 from tests.node.conftest import LAB, lab_of
 from tests.node.running import Fleet, Outcome, snapshot
+from tools.lab import FLAVOURS, LabNode, NodeSpec
 
 NAME = "debian-13"
 MODPROBE, SYSCTL = "/etc/modprobe.d/pyinfra-gvisor.conf", "/etc/sysctl.d/90-pyinfra-gvisor.conf"

@@ -9,8 +9,8 @@ import pytest
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.key_table import WITHOUT_EFFECT
 from pyinfra_gvisor.daemon_json.keys import KEYS, Version, version_of
-from pyinfra_gvisor.lab import LabNode
 from tests.unit.daemon_json.key_samples import WRONG, right
+from tools.lab import LabNode
 
 # One file a line on stdin, so that a node is asked once for all of them.
 _VALIDATE = """

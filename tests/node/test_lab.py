@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import FLAVOURS, Lab, LabError, LabNode, NodeSpec
-from pyinfra_gvisor.lab.recipe import resource
-from pyinfra_gvisor.lab.spec import KINDS
+from tools.lab import FLAVOURS, Lab, LabError, LabNode, NodeSpec
+from tools.lab.recipe import resource
+from tools.lab.spec import KINDS
 
 pytestmark = pytest.mark.node
 
@@ -236,7 +236,7 @@ def _ssh(node: LabNode, command: str) -> subprocess.CompletedProcess[str]:
 
 def _up_in_a_process() -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pyinfra_gvisor.command", "lab", "up"],
+        [sys.executable, "-m", "tools", "lab", "up"],
         env={**os.environ, "GVISOR_LAB_NAME": NAME, "GVISOR_LAB_NODES": "2"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -6,8 +6,6 @@ import json
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.lab.parts import GVISOR
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.proving import OF_PARTS
@@ -24,6 +22,8 @@ from tests.node.running import (
 )
 from tests.node.story import LIVED_IN, NODES, Story
 from tests.node.transactions import FORGETFUL
+from tools.lab import LabNode
+from tools.lab.parts import GVISOR
 
 FOREIGN = (
     '   "max-concurrent-downloads":  5,',

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.egress_nodes import at_once, shell
 from tests.node.names_asking import asked_while, left, program
@@ -12,6 +11,7 @@ from tests.node.names_nodes import ADDRESS, PAIRED, RUNTIMES, UNIT, Ground, cont
 from tests.node.names_story import BEYOND, LARGE, by_name
 from tests.node.running import processes, remove_containers
 from tests.node.watching import within
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.egress_nodes import address6, at_once, shell
 from tests.node.names_asking import counted, counting, holding, said
 from tests.node.names_nodes import ADDRESS, ADDRESS6, Ground, probe
 from tests.node.watching import within
+from tools.lab import LabNode
 
 NAME, MACHINE = "names-26", "names-20"
 ASKED = [

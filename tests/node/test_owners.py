@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.running import (
     Fleet,
     Outcome,
@@ -20,6 +19,7 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.transactions import UNPROVEN, assert_as_declared, keys
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode, NodeSpec
 from pyinfra_gvisor.node import parse_node, state_script
 from tests.node.audits import sh
 from tests.node.conftest import LAB, SPECS, lab_of
@@ -15,6 +14,7 @@ from tests.node.equipped import equipped
 from tests.node.planted import ASIDE, plant, uproot
 from tests.node.running import CURRENT, Fleet, Outcome, snapshot
 from tests.node.test_kernel import KEPT
+from tools.lab import LabNode, NodeSpec
 
 NODES = {
     "plain": SPECS["plain"],

@@ -17,8 +17,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode, NodeSpec
-from pyinfra_gvisor.lab.containers import ContainerNode
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.archives import current_archive, release_archive, sha512
 from tests.node.audits import sh
@@ -34,6 +32,8 @@ from tests.node.running import (
     processes,
     start_container,
 )
+from tools.lab import LabNode, NodeSpec
+from tools.lab.containers import ContainerNode
 
 pytestmark = pytest.mark.slow
 

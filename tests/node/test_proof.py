@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.planted import ASIDE, plant, uproot
@@ -32,6 +31,7 @@ from tests.node.running import (
     no_leftovers,
     processes,
 )
+from tools.lab import LabNode
 
 RECORD = "/var/lib/pyinfra-gvisor/proof.json"
 # Without the flags that runc does not know.

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode, NodeSpec
 from tests.node import egress_server
 from tests.node.audits import sh
 from tests.node.conftest import LAB, lab_of
@@ -25,6 +24,7 @@ from tests.node.running import (
     Outcome,
     no_leftovers,
 )
+from tools.lab import LabNode, NodeSpec
 
 SPECS = {name: NodeSpec(equipped("debian-13")) for name in ("run", "outside")}
 METADATA, PRIVATE, MAIL, DATABASE = "169.254.169.254", "10.255.255.254", "192.0.2.1", "10.9.9.5"

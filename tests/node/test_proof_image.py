@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.proving import OF_PARTS, prove, rows
 from tests.node.running import CURRENT, Fleet, no_leftovers
+from tools.lab import LabNode
 
 IMAGE = "shop.example.com/team/empty:1"
 # One file that is no program, and all that an image can declare against whoever starts it.

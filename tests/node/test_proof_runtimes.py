@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.proving import prove, rows
@@ -19,6 +18,7 @@ from tests.node.running import (
     no_leftovers,
 )
 from tests.node.transactions import FILE, assert_as_declared
+from tools.lab import LabNode
 
 THREE = {"runsc": {}, "net": {"network": "sandbox"}, "off": {"network": "none"}}
 

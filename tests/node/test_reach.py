@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import FLAVOURS, LabNode, NodeSpec
 from tests.node import egress_server
 from tests.node.archives import current_archive, release_archive, sha512
 from tests.node.audits import audit, sh
@@ -29,6 +28,7 @@ from tests.node.running import (
 )
 from tests.node.transactions import FORGETFUL, UNPROVEN, keys
 from tests.node.watching import within
+from tools.lab import FLAVOURS, LabNode, NodeSpec
 
 RUN = {
     "docker-20": FLAVOURS["debian-12"],

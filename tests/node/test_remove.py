@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import Lab, LabNode
 from tests.node.conftest import LAB, SPECS
 from tests.node.running import (
     HOME,
@@ -24,6 +23,7 @@ from tests.node.running import (
 )
 from tests.node.story import SPREAD
 from tests.node.transactions import FILE, UNPROVEN
+from tools.lab import Lab, LabNode
 
 pytestmark = pytest.mark.slow
 

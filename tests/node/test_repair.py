@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.archives import ArchiveServer, release_archive, sha512
 from tests.node.releases import Place, Sandbox
 from tests.node.running import Fleet
+from tools.lab import LabNode
 
 RELEASE = "20261001.0"
 GVISOR = "#1 SMP Sun Jan 10 15:06:54 PST 2016"

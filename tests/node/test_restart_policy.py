@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.running import (
     Fleet,
     daemon_json,
@@ -14,6 +13,7 @@ from tests.node.running import (
     snapshot,
 )
 from tests.node.transactions import assert_as_declared, dockerd_pid, keys
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.faults import PENDING, Faults
@@ -25,6 +24,7 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.transactions import FILE, UNPROVEN, assert_as_declared, keys
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.archives import current_archive, release_members
 from tests.node.releases import CONFIG
 from tests.node.running import HOME, SENTRY
+from tools.lab import LabNode
 
 OLD_PROGRAM = "/usr/local/bin/runsc"
 """The one of 2024 on a lived-in node."""

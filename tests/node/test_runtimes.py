@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.running import (
     RELEASE,
     Fleet,
@@ -19,6 +18,7 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.transactions import UNPROVEN, assert_as_declared
+from tools.lab import LabNode
 
 REASON = "to trace one tenant's own containers"
 ODD = {"flags": ["--allow-flag-override"], "reason": REASON}

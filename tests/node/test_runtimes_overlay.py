@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.running import Fleet, remove_container, start_container
 from tests.node.story import ENDS
 from tests.node.transactions import UNPROVEN, assert_as_declared
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ import pytest
 
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.service import service_script
-from pyinfra_gvisor.lab import LabNode, Ran
 from pyinfra_gvisor.node import parse_node, state_script
 from tests.node.running import docker_info, processes, remove_container, start_container
+from tools.lab import LabNode, Ran
 
 TIMEOUT_S = 8
 HUNG_S = 4

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.archives import ArchiveServer, sha512, small_members, write_archive
 from tests.node.releases import Place
 from tests.node.running import Fleet
+from tools.lab import LabNode
 
 NEW = "20260928.0"
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
-from pyinfra_gvisor.lab.recipe import resource
 from tests.node.faults import wait_for
 from tests.node.running import (
     Fleet,
@@ -19,6 +17,8 @@ from tests.node.running import (
 )
 from tests.node.story import ENDS
 from tests.node.transactions import FILE, assert_as_declared, dockerd_pid, keys
+from tools.lab import LabNode
+from tools.lab.recipe import resource
 
 LIVED_IN_FILE = resource("lived-in.json")
 UNITS = "/etc/systemd/system"

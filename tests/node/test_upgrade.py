@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.archives import ArchiveServer, release_members, sha512, write_archive
@@ -27,6 +26,7 @@ from tests.node.running import (
 )
 from tests.node.story import channels
 from tests.node.transactions import assert_as_declared, dockerd_pid
+from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import audit, sh, verdicts
 from tests.node.forgeries import REAL, Forgery, forge, forget
 from tests.node.running import (
@@ -19,6 +18,7 @@ from tests.node.running import (
 )
 from tests.node.story import ENDS
 from tests.node.watching import TEXTFILES, have_none, have_watch, journal, look_now, metrics, within
+from tools.lab import LabNode
 
 # A program at a path like ours, with a name that is no text and has lines of ours.
 _BLINDING = r"""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.conftest import LAB, SPECS, lab_of
 from tests.node.running import (
     RELEASED,
@@ -39,6 +38,7 @@ from tests.node.watching import (
     within,
     without_docker,
 )
+from tools.lab import LabNode
 
 STOP_S = 10
 

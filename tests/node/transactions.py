@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.running import CURRENT, Fleet, no_leftovers
+from tools.lab import LabNode
 
 FILE = "/etc/docker/daemon.json"
 UNPROVEN = {**CURRENT, "gvisor_proof": "never"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.running import remove_container, start_container
+from tools.lab import LabNode
 
 _RUN = "/usr/bin/docker run {options} --name {name} -v /usr:/usr:ro test:1 sleep infinity"
 _DETACHED = """[Unit]

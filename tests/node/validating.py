@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from tests.node.audits import sh
 from tests.node.running import (
     CURRENT,
@@ -17,6 +16,7 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.transactions import FILE, assert_as_declared
+from tools.lab import LabNode
 
 # app/Actions/Server/InstallDocker.php of Coolify 4.3.11, which runs where Docker or its compose is
 # missing: the node's own values win, and everything is written anew by jq.

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from pyinfra_gvisor.lab import LabNode
 from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
 from tests.node.running import (
     HOME,
@@ -20,6 +19,7 @@ from tests.node.running import (
     remove_containers,
     start_container,
 )
+from tools.lab import LabNode
 
 INTERVAL_S = 10
 SLACK_S = 5  # for the look itself on a busy machine, and for the journal

@@ -197,7 +197,7 @@ def _explained() -> Iterator[str]:
 
 def _texts() -> Iterator[str]:
     """Yield every text of our programs, with literals that Python joins as one."""
-    for path in files("pyinfra_gvisor", "facts", "operations", "run_support", "deploys"):
+    for path in files("pyinfra_gvisor", "facts", "operations", "run_support", "deploys", "tools"):
         text = (ROOT / path).read_text(encoding="utf-8")
         if path.suffix != ".py":
             yield text

@@ -12,7 +12,6 @@ import pytest
 from pyinfra.api import Config
 from pyinfra.context import ctx_config
 
-from pyinfra_gvisor.lab import Lab
 from tests.packaging.checkout import (
     DEPENDENCIES,
     LAB,
@@ -23,6 +22,7 @@ from tests.packaging.checkout import (
     packaged,
     run,
 )
+from tools.lab import Lab
 
 IMPORT_ALL = """
 import importlib, sys
@@ -83,7 +83,7 @@ def test_the_source_distribution_has_the_pages_that_the_readme_names(wheel: Path
 def test_the_declared_dependencies_are_enough_for_every_module(
     wheel: Path, installed: Environment, tmp_path: Path
 ) -> None:
-    modules = [name for name in _modules(wheel) if not name.startswith("pyinfra_gvisor.lab")]
+    modules = _modules(wheel)
 
     problems = installed.pip("check")
     run(installed.python, "-c", IMPORT_ALL, *modules, cwd=tmp_path)
@@ -92,14 +92,25 @@ def test_the_declared_dependencies_are_enough_for_every_module(
     assert "pyinfra_gvisor.operations.docker" in modules
 
 
-def test_the_lab_needs_its_extra_and_no_more(wheel: Path, tmp_path: Path) -> None:
+def test_the_tools_of_a_clone_are_in_no_distribution(wheel: Path) -> None:
+    [sdist] = wheel.parent.glob("*.tar.gz")
+
+    with tarfile.open(sdist) as archive, zipfile.ZipFile(wheel) as packed:
+        names = {name.partition("/")[2] for name in archive.getnames()} | {*packed.namelist()}
+
+    assert "pyinfra_gvisor/operations/docker.py" in names
+    assert sorted(name for name in names if "lab" in name.split("/") or "tools" in name) == []
+
+
+def test_the_lab_needs_its_extra_and_no_more(clone: Path, tmp_path: Path) -> None:
     environment = Environment.create(tmp_path / "venv", [*DEPENDENCIES, *LAB])
-    environment.pip("install", "--quiet", "--no-index", "--no-deps", wheel)
-    modules = [name for name in _modules(wheel) if name.startswith("pyinfra_gvisor.lab")]
+    modules = [
+        ".".join(path.with_suffix("").parts) for path in files("tools") if path.suffix == ".py"
+    ]
 
-    run(environment.python, "-c", IMPORT_ALL, *modules, cwd=tmp_path)
+    run(environment.python, "-c", IMPORT_ALL, *modules, cwd=clone)
 
-    assert modules
+    assert "tools.lab.fleet" in modules
 
 
 def test_the_installed_package_looks_nowhere_but_in_itself(

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import LabNode, node_specs
 from tests.node.conftest import LAB, lab_of
 from tests.node.running import Fleet
+from tools.lab import LabNode, node_specs
 
 NAME = "vm"
 FOREIGN = b'{ "max-concurrent-downloads":   5,\n\t"labels": ["rack=7"]}\n'

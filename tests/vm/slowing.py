@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from threading import Event
 from time import monotonic
 
-from pyinfra_gvisor.lab.machines import VirtualNode
+from tools.lab.machines import VirtualNode
 
 PERIOD_S = 0.1
 _LOOP = ("perl", "-e", "my $sum; $sum += $_ % 7 for 1 .. 3_000_000; print((times)[0])")

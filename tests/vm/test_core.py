@@ -17,8 +17,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.compatibility.files import read_record
-from pyinfra_gvisor.lab import LabNode, qemu
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, RUNC_BY_NAME
 from tests.node.audits import LABELS, audit, sh
 from tests.node.dispatching import in_sandbox
@@ -34,6 +32,8 @@ from tests.node.running import (
     start_container,
 )
 from tests.vm.conftest import NAME, SPEC
+from tools.compatibility.kept import read_record
+from tools.lab import LabNode, qemu
 
 WANTED: dict[str, Any] = {
     **CURRENT,

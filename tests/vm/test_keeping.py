@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.lab import LabError, LabNode
-from pyinfra_gvisor.lab.machines import VirtualNode
 from tests.node.audits import LABELS, sh
 from tests.node.faults import wait_for
 from tests.node.proving import rows
@@ -29,6 +27,8 @@ from tests.node.watching import UNIT
 from tests.vm.conftest import FOREIGN, NAME
 from tests.vm.slowing import slowed, speed_of
 from tests.vm.test_core import ALWAYS, WANTED, module
+from tools.lab import LabError, LabNode
+from tools.lab.machines import VirtualNode
 
 pytestmark = pytest.mark.slow
 

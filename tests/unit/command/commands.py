@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyinfra_gvisor.command.__main__ import main
+from tools.__main__ import main as tools
 
 
 def releases(argv: Sequence[str], *, timeout_s: float | None = None) -> int:
@@ -15,6 +16,6 @@ def releases(argv: Sequence[str], *, timeout_s: float | None = None) -> int:
 
 
 def compatibility(argv: Sequence[str], *, docs: Path) -> int:
-    """``pyinfra-gvisor compatibility …`` in a clone with these docs; its exit code."""
+    """``python -m tools compatibility …`` in a clone with these docs; its exit code."""
     action, *rest = argv
-    return main(["compatibility", action, f"--docs={docs}", *rest])
+    return tools(["compatibility", action, f"--docs={docs}", *rest])

@@ -29,6 +29,7 @@ from tests.documented import (
     blocks,
 )
 from tests.picture import CAPTURED, PICTURE, picture
+from tools.__main__ import cli as tools
 
 README_MAX = 6000
 README_COMMANDS_MAX = 8
@@ -42,7 +43,7 @@ EDITED = {fleet.INVENTORY, *(name for name in fleet.files(fleet.Fleet()) if "gro
 """Files of a fleet that are the operator's to edit."""
 
 TYPED = [command for page in (README, *PAGES) for command in all_commands(page)]
-SPAN = re.compile(rf"`({PROGRAM} (?!COMMAND)[^`…]+)`")
+SPAN = re.compile(rf"`({PROGRAM}|python -m tools) (?!COMMAND)([^`…]+)`")
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
@@ -56,9 +57,8 @@ def of(commands: list[Command], program: str) -> list[Any]:
     ]
 
 
-def parse(words: list[str]) -> click.Context:
+def parse(words: list[str], command: click.Command = cli) -> click.Context:
     """The command line as click takes it. Raises ``click.ClickException`` if it is wrong."""
-    command: click.Command = cli
     context = click.Context(cli, info_name=PROGRAM)
     rest = list(words)
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
@@ -113,17 +113,23 @@ def test_a_documented_command_is_one_of_ours(words: list[str]) -> None:
     assert parse(words).command
 
 
+@pytest.mark.parametrize("words", of(TYPED, "python"))
+def test_a_documented_command_of_a_clone_is_one_of_its_tools(words: list[str]) -> None:
+    assert words[:2] == ["-m", "tools"]
+    assert parse(words[2:], tools).command
+
+
 @pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_command_in_the_text_is_one_of_ours(page: Path) -> None:
-    for span in SPAN.findall(page.read_text(encoding="utf-8")):
+    for program, words in SPAN.findall(page.read_text(encoding="utf-8")):
         try:
-            parse(span.split()[1:])
+            parse(words.split(), cli if program == PROGRAM else tools)
         except click.ClickException as error:
-            pytest.fail(f"{page.relative_to(ROOT)}: {span}: {error.format_message()}")
+            pytest.fail(f"{page.relative_to(ROOT)}: {words}: {error.format_message()}")
 
 
 @pytest.mark.parametrize(
-    "words", [["aply"], ["plan", "--limits", "a"], ["lab", "upp"], ["plan", "x"]]
+    "words", [["aply"], ["plan", "--limits", "a"], ["lab", "up"], ["plan", "x"]]
 )
 def test_a_command_that_does_not_exist_is_found(words: list[str]) -> None:
     with pytest.raises(click.ClickException):

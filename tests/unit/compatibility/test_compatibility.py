@@ -10,23 +10,18 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.compatibility.files import (
-    DOCS,
-    kept_records,
-    read_record,
-    row_name,
-    write_record,
-)
-from pyinfra_gvisor.compatibility.page import MARK, PAGE, page_with
+from pyinfra_gvisor.compatibility.files import write_record
 from pyinfra_gvisor.compatibility.record import Record
 from pyinfra_gvisor.compatibility.seen import seen_by, source_kind
-from pyinfra_gvisor.compatibility.table import EMPTY, HEAD, table
 from pyinfra_gvisor.releases.sources import APT_URL, GITHUB_URL, OFFICIAL_URL
 from tests.unit.answers import Running
 from tests.unit.command.commands import compatibility as main
 from tests.unit.compatibility.compatible import record, recorded
 from tests.unit.egress.firewalled import firewall
 from tests.unit.kernel.kernel_answers import in_force, told
+from tools.compatibility.kept import DOCS, kept_records, read_record, row_name
+from tools.compatibility.page import MARK, PAGE, page_with
+from tools.compatibility.table import EMPTY, HEAD, table
 
 LAB_PATH = "/var/cache/lab-build-gvisor.dev-gvisor@v0.0.0-20260905035102-160fafc42237"
 LAB_BUILD = "gvisor.dev/gvisor@v0.0.0-20260905035102-160fafc42237"
@@ -305,7 +300,7 @@ def written(directory: Path, found: Record, host: str = "run-1") -> str:
 def test_the_committed_table_is_what_the_records_give() -> None:
     page = (DOCS / PAGE).read_text()
 
-    assert page == page_with(page), "run pyinfra-gvisor compatibility table"
+    assert page == page_with(page), "run python -m tools compatibility table"
     assert table(kept_records()) in page
 
 
@@ -471,7 +466,7 @@ def test_without_a_clone_nothing_is_written(
 
 def test_without_records_the_table_says_how_to_make_one() -> None:
     assert table([]) == EMPTY
-    assert "pyinfra-gvisor compatibility add" in EMPTY
+    assert "python -m tools compatibility add" in EMPTY
 
 
 def test_a_row_says_what_was_seen_by_what_and_when() -> None:

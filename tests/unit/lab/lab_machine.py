@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import runsc
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.parts import GVISOR, Part, take
 from tests.unit.programs import program
+from tools.lab import runsc
+from tools.lab.cache import Cache
+from tools.lab.parts import GVISOR, Part, take
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may build, in namespaces")
 

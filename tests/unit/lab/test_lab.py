@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import qemu, recipe
-from pyinfra_gvisor.lab.cache import Cache, write_atomically
-from pyinfra_gvisor.lab.disk import ensure_disk
-from pyinfra_gvisor.lab.make import probe_image
-from pyinfra_gvisor.lab.qemu import HARDWARE, Guest, Kernel
-from pyinfra_gvisor.lab.spec import (
+from pyinfra_gvisor.releases import ARCHES
+from tests.table import table
+from tests.unit.lab.lab_machine import ROOT_ONLY
+from tools.lab import qemu, recipe
+from tools.lab.cache import Cache, write_atomically
+from tools.lab.disk import ensure_disk
+from tools.lab.make import probe_image
+from tools.lab.qemu import HARDWARE, Guest, Kernel
+from tools.lab.spec import (
     FLAVOURS,
     NODES_MAX,
     OWN_ARCH,
@@ -25,9 +28,6 @@ from pyinfra_gvisor.lab.spec import (
     lab_name,
     node_specs,
 )
-from pyinfra_gvisor.releases import ARCHES
-from tests.table import table
-from tests.unit.lab.lab_machine import ROOT_ONLY
 
 TRIXIE = FLAVOURS["debian-13"]
 BOOKWORM = FLAVOURS["debian-12"]
@@ -449,7 +449,7 @@ def test_without_what_runs_the_other_programs_no_disk_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Path, "is_file", lambda _: False)
-    monkeypatch.setattr("pyinfra_gvisor.lab.disk.shutil.which", lambda _: "/usr/bin/mmdebstrap")
+    monkeypatch.setattr("tools.lab.disk.shutil.which", lambda _: "/usr/bin/mmdebstrap")
     cache = Cache(tmp_path)
 
     with pytest.raises(LabError, match=f"not installed; run GVISOR_LAB_ARCH={OTHER} "):

@@ -16,10 +16,10 @@ import pytest
 from docker.errors import APIError, NotFound
 from requests import Response
 
-from pyinfra_gvisor.lab.command import Ran, run
-from pyinfra_gvisor.lab.engine import why_it_cannot
-from pyinfra_gvisor.lab.spec import LabError
 from tests.table import table
+from tools.lab.command import Ran, run
+from tools.lab.engine import why_it_cannot
+from tools.lab.spec import LabError
 
 CAPS = "OCI runtime create failed: unable to apply caps:\n operation not permitted: unknown"
 

@@ -14,23 +14,23 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.lab import go, parts
-from pyinfra_gvisor.lab.kept import damage_of
-from pyinfra_gvisor.lab.parts import DOCKER, GVISOR, RUNC, recipe_hash
-from pyinfra_gvisor.lab.spec import OWN_ARCH, LabError
 from pyinfra_gvisor.releases import ARCHES, parse_release
 from pyinfra_gvisor.releases.known import floor
 from pyinfra_gvisor.releases.lock import known
 from tests.table import table
 from tests.unit.lab.lab_machine import ROOT_ONLY, Machine, go_from_pypi
+from tools.lab import go, parts
+from tools.lab.kept import damage_of
+from tools.lab.parts import DOCKER, GVISOR, RUNC, recipe_hash
+from tools.lab.spec import OWN_ARCH, LabError
 
 pytestmark = ROOT_ONLY
 
 _TAKE = """
 import sys
 from pathlib import Path
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.parts import GVISOR, take
+from tools.lab.cache import Cache
+from tools.lab.parts import GVISOR, take
 take(GVISOR, cache=Cache(Path(sys.argv[1])), tell=lambda line: None)
 """
 
@@ -268,7 +268,7 @@ def test_an_official_archive_that_the_lock_knows_otherwise_is_refused(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = parts.release_archive(machine.take())
-    monkeypatch.setattr("pyinfra_gvisor.lab.runsc.known", lambda *_: {"gvisor.tar.bz2": "a" * 128})
+    monkeypatch.setattr("tools.lab.runsc.known", lambda *_: {"gvisor.tar.bz2": "a" * 128})
 
     with pytest.raises(LabError, match=r"sha512 of \S+ is [0-9a-f]{128}, expected a{128}"):
         machine.chosen(GVISOR_LAB_RUNSC=str(archive))

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 SAMPLE = Path(__file__).parent / "new_part"
 COPIED = (
-    *("pyinfra_gvisor", "deploys", "facts", "operations", "run_support", "docs", "tests"),
+    *("pyinfra_gvisor", "deploys", "facts", "operations", "run_support", "docs", "tests", "tools"),
     *("README.md", "pyproject.toml"),
 )
 NOT_NEEDED = {"node", "vm", "bench", "packaging", "new_part"}  # of tests
@@ -42,7 +42,7 @@ MADE = {
     "docs/sample.md": ["| `/opt/gvisor/sample/text` |"],
     "pyinfra_gvisor/published/settings.schema.json": ['"gvisor_sample": {'],
 }
-"""What ``pyinfra-gvisor schema write`` makes of it, and how it begins."""
+"""What ``python -m tools docs`` makes of it, and how it begins."""
 
 
 def _left_out(directory: str, names: list[str]) -> set[str]:
@@ -103,7 +103,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
         tree.write(path, source.read_text())
     listed = tree.before[LIST].replace('"watch")', '"watch", "sample")')
     tree.write(LIST, listed)
-    made = tree.run("-m", "pyinfra_gvisor.command", "schema", "write")
+    made = tree.run("-m", "tools", "docs")
     assert made.returncode == 0, made.stderr
     assert "wrote " in made.stdout
     return tree
@@ -116,7 +116,7 @@ def test_nothing_else_is_changed(tree: Tree) -> None:
     assert len(changed[LIST]) == 1
     for path, expected in MADE.items():
         assert all(any(text in line for line in changed[path]) for text in expected), path
-    assert tree.run("-m", "pyinfra_gvisor.command", "schema", "write").stdout == ""
+    assert tree.run("-m", "tools", "docs").stdout == ""
 
 
 def test_it_does_what_parts_do_and_nobody_minds(tree: Tree) -> None:

@@ -85,7 +85,7 @@ def folders(known: Mapping[str, Path]) -> dict[str, set[str]]:
     return found
 
 
-KNOWN = modules(ROOT / PACKAGE)
+KNOWN = {**modules(ROOT / PACKAGE), **modules(ROOT / "tools")}
 
 
 def test_no_folder_needs_one_that_needs_it() -> None:
@@ -93,6 +93,18 @@ def test_no_folder_needs_one_that_needs_it() -> None:
 
     places = [order.index(f"{PACKAGE}.{name}") for name in ("base", "node", "audit", "operations")]
     assert places == sorted(places)
+
+
+def test_the_package_needs_no_tool() -> None:
+    needed = {
+        f"{name} needs {item}"
+        for name, path in KNOWN.items()
+        for item in imports(path, KNOWN)
+        if name.startswith(PACKAGE) and not item.startswith(PACKAGE)
+    }
+
+    assert "tools.lab.fleet" in KNOWN
+    assert needed == set()
 
 
 def test_no_module_needs_one_that_needs_it_by_name_either() -> None:

@@ -10,7 +10,8 @@ import pytest
 from pyinfra_gvisor.audit.age_rules import PACKAGE_RULES
 from pyinfra_gvisor.audit.judge import NODE_RULES, RUNNING_RULES
 from pyinfra_gvisor.base.models import Strict
-from pyinfra_gvisor.published.doc_tables import (
+from pyinfra_gvisor.settings import Settings
+from tools.published.doc_tables import (
     ENTRIES,
     RULE_GROUPS,
     SETTING_GROUPS,
@@ -19,14 +20,13 @@ from pyinfra_gvisor.published.doc_tables import (
     tables,
     with_table,
 )
-from pyinfra_gvisor.published.schema import SCHEMA_FILE, schema_text
-from pyinfra_gvisor.settings import Settings
+from tools.published.schema import SCHEMA_FILE, schema_text
 
 KEYS = [f"gvisor_{name}" for name in Settings.model_fields]
 
 
 def test_the_committed_schema_is_fresh() -> None:
-    assert SCHEMA_FILE.read_text() == schema_text(), "run pyinfra-gvisor schema write"
+    assert SCHEMA_FILE.read_text() == schema_text(), "run python -m tools docs"
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_committed_table_is_fresh(path: Path, name: str, table: str) -> None:
     page = path.read_text()
 
     assert table in page
-    assert page == with_table(page, name, table), "run pyinfra-gvisor schema write"
+    assert page == with_table(page, name, table), "run python -m tools docs"
 
 
 def test_the_schema_refuses_keys_that_are_not_ours() -> None:

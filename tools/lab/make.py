@@ -10,11 +10,11 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from pyinfra_gvisor.lab import parts, recipe
-from pyinfra_gvisor.lab.build import Tell
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.node import Files, LabNode
-from pyinfra_gvisor.lab.spec import Flavour, LabError, NodeSpec
+from tools.lab import parts, recipe
+from tools.lab.build import Tell
+from tools.lab.cache import Cache
+from tools.lab.node import Files, LabNode
+from tools.lab.spec import Flavour, LabError, NodeSpec
 
 UNPACK_TIMEOUT_S = 60
 

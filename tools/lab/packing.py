@@ -6,7 +6,7 @@ import io
 import tarfile
 from time import time
 
-from pyinfra_gvisor.lab.node import Files
+from tools.lab.node import Files
 
 
 def packed(files: Files) -> bytes:

@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
 
-from pyinfra_gvisor.lab import go
-from pyinfra_gvisor.lab.build import Build, Tell, building
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.kept import damage_of, write_record
-from pyinfra_gvisor.lab.spec import OWN_ARCH, LabError
+from tools.lab import go
+from tools.lab.build import Build, Tell, building
+from tools.lab.cache import Cache
+from tools.lab.kept import damage_of, write_record
+from tools.lab.spec import OWN_ARCH, LabError
 
 _RECIPES = 1
 """Increase when this module builds or packs in another way."""

@@ -6,8 +6,8 @@ import hashlib
 import shlex
 from importlib.resources import files
 
-from pyinfra_gvisor.lab import parts
-from pyinfra_gvisor.lab.spec import FLAVOURS, OTHER_NAMES, Flavour, NodeSpec
+from tools.lab import parts
+from tools.lab.spec import FLAVOURS, OTHER_NAMES, Flavour, NodeSpec
 
 IMAGE_REPOSITORY = "pyinfra-gvisor-lab"
 LABEL = "pyinfra-gvisor.lab"
@@ -62,7 +62,7 @@ SYSTEMD_WITHOUT_CGROUP_V1 = 256
 
 def resource(name: str) -> str:
     """Return the text of a file in this package."""
-    return files("pyinfra_gvisor.lab").joinpath(name).read_text(encoding="utf-8")
+    return files("tools.lab").joinpath(name).read_text(encoding="utf-8")
 
 
 def mmdebstrap_command(

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.spec import LabError
+from tools.lab.cache import Cache
+from tools.lab.spec import LabError
 
 Tell = Callable[[str], None]
 

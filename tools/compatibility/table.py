@@ -9,7 +9,7 @@ from pyinfra_gvisor.compatibility.record import Record, RuntimeSeen, Timings
 HEAD = ("node", "Docker", "gVisor", "proof: checks by runtime", "duration", "machine", "date")
 EMPTY = (
     "No record is kept yet. Run `deploys/gvisor.py` with `gvisor_report_dir`, then\n"
-    "`pyinfra-gvisor compatibility add <gvisor_report_dir>/compatibility/*.json`.\n"
+    "`python -m tools compatibility add <gvisor_report_dir>/compatibility/*.json`.\n"
 )
 
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from pyinfra_gvisor.lab import qemu, recipe
-from pyinfra_gvisor.lab.cache import make_key
-from pyinfra_gvisor.lab.command import PATH, Ran
-from pyinfra_gvisor.lab.disk import add_layer, ensure_disk
-from pyinfra_gvisor.lab.make import free_port
-from pyinfra_gvisor.lab.makers import Found, Home
-from pyinfra_gvisor.lab.node import SSH_USER, Files, LabNode
-from pyinfra_gvisor.lab.packing import packed
-from pyinfra_gvisor.lab.spec import OWN_ARCH, LabError, NodeSpec
+from tools.lab import qemu, recipe
+from tools.lab.cache import make_key
+from tools.lab.command import PATH, Ran
+from tools.lab.disk import add_layer, ensure_disk
+from tools.lab.make import free_port
+from tools.lab.makers import Found, Home
+from tools.lab.node import SSH_USER, Files, LabNode
+from tools.lab.packing import packed
+from tools.lab.spec import OWN_ARCH, LabError, NodeSpec
 
 _ENDING = ".vm"
 _ABOUT = "about.json"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from pyinfra_gvisor.lab import recipe
-from pyinfra_gvisor.lab.build import Tell, building
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.qemu import Kernel
-from pyinfra_gvisor.lab.spec import OWN_ARCH, Flavour, LabError
+from tools.lab import recipe
+from tools.lab.build import Tell, building
+from tools.lab.cache import Cache
+from tools.lab.qemu import Kernel
+from tools.lab.spec import OWN_ARCH, Flavour, LabError
 
 SIZE = "12G"
 """Size of the file system. The file is sparse: it takes only as much space as is written."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.lab import parts
-from pyinfra_gvisor.lab.build import Tell
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.spec import LabError, lab_arch
 from pyinfra_gvisor.releases import printed_release
 from pyinfra_gvisor.releases.lock import known
+from tools.lab import parts
+from tools.lab.build import Tell
+from tools.lab.cache import Cache
+from tools.lab.spec import LabError, lab_arch
 
 SETTING = "GVISOR_LAB_RUNSC"
 DEBIAN_RELEASE = "20240729.0"

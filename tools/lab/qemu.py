@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Literal
 
-from pyinfra_gvisor.lab.spec import OWN_ARCH, LabError
+from tools.lab.spec import OWN_ARCH, LabError
 
 Accelerator = Literal["kvm", "tcg"]
 

@@ -1,4 +1,4 @@
-"""The actions of ``pyinfra-gvisor lab``: one function for each."""
+"""The actions of ``python -m tools lab``: one function for each."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from pprint import pformat
 
-from pyinfra_gvisor.lab import Lab, engine, lab_arch, lab_name, node_specs, parts, runsc
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.fleet import connect, tell_on_stderr
-from pyinfra_gvisor.lab.spec import OWN_ARCH
+from tools.lab import Lab, engine, lab_arch, lab_name, node_specs, parts, runsc
+from tools.lab.cache import Cache
+from tools.lab.fleet import connect, tell_on_stderr
+from tools.lab.spec import OWN_ARCH
 
 
 def up() -> None:

@@ -13,15 +13,15 @@ import docker
 from docker import DockerClient
 from docker.errors import DockerException
 
-from pyinfra_gvisor.lab import recipe
-from pyinfra_gvisor.lab.cache import Cache, write_atomically
-from pyinfra_gvisor.lab.containers import Containers
-from pyinfra_gvisor.lab.image import ensure_runsc
-from pyinfra_gvisor.lab.machines import Machines
-from pyinfra_gvisor.lab.make import built_docker, first_files, live_in
-from pyinfra_gvisor.lab.makers import Maker
-from pyinfra_gvisor.lab.node import LabNode
-from pyinfra_gvisor.lab.spec import Kind, LabError, NodeSpec, checked_name
+from tools.lab import recipe
+from tools.lab.cache import Cache, write_atomically
+from tools.lab.containers import Containers
+from tools.lab.image import ensure_runsc
+from tools.lab.machines import Machines
+from tools.lab.make import built_docker, first_files, live_in
+from tools.lab.makers import Maker
+from tools.lab.node import LabNode
+from tools.lab.spec import Kind, LabError, NodeSpec, checked_name
 
 API_TIMEOUT_S = 120
 PARALLEL = 4

@@ -9,8 +9,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import ClassVar
 
-from pyinfra_gvisor.lab.command import Ran
-from pyinfra_gvisor.lab.spec import LabError, NodeSpec
+from tools.lab.command import Ran
+from tools.lab.spec import LabError, NodeSpec
 
 Files = dict[str, tuple[bytes, int]]
 """Content and mode of files, by path."""

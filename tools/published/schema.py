@@ -1,7 +1,7 @@
 """
 Generate the JSON schemas, and the tables in the docs, from the definitions that the code uses.
 
-``pyinfra-gvisor schema write`` writes them. A test fails if they are out of date.
+``python -m tools docs`` writes them. A test fails if they are out of date.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from pathlib import Path
 
 from pydantic.json_schema import models_json_schema
 
-from pyinfra_gvisor.published.doc_tables import tables, with_table
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 from pyinfra_gvisor.settings import Settings
+from tools.published.doc_tables import tables, with_table
 
-SCHEMA_FILE = Path(__file__).parent / "settings.schema.json"
-REPORT_FILE = Path(__file__).parent / "report.schema.json"
+PACKAGED = Path(__file__).parents[2] / "pyinfra_gvisor/published"
+SCHEMA_FILE = PACKAGED / "settings.schema.json"
+REPORT_FILE = PACKAGED / "report.schema.json"
 
 
 def schema_text() -> str:

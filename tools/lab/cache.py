@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyinfra_gvisor.lab.spec import LabError
+from tools.lab.spec import LabError
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from docker import DockerClient
 from docker.errors import APIError, DockerException
 
-from pyinfra_gvisor.lab import recipe
-from pyinfra_gvisor.lab.make import probe_image
-from pyinfra_gvisor.lab.spec import LabError
+from tools.lab import recipe
+from tools.lab.make import probe_image
+from tools.lab.spec import LabError
 
 _IMAGE = f"{recipe.IMAGE_REPOSITORY}:try"
 _NODES_PROGRAMS = {"/usr": {"bind": "/usr", "mode": "ro"}}

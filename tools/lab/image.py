@@ -14,10 +14,10 @@ from docker import DockerClient
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 
-from pyinfra_gvisor.lab import recipe
-from pyinfra_gvisor.lab.build import Build, Tell, building
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.spec import FLAVOUR_DEFAULT, FLAVOURS, Flavour, LabError
+from tools.lab import recipe
+from tools.lab.build import Build, Tell, building
+from tools.lab.cache import Cache
+from tools.lab.spec import FLAVOUR_DEFAULT, FLAVOURS, Flavour, LabError
 
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.compatibility.files import DOCS, kept_records
-from pyinfra_gvisor.compatibility.table import table
-from pyinfra_gvisor.published.doc_tables import with_table
+from tools.compatibility.kept import DOCS, kept_records
+from tools.compatibility.table import table
+from tools.published.doc_tables import with_table
 
 PAGE = "compatibility.md"
 MARK = "records"

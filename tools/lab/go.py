@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pyinfra_gvisor.lab.build import Tell, building
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.kept import damage_of, write_record
-from pyinfra_gvisor.lab.spec import OTHER_NAMES
+from tools.lab.build import Tell, building
+from tools.lab.cache import Cache
+from tools.lab.kept import damage_of, write_record
+from tools.lab.spec import OTHER_NAMES
 
 Version = tuple[int, int, int]
 

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from docker import DockerClient
 
-from pyinfra_gvisor.lab.build import Tell
-from pyinfra_gvisor.lab.cache import Cache
-from pyinfra_gvisor.lab.node import Files, LabNode
-from pyinfra_gvisor.lab.spec import NodeSpec
+from tools.lab.build import Tell
+from tools.lab.cache import Cache
+from tools.lab.node import Files, LabNode
+from tools.lab.spec import NodeSpec
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Throwaway run nodes, each with its own sshd and dockerd: containers or virtual machines."""
 
-from pyinfra_gvisor.lab.command import Ran
-from pyinfra_gvisor.lab.fleet import Lab, tell_on_stderr
-from pyinfra_gvisor.lab.node import LabNode
-from pyinfra_gvisor.lab.runsc import Runsc
-from pyinfra_gvisor.lab.runsc import chosen as chosen_runsc
-from pyinfra_gvisor.lab.spec import (
+from tools.lab.command import Ran
+from tools.lab.fleet import Lab, tell_on_stderr
+from tools.lab.node import LabNode
+from tools.lab.runsc import Runsc
+from tools.lab.runsc import chosen as chosen_runsc
+from tools.lab.spec import (
     FLAVOURS,
     Flavour,
     LabError,

@@ -12,14 +12,14 @@ from pathlib import PurePosixPath
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
-from pyinfra_gvisor.lab import recipe
-from pyinfra_gvisor.lab.command import Ran, run
-from pyinfra_gvisor.lab.image import ensure_image
-from pyinfra_gvisor.lab.make import free_port
-from pyinfra_gvisor.lab.makers import Found, Home
-from pyinfra_gvisor.lab.node import SSH_PORT, SSH_USER, Files, LabNode
-from pyinfra_gvisor.lab.packing import packed
-from pyinfra_gvisor.lab.spec import LabError, NodeSpec
+from tools.lab import recipe
+from tools.lab.command import Ran, run
+from tools.lab.image import ensure_image
+from tools.lab.make import free_port
+from tools.lab.makers import Found, Home
+from tools.lab.node import SSH_PORT, SSH_USER, Files, LabNode
+from tools.lab.packing import packed
+from tools.lab.spec import LabError, NodeSpec
 
 REMOVE_TIMEOUT_S = 30
 START_ATTEMPTS = 4

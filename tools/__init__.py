@@ -1,0 +1,1 @@
+"""What only a clone of the source needs: see ``python -m tools --help``."""

@@ -1,0 +1,157 @@
+"""``python -m tools``: see ``python -m tools --help``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import click
+
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.command.exit_codes import run
+from tools.compatibility.kept import DOCS, add_records
+from tools.compatibility.page import read_page, write_page
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def cli() -> None:
+    """What only a clone of the source needs."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code, as ``pyinfra-gvisor`` does."""
+    return run(cli, argv, program="python -m tools")
+
+
+@cli.group()
+def lab() -> None:
+    """
+    Start or remove throwaway nodes on this machine.
+
+    Needs root and Docker.
+
+    GVISOR_LAB_NAME, GVISOR_LAB_NODES and GVISOR_LAB_FLAVOURS choose the nodes, GVISOR_LAB_KIND
+    (container or vm) and GVISOR_LAB_ARCH (x86_64 or aarch64) their kind, GVISOR_LAB_RUNSC (build,
+    debian, or the path of an official gvisor.tar.bz2) their runsc. Node 2 is one that others have
+    used before.
+    """
+
+
+def _lab() -> ModuleType:
+    try:
+        # Loaded here: it needs the extra "lab", which the other tools do without.
+        from tools.lab import actions  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        todo = "pip install -e '.[lab]'"
+        raise Problem(f"the lab needs {error.name}", todo=todo) from None
+    return actions
+
+
+@lab.command()
+def up() -> None:
+    """Start the nodes. Builds what is missing."""
+    _lab().up()
+
+
+@lab.command()
+def status() -> None:
+    """Say which nodes there are."""
+    _lab().status()
+
+
+@lab.command()
+def inventory() -> None:
+    """Print an inventory of the nodes: … > inventories/lab.py."""
+    click.echo(_lab().inventory(), nl=False)
+
+
+@lab.command()
+def down() -> None:
+    """Remove the nodes."""
+    _lab().down()
+
+
+@lab.command("remove-everything")
+def remove_everything() -> None:
+    """Remove all nodes, images and keys of all labs."""
+    _lab().remove_everything()
+
+
+@lab.command("try")
+def try_() -> None:
+    """Print "ready", or "unable" if Docker here starts no privileged container."""
+    why = _lab().why_docker_cannot()
+    if why:
+        click.echo(why, err=True)
+    click.echo("unable" if why else "ready")
+
+
+@lab.command()
+def engine() -> None:
+    """Build Docker alone, and print its directory."""
+    _build(engine_only=True)
+
+
+@lab.command()
+def parts() -> None:
+    """Build what the nodes are made of, and print the directories."""
+    _build(engine_only=False)
+
+
+@lab.command()
+def cache() -> None:
+    """Print the directory that keeps what was built."""
+    click.echo(_lab().cache_directory())
+
+
+def _build(*, engine_only: bool) -> None:
+    for directory in _lab().build(engine_only=engine_only):
+        click.echo(directory)
+
+
+@cli.command()
+def docs() -> None:
+    """Write the schemas, and tables in docs/."""
+    from tools.published.schema import write_all  # noqa: PLC0415 - takes long to import
+
+    for path in write_all():
+        click.echo(f"wrote {path}")
+
+
+_DOCS = click.option(
+    "--docs", type=click.Path(path_type=Path), default=DOCS, hidden=True, metavar="DIRECTORY"
+)
+
+
+@cli.group()
+def compatibility() -> None:
+    """Keep records of runs, and the table of them in docs/."""
+
+
+@compatibility.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+@click.option(
+    "--docker-lab-build",
+    metavar="MODULE@VERSION",
+    help="What dockerd was built from, if the lab built it.",
+)
+@_DOCS
+def add(files: tuple[Path, ...], docker_lab_build: str | None, docs: Path) -> None:
+    """Copy records of runs into docs/compatibility, in place of older ones."""
+    read_page(docs)
+    for path in add_records(files, docker=docker_lab_build, kept=docs / "compatibility"):
+        click.echo(f"written: {path}")
+    click.echo("write the table: python -m tools compatibility table")
+
+
+@compatibility.command()
+@_DOCS
+def table(docs: Path) -> None:
+    """Write the table of all records into docs/compatibility.md."""
+    click.echo(write_page(docs))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

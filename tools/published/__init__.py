@@ -1,0 +1,1 @@
+"""Tables of the documentation and schemas, made from the code."""
