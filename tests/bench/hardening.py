@@ -55,9 +55,8 @@ def _round(node: BenchNode, names: list[str]) -> Iterator[tuple[str, str, float]
     for name in names:
         yield EXEC, name, _took_s(node, f"docker exec in-{name} true")
     for name in names:
-        told: Mapping[str, float] = json.loads(
-            node.shell('docker exec "in-$1" python3 -c "$2"', name, _WORK)
-        )
+        said = node.shell('docker exec "in-$1" python3 -c "$2"', name, _WORK)
+        told: Mapping[str, float] = json.loads(said)
         for what, took_s in told.items():
             yield what, name, took_s
 

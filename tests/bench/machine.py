@@ -14,9 +14,8 @@ from tests.bench.node import BenchNode
 
 def describe(node: BenchNode, ansible: Path, *, runs: int, load: float) -> str:
     """Return a sentence with date, hardware and versions."""
-    docker, openssh = node.shell(
-        "docker version --format '{{.Server.Version}}'; sshd -V 2>&1"
-    ).split("\n")
+    said = node.shell("docker version --format '{{.Server.Version}}'; sshd -V 2>&1")
+    docker, openssh = said.split("\n")
     return (
         f"{measured_on(runs, load)}, "
         f"Python {platform.python_version()}, pyinfra {version('pyinfra')}, "

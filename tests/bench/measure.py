@@ -42,9 +42,8 @@ def adopt_orphans() -> None:
     unknown, and the next run would use their open connections.
     """
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise BenchError(
-            "prctl(PR_SET_CHILD_SUBREAPER) failed", got=os.strerror(ctypes.get_errno())
-        )
+        why = os.strerror(ctypes.get_errno())
+        raise BenchError("prctl(PR_SET_CHILD_SUBREAPER) failed", got=why)
 
 
 def run(command: Sequence[str | Path], *, cwd: Path, environment: Mapping[str, str]) -> Run:
@@ -77,9 +76,8 @@ def no_orphans() -> Iterator[None]:
     try:
         yield
     finally:
-        while (
-            orphans := set(_children()) - before
-        ):  # children of an orphan become ours when it ends
+        # Children of an orphan become ours when it ends.
+        while orphans := set(_children()) - before:
             for pid in orphans:
                 os.kill(pid, signal.SIGTERM)
                 os.waitpid(pid, 0)

@@ -76,7 +76,7 @@ def rules_table(results: Iterable[Row]) -> str:
     rows = [("what", "without (min to max)", "through (min to max)", "left", "goal", "")]
     for item in results:
         left = item.times("through", "without")
-        sides = (_spread(item.by_kind[side]) for side in ("without", "through"))
+        sides = (_spread(item.by_kind["without"]), _spread(item.by_kind["through"]))
         word = "pass" if left >= LEFT_LEAST else "miss"
         goal = (f"at least {LEFT_LEAST}", word) if item.is_goal else ("", "")
         rows.append((item.what, *sides, f"{left:.2f}", *goal))
@@ -107,9 +107,8 @@ def default_table(results: Sequence[Row]) -> str:
         longer = [item.more(kind, first) for kind in others]
         middles = (f"{median(numbers):.1f}" for numbers in item.by_kind.values())
         word = "pass" if max(longer) <= most else "miss"
-        rows.append(
-            (f"`{item.what}`", *middles, *(f"{ms:.1f}" for ms in longer), f"at most {most:g}", word)
-        )
+        cells = (*middles, *(f"{ms:.1f}" for ms in longer))
+        rows.append((f"`{item.what}`", *cells, f"at most {most:g}", word))
     return _markdown(rows)
 
 
@@ -170,9 +169,8 @@ def _row(results: Results, hosts: int, name: str) -> tuple[str, ...]:
 
 
 def _spread(numbers: Sequence[float], form: str = ".2f") -> str:
-    middle, least, most = (
-        format(number, form) for number in (median(numbers), min(numbers), max(numbers))
-    )
+    shown = (median(numbers), min(numbers), max(numbers))
+    middle, least, most = (format(number, form) for number in shown)
     return f"{middle} ({least} to {most})"
 
 

@@ -61,10 +61,7 @@ def trials() -> list[Trial]:
         Taken("1 KiB, new connections, 1000 a second", thousands_per_s),
         Taken("1 KiB, new connections, node CPU for 1000, ms", cpu_ms_per_thousand, ".0f"),
     )
-    large = (
-        Taken("1 MiB, Gbit/s", gbit_per_s),
-        Taken("1 MiB, node CPU for 1 GB, s", cpu_s_per_gb),
-    )
+    large = (Taken("1 MiB, Gbit/s", gbit_per_s), Taken("1 MiB, node CPU for 1 GB, s", cpu_s_per_gb))
     return [
         Trial(SMALL, (many,), small),
         Trial(SMALL, (one,), single),

@@ -47,9 +47,8 @@ def answers(output: str) -> Answers:
     try:
         said: dict[str, int] = json.loads(last)
     except ValueError as error:
-        raise BenchError(
-            f"expected the line of our script at the end of wrk's output:\n{output}"
-        ) from error
+        what = "expected the line of our script at the end of wrk's output"
+        raise BenchError(f"{what}:\n{output}") from error
     if said["failed"] or not said["answers"]:
         raise BenchError(f"wrk got errors or no answer:\n{output}")
     return Answers(

@@ -40,7 +40,9 @@ from tests.bench.wrk import SCRIPT, Answers, answers, command
 from tests.table import table
 
 DUE = [check.id for check in asked_of(Runtime())]
+OTHERS = [(check, "ok") for check in DUE[:-1]]
 IDLE = "    Grand total      16      -      -      16\n"
+WROTE = "Grand total  1  1  -  -"
 
 
 def audit_output(*states: str, total: str = IDLE) -> str:
@@ -52,14 +54,12 @@ def audit_output(*states: str, total: str = IDLE) -> str:
 
 
 def proof_output(rows: list[tuple[str, str]], total: str = "8   1   -   7") -> str:
-    lines = [
-        f"    [bench-1] {check}   runsc    refused    allowed   {word}" for check, word in rows
-    ]
+    lines = [f"    [bench-1] {check}   runsc   refused    allowed   {word}" for check, word in rows]
     return "\n".join((*lines, f"    Grand total   {total}   \n"))
 
 
 def all_but_one(word: str) -> list[tuple[str, str]]:
-    return [*((check, "ok") for check in DUE[:-1]), (DUE[-1], word)]
+    return [*OTHERS, (DUE[-1], word)]
 
 
 def test_runs_that_did_their_job_count() -> None:
@@ -81,19 +81,11 @@ def test_runs_that_did_their_job_count() -> None:
         "audit-without-a-verdict": (audited, IDLE, 2),
         "audit-of-one-host-of-two": (audited, audit_output("compliant"), 2),
         "audit-that-found": (audited, audit_output("compliant", "FAILED, not compliant"), 2),
-        "audit-that-wrote": (
-            audited,
-            audit_output("compliant", total="Grand total  1  1  -  -"),
-            1,
-        ),
+        "audit-that-wrote": (audited, audit_output("compliant", total=WROTE), 1),
         "proof-not-made": (proven, IDLE, 1),
         "proof-without-a-table": (proven, proof_output([]), 1),
         "not-proven": (proven, proof_output(all_but_one("NOT PROVEN")), 1),
-        "a-check-twice-and-another-never": (
-            proven,
-            proof_output([*all_but_one("ok")[:-1], (DUE[0], "ok")]),
-            1,
-        ),
+        "one-check-twice-for-another": (proven, proof_output([*OTHERS, (DUE[0], "ok")]), 1),
         "a-check-twice": (proven, proof_output([*all_but_one("ok"), (DUE[0], "ok")]), 1),
         "proof-and-a-change": (proven, proof_output(all_but_one("ok"), "8   2   -   6"), 1),
     },
@@ -191,26 +183,18 @@ def test_what_the_rules_leave_is_decided_by_medians_and_judged_where_it_is_a_goa
 
 def test_of_a_transfer_what_has_arrived_counts() -> None:
     tcp = {"sum_sent": {"bits_per_second": 9e9}, "sum_received": {"bits_per_second": 8.5e9}}
-    received = {"packets": 100_000, "lost_packets": 10_000, "seconds": 3.0}
+    udp = {"sum_received": {"packets": 100_000, "lost_packets": 10_000, "seconds": 3.0}}
 
     assert throughput.gbit_per_s(json.dumps({"end": tcp})) == pytest.approx(8.5)
-    assert throughput.thousands_per_s(
-        json.dumps({"end": {"sum_received": received}})
-    ) == pytest.approx(30)
+    assert throughput.thousands_per_s(json.dumps({"end": udp})) == pytest.approx(30)
 
 
-@table(
-    "counters",
-    {
-        "another-way": {"accept_internet": 0, "drop_rate": 0},
-        "stopped": {"accept_internet": 300, "drop_rate": 1},
-    },
-)
-def test_a_measurement_beside_the_rules_or_stopped_does_not_count(counters: dict[str, int]) -> None:
+@table("accepted, dropped", {"another-way": (0, 0), "stopped": (300, 1)})
+def test_what_went_another_way_or_was_stopped_does_not_count(accepted: int, dropped: int) -> None:
     met_all({"accept_internet": 2, "drop_rate": 0})
 
     with pytest.raises(BenchError):
-        met_all(counters)
+        met_all({"accept_internet": accepted, "drop_rate": dropped})
 
 
 def test_a_part_is_written_between_its_own_markers_and_the_other_stays(tmp_path: Path) -> None:
@@ -220,9 +204,7 @@ def test_a_part_is_written_between_its_own_markers_and_the_other_stays(tmp_path:
 
     write_between_markers(readme, "rules", "new")
 
-    assert readme.read_text() == (
-        f"{runs}<!-- rules: begin -->\n\nnew\n\n<!-- rules: end -->\nend\n"
-    )
+    assert readme.read_text() == f"{runs}<!-- rules: begin -->\n\nnew\n\n<!-- rules: end -->\nend\n"
     with pytest.raises(BenchError):
         write_between_markers(readme, "another", "new")
 

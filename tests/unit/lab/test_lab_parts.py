@@ -170,11 +170,9 @@ def test_a_builder_that_was_killed_leaves_nothing_that_counts(machine: Machine) 
 
 
 def test_a_build_that_fails_says_why_and_where_more_is(machine: Machine) -> None:
-    machine.have_go(do='echo "go: module lookup disabled"; exit 1')
+    machine.have_go(do='echo "go: lookup disabled"; exit 1')
 
-    with pytest.raises(
-        LabError, match="go failed with exit code 1: go: module lookup disabled; see /"
-    ):
+    with pytest.raises(LabError, match="go failed with exit code 1: go: lookup disabled; see /"):
         machine.take()
 
     assert not list(machine.cache.parts.glob("lab-build-*"))
@@ -234,7 +232,7 @@ def test_every_path_into_a_build_of_gvisor_says_that_it_is_no_release(machine: M
 
 
 def test_where_none_can_be_built_the_lab_says_that_it_takes_an_old_one(machine: Machine) -> None:
-    machine.have_go(do='echo "go: module lookup disabled"; exit 1')
+    machine.have_go(do='echo "go: lookup disabled"; exit 1')
 
     chosen = machine.chosen()
 
@@ -243,7 +241,7 @@ def test_where_none_can_be_built_the_lab_says_that_it_takes_an_old_one(machine: 
     assert machine.chosen() == chosen
     assert len(machine.builds) == 1, "the lab stays with what it said"
     warnings = [line for line in machine.told if line.startswith("WARNING: ")]
-    assert "go: module lookup disabled" in warnings[0]
+    assert "go: lookup disabled" in warnings[0]
     assert "the nodes get Debian's runsc 20240729.0, which has known escapes" in warnings[1]
 
 

@@ -23,6 +23,7 @@ from tests.unit.answers import EARLIER_S, LATER_S, RUNSC, Running, after, info, 
 from tests.unit.egress.egress_states import declaring
 
 RELEASE = "20260928.0"
+KATA = {"path": "/x"}
 PROFILES = {"runsc": Runtime()}
 GIVEN: dict[str, Any] = {
     "daemon_json": "{}",
@@ -55,10 +56,7 @@ def due(when: str = "changed", **changes: Any) -> bool:
         "wrappers-text": (True, {"wrappers": {RUNSC["path"]: "1" * 64}}),
         "a-container": (False, {"containers": [Running("app")]}),
         "dockerd-restarted": (False, {"ticks": 9_999}),
-        "anothers-runtime": (
-            False,
-            {"docker": info(runtimes={"runsc": RUNSC, "kata": {"path": "/x"}})},
-        ),
+        "anothers-runtime": (False, {"docker": info(runtimes={"runsc": RUNSC, "kata": KATA})}),
         "always-asked-for": (True, {"when": "always"}),
         "never-asked-for": (False, {"when": "never", "state": {}}),
     },
@@ -189,19 +187,18 @@ def test_whether_no_new_privileges_is_wanted_is_read_from_the_settings(
     assert no_new_privileges(Settings.model_validate(settings)) is wanted
 
 
+LIVE = "name=no-new-privileges"
+
+
 @table(
     "options, given, left_out",
     {
-        "live": (["name=no-new-privileges"], {}, {}),
+        "live": ([LIVE], {}, {}),
         "not-live": (["name=seccomp"], {}, {"no-new-privs": ""}),
         "wanted-and-not-live": (["name=seccomp"], {"wanted": True}, {}),
-        "given-up": (["name=no-new-privileges"], {"wanted": False}, {"no-new-privs": ""}),
-        "remapped-users": (
-            ["name=no-new-privileges", "name=userns"],
-            {},
-            {"docker-socket": "runc cannot open"},
-        ),
-        "no-reload": (["name=no-new-privileges"], {"no_reload": "not now"}, {"reload": "not now"}),
+        "given-up": ([LIVE], {"wanted": False}, {"no-new-privs": ""}),
+        "remapped-users": ([LIVE, "name=userns"], {}, {"docker-socket": "runc cannot open"}),
+        "no-reload": ([LIVE], {"no_reload": "not now"}, {"reload": "not now"}),
     },
 )
 def test_a_check_is_left_out_only_where_it_could_not_show_anything(

@@ -44,6 +44,7 @@ def test_why_a_probe_did_not_start_is_told_in_the_daemons_words(
 
 
 UNSEEN = output(runsc={"exec": None})
+UNFILTERED = output(runsc={"personality": "not refused"})
 ELSEWHERE = "not refused under runc either"
 
 
@@ -65,10 +66,7 @@ ELSEWHERE = "not refused under runc either"
             ["dns-external", "runsc", "no way", "n/a"],
         ),
         "the-nodes-own-filter": (
-            [
-                *output(runsc={"personality": "not refused"}),
-                f"node\tnot_applicable.seccomp\t{ELSEWHERE}",
-            ],
+            [*UNFILTERED, f"node\tnot_applicable.seccomp\t{ELSEWHERE}"],
             ["seccomp", "runsc", ELSEWHERE, "n/a"],
         ),
     },
@@ -115,11 +113,7 @@ def test_a_row_fits_into_a_terminal_and_is_broken_between_words(columns: int) ->
 @table("runtime", {"usual": "runsc", "long-name": "runscwithnetstackanddebug"})
 def test_a_row_of_words_without_end_still_fits(runtime: str) -> None:
     long = {**dict.fromkeys(SANDBOX, "x" * 200), "start": "ok", "address": "y" * 200}
-    lines = [
-        f"{subject}\t{key}\t{value}"
-        for subject in (runtime, CONTROL)
-        for key, value in long.items()
-    ]
+    lines = [f"{side}\t{key}\t{seen}" for side in (runtime, CONTROL) for key, seen in long.items()]
 
     rows = shown_rows(judge(lines, RELEASE, {runtime: Runtime()}), 100)
 
@@ -174,12 +168,9 @@ def test_a_reason_that_is_too_long_continues_and_the_outcomes_stay_under_each_ot
 def test_what_failed_comes_with_what_to_do_and_how_bad_it_is() -> None:
     lines = output(runsc={"raw_socket": "allowed", "docker_socket": "allowed", "logs": "none"})
 
-    said = remedies(judge(lines, RELEASE, HOST))
+    failed = [line.split(":")[0] for line in remedies(judge(lines, RELEASE, HOST))]
 
-    assert [line.split(":")[0] for line in said] == [
-        "raw-socket, docker-socket (critical)",
-        "logs (medium)",
-    ]
+    assert failed == ["raw-socket, docker-socket (critical)", "logs (medium)"]
 
 
 def test_what_failed_is_said_whole() -> None:
@@ -294,7 +285,6 @@ def picked(said: str) -> str:
     text = files("pyinfra_gvisor.proof").joinpath("prove.sh").read_text()
     function = text[text.index("why_not() {") :].partition("\n}\n")[0]
     program = f'set -eu\nsay() {{ printf \'%s\\n\' "$*"; }}\n{function}\n}}\nwhy_not "$1"'
-    ran = subprocess.run(
-        ["sh", "-c", program, "sh", said], capture_output=True, text=True, check=True
-    )
+    command = ["sh", "-c", program, "sh", said]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
     return ran.stdout.rstrip("\n")

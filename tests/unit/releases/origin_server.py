@@ -58,10 +58,7 @@ class Origin(FileServer):
 
     def tag(self, *releases: str) -> None:
         """Have these releases, as GitHub's API names them."""
-        refs = [
-            {"ref": f"refs/tags/release-{name}", "object": {"type": "commit"}} for name in releases
-        ]
-        self.pages[TAGS] = json.dumps(refs)
+        self.pages[TAGS] = json.dumps([{"ref": f"refs/tags/release-{name}"} for name in releases])
 
     def publish(self, release: str, sums: dict[str, dict[str, str]]) -> None:
         """Have both origins name these sums."""

@@ -190,9 +190,8 @@ def test_the_file_is_in_order() -> None:
 
     assert releases == sorted(set(releases), reverse=True)
     assert len(ids) == len(set(ids))
-    assert {item.program for item in known().vulnerabilities} == {
-        *("gvisor", "docker", "containerd", "runc")
-    }
+    programs = {item.program for item in known().vulnerabilities}
+    assert programs == {"gvisor", "docker", "containerd", "runc"}
     for item in known().vulnerabilities:
         read = parse_release if item.program == "gvisor" else parse_version
         assert None not in [read(version) for version in item.fixed_in]
@@ -244,6 +243,7 @@ def test_what_is_known_is_found_by_release_and_architecture() -> None:
     assert known_sums(DEFAULT, "riscv64") == known_sums("20990101.0", "x86_64") == {}
 
 
+OURS = LOCK["releases"][NEW]
 ENTRY = f"releases/{NEW}"
 SUMS = f"{ENTRY}/sha512"
 PATH = f"{SUMS}/x86_64/{ARCHIVE}"
@@ -267,12 +267,8 @@ def wrong(key: str, value: object, says: str, place: str | None = None) -> tuple
         "not-corroborated": wrong(f"{ENTRY}/corroborated", None, "field required"),
         "corroborated-nowhere": wrong(f"{ENTRY}/corroborated/x86_64", " ", "string should match"),
         "unknown-key": wrong(f"{ENTRY}/note", "x", "extra inputs are not permitted"),
-        "bad-name": wrong(
-            "releases/20260907", LOCK["releases"][NEW], "not a gVisor release, got 20260907"
-        ),
-        "leading-zero": wrong(
-            "releases/20260907.00", LOCK["releases"][NEW], "not the usual form of this release, got"
-        ),
+        "bad-name": wrong("releases/20260907", OURS, "not a gVisor release, got 20260907"),
+        "leading-zero": wrong("releases/20260907.00", OURS, "not the usual form of this release"),
         "no-default": wrong("default", None, "field required"),
         "default-not-there": wrong("default", "20260907.0", "not among the releases, got 20260907"),
         "default-with-an-escape": wrong(

@@ -12,7 +12,9 @@ from tests.table import table
 RELEASE = "20260928.0"
 LOOSE_RELEASE = "20260817.0"
 SHA = "0" * 128
-LOOSE = {"aarch64": {"runsc": SHA, "containerd-shim-runsc-v1": "1" * 128}}
+SHIM = "containerd-shim-runsc-v1"
+LOOSE = {"aarch64": {"runsc": SHA, SHIM: "1" * 128}}
+GITHUB = "https://github.com/google/gvisor/releases/download"
 BUCKET = "https://storage.googleapis.com/gvisor/releases/release"
 
 
@@ -20,17 +22,8 @@ BUCKET = "https://storage.googleapis.com/gvisor/releases/release"
     "source, location",
     {
         "official": ("official", f"{BUCKET}/20260928.0/aarch64/gvisor.tar.bz2"),
-        "github": (
-            "github",
-            (
-                "https://github.com/google/gvisor/releases/download/release-20260928.0/"
-                "gvisor-aarch64.tar.bz2"
-            ),
-        ),
-        "url": (
-            "https://mirror.example/{release}/{arch}.tar",
-            "https://mirror.example/20260928.0/aarch64.tar",
-        ),
+        "github": ("github", f"{GITHUB}/release-20260928.0/gvisor-aarch64.tar.bz2"),
+        "url": ("https://m/{release}/{arch}.tar", "https://m/20260928.0/aarch64.tar"),
         "url-with-file": ("https://m/{file}", "https://m/gvisor.tar.bz2"),
         "path": ("/srv/gvisor.tar.bz2", "/srv/gvisor.tar.bz2"),
         "other-braces-stay": ("/srv/{other}.tar", "/srv/{other}.tar"),
@@ -53,18 +46,14 @@ def test_loose_files_are_fetched_one_by_one_each_with_its_own_sum() -> None:
 
     assert fetch.files == (
         ("runsc", SHA, f"{BUCKET}/20260817.0/aarch64/runsc"),
-        (
-            "containerd-shim-runsc-v1",
-            "1" * 128,
-            f"{BUCKET}/20260817.0/aarch64/containerd-shim-runsc-v1",
-        ),
+        (SHIM, "1" * 128, f"{BUCKET}/20260817.0/aarch64/{SHIM}"),
     )
 
 
 @table(
     "release, names, sidecars",
     {
-        "up-to-the-change": (LOOSE_RELEASE, ["runsc", "containerd-shim-runsc-v1"], False),
+        "up-to-the-change": (LOOSE_RELEASE, ["runsc", SHIM], False),
         "after-it": ("20260817.1", ["gvisor.tar.bz2"], True),
     },
 )
@@ -193,6 +182,5 @@ def test_a_password_that_others_could_see_is_refused_and_not_shown(text: str) ->
 
 def test_user_and_password_are_not_shown() -> None:
     assert shown_url("https://me:secret@m:8080/x@y") == "https://m:8080/x@y"
-    assert Archive("https://me:pw@m/x", {"x86_64": SHA}).fetch(RELEASE, "x86_64").origin == (
-        "https://m/x"
-    )
+    fetch = Archive("https://me:pw@m/x", {"x86_64": SHA}).fetch(RELEASE, "x86_64")
+    assert fetch.origin == "https://m/x"

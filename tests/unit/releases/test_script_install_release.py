@@ -117,9 +117,8 @@ def test_the_nodes_own_proxy_is_used_where_the_environment_names_none(
 
 
 def test_what_no_proxy_names_is_fetched_directly(machine: Machine) -> None:
-    (machine.root / "environment").write_text(
-        "http_proxy=http://127.0.0.1:1\nno_proxy=localhost,127.0.0.1\n"
-    )
+    proxies = "http_proxy=http://127.0.0.1:1\nno_proxy=localhost,127.0.0.1\n"
+    (machine.root / "environment").write_text(proxies)
 
     machine.fetch()
 
@@ -140,6 +139,7 @@ def with_link(target: str, kind: bytes) -> bytes:
 
 OUT = Path("/tmp/pyinfra-gvisor-out")
 SHIM = "containerd-shim-runsc-v1"
+SENTRY = "gvisor-bin/gvisor_sentry"
 NO_SIDECARS = {"runsc": RUNSC, SHIM: b"x"}
 NEITHER = "contains something that is neither a file nor a directory"
 
@@ -156,10 +156,7 @@ NEITHER = "contains something that is neither a file nor a directory"
         "truncated": (archive()[:-60], "cannot be unpacked: "),
         "no-runsc": (archive({"README": b"x"}), "does not contain runsc, got README;"),
         "no-shim": (archive({"runsc": RUNSC}), f"does not contain {SHIM}, got runsc;"),
-        "no-sidecars": (
-            archive(NO_SIDECARS),
-            f"does not contain gvisor-bin/gvisor_sentry, got {SHIM} runsc;",
-        ),
+        "no-sidecars": (archive(NO_SIDECARS), f"does not contain {SENTRY}, got {SHIM} runsc;"),
         "other-machine": (
             with_file("runsc", program("x", "aarch64")),
             "is built for aarch64, this node is x86_64",
