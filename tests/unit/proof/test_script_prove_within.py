@@ -10,7 +10,8 @@ from pyinfra_gvisor.base.scripts import script
 from tests.table import table
 from tests.unit.shells import stubbed
 
-ENDED = "node\tended\t"
+REFUSES = "failed to connect; check the path: no such file"
+QUOTED = "failed to connect, check the path: no such file; repair Docker, then run again"
 TELL = 'echo "$probe_timeout_s"'
 
 
@@ -46,19 +47,20 @@ def test_nobody_gets_more_than_the_most(tmp_path: Path) -> None:
     assert ran(tmp_path, "sleep 0.2", most_s=150).stdout == "150\n"
 
 
-def test_a_docker_that_hangs_is_named_and_nothing_is_tried(tmp_path: Path) -> None:
-    told = ran(tmp_path, "exec sleep 60", silent_s=1)
+@table(
+    "docker, said",
+    {
+        "hangs": ("exec sleep 60", "Docker has not answered within 1 s"),
+        "refuses": (f"echo '{REFUSES}' >&2; exit 1", f"Docker does not answer: {QUOTED}\n"),
+    },
+)
+def test_a_docker_that_does_not_answer_is_named_and_nothing_tried(
+    tmp_path: Path, docker: str, said: str
+) -> None:
+    told = ran(tmp_path, docker, silent_s=1)
 
     assert told.returncode == 1
-    assert told.stdout.startswith(f"{ENDED}Docker has not answered within 1 s")
-
-
-def test_a_docker_that_refuses_is_quoted(tmp_path: Path) -> None:
-    told = ran(tmp_path, "echo 'failed to connect; check the path: no such file' >&2; exit 1")
-
-    error = "failed to connect, check the path: no such file"
-    said = f"Docker does not answer: {error}; repair Docker, then run again"
-    assert told.stdout == f"{ENDED}{said}\n"
+    assert told.stdout.startswith(f"node\tended\t{said}")
 
 
 def test_a_probe_that_takes_longer_is_asked_to_tidy_up(tmp_path: Path) -> None:

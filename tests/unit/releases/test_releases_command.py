@@ -58,15 +58,7 @@ def test_a_wrong_command_line_is_told_without_asking_anybody(
     assert "pw" not in err
 
 
-@table(
-    "argv",
-    {
-        "no-command": [],
-        "no-release": ["add"],
-        "misspelt": ["lsit"],
-        "abbreviated": ["add", RELEASE, "--dry"],
-    },
-)
+@pytest.mark.parametrize("argv", [[], ["add"], ["lsit"], ["add", RELEASE, "--dry"]], ids=str)
 def test_what_is_no_command_ends_with_the_same_code(command: Command, argv: list[str]) -> None:
     assert command(*argv).code == 1
 
