@@ -310,11 +310,8 @@ def test_stacks_are_compared_by_medians() -> None:
 
     rows = [[cell.strip() for cell in row.split("|")] for row in stacks_table(results).splitlines()]
 
-    assert rows[0][2:5] == [
-        "runc (min to max)",
-        "`network: host` (min to max)",
-        "`network: sandbox` (min to max)",
-    ]
+    kinds = ("runc", "`network: host`", "`network: sandbox`")
+    assert rows[0][2:5] == [f"{kind} (min to max)" for kind in kinds]
     assert rows[0][5:8] == ["host / runc", "sandbox / runc", "sandbox / host"]
     assert rows[2][1:8] == [
         *("many", "8.00 (1.00 to 9.00)", "4.00 (4.00 to 4.00)", "2.00 (1.00 to 9.00)"),

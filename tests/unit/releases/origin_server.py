@@ -18,7 +18,7 @@ LOOSE = "20260817.0"
 ARCHIVE = "gvisor.tar.bz2"
 TAGS = "/tags"
 
-Handler = Callable[[BaseHTTPRequestHandler], None]
+Handler = Callable[[BaseHTTPRequestHandler], object]
 
 
 class Origin(FileServer):

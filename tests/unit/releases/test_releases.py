@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
+from itertools import pairwise
 from operator import getitem
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -59,12 +61,17 @@ def test_what_is_no_release_is_refused_with_an_example(text: str) -> None:
         parse_release(text)
 
 
-def test_releases_compare_in_the_order_they_came_out() -> None:
-    names = ["20260928.0", "20240729.10", "20240729.2", "20240729.9"]
-
-    ordered = sorted(names, key=parse_release)
-
-    assert ordered == ["20240729.2", "20240729.9", "20240729.10", "20260928.0"]
+@table(
+    "read, ordered",
+    {
+        "releases": (parse_release, ["20240729.2", "20240729.9", "20240729.10", "20260928.0"]),
+        "versions": (parse_version, ["1.3.9", "1.3.10", "1.4.0-rc.2", "1.4.0-rc.10", "1.4.0"]),
+    },
+)
+def test_names_compare_in_the_order_they_came_out(
+    read: Callable[[str], Any], ordered: list[str]
+) -> None:
+    assert all(read(older) < read(newer) for older, newer in pairwise(ordered))
 
 
 @table(
@@ -146,14 +153,6 @@ def test_a_distributions_version_is_known_by_its_commit_too(
     version: str, commit: str | None, distributions: bool
 ) -> None:
     assert is_distributions(version, commit) is distributions
-
-
-def test_versions_compare_in_the_order_they_came_out() -> None:
-    names = ["1.4.0", "1.4.0-rc.10", "1.3.10", "1.4.0-rc.2", "1.3.9"]
-
-    ordered = sorted(names, key=lambda name: parse_version(name) or Version(0, 0, 0))
-
-    assert ordered == ["1.3.9", "1.3.10", "1.4.0-rc.2", "1.4.0-rc.10", "1.4.0"]
 
 
 @table(

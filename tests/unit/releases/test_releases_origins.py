@@ -28,14 +28,6 @@ SUM = SUMS["x86_64"][ARCHIVE]
 TWO_SUMS = f"{SUM}  {ARCHIVE}\n{SUM}  gvisor-x86_64.tar.bz2\n".encode()
 
 
-def _hangs_up(request: BaseHTTPRequestHandler) -> None:
-    request.connection.close()
-
-
-def _not_http(request: BaseHTTPRequestHandler) -> None:
-    request.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
-
-
 @table(
     "page, message",
     {
@@ -50,8 +42,8 @@ def _not_http(request: BaseHTTPRequestHandler) -> None:
         "no-name": (Served(SUM.encode(), 200), "has no checksum of "),
         "oversized": (Served(b"a" * (LIMIT_BYTES + 1), 200), "more than 1048576"),
         "cut-short": (Served(TWO_SUMS, announced=5000), "bytes too early"),
-        "hangs-up": (_hangs_up, "cannot be read, got "),
-        "not-http": (_not_http, "cannot be read, got "),
+        "hangs-up": (lambda request: request.connection.close(), "cannot be read, got "),
+        "not-http": (lambda request: request.wfile.write(b"SSH-2.0\r\n"), "cannot be read, got "),
     },
 )
 @pytest.mark.parametrize("path", [bucket_path(RELEASE, "aarch64"), github_path(RELEASE)])
