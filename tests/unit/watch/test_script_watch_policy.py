@@ -9,17 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyinfra_gvisor.policy.selectors import (
-    COOLIFY,
     Exemption,
     Selector,
     exempted,
     must_be_sandboxed,
 )
+from tests.table import table
 from tests.unit.answers import compact
 from tests.unit.fake_docker import container, says
 from tests.unit.watch.watch_script import REASON, Watched
@@ -106,9 +105,7 @@ def test_a_name_is_matched_by_every_pattern_as_in_python() -> None:
     assert 250 < len(wanted) < len(found) / 2
 
 
-@pytest.mark.parametrize(
-    "as_json", [pytest.param(compact, id="as-docker"), pytest.param(json.dumps, id="escaped")]
-)
+@table("as_json", {"as-docker": compact, "escaped": json.dumps})
 def test_a_labels_value_is_compared_whole(as_json: Callable[[object], str]) -> None:
     must = [Selector(labels={"at": str(at), "a": item}) for at, item in enumerate(VALUES)]
     found = [(name, {"at": str(at), "a": name}) for at in range(len(VALUES)) for name in VALUES]
@@ -117,25 +114,6 @@ def test_a_labels_value_is_compared_whole(as_json: Callable[[object], str]) -> N
 
     assert reported(must, (), found, as_json=as_json) == wanted
     assert len(wanted) == len(VALUES)
-
-
-@pytest.mark.parametrize(
-    ("labels", "must"),
-    [
-        pytest.param({"coolify.managed": "true", "coolify.type": "application"}, True, id="app"),
-        pytest.param({"coolify.managed": "true", "coolify.type": "database"}, True, id="database"),
-        pytest.param({"coolify.managed": "true", "coolify.type": "proxy"}, False, id="proxy"),
-        pytest.param({"coolify.managed": "true"}, False, id="helper"),
-        pytest.param({"coolify.type": "application"}, False, id="not-managed"),
-        pytest.param({}, False, id="somebody-elses"),
-    ],
-)
-def test_what_coolify_runs_for_its_users_must_and_its_own_need_not(
-    labels: dict[str, str], must: bool
-) -> None:
-    case = ("app", labels)
-
-    assert (reported((COOLIFY,), (), [case]) == [case]) is must
 
 
 @settings(max_examples=40, deadline=None)
