@@ -100,12 +100,6 @@ def compared(apps: DeclaredApps | None, **container: Any) -> HostReport:
     return with_container(app(**{"labels": LABELS, **container}), apps)
 
 
-def test_an_app_whose_container_is_what_it_asks_for_has_nothing_against_it() -> None:
-    report = compared(declared())
-
-    assert found(report) == {}
-
-
 @table(
     "container, said",
     {
@@ -136,26 +130,26 @@ def test_a_sandbox_that_the_next_deployment_would_lose_is_found() -> None:
 
 
 @table(
-    "apps",
+    "apps, labels",
     {
-        "coolify-is-not-asked": None,
-        "its-compose-file-says-it": declared(by_options=False),
-        "its-compose-file-asks": declared(None, by_options=False),
+        "coolify-is-not-asked": (None, LABELS),
+        "its-compose-file-says-it": (declared(by_options=False), LABELS),
+        "its-compose-file-asks": (declared(None, by_options=False), LABELS),
+        "a-preview": (declared(None), {**LABELS, "coolify.pullRequestId": "12"}),
+        "without-a-number": (declared(None), COOLIFY),
     },
 )
-def test_what_options_do_not_reach_is_not_compared(apps: DeclaredApps | None) -> None:
-    sandboxed, bare = compared(apps), compared(apps, **BARE)
+def test_what_options_do_not_reach_is_not_compared(
+    apps: DeclaredApps | None, labels: dict[str, str]
+) -> None:
+    sandboxed, bare = (compared(apps, labels=labels, **runs) for runs in ({}, BARE))
 
     assert list(ids(sandboxed)) == []
     assert list(ids(bare)) == ["container-unsandboxed"]
 
 
-def test_a_preview_gets_no_options_and_is_judged_by_what_it_is() -> None:
-    labels = {**LABELS, "coolify.pullRequestId": "12"}
-
-    report = compared(declared(), labels=labels, **BARE)
-
-    assert list(ids(report)) == ["container-unsandboxed"]
+def test_an_app_whose_container_is_what_it_asks_for_has_nothing_against_it() -> None:
+    assert found(compared(declared())) == {}
 
 
 def test_a_label_that_coolify_does_not_know_is_noted() -> None:
@@ -164,13 +158,6 @@ def test_a_label_that_coolify_does_not_know_is_noted() -> None:
     finding = found(report)["app-unknown shop"]
     assert (finding.severity, report.compliant) == (Severity.LOW, True)
     assert finding.evidence == "label coolify.applicationId=7"
-
-
-@table("labels", {"without-a-number": COOLIFY, "the-proxy": {"coolify.proxy": "true"}})
-def test_a_container_of_no_app_is_not_compared(labels: dict[str, str]) -> None:
-    report = compared(declared(), labels=labels)
-
-    assert not [rule for rule in ids(report) if rule.startswith("app")]
 
 
 def test_a_coolify_that_does_not_answer_fails_the_audit_and_hides_nothing() -> None:
