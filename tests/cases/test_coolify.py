@@ -14,7 +14,7 @@ from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.coolify import transport
 from pyinfra_gvisor.coolify.compose_file import merged
-from pyinfra_gvisor.coolify.files import COMPOSE, MOUNTS
+from pyinfra_gvisor.coolify.files import COMPOSE, MOUNTS, kept_files, mounted_files
 from pyinfra_gvisor.coolify.token import VARIABLE
 from pyinfra_gvisor.deploys.coolify import run_control_host
 from pyinfra_gvisor.deploys.remove import remove
@@ -24,15 +24,7 @@ from tests.cases.kept import users
 from tests.coolify.api_server import TOKEN
 from tests.table import table
 from tests.unit.answers import answer as node_answer
-from tests.unit.coolify.coolify_answers import (
-    OURS,
-    answer,
-    compose,
-    container,
-    patched,
-    persistent,
-    php,
-)
+from tests.unit.coolify.coolify_answers import answer, compose, container, patched, persistent, php
 from tests.unit.coolify.coolify_team import Team, team_at_work
 
 BARE = answer(container(), *php())
@@ -149,7 +141,8 @@ def test_the_compose_file_is_sent_with_the_sum_of_what_was_read() -> None:
     assert base64.b64decode(told["compose_b64"]).decode() == merged(THEIRS, MOUNTS)
     assert told["compose_sum"] == compose(THEIRS).split()[2]
     words = shlex.split(node.of("coolify install").command)
-    assert [words[words.index(item.path) + 1] for item in OURS] == [item.mode for item in OURS]
+    for item in (*mounted_files(), *kept_files()):
+        assert words[words.index(item.path) + 1] == item.mode
 
 
 def test_a_compose_file_that_cannot_be_merged_fails_the_host_with_the_lines(

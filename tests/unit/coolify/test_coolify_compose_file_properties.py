@@ -18,18 +18,8 @@ Draw = Callable[..., Any]
 MOSTLY = st.sampled_from([True, True, True, False])
 COMMENTS = ["# why", "#", "# - /a:/b", "# services:", "# gr\u00fc\u00df"]
 SCALARS = [
-    "x",
-    "'single: # not a comment'",
-    '"double \\" \\u00e4"',
-    "8000:8080",
-    "0o644",
-    "2026-11-25",
-    "~",
-    "[a, {b: c}]",
-    "{a: [b, 'c']}",
-    "!reset null",
-    "!override [a]",
-    "&own x",
+    *("x", "'single: # not a comment'", '"double \\" \\u00e4"', "8000:8080", "0o644", "2026-11-25"),
+    *("~", "[a, {b: c}]", "{a: [b, 'c']}", "!reset null", "!override [a]", "&own x"),
     "${A:-b} # behind",
 ]
 PATH = ("services", "coolify", "volumes")
@@ -121,19 +111,9 @@ def broken_texts(draw: Draw) -> str:
 SIGNS = "-:#&*!|>'\"[]{},?% \n\ufeff\u2028ab\x07"
 PIECES = [
     *(f"{line}\n" for line in lines_to_add(MOUNTS).splitlines()),
-    "  coolify: &a\n",
-    "    <<: *a\n",
-    "    volumes: [\n",
-    "    volumes: !reset\n",
-    "      - |  # pyinfra-gvisor\n",
-    "      - /x:/opt/own/patch.php\n",
-    "---\n",
-    "...\n",
-    "\t",
-    "? ",
-    "'",
-    "\r",
-    "\x85",
+    *("  coolify: &a\n", "    <<: *a\n", "    volumes: [\n", "    volumes: !reset\n"),
+    *("      - |  # pyinfra-gvisor\n", "      - /x:/opt/own/patch.php\n", "---\n", "...\n"),
+    *("\t", "? ", "'", "\r", "\x85"),
 ]
 
 

@@ -29,22 +29,10 @@ from tests.table import table
 OTHERS = st.one_of(
     st.sampled_from(
         [
-            "--cap-drop=ALL",
-            "--init",
-            "--hostname=a--runtime=x",
-            "--runtimes=x",
-            "--runtime-x=y",
-            "-v",
-            "--gpus 'device=0,1'",
-            '--env="--runtime=x"',
-            '--env="x --runtime=foo y"',
-            "--label='a --runtime=foo '",
-            "--entrypoint \"sh -c 'npm start'\"",
-            '"--runtime=quoted"',
-            "&&",
-            "a&&b",
-            "--ulimit nofile=1:2",
-            "x'--runtime 'y",
+            *("--cap-drop=ALL", "--init", "--hostname=a--runtime=x", "--runtimes=x", "-v"),
+            *("--runtime-x=y", "--gpus 'device=0,1'", '--env="--runtime=x"', "--ulimit nofile=1:2"),
+            *('--env="x --runtime=foo y"', "--label='a --runtime=foo '", "x'--runtime 'y"),
+            *("--entrypoint \"sh -c 'npm start'\"", '"--runtime=quoted"', "&&", "a&&b"),
         ]
     ),
     st.from_regex(r"--[a-z]{1,6}=[a-zA-Z0-9._\-/=:@,+\[\]{}#%^~*?!]{0,8}", fullmatch=True).filter(

@@ -109,40 +109,31 @@ def test_a_patcher_that_fails_is_told_in_one_line_and_says_nothing_else(
     assert found.container is not None
 
 
+ODD = "services:\r\n  c: $(id) '%s' \u00fc"
+LONG = "# " + "x" * 5000 + "\n\n\n"
+
+
 @table(
-    "make, state",
+    "make, state, text",
     {
-        "absent": (lambda _: None, "absent"),
-        "a-directory": (Path.mkdir, "unreadable"),
-        "a-link-to-nothing": (lambda path: path.symlink_to("nowhere"), "unreadable"),
-        "not-utf-8": (lambda path: path.write_bytes(b"\xff\xfe"), "not utf-8"),
+        "absent": (lambda _: None, "absent", None),
+        "a-directory": (Path.mkdir, "unreadable", None),
+        "a-link-to-nothing": (lambda path: path.symlink_to("nowhere"), "unreadable", None),
+        "not-utf-8": (lambda path: path.write_bytes(b"\xff\xfe"), "not utf-8", None),
+        "empty": (Path.touch, "text", ""),
+        "odd-characters-no-newline": (lambda path: path.write_bytes(ODD.encode()), "text", ODD),
+        "long": (lambda path: path.write_text(LONG), "text", LONG),
     },
 )
-def test_a_compose_file_that_is_no_text_is_told(
-    factory: Factory, make: Callable[[Path], object], state: str
+def test_a_compose_file_is_read_to_the_byte_or_told_as_what_it_is(
+    factory: Factory, make: Callable[[Path], object], state: str, text: str | None
 ) -> None:
     make(factory.compose)
 
     found = factory.state().compose
 
-    assert (found.state, found.text) == (state, None)
-
-
-@table(
-    "text",
-    {
-        "empty": "",
-        "odd-characters-no-newline": "services:\r\n  c: $(id) '%s' \u00fc",
-        "long": "# " + "x" * 5000 + "\n\n\n",
-    },
-)
-def test_a_compose_file_is_read_to_the_byte(factory: Factory, text: str) -> None:
-    factory.compose.write_bytes(text.encode())
-
-    found = factory.state().compose
-
-    assert (found.state, found.text) == ("text", text)
-    assert found.sha256 == hashlib.sha256(text.encode()).hexdigest()
+    assert (found.state, found.text) == (state, text)
+    assert text is None or found.sha256 == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.root
@@ -216,6 +207,7 @@ SAID = "coolify.runtime_option: coolify on factory: "
 REFUSED = "docker.php: php -l: odd; nothing was changed"
 STALE = "worker 11 1.25 php artisan horizon\nstale 11"
 UNSAFE = "Coolify does not honour --runtime; new deployments run directly on the host kernel"
+LOST = "Coolify did not honour --runtime any more; it was patched again and honours --runtime now"
 DROPS = "Coolify knows --runtime, but does not pass it on to Docker"
 NATIVE_LIST = 'probe {"runtime":["runscprobe"]}'
 
@@ -322,67 +314,45 @@ def test_a_look_at_a_coolify_that_honours_the_option_says_nothing(factory: Facto
     assert factory.files() == {*before, f"{RUN_DIR}/coolify.lock"}
 
 
-def test_a_look_puts_back_what_got_lost_and_says_so(factory: Factory) -> None:
-    said = "Coolify did not honour --runtime any more; it was patched again and honours --runtime"
-
-    ran = factory.keep()
-
-    assert (ran.returncode, ran.stdout) == (0, f"<5>{said} now\n")
-    assert factory.told("verbs") == ["apply"]
-
-
-def test_a_look_renews_a_horizon_with_old_code(factory: Factory) -> None:
-    factory.php("apply", "changed no", "function patched", WORKS, STALE, "end")
-
-    ran = factory.keep()
-
-    assert (ran.returncode, ran.stdout) == (0, "")
-    assert factory.told("verbs") == ["apply", "renew"]
-
-
 @table(
-    "running, said",
+    "make, expected",
     {
-        "none": (None, "<5>there is no container coolify: nothing to check\n"),
-        "stopped": (False, "<5>container coolify does not run: nothing to check\n"),
-    },
-)
-def test_a_look_at_no_running_coolify_ends_well(
-    factory: Factory, running: bool | None, said: str
-) -> None:
-    factory.container(running=bool(running))
-    if running is None:
-        (factory.stubs / "image").unlink()
-
-    ran = factory.keep()
-
-    assert (ran.returncode, ran.stdout) == (0, said)
-    assert factory.told("verbs") == []
-
-
-@table(
-    "does, said",
-    {
-        "refused": (f"echo one; echo '{REFUSED}' >&2; exit 3", f"{UNSAFE}: {REFUSED}"),
+        "lost": (lambda _: None, (0, f"<5>{LOST}\n", ["apply"])),
+        "old-horizon": (
+            lambda host: host.php("apply", "changed no", WORKS, STALE, "end"),
+            (0, "", ["apply", "renew"]),
+        ),
+        "no-coolify": (
+            lambda host: (host.stubs / "image").unlink(),
+            (0, "<5>there is no container coolify: nothing to check\n", []),
+        ),
+        "stopped": (
+            lambda host: host.container(running=False),
+            (0, "<5>container coolify does not run: nothing to check\n", []),
+        ),
+        "refused": (
+            lambda host: host.says("php.apply", f"echo one; echo '{REFUSED}' >&2; exit 3"),
+            (1, f"<3>{UNSAFE}: {REFUSED}\n", ["apply"]),
+        ),
         "another-answer": (
-            f"printf '%s\\n' 'changed no' 'function native' '{NATIVE_LIST}' end",
-            f'{DROPS}: it answers {{"runtime":["runscprobe"]}}',
+            lambda host: host.php("apply", "changed no", NATIVE_LIST, "end"),
+            (1, f'<3>{DROPS}: it answers {{"runtime":["runscprobe"]}}\n', ["apply"]),
         ),
         "no-answer-of-the-function": (
-            "printf '%s\\n' 'changed no' 'function native' 'probe_error Error: no class' end",
-            f"{DROPS}: Error: no class",
+            lambda host: host.php("apply", "changed no", "probe_error Error: no class", "end"),
+            (1, f"<3>{DROPS}: Error: no class\n", ["apply"]),
         ),
     },
 )
-def test_a_look_that_finds_apps_without_their_sandbox_fails_in_one_line(
-    factory: Factory, does: str, said: str
+def test_a_look_says_in_one_line_what_it_did_or_who_has_no_sandbox(
+    factory: Factory, make: Callable[[Factory], object], expected: tuple[int, str, list[str]]
 ) -> None:
-    factory.says("php.apply", does)
+    make(factory)
 
     ran = factory.keep()
 
-    assert (ran.returncode, ran.stdout, ran.stderr) == (1, f"<3>{said}\n", "")
-    assert factory.told("verbs") == ["apply"]
+    assert (ran.returncode, ran.stdout, factory.told("verbs")) == expected
+    assert ran.stderr == ""
 
 
 def test_a_look_that_cannot_renew_horizon_fails(factory: Factory) -> None:
