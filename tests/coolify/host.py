@@ -143,10 +143,10 @@ class ControlHost:
         self.inside("sh", "-c", _SUBMIT, "sh", path, base64.b64encode(job.encode()).decode())
         return path
 
-    def result(self, job: str, *, timeout_s: int = RESULT_TIMEOUT_S) -> dict[str, Any]:
+    def result(self, job: str) -> dict[str, Any]:
         """What a deployment has made: the converted ``options``, and ``compose`` for an app."""
-        looks = f"{timeout_s * 20}"
-        found = json.loads(self.inside("sh", "-c", _COLLECT, "sh", job, looks))
+        looks = RESULT_TIMEOUT_S * 20
+        found = json.loads(self.inside("sh", "-c", _COLLECT, "sh", job, str(looks)))
         if "error" in found:
             raise RuntimeError(f"{job}: {found['error']}")
         made: dict[str, Any] = found["result"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pyinfra_gvisor.coolify.apps import Choice, Outcome, Survey, carry_out, survey
@@ -39,9 +39,9 @@ class Team:
         """What Coolify knows."""
         return self.server.state
 
-    def apps(self, *names: str, options: str = "--init") -> list[str]:
+    def apps(self, *names: str) -> list[str]:
         """Apps without the option, and their uuids."""
-        return [self.state.add_app(name, self.run, options) for name in names]
+        return [self.state.add_app(name, self.run, "--init") for name in names]
 
     def refuse_from(self, method: str, uuid: str) -> None:
         """Have Coolify refuse everything from such a request about an app on."""
@@ -56,22 +56,15 @@ class Team:
         """What a survey finds."""
         return survey(client(self.server, self.clock), choice)
 
-    def set(
-        self,
-        found: Survey | None = None,
-        choice: Choice = NEVER,
-        *,
-        tell: Callable[[str], None] | None = None,
-        timeout_s: float = 5,
-    ) -> Outcome:
+    def set(self, found: Survey | None = None, choice: Choice = NEVER) -> Outcome:
         """One run."""
         return carry_out(
-            client(self.server, self.clock, timeout_s=timeout_s),
+            client(self.server, self.clock),
             found or self.look(choice),
             choice,
             redeploys=self.redeploys,
             keep_redeploys=self._keep,
-            tell=tell or self.lines.append,
+            tell=self.lines.append,
             sleep=self.clock.sleep,
             clock=self.clock.time,
         )
