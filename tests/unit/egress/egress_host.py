@@ -152,11 +152,8 @@ class Host:
         ]
 
     def _words(self, *items: tuple[str, str, str]) -> list[str]:
-        return [
-            word
-            for name, mode, text in items
-            for word in (f"{self.egress}/{name}", mode, encoded(text))
-        ]
+        files = ((f"{self.egress}/{name}", mode, encoded(text)) for name, mode, text in items)
+        return [word for file in files for word in file]
 
     def _run(self, text: str, *words: str) -> _Ran:
         return run(self._here(text), *words, path=self.path)

@@ -50,14 +50,8 @@ def allowed(to: str, **more: Any) -> dict[str, Any]:
 
 def found(**changes: Any) -> EgressState:
     """A node with Docker and nftables that never had a firewall of ours."""
-    plain = {
-        "nft": True,
-        "uplinks": ("eth0",),
-        "bridges": ("docker0",),
-        "resolvers": ("192.0.2.53",),
-        "networks": NETWORKS,
-    }
-    return EgressState(**{**plain, **changes})
+    plain = {"nft": True, "uplinks": ("eth0",), "bridges": ("docker0",), "networks": NETWORKS}
+    return EgressState(**{**plain, "resolvers": ("192.0.2.53",), **changes})
 
 
 def text_of(node: EgressState | None = None, /, **settings: Any) -> str:
@@ -77,17 +71,9 @@ def behind(plan: PartPlan, **changes: Any) -> EgressState:
     files = {
         item.path: FoundFile(sha256=item.sha256, mode=item.mode, owner="0:0") for item in plan.files
     }
-    _, rules = plan.texts[RULES]
-    firewall = {
-        "files": files,
-        "rules": rules,
-        "enabled": True,
-        "unit": "active",
-        "now": KERNELS,
-        "as_loaded": KERNELS,
-        "loaded_from": hashlib.sha256((rules or "").encode()).hexdigest(),
-    }
-    return found(**{**firewall, **changes})
+    rules = {"rules": plan.texts[RULES][1], "loaded_from": files[RULES].sha256}
+    loaded = {"enabled": True, "unit": "active", "now": KERNELS, "as_loaded": KERNELS}
+    return found(**{**rules, **loaded, "files": files, **changes})
 
 
 def told(node: EgressState) -> list[str]:

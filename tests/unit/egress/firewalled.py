@@ -22,12 +22,8 @@ STARTED = "2025-11-24T14:00:00.123456789Z"  # two hours earlier
 METADATA = ("169.254.169.254", 6, 80)
 DATABASE = ("10.0.0.5", 6, 5432)
 SURROUNDINGS = (
-    "nft yes",
-    "uplink eth0",
-    "resolver 192.0.2.53",
-    "network bridge docker0 bridge",
-    "network host - host",
-    "network bridge br-0123456789ab shop",
+    *("nft yes", "uplink eth0", "resolver 192.0.2.53", "network bridge docker0 bridge"),
+    *("network host - host", "network bridge br-0123456789ab shop"),
 )
 
 
@@ -48,22 +44,19 @@ def firewall(
     """
     egress = Egress.model_validate(settings or {})
     around = (*SURROUNDINGS, *there)
-    rules = wanted_rules(read(around), egress)
-    digest = next(item.sha256 for item in kept_files(rules) if item.text == rules)
+    files = kept_files(wanted_rules(read(around), egress))
+    rules = files[0]
     known = {
-        "rules": encoded(rules),
+        "rules": encoded(rules.text),
         "enabled": "yes",
         "unit": "active",
-        "loaded": f"{'a' * 64} {digest}",
         "now": "a" * 64,
+        "loaded": f"{'a' * 64} {rules.sha256}",
         **changes,
     }
-    files = [
-        line
-        for item in kept_files(rules)
-        for line in (f"sum {item.sha256} {item.path}", f"stat {item.mode}:0:0 {item.path}")
-    ]
-    told = [*around, *later, *files, *(f"{kind} {value}" for kind, value in known.items())]
+    sums = [f"sum {item.sha256} {item.path}" for item in files]
+    stats = [f"stat {item.mode}:0:0 {item.path}" for item in files]
+    told = [*around, *later, *sums, *stats, *(f"{kind} {value}" for kind, value in known.items())]
     return [f"egress {line}" for line in told if line.split(" ")[0] not in set(without)]
 
 
@@ -83,10 +76,8 @@ def counted(
         for version in (4, 6)
     }
     for source, destination, protocol, port, *age_s in attempts:
-        element = {
-            "val": {"concat": [source, destination, protocol, port]},
-            "expires": 3600 - (age_s[0] if age_s else 0),
-        }
+        value = {"concat": [source, destination, protocol, port]}
+        element = {"val": value, "expires": 3600 - sum(age_s)}
         sets[6 if ":" in destination else 4].setdefault("elem", []).append({"elem": element})
     documents = [known, *([{"set": item}] for item in sets.values())]
     return [
@@ -108,10 +99,8 @@ def guarded(
     *lines: str, egress: Mapping[str, Any] | None = None, told: Iterable[str] | None = None
 ) -> HostReport:
     """The report on a node with ``egress`` declared and, unless it is told otherwise, in force."""
-    settings = {
-        "gvisor_egress": dict(egress or {}),
-        "gvisor_waivers": {"proof-stale": "it was proven without a firewall"},
-    }
+    waived = {"proof-stale": "it was proven without a firewall"}
+    settings = {"gvisor_egress": dict(egress or {}), "gvisor_waivers": waived}
     has = [*(firewall(egress) if told is None else told), *proven_answer()]
     return audited(*lines, settings=settings, answer=keeping(has, **settings))
 

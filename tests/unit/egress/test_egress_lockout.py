@@ -9,7 +9,7 @@ from pyinfra_gvisor.parts.egress import host_network
 from pyinfra_gvisor.parts.egress.lockout import covered, is_blocked, lockouts
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, Ssh
 from tests.table import table
-from tests.unit.egress.egress_states import NETWORKS, egress, found
+from tests.unit.egress.egress_states import NETWORKS, allowed, egress, found
 
 APPS = "br-0123456789ab"
 
@@ -66,11 +66,7 @@ def test_a_bridge_of_others_is_known_and_no_other_is(changes: Any, expected: Any
         "twice": ({"interfaces": ["virbr0", "cali*", "virbr0"]}, {}, (("virbr0", "cali*"), (), ())),
         "exclude": ({"exclude": ["virbr*"]}, {}, ((), ("virbr*", "virbr0"), ())),
         "one-not-there": ({"exclude": ["lxdbr0"]}, {}, ((), ("lxdbr0",), ("virbr0",))),
-        "all-but-one": (
-            {"interfaces": ["vir*"], "exclude": ["virbr0"]},
-            {},
-            (("vir*",), ("virbr0",), ()),
-        ),
+        "but-one": ({"interfaces": ["v*"], "exclude": ["virbr0"]}, {}, (("v*",), ("virbr0",), ())),
         "way-out": ({"interfaces": ["virbr0"]}, {"uplinks": ("virbr0",)}, (("virbr0",), (), ())),
     },
 )
@@ -123,14 +119,10 @@ def test_those_are_asked_whom_docker_asks(told: Any, named: Any, expected: Any) 
     assert host_network.resolvers(found(resolvers=told), named) == expected
 
 
-@table(
-    "dns, expected",
-    {
-        "the-nodes": (None, ("10.0.0.2",)),
-        "none": ([], ()),
-        "named": (["10.0.0.9", "10.0.0.8", "10.0.0.9"], ("10.0.0.8", "10.0.0.9")),
-    },
-)
+NAMED = (["10.0.0.9", "10.0.0.8", "10.0.0.9"], ("10.0.0.8", "10.0.0.9"))
+
+
+@table("dns, expected", {"the-nodes": (None, ("10.0.0.2",)), "none": ([], ()), "named": NAMED})
 def test_the_settings_name_others(dns: list[str] | None, expected: tuple[str, ...]) -> None:
     known = around({"dns": dns}, resolvers=("10.0.0.2", "10.0.0.2", "127.0.0.53"))
 
@@ -178,6 +170,7 @@ NODE = {
 INEXPRESSIBLE = {"bridges": ('q"q',), "uplinks": ('q"q',)}
 PUBLISHED = {"published": ("53/udp", "8080/tcp"), "proxied": True}
 NO_DNS: dict[str, Any] = {"dns": []}
+BOTH = ["10.0.0.2", "fd00::53"]
 
 
 @table(
@@ -185,11 +178,7 @@ NO_DNS: dict[str, Any] = {"dns": []}
     {
         "plain": ({}, {"ssh": ssh("eth0", "198.51.100.9")}, []),
         "a-bridge-as-way-out": ({"interfaces": ["br-lan"]}, {"uplinks": ("br-lan",)}, ["br-lan"]),
-        "two-ways-out": (
-            {"interfaces": ["eth*"]},
-            {"uplinks": ("eth0", "eth1", "wg0")},
-            ["eth0", "eth1"],
-        ),
+        "two-ways": ({"interfaces": ["e*"]}, {"uplinks": ("e0", "e1", "wg0")}, ["e0", "e1"]),
         "a-way-out-like-dockers": ({}, {"uplinks": (APPS,)}, []),
         "no-way-out": ({"interfaces": ["eth*"]}, {"uplinks": ()}, []),
         "excluded": ({"interfaces": ["eth*"], "exclude": ["eth0"]}, {"ssh": ssh("eth0")}, []),
@@ -203,20 +192,12 @@ NO_DNS: dict[str, Any] = {"dns": []}
         "ssh-by-an-excluded-one": ({"exclude": ["br-lan"]}, {"ssh": ssh("br-lan")}, []),
         "ssh-by-another-bridge": ({}, {"ssh": ssh("evil0")}, ["evil0"]),
         "ssh-by-no-known-way": ({}, {"ssh": ssh("", "fe80::1%eth0")}, []),
-        "asked-by-nobody": (NO_DNS, {}, ["10.0.0.2", "fd00::53"]),
+        "asked-by-nobody": (NO_DNS, {}, BOTH),
         "asked-by-another": ({"dns": ["FD00::53"]}, {}, ["10.0.0.2"]),
         "asked-and-nothing-blocked": ({**NO_DNS, "block": []}, {}, []),
-        "asked-and-allowed": ({**NO_DNS, "allow": [{"to": "10.0.0.0/24"}]}, {}, ["fd00::53"]),
-        "its-port-allowed": (
-            {**NO_DNS, "allow": [{"to": "10.0.0.2", "ports": ["50-60/udp"]}]},
-            {},
-            ["fd00::53"],
-        ),
-        "only-tcp-allowed": (
-            {**NO_DNS, "allow": [{"to": "10.0.0.2", "ports": ["53"]}]},
-            {},
-            ["10.0.0.2", "fd00::53"],
-        ),
+        "asked-and-allowed": ({**NO_DNS, **allowed("10.0.0.0/24")}, {}, ["fd00::53"]),
+        "udp-allowed": ({**NO_DNS, **allowed("10.0.0.2", ports=["5-60/udp"])}, {}, ["fd00::53"]),
+        "tcp-allowed": ({**NO_DNS, **allowed("10.0.0.2", ports=["53"])}, {}, BOTH),
         "dockers-own-instead": (NO_DNS, {"dns": ("9.9.9.9",)}, []),
         "dockers-own": (NO_DNS, {"dns": ("10.0.0.3",)}, ["10.0.0.3"]),
         "published": ({}, PUBLISHED, ["53/udp, 8080/tcp"]),

@@ -13,24 +13,17 @@ from pydantic import ValidationError
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.parts.egress.settings import METADATA, PRIVATE, Egress, network, translated
-from pyinfra_gvisor.settings import load_settings
 from tests.table import table
 from tests.unit.egress.egress_states import allowed, egress, problem
+from tests.unit.settings.loaded_settings import good
 
 REASON = "asked for by the test"
 
 
 def test_no_key_is_no_firewall_and_an_empty_one_is_the_default() -> None:
-    none, _ = load_settings({})
-    empty, _ = load_settings({"gvisor_egress": {}})
-    explicit, _ = load_settings({"gvisor_egress": None})
-
-    assert none is not None
-    assert explicit is not None
-    assert (none.egress, explicit.egress) == (None, None)
-    assert empty is not None
-    assert empty.egress == Egress()
-    assert empty.egress.block == ("metadata", "private", "node", "smtp")
+    assert (good().egress, good(gvisor_egress=None).egress) == (None, None)
+    assert good(gvisor_egress={}).egress == Egress()
+    assert Egress().block == ("metadata", "private", "node", "smtp")
 
 
 NO_ADDRESS = "not an address or a network ("
@@ -87,13 +80,10 @@ def test_what_is_no_port_is_refused_wherever_ports_are_named(ports: str) -> None
     assert "not a port or a range of ports" in problem(allowed("10.0.0.5", ports=[ports]))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("", "*", "br*0", "br**", "a" * 16, "docker0 accept", 'a"b', "a{", "a\n", "a*\n", "-a"),
-        "br\u00fccke",
-    ],
-)
+NO_NAMES = ("", "*", "br*0", "br**", "a" * 16, "a b", 'a"b', "a{", "a\n", "a*\n", "-a", "br\u00fc")
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
 def test_what_is_no_interface_is_refused(name: str) -> None:
     for key in ("interfaces", "exclude"):
         said = problem({key: [name]})
@@ -138,9 +128,8 @@ def test_a_good_value_is_taken(settings: dict[str, Any], attribute: str, value: 
 
 
 def test_that_allow_wins_over_deny_is_said_where_it_is_set() -> None:
-    description = Egress.model_fields["allow"].description
+    description = Egress.model_fields["allow"].description or ""
 
-    assert description is not None
     assert "`allow` wins over `block` and `deny`" in description
 
 
@@ -159,19 +148,12 @@ def test_an_address_that_no_packet_has_is_refused(text: str, what: str) -> None:
         network(text)
 
 
-@table(
+@pytest.mark.parametrize(
     "to",
-    {
-        "in-it": "169.254.169.254",
-        "it": "169.254.0.0/16",
-        "around-it": "168.0.0.0/6",
-        "everything": "0.0.0.0/0",
-        "around-one-in-a-private-network": "100.100.100.0/24",
-        "around-it-in-v6": "fd00::/8",
-        "everything-in-v6": "::/0",
-        "everything-through-nat64": "64:ff9b::/96",
-        "in-it-through-nat64": "64:ff9b::a9fe:a9fe",
-    },
+    [
+        *("169.254.169.254", "169.254.0.0/16", "168.0.0.0/6", "0.0.0.0/0", "100.100.100.0/24"),
+        *("fd00::/8", "::/0", "64:ff9b::/96", "64:ff9b::a9fe:a9fe"),
+    ],
 )
 def test_what_opens_a_metadata_service_needs_a_reason(to: str) -> None:
     said = problem(allowed(to, ports=["53"]))
@@ -182,14 +164,7 @@ def test_what_opens_a_metadata_service_needs_a_reason(to: str) -> None:
     assert egress(**allowed(to, reason=REASON)).allow[0].reason == REASON
 
 
-@table(
-    "to",
-    {
-        "private": "10.0.0.5",
-        "beside-one": "100.100.100.201",
-        "private-through-nat64": "64:ff9b::a00:5",
-    },
-)
+@pytest.mark.parametrize("to", ["10.0.0.5", "100.100.100.201", "64:ff9b::a00:5"])
 def test_what_opens_no_metadata_service_needs_none(to: str) -> None:
     assert egress(**allowed(to)).allow[0].reason is None
 
@@ -231,7 +206,6 @@ def test_every_ipv4_network_that_is_blocked_is_so_through_a_translator_too() -> 
     "text, expected",
     {
         "address": ("192.0.2.33/32", "64:ff9b::c000:221/128"),
-        "network": ("10.0.0.0/8", "64:ff9b::a00:0/104"),
         "everything": ("0.0.0.0/0", "64:ff9b::/96"),
     },
 )

@@ -43,19 +43,12 @@ def told(
     return [f"kernel {line}" for line in lines]
 
 
-def surface(lines: Iterable[str] | None = None) -> KernelSurface:
+def surface(lines: Iterable[str]) -> KernelSurface:
     """What is read of them."""
-    every = told() if lines is None else lines
-    return read([line.removeprefix("kernel ") for line in every])
+    return read([line.removeprefix("kernel ") for line in lines])
 
 
-def in_force(
-    wanted: Kernel = ALL,
-    *,
-    values: Mapping[str, str] | None = None,
-    texts: Mapping[str, str] | None = None,
-    **more: Any,
-) -> list[str]:
+def in_force(wanted: Kernel = ALL, values: Any = None, texts: Any = None, **more: Any) -> list[str]:
     """The lines of a node that was weak, and on which this is in force but for what is given."""
     settings = wanted.settings
     files = {item.path: item.text for item in kernel_files(wanted.kept_out, settings)}

@@ -12,8 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pyinfra_gvisor.parts.resolver.forwarder import diagnostics, engine
 from pyinfra_gvisor.parts.resolver.forwarder.counters import Counters, write
@@ -93,11 +91,11 @@ def test_a_container_without_an_address_on_a_bridge_is_no_source(ends: Any) -> N
 
 
 def test_a_sandbox_has_a_path_and_the_containers_resolvers() -> None:
-    key = "/var/run/docker/netns/c0ffee"
-    said = {"NetworkSettings": {"SandboxKey": key}, "HostConfig": {"Dns": ["9.9.9.9"]}}
+    said: Any = {"NetworkSettings": {"SandboxKey": "/n/c0ffee"}, "HostConfig": {"Dns": ["9.9.9.9"]}}
 
-    assert engine.read_sandbox(said) == engine.Sandbox(key, ("9.9.9.9",))
-    assert engine.read_sandbox(said | {"HostConfig": {"Dns": None}}) == engine.Sandbox(key, ())
+    assert engine.read_sandbox(said) == engine.Sandbox("/n/c0ffee", ("9.9.9.9",))
+    said["HostConfig"]["Dns"] = None
+    assert engine.read_sandbox(said) == engine.Sandbox("/n/c0ffee", ())
 
 
 STOPPED = {"NetworkSettings": {"SandboxKey": ""}, "HostConfig": {"Dns": []}}
@@ -224,10 +222,9 @@ def test_the_stream_of_events_ends_as_docker_does(tmp_path: Path) -> None:
 
 
 def test_only_what_moves_addresses_is_asked_for() -> None:
-    assert json.loads(engine.EVENTS) == {
-        "type": ["network", "container"],
-        "event": ["connect", "disconnect", "destroy", "start", "die"],
-    }
+    events = ["connect", "disconnect", "destroy", "start", "die"]
+
+    assert json.loads(engine.EVENTS) == {"type": ["network", "container"], "event": events}
 
 
 def open_files() -> int:
@@ -291,12 +288,11 @@ def test_a_burst_is_allowed_and_then_as_much_as_comes_back() -> None:
     rates = Rates(per_s=2, burst=3, sources=9)
 
     burst = [rates.takes("a", 10.0) for _ in range(4)]
-    later = [rates.takes("a", 11.0) for _ in range(3)]
+    later = [rates.takes("a", 11.25) for _ in range(3)]  # with half a token left
     much_later = [rates.takes("a", 99.0) for _ in range(4)]
 
-    assert burst == [True, True, True, False]
-    assert later == [True, True, False]
-    assert much_later == [True, True, True, False]
+    assert (burst, later) == ([True, True, True, False], [True, True, False])
+    assert much_later == burst
 
 
 def test_who_was_quiet_longest_is_forgotten_first() -> None:
@@ -305,18 +301,6 @@ def test_who_was_quiet_longest_is_forgotten_first() -> None:
         rates.takes(source, 1.0)
 
     assert [rates.takes("busy", 1.0), rates.takes("quiet", 1.0)] == [False, True]
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 10)), max_size=80))
-def test_nobody_gets_more_than_the_rate(asked: list[tuple[int, float]]) -> None:
-    rates = Rates(per_s=2, burst=3, sources=9)
-    taken = dict.fromkeys(range(6), 0)
-    now_s = 0.0
-    for source, later_s in asked:
-        now_s += later_s
-        taken[source] += rates.takes(str(source), now_s)
-
-    assert max(taken.values()) <= 3 + 2 * now_s
 
 
 def test_there_are_so_many_places_and_so_many_for_one() -> None:

@@ -30,7 +30,7 @@ from tests.unit.resolver.resolver_fakes import (
 
 # On loopback a resolver each, all on the same port.
 FIRST, SECOND, THIRD, FOURTH = (f"127.0.53.{number}" for number in range(1, 5))
-KINDS = [pytest.param(False, id="udp"), pytest.param(True, id="tcp")]
+KINDS = table("stream", {"udp": False, "tcp": True})
 
 
 @contextlib.asynccontextmanager
@@ -196,14 +196,10 @@ async def test_a_connection_that_is_refused_is_closed() -> None:
     await failing(over_tcp(9), ConnectionRefusedError)
 
 
-@table(
-    "sent",
-    {
-        "nothing": b"",
-        "half a message": exchange.framed(query())[:-1],
-        "too long": b"\x10\x01" + bytes(5000),
-    },
-)
+HALF, TOO_LONG = exchange.framed(query())[:-1], b"\x10\x01" + bytes(5000)
+
+
+@table("sent", {"nothing": b"", "half a message": HALF, "too long": TOO_LONG})
 @looped
 async def test_a_message_that_is_not_whole_is_an_error(sent: bytes) -> None:
     reader = asyncio.StreamReader()
@@ -229,7 +225,7 @@ async def ask(
             return await Upstream().ask(query(), asked, stream=stream)
 
 
-@pytest.mark.parametrize("stream", KINDS)
+@KINDS
 @table(
     "first",
     {
@@ -268,14 +264,14 @@ def refuses(message: bytes) -> list[bytes]:
     return [answer(message, REFUSED)]
 
 
-@pytest.mark.parametrize("stream", KINDS)
+@KINDS
 def test_if_all_fail_the_failure_is_told(stream: bool) -> None:
     resolvers = {SECOND: refuses, THIRD: lambda message: [answer(message, SERVFAIL)]}
 
     assert run(ask(resolvers, stream)) == answer(query(), REFUSED)
 
 
-@pytest.mark.parametrize("stream", KINDS)
+@KINDS
 def test_no_more_than_three_are_asked(stream: bool) -> None:
     error = run(failing(ask({FOURTH: well}, stream), OSError))
 

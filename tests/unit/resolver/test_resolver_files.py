@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,14 +30,9 @@ ASYNCIO = ("-I", "-c", "import asyncio, ctypes")
 
 def pythons() -> set[str]:
     """This one, and the system's if it is one that a node could have."""
-    system = shutil.which("python3", path="/usr/bin")
-    able = (
-        system
-        and not subprocess.run(
-            [system, *ASYNCIO], check=False, stderr=subprocess.DEVNULL
-        ).returncode
-    )
-    return {sys.executable, *([system] if system and able else [])}
+    system = shutil.which("python3", path="/usr/bin") or "false"
+    ended = subprocess.run([system, *ASYNCIO], check=False, stderr=subprocess.DEVNULL)
+    return {sys.executable} if ended.returncode else {sys.executable, system}
 
 
 def put(directory: Path) -> Path:
@@ -52,9 +48,8 @@ def ran(python: str, directory: Path, *words: str, **env: str) -> tuple[int, str
     """How the program ends and what it says, started as the unit does."""
     command = [python, "-I", "-B", directory, *words]
     env["PATH"] = os.environ["PATH"]
-    told = subprocess.run(
-        command, check=False, capture_output=True, text=True, cwd="/", env=env, timeout=60
-    )
+    given: dict[str, Any] = {"capture_output": True, "text": True, "cwd": "/", "env": env}
+    told = subprocess.run(command, check=False, timeout=60, **given)
     return told.returncode, told.stdout, told.stderr
 
 

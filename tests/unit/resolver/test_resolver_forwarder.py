@@ -239,6 +239,8 @@ def test_what_docker_does_not_say_is_asked_outside(says: Says, stream: bool) -> 
 
 
 LATE = {"docker_late_s": 0.9}
+LATER = {**LATE, "outside_late_s": 1.5}
+SETTLED = in_turn(fails, docker)
 MOVED = in_turn(lambda _: Gone("left"), docker)
 RESTARTS = {"is_refused": True, "docker_late_s": 0.9}
 
@@ -249,26 +251,11 @@ RESTARTS = {"is_refused": True, "docker_late_s": 0.9}
         "docker knows of no such name": (Fake(unknown, outside), unknown, "d", "docker"),
         "only on internal networks": (Fake(fails, outside, leads_out=False), fails, "d", "docker"),
         "late, and outside fails": (Fake(docker, **LATE), docker, "do", "docker"),
-        "late, while others are asked": (
-            Fake(docker, unknown, **LATE, outside_late_s=1.5),
-            docker,
-            "do",
-            "docker",
-        ),
+        "late, but first": (Fake(docker, unknown, **LATER), docker, "do", "docker"),
         "slow, not silent": (Fake(docker, unknown, **LATE, slow=True), docker, "d", "docker"),
         "lost once": (Fake(in_turn(lost, docker), unknown), docker, "dodd", "docker"),
-        "lost more than once": (
-            Fake(in_turn(lost, lost, docker), unknown),
-            docker,
-            "dodd",
-            "docker",
-        ),
-        "fails after a restart, and others do not know it": (
-            Fake(in_turn(fails, docker), unknown, is_settling=True),
-            docker,
-            "dod",
-            "docker",
-        ),
+        "lost twice": (Fake(in_turn(lost, lost, docker), unknown), docker, "dodd", "docker"),
+        "fails at first": (Fake(SETTLED, unknown, is_settling=True), docker, "dod", "docker"),
         "restarts, and others do not": (Fake(docker, unknown, **RESTARTS), docker, "do", "docker"),
         "came to another network": (Fake(MOVED), docker, "dd", "docker"),
         "nobody knows it, said at once": (Fake(fails, unknown), unknown, "do", "upstream"),
@@ -340,9 +327,7 @@ def test_what_goes_wrong_here_is_not_asked_outside(wrong: Exception, outcome: st
     },
 )
 @looped
-async def test_strangers_hear_nothing(
-    fake: Fake, message: bytes, outcome: str, stream: Any
-) -> None:
+async def test_strangers_hear_nothing(fake: Fake, message: Any, outcome: str, stream: bool) -> None:
     async with running(fake) as made:
         said = await (made.over_tcp(message, query()) if stream else made.asked(message))
 

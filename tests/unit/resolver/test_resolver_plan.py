@@ -12,7 +12,7 @@ from pyinfra_gvisor.base.node_files import FoundFile
 from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.parts.resolver.files import DIRECTORY, SERVICE, SOCKET, kept_files
 from pyinfra_gvisor.parts.resolver.plan import lacks, plan_resolver
-from pyinfra_gvisor.parts.resolver.state import ResolverState, read
+from pyinfra_gvisor.parts.resolver.state import ResolverState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import load_settings
@@ -41,10 +41,9 @@ def applied(*lines: str, files: Sequence[Any] = FILES) -> PartPlan:
 
 def changed(**change: str) -> ResolverState:
     """A node on which somebody has changed the program."""
-    files = there().files
-    return there().model_copy(
-        update={"files": {**files, MAIN: files[MAIN].model_copy(update=change)}}
-    )
+    found = there()
+    found.files[MAIN] = found.files[MAIN].model_copy(update=change)
+    return found
 
 
 @table(
@@ -191,10 +190,6 @@ def test_another_value_is_refused_with_the_one_there_is(dns: object) -> None:
     message = refusal(network="sandbox", dns=dns)
 
     assert message == f"['net']['dns'] input should be 'docker', got {dns}".rstrip()
-
-
-def test_a_node_that_tells_nothing_has_nothing() -> None:
-    assert parse_node(answer()).part(ResolverState) == ResolverState() == read([])
 
 
 @table("line", {"cut-short": "sum", "no-path": f"stat {SERVICE}"})

@@ -37,16 +37,12 @@ class FakeEngine:
 
     async def sources(self) -> dict[str, Source]:
         self.read += 1
-        await asyncio.sleep(0.01)
-        if self.wrong is not None:
-            raise self.wrong
+        await self._work()
         return {item.address: item for item in self.listed}
 
     async def sandbox(self, container: str) -> Sandbox:
         self.opened += 1
-        await asyncio.sleep(0.01)
-        if self.wrong is not None:
-            raise self.wrong
+        await self._work()
         return Sandbox(f"/run/netns/{container}", ())
 
     async def changes(self) -> AsyncGenerator[None, None]:
@@ -54,6 +50,11 @@ class FakeEngine:
         while True:
             await self.events.get()
             yield
+
+    async def _work(self) -> None:
+        await asyncio.sleep(0.01)
+        if self.wrong is not None:
+            raise self.wrong
 
 
 class FakeNamespace:
@@ -110,6 +111,11 @@ def source(container: str = "c1", *, address: str = ADDRESS, mac: str = MAC) -> 
     return Source(address, container, mac, "lo", leads_out=True)
 
 
+async def idle() -> None:
+    """What does nothing."""
+    await asyncio.sleep(99)
+
+
 async def container_of(made: NamespaceSessions, address: str = ADDRESS) -> str:
     """The container of an address, whose session answers."""
     found, session = await made.of(address, LOOPBACK)
@@ -151,10 +157,7 @@ async def test_a_container_that_is_listed_later_counts(ground: Ground, followed:
     engine = FakeEngine()
     ground.namespace("c1", MAC)
 
-    async with (
-        ground.sessions(engine) as made,
-        following(made.follow() if followed else asyncio.sleep(99)),
-    ):
+    async with ground.sessions(engine) as made, following(made.follow() if followed else idle()):
         asking = asyncio.create_task(container_of(made))
         await asyncio.sleep(0.1)
         engine.listed.append(source())

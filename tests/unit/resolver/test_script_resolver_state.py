@@ -37,12 +37,8 @@ def have(path: Path, text: str = "", mode: int = 0o644) -> Path:
 def install(machine: Machine) -> dict[str, Path]:
     """Some files of a resolver, with their names as content."""
     directory = machine.gvisor / "resolver"
-    paths = [
-        directory / "__main__.py",
-        directory / "pyinfra_gvisor" / "__init__.py",
-        machine.units / f"{UNIT}.socket",
-        machine.units / f"{UNIT}.service",
-    ]
+    modules = (directory / "__main__.py", directory / "pyinfra_gvisor" / "__init__.py")
+    paths = [*modules, *(machine.units / f"{UNIT}.{kind}" for kind in ("socket", "service"))]
     return {path.name: have(path, path.name, 0o640) for path in paths}
 
 
@@ -53,12 +49,7 @@ def test_a_node_without_any_of_it_tells_nothing_and_systemd_is_not_asked(machine
 
 @table(
     "link, python",
-    {
-        "debians-link": ("python3.13", "3.13"),
-        "a-link-to-a-link": ("alternatives", "3.13"),
-        "a-link-to-nothing": ("nowhere", ""),
-        "none": (None, ""),
-    },
+    {"two-links": ("alternatives", "3.13"), "to-nothing": ("nowhere", ""), "none": (None, "")},
 )
 def test_the_version_is_behind_all_links(machine: Machine, link: str | None, python: str) -> None:
     have(machine.root / "python3.13", mode=0o755)
@@ -137,11 +128,11 @@ def test_a_link_in_the_place_of_a_file_is_told(machine: Machine, broken: bool) -
 
 
 def test_units_are_told_as_systemd_has_them(machine: Machine) -> None:
-    paths = install(machine)
-    wants = machine.units / "sockets.target.wants"
-    wants.mkdir()
+    socket = install(machine)[f"{UNIT}.socket"]
     disabled = machine.node().part(ResolverState)
-    (wants / f"{UNIT}.socket").symlink_to("nowhere")
+    link = machine.units / "sockets.target.wants" / f"{UNIT}.socket"
+    link.parent.mkdir()
+    link.symlink_to("nowhere")
 
     enabled = machine.node().part(ResolverState)
 
@@ -149,7 +140,7 @@ def test_units_are_told_as_systemd_has_them(machine: Machine) -> None:
     assert enabled == disabled.model_copy(update={"enabled": True})
     asked = f"is-active {UNIT}.socket\nis-active {UNIT}.service\n"
     assert (machine.root / "asked").read_text() == asked * 2
-    paths[f"{UNIT}.socket"].unlink()
+    socket.unlink()
     assert machine.node().part(ResolverState).socket is None
 
 

@@ -69,17 +69,10 @@ def test_at_create_the_bundle_is_given_a_file(shim: Shim, version: str, more: An
     assert shim.logged() == ""
 
 
-@table(
-    "words",
-    {
-        "as-shims-do": "--bundle {}",
-        "one-dash": "-bundle {}",
-        "one-word": "--bundle={}",
-        "one-word-and-dash": "-bundle={}",
-        "short": "-b {}",
-        "behind-a-word-like-a-command": "--pid-file create --bundle {}",
-    },
-)
+BUNDLES = ("--bundle {}", "-bundle {}", "--bundle={}", "-bundle={}", "-b {}")
+
+
+@pytest.mark.parametrize("words", [*BUNDLES, "--pid-file create --bundle {}"])
 def test_the_bundle_is_the_one_that_runsc_is_told_of(shim: Shim, words: str) -> None:
     given = [*GLOBAL, "create", *words.format(shim.bundle).split(), ID]
 
@@ -139,10 +132,7 @@ def test_at_start_the_file_names_our_resolver(shim: Shim, text: str, expected: s
     assert [line.split("<")[0] for line in shim.started()] == ["sed"]  # that of create
 
 
-@table(
-    "source",
-    {"users": "/srv/app/resolv.conf", "alike": "/srv/containers/app/resolv.conf", "no": ""},
-)
+@pytest.mark.parametrize("source", ["/srv/a/resolv.conf", "/srv/containers/app/resolv.conf", ""])
 def test_a_container_without_dockers_file_keeps_what_it_has(shim: Shim, source: str) -> None:
     text = '"destination":"/etc/resolv.conf","type":"bind","source":"/x/containers/1/resolv.conf"'
     mounts = [shim.resolv_conf(source=source)] if source else []
@@ -167,13 +157,11 @@ def test_on_a_network_without_a_way_out_one_route_is_made_in_its_namespace(shim:
     ]
 
 
+WAYS = [LINK_ROUTE, DEFAULT_ROUTE]
+
+
 @table(
-    "text, routes",
-    {
-        "a-default-route": (OLD, [LINK_ROUTE, DEFAULT_ROUTE]),
-        "no-interface": (OLD, []),
-        "not-dockers-resolver": (NAMED, [LINK_ROUTE]),
-    },
+    "text, routes", {"way": (OLD, WAYS), "none": (OLD, []), "not-dockers": (NAMED, [LINK_ROUTE])}
 )
 def test_no_route_is_made_where_none_is_needed(shim: Shim, text: str, routes: list[str]) -> None:
     shim.dockers.write_text(text)
