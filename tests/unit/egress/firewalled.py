@@ -105,7 +105,7 @@ def guarded(
     return audited(*lines, settings=settings, answer=keeping(has, **settings))
 
 
-def of_firewall(report: HostReport) -> dict[str, str]:
+def seen(report: HostReport) -> dict[str, str]:
     """The evidence of what is found in the firewall and not waived, by ``rule subject``."""
     return {
         f"{item.id} {item.subject}": item.evidence

@@ -14,15 +14,7 @@ from tests.cases.proven import proven, proven_answer
 from tests.table import table
 from tests.unit.answers import Running
 from tests.unit.audit.audited import audited, waived
-from tests.unit.egress.firewalled import (
-    DATABASE,
-    METADATA,
-    box,
-    counted,
-    firewall,
-    guarded,
-    of_firewall,
-)
+from tests.unit.egress.firewalled import DATABASE, METADATA, box, counted, firewall, guarded, seen
 
 TABLE = "inet pyinfra_gvisor"
 WEB, OTHER = "172.18.0.2", "172.18.0.3"
@@ -31,7 +23,7 @@ WEB, OTHER = "172.18.0.2", "172.18.0.3"
 def test_a_firewall_as_declared_and_in_force_is_no_finding() -> None:
     report = guarded(*counted())
 
-    assert of_firewall(report) == {}
+    assert seen(report) == {}
     assert report.egress is not None
     assert (report.egress.declared, report.egress.in_force) == (True, True)
 
@@ -39,7 +31,7 @@ def test_a_firewall_as_declared_and_in_force_is_no_finding() -> None:
 def test_a_node_without_a_firewall_is_noted_and_is_clean() -> None:
     report = audited()
 
-    assert of_firewall(report) == {
+    assert seen(report) == {
         "egress-not-declared gvisor_egress": "not set; runtime runsc uses the node's network"
     }
     assert (report.state, report.egress) == ("clean", None)
@@ -49,13 +41,13 @@ def test_a_node_without_a_firewall_is_noted_and_is_clean() -> None:
 def test_without_a_runtime_on_the_nodes_sockets_nothing_is_noted(runtimes: dict[str, Any]) -> None:
     report = audited(settings={"gvisor_runtimes": runtimes})
 
-    assert of_firewall(report) == {}
+    assert seen(report) == {}
 
 
 def test_rules_of_other_surroundings_are_found_with_what_they_lack() -> None:
     told = firewall(later=["bridge virbr0", "resolver 192.0.2.54"])
 
-    found = of_firewall(guarded(told=told))[f"egress-not-as-declared {TABLE}"]
+    found = seen(guarded(told=told))[f"egress-not-as-declared {TABLE}"]
 
     assert found.startswith(f"{RULES} is not as declared; missing in {RULES}: ")
     assert "192.0.2.54" in found
@@ -66,7 +58,7 @@ def test_a_file_that_somebody_opened_to_others_is_not_as_declared() -> None:
     own = f"stat 644:0:0 {SERVICE}"
     told = [line.replace(own, f"stat 666:0:0 {SERVICE}") for line in firewall()]
 
-    assert of_firewall(guarded(told=told)) == {
+    assert seen(guarded(told=told)) == {
         f"egress-not-as-declared {TABLE}": f"{SERVICE} is not as declared"
     }
 
@@ -78,13 +70,13 @@ def test_the_resolvers_of_daemon_json_are_those_that_count() -> None:
 
     report = audited(*told, settings=settings, answer=proven_answer(daemon_json=text))
 
-    assert of_firewall(report) == {}
+    assert seen(report) == {}
 
 
 def test_a_firewall_that_nobody_declares_is_told_and_fails_nobody() -> None:
     report = audited(*firewall())
 
-    assert of_firewall(report)[f"egress-not-as-declared {TABLE}"] == (
+    assert seen(report)[f"egress-not-as-declared {TABLE}"] == (
         "the firewall is on the node, but not declared"
     )
     assert report.compliant
@@ -94,9 +86,9 @@ def test_a_firewall_that_nobody_declares_is_told_and_fails_nobody() -> None:
 
 def test_a_firewall_that_is_not_in_force_is_critical_with_every_reason() -> None:
     report = guarded(told=firewall(without=["now"], unit="failed"))
-    never = of_firewall(guarded(told=()))
+    never = seen(guarded(told=()))
 
-    assert of_firewall(report) == {
+    assert seen(report) == {
         f"egress-not-in-force {TABLE}": f"the kernel has no table {TABLE}; "
         "pyinfra-gvisor-egress.service is failed"
     }
@@ -109,7 +101,7 @@ def test_a_firewall_that_is_not_in_force_is_critical_with_every_reason() -> None
 def test_a_network_is_found_if_it_makes_no_bridge_that_the_rules_are_about() -> None:
     networks = ["bridge evil0 made later", "overlay - ingress", "null - none", "macvlan - lan"]
 
-    found = of_firewall(guarded(told=firewall(later=[f"network {item}" for item in networks])))
+    found = seen(guarded(told=firewall(later=[f"network {item}" for item in networks])))
 
     assert found == {"egress-not-covered network lan": "its driver is macvlan"}
 
@@ -120,7 +112,7 @@ def test_a_network_on_a_bridge_that_is_left_alone_is_found_with_the_reason() -> 
 
     report = guarded(told=firewall(there=there))
 
-    assert of_firewall(report) == {
+    assert seen(report) == {
         "egress-not-covered network lan": f"its bridge br0 {port}",
         "egress-other-bridge bridge br0": f"not filtered: it {port}",
     }
@@ -130,7 +122,7 @@ def test_a_network_on_a_bridge_that_is_left_alone_is_found_with_the_reason() -> 
 def test_bridges_of_others_are_noted() -> None:
     report = guarded(told=firewall(there=["bridge br0", "bridge virbr0", "uplink br0"]))
 
-    assert of_firewall(report) == {
+    assert seen(report) == {
         "egress-other-bridge bridge br0": "not filtered: it carries the default route",
         "egress-other-bridge bridge virbr0": "not created by Docker, but filtered like its bridges",
     }
@@ -143,7 +135,7 @@ def test_containers_on_the_nodes_own_network_are_named_once_more_as_outside() ->
 
     report = guarded(*boxes[0], *boxes[1])
 
-    assert of_firewall(report) == {"egress-not-covered network host": "used by agent, web"}
+    assert seen(report) == {"egress-not-covered network host": "used by agent, web"}
     finding = next(item for item in report.findings if item.subject == "network host")
     assert finding.severity is Severity.INFO
 
@@ -178,7 +170,7 @@ def test_a_block_that_is_left_out_is_told() -> None:
     report = guarded(egress={"block": ["metadata", "node"]})
 
     key = "egress-opened gvisor_egress['block']"
-    assert of_firewall(report) == {key: "does not block private, smtp"}
+    assert seen(report) == {key: "does not block private, smtp"}
     assert report.state == "findings"
 
 
@@ -189,7 +181,7 @@ def test_a_metadata_service_that_is_allowed_is_waived_by_its_reason() -> None:
 
     key = "egress-opened gvisor_egress['allow'] 169.254.169.254/32"
     assert waived(report)[key] == reason
-    assert of_firewall(report) == {}
+    assert seen(report) == {}
     evidence = next(item.evidence for item in report.findings if item.id == "egress-opened")
     assert evidence == "allows 169.254.0.0/16 (80)"
 
@@ -199,7 +191,7 @@ def test_who_tried_what_is_stopped_is_named_with_what_it_tried_metadata_first() 
 
     report = guarded(*box("web", WEB), *counted(*tries, (WEB, *METADATA)))
 
-    assert of_firewall(report) == {
+    assert seen(report) == {
         "egress-stopped web": "169.254.169.254:80/tcp, 10.0.0.1:5432/tcp, 10.0.0.2:5432/tcp, "
         "10.0.0.3:5432/tcp, 10.0.0.4:5432/tcp and 3 more"
     }
@@ -211,7 +203,7 @@ def test_every_container_is_one_finding_by_whichever_address() -> None:
     others = [("172.20.0.2", "10.0.0.6", 17, 53), ("fd00::2", "fd00:ec2::254", 6, 80)]
     tries = [(WEB, *DATABASE), *others, (OTHER, *DATABASE)]
 
-    found = of_firewall(guarded(*lines, *counted(*tries)))
+    found = seen(guarded(*lines, *counted(*tries)))
 
     assert found == {
         "egress-stopped web": "[fd00:ec2::254]:80/tcp, 10.0.0.5:5432/tcp, 10.0.0.6:53/udp",
@@ -222,7 +214,7 @@ def test_every_container_is_one_finding_by_whichever_address() -> None:
 def test_what_has_no_port_is_one_attempt_whatever_its_checksums() -> None:
     tries = [(WEB, "10.0.0.5", 1, 4660), (WEB, "10.0.0.5", 1, 4661), (WEB, "10.0.0.5", 99, 7)]
 
-    found = of_firewall(guarded(*box("web", WEB), *counted(*tries)))
+    found = seen(guarded(*box("web", WEB), *counted(*tries)))
 
     assert found == {"egress-stopped web": "10.0.0.5/icmp, 10.0.0.5/protocol 99"}
 
@@ -235,7 +227,7 @@ BY_NOBODY = {f"egress-stopped {WEB}": f"{WEB} to 10.0.0.5:5432/tcp (from no runn
 def test_a_container_does_not_answer_for_who_had_its_address_before(age_s: int, by: Any) -> None:
     lines = box("web", WEB, started="2025-11-24T15:30:00.4Z")  # half an hour before the audit
 
-    assert of_firewall(guarded(*lines, *counted((WEB, *DATABASE, age_s)))) == by
+    assert seen(guarded(*lines, *counted((WEB, *DATABASE, age_s)))) == by
 
 
 def test_addresses_that_are_nobodys_are_one_finding_however_many() -> None:
@@ -243,7 +235,7 @@ def test_addresses_that_are_nobodys_are_one_finding_however_many() -> None:
 
     report = guarded(*counted(*tries))
 
-    ((key, evidence),) = of_firewall(report).items()
+    ((key, evidence),) = seen(report).items()
     assert key == "egress-stopped several addresses"
     assert evidence.endswith(" and 194 more (from no running container)")
     assert report.egress is not None
@@ -254,6 +246,6 @@ def test_a_memory_that_is_full_is_told_and_without_metadata_it_is_only_noted() -
     report = guarded(*box("web", WEB), *counted((WEB, *DATABASE), size=1))
     room = guarded(*box("web", WEB), *counted((WEB, *DATABASE)))
 
-    assert f"egress-stopped {TABLE}" in of_firewall(report)
-    assert of_firewall(room) == {"egress-stopped web": "10.0.0.5:5432/tcp"}
+    assert f"egress-stopped {TABLE}" in seen(report)
+    assert seen(room) == {"egress-stopped web": "10.0.0.5:5432/tcp"}
     assert room.state == "clean"

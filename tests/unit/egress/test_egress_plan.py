@@ -13,15 +13,7 @@ from pyinfra_gvisor.base.node_files import FoundFile
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.reach import proxied
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.parts.egress.files import (
-    DIRECTORY,
-    LOAD,
-    NAME,
-    REVERT,
-    RULES,
-    SERVICE,
-    service_text,
-)
+from pyinfra_gvisor.parts.egress.files import DIRECTORY, LOAD, REVERT, RULES, SERVICE, service_text
 from pyinfra_gvisor.parts.egress.plan import differences, plan_egress
 from pyinfra_gvisor.parts.egress.rules import TABLE
 from pyinfra_gvisor.parts.egress.settings import Egress
@@ -34,6 +26,7 @@ from tests.unit.egress.egress_states import behind, found, planned
 REASON = "asked for by the test"
 NOTHING = PartPlan()
 DIGEST = hashlib.sha256(b"").hexdigest()
+UNIT = "pyinfra-gvisor-egress.service"
 CHANGED = f"table {TABLE} was changed after it was loaded"
 OTHER_FILE = f"the loaded rules are not those of {RULES}"
 
@@ -181,9 +174,9 @@ def test_rules_follow_the_settings_and_the_node(settings: Any, changes: dict[str
         "edited": ({"now": "0" * 64}, CHANGED),
         "by-others": ({"as_loaded": None}, CHANGED),
         "other-file": ({"loaded_from": "0" * 64}, OTHER_FILE),
-        "disabled": ({"enabled": False}, f"{NAME}.service is not enabled"),
-        "stopped": ({"unit": "inactive"}, f"{NAME}.service is inactive"),
-        "failed": ({"unit": "failed"}, f"{NAME}.service is failed"),
+        "disabled": ({"enabled": False}, f"{UNIT} is not enabled"),
+        "stopped": ({"unit": "inactive"}, f"{UNIT} is inactive"),
+        "failed": ({"unit": "failed"}, f"{UNIT} is failed"),
         "on-probation": ({"pending": True}, "new rules are not confirmed yet"),
     },
 )

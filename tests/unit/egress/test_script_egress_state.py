@@ -14,16 +14,7 @@ from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState, Ssh
 from tests.table import table
 from tests.unit.answers import compact
-from tests.unit.fake_docker import (
-    Answer,
-    breaks_off,
-    container,
-    daemon,
-    network,
-    port,
-    routes,
-    says,
-)
+from tests.unit.fake_docker import breaks_off, container, daemon, network, port, routes, says
 from tests.unit.node_script import Machine
 from tests.unit.shells import run, stub
 
@@ -285,7 +276,7 @@ UNNAMED = f"br-{network('shop')['Id'][:12]}"
 NASTY = '"},{"Name":"x","Driver":"bridge","Id":"y"} end of node state \u2028'
 
 
-def with_docker(machine: Machine, answers: dict[str, Answer]) -> EgressState:
+def with_docker(machine: Machine, answers: dict[str, Any]) -> EgressState:
     """What is told with a daemon that gives these answers."""
     with daemon(machine.socket, answers):
         return machine.node().part(EgressState)
@@ -332,7 +323,7 @@ def test_a_network_is_told_with_its_bridge(machine: Machine, told: Any, expected
         "cut": (breaks_off(compact([network("a"), network("b")]), 0.7), True),
     },
 )
-def test_networks_are_none_or_not_known(machine: Machine, answer: Answer, error: bool) -> None:
+def test_networks_are_none_or_not_known(machine: Machine, answer: Any, error: bool) -> None:
     with daemon(machine.socket, {**routes([]), "/networks": answer}):
         found = machine.node()
 

@@ -11,13 +11,7 @@ from pyinfra_gvisor.audit.rules import Audited, look
 from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.parts.kernel.audit import RULES
 from pyinfra_gvisor.parts.kernel.defaults import MODULES, SYSCTLS
-from pyinfra_gvisor.parts.kernel.files import (
-    DIRECTORY,
-    MODULES_FILE,
-    SYSCTL_FILE,
-    kernel_files,
-    set_by,
-)
+from pyinfra_gvisor.parts.kernel.files import MODULES_FILE, SYSCTL_FILE, kernel_files, set_by
 from pyinfra_gvisor.parts.kernel.keep import KEEP
 from pyinfra_gvisor.parts.kernel.names import may_be_kept_out, may_be_set, module_name, sysctl_key
 from pyinfra_gvisor.parts.kernel.plan import plan_kernel
@@ -306,7 +300,7 @@ def test_removal_gives_back_every_value_and_leaves_nothing() -> None:
     assert plan.removed == (MODULES_FILE, SYSCTL_FILE)
     assert (plan.files, plan.settings, plan.warnings) == ((), {}, (INTERFACES,))
     assert f"{KEY}: 0 -> 1, its value before this package" in plan.lines
-    assert plan.lines[-1] == f"remove {DIRECTORY}"
+    assert plan.lines[-1] == "remove /opt/gvisor/kernel"
 
 
 def test_a_value_that_was_the_same_before_us_is_not_mentioned() -> None:

@@ -15,11 +15,7 @@ from pyinfra_gvisor.parts.resolver.forwarder.diagnostics import Diagnostics
 from pyinfra_gvisor.parts.resolver.forwarder.engine import EngineError, Sandbox, Source
 from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
 from pyinfra_gvisor.parts.resolver.forwarder.neighbours import Neighbours
-from pyinfra_gvisor.parts.resolver.forwarder.sessions import (
-    NamespaceSession,
-    NamespaceSessions,
-    UnknownSource,
-)
+from pyinfra_gvisor.parts.resolver.forwarder.sessions import NamespaceSessions, UnknownSource
 from tests.table import table
 from tests.unit.resolver.resolver_fakes import answer, failing, looped, query, resolver, until, well
 
@@ -273,10 +269,10 @@ async def test_a_namespace_that_went_in_silence_is_swept(ground: Ground) -> None
         assert made.open == 0
 
 
-def session_of(monkeypatch: pytest.MonkeyPatch, port: int) -> NamespaceSession:
+def session_of(monkeypatch: pytest.MonkeyPatch, port: int) -> sessions.NamespaceSession:
     """A session with Docker's resolver at this port."""
     monkeypatch.setattr(sessions, "DOCKERS", ("127.0.0.1", port))
-    return NamespaceSession(cast("Any", FakeNamespace("c1", MAC)), ())
+    return sessions.NamespaceSession(cast("Any", FakeNamespace("c1", MAC)), ())
 
 
 @looped

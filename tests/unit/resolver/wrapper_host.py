@@ -19,9 +19,9 @@ RELEASE = "20260928.0"
 NAMED = Runtime(network="sandbox", dns="docker")
 FLAGS = ["--network=sandbox", "--overlay2=none"]
 GLOBAL = ["--root", "/run/docker/runtime-runc/moby", "--log", "/b/log.json", "--log-format", "json"]
-DEFAULT_ROUTE = "eth0\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+WAY_OUT = "eth0\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
 ROUTES = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
-LINK_ROUTE = "eth0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
+ON_LINK = "eth0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
 PID = 4711
 UMASK = 0o077
 OURS = f"nameserver {ADDRESS}\nnameserver {ADDRESS6}\n"
@@ -69,7 +69,7 @@ class Shim:
     def runs(self, *routes: str) -> None:
         """Have a process that ``init.pid`` names, with these routes; the node has a way out."""
         (self.bundle / "init.pid").write_text(str(PID))
-        for whose, told in (("", (DEFAULT_ROUTE,)), (str(PID), routes)):
+        for whose, told in (("", (WAY_OUT,)), (str(PID), routes)):
             net = self.root / "proc" / whose / "net"
             net.mkdir(parents=True)
             (net / "route").write_text("".join((ROUTES, *told)))
