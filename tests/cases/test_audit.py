@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from datetime import date, timedelta
-from functools import partial
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,18 @@ from pyinfra_gvisor.deploys.audit import audit_node
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.operations import audit
 from pyinfra_gvisor.releases.known import known
-from pyinfra_gvisor.settings import Settings, load_settings
+from pyinfra_gvisor.settings import Settings
+from tests.arguments import Data, Log, Patch
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import proven, proven_answer
 from tests.coolify.api_client import serving
 from tests.coolify.api_server import TOKEN, ApiServer
+from tests.table import table
 from tests.unit.answers import END, answer
 from tests.unit.audit.audited import BARE, COOLIFY, NOTED, app
 from tests.unit.coolify.coolify_answers import answer as control_host
 from tests.unit.coolify.coolify_answers import container, patched, persistent, php
+from tests.unit.settings.loaded_settings import good
 
 GOOD = proven_answer()
 BARE_APP = app(**BARE).lines()
@@ -49,23 +51,14 @@ def host(answer: Any, directory: Path, **data: Any) -> Node:
     return Node([answer], data={"gvisor_report_dir": str(directory), **settings})
 
 
-def fleet_of(directory: Path) -> dict[str, Any]:
+def fleet_of(directory: Path) -> Data:
     """The hosts in the fleet's report, by name."""
     document = json.loads((directory / "fleet.json").read_text())
     assert document["compliant"] is all(item["compliant"] for item in document["hosts"])
     return {item["host"].removeprefix("@fake/"): item for item in document["hosts"]}
 
 
-def test_a_clean_host_is_read_once_and_nothing_is_done_to_it() -> None:
-    nodes = {"a": Node([GOOD]), "b": Node([GOOD])}
-
-    fleet = audited(nodes)
-
-    assert fleet.failed() == set()
-    assert [node.kinds() for node in nodes.values()] == [["state"], ["state"]]
-
-
-def test_a_host_with_a_finding_fails_and_no_other(tmp_path: Path) -> None:
+def test_a_host_with_a_finding_fails_and_no_other(tmp_path: Path, caplog: Log) -> None:
     nodes = {"bad": host(BAD, tmp_path), "good": host(GOOD, tmp_path)}
 
     fleet = audited(nodes)
@@ -74,10 +67,9 @@ def test_a_host_with_a_finding_fails_and_no_other(tmp_path: Path) -> None:
     found = fleet_of(tmp_path)
     assert found["bad"]["state"] == "failed"
     assert found["good"]["state"] == "clean"
-    assert [item["id"] for item in found["bad"]["findings"] if not item["waived"]] == [
-        "container-unsandboxed",
-        *NOTED,
-    ]
+    ids = [item["id"] for item in found["bad"]["findings"] if not item["waived"]]
+    assert ids == ["container-unsandboxed", *NOTED]
+    assert caplog.text.count("fleet.json") == 1
 
 
 def test_what_makes_a_host_fail_can_be_said(tmp_path: Path) -> None:
@@ -101,23 +93,18 @@ def test_all_bad_hosts_are_in_the_report_though_none_remains(tmp_path: Path) -> 
     fleet = audited(nodes)
 
     assert fleet.failed() == {"a", "b"}
-    assert {name: item["state"] for name, item in fleet_of(tmp_path).items()} == {
-        "a": "failed",
-        "b": "failed",
-    }
+    assert [item["state"] for item in fleet_of(tmp_path).values()] == ["failed"] * 2
 
 
-@pytest.mark.parametrize(
+@table(
     "bad",
-    [
-        pytest.param({"answer": Reply(ok=False)}, id="its-state-cannot-be-read"),
-        pytest.param({"answer": ["nonsense"]}, id="its-answer-breaks-off"),
-        pytest.param({"answer": GOOD, "watch": "yes"}, id="its-settings-are-wrong"),
-    ],
+    {
+        "its-state-cannot-be-read": {"answer": Reply(ok=False)},
+        "its-answer-breaks-off": {"answer": ["nonsense"]},
+        "its-settings-are-wrong": {"answer": GOOD, "watch": "yes"},
+    },
 )
-def test_a_host_that_could_not_be_looked_at_is_in_the_report_and_not_compliant(
-    tmp_path: Path, bad: dict[str, Any]
-) -> None:
+def test_a_host_that_could_not_be_looked_at_is_reported_unknown(tmp_path: Path, bad: Data) -> None:
     nodes = {"good": host(GOOD, tmp_path), "bad": host(directory=tmp_path, **bad)}
 
     fleet = audited(nodes)
@@ -129,9 +116,7 @@ def test_a_host_that_could_not_be_looked_at_is_in_the_report_and_not_compliant(
     assert found["good"]["compliant"]
 
 
-def test_a_host_whose_settings_are_wrong_is_reported_though_no_other_is_there(
-    tmp_path: Path,
-) -> None:
+def test_a_host_whose_settings_are_wrong_is_reported_though_it_is_alone(tmp_path: Path) -> None:
     audited({"bad": host(GOOD, tmp_path, watch="yes")})
 
     assert fleet_of(tmp_path)["bad"]["state"] == "unknown"
@@ -141,24 +126,12 @@ def test_hosts_outside_of_the_limit_keep_what_an_earlier_run_knew(tmp_path: Path
     nodes = {name: host(BAD, tmp_path) for name in ("a", "b", "c")}
     audited(nodes, limit="b")
     first = fleet_of(tmp_path)
-    nodes = {"a": host(GOOD, tmp_path), "b": host(GOOD, tmp_path), "c": host(GOOD, tmp_path)}
-    audited(nodes, limit="a")
+    audited({name: host(GOOD, tmp_path) for name in nodes}, limit="a")
 
     found = fleet_of(tmp_path)
 
     assert set(first) == {"b"}
     assert {name: item["state"] for name, item in found.items()} == {"a": "clean", "b": "failed"}
-
-
-def test_a_directory_that_cannot_be_written_to_fails_the_host_with_its_name(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "file").write_text("")
-
-    fleet = audited({"a": host(GOOD, tmp_path / "file")})
-
-    assert fleet.failed() == {"a"}
-    assert str(tmp_path / "file") in caplog.text
 
 
 def test_metrics_are_written_on_the_node_by_one_more_command(tmp_path: Path) -> None:
@@ -170,9 +143,7 @@ def test_metrics_are_written_on_the_node_by_one_more_command(tmp_path: Path) -> 
     assert fleet.failed() == {"a"}
 
 
-def test_metrics_that_cannot_be_written_fail_the_host_and_the_report_is_written(
-    tmp_path: Path,
-) -> None:
+def test_metrics_that_cannot_be_written_fail_the_host_but_not_its_report(tmp_path: Path) -> None:
     reply = Reply(stderr=["no such directory"], ok=False)
     node = host(GOOD, tmp_path, textfile_dir="/nowhere")
     nodes = {"a": Node([GOOD], {"textfile": reply}, data=node.data)}
@@ -183,10 +154,7 @@ def test_metrics_that_cannot_be_written_fail_the_host_and_the_report_is_written(
     assert fleet_of(tmp_path)["a"]["state"] == "clean"
 
 
-def test_a_dry_run_says_what_is_found_and_writes_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+def test_a_dry_run_says_what_is_found_and_writes_nothing(tmp_path: Path, caplog: Log) -> None:
     node = host(BAD, tmp_path / "reports", textfile_dir="/var/lib/node_exporter")
     fleet = Fleet({"a": node})
 
@@ -218,37 +186,22 @@ def test_the_deploy_leaves_fresh_metrics_without_reports_too() -> None:
     assert fleet.failed() == set()
 
 
-def test_the_fleet_is_written_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-
-    audited({"a": host(GOOD, tmp_path), "b": host(BAD, tmp_path)})
-
-    assert caplog.text.count("fleet.json") == 1
-
-
-def of_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def of_later(monkeypatch: Patch) -> None:
     """Have the run a hundred days after what is known of releases was looked for."""
     later = known().as_of + timedelta(days=100)
-    monkeypatch.setattr(judge, "judge_package", partial(_on, judge.judge_package, later))
+    judged = judge.judge_package
+    monkeypatch.setattr(judge, "judge_package", lambda _today, waivers: judged(later, waivers))
 
 
-def _on(judged: Any, day: date, _today: date, waivers: dict[str, str]) -> Any:
-    return judged(day, waivers)
-
-
-def lines_with(text: str, log: pytest.LogCaptureFixture) -> list[str]:
+def lines_with(text: str, log: Log) -> list[str]:
     """The messages that have this text."""
     return [record.message for record in log.records if text in record.message]
 
 
 @pytest.mark.parametrize("deploy", [audit_node, run_node])
 def test_an_old_list_of_releases_is_told_once_a_run_and_of_no_host(
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-    deploy: Any,
+    tmp_path: Path, caplog: Log, monkeypatch: Patch, deploy: Any
 ) -> None:
-    caplog.set_level("INFO")
     of_later(monkeypatch)
 
     fleet = audited({name: host(GOOD, tmp_path, audit_fail_on="low") for name in "abc"}, deploy)
@@ -260,10 +213,7 @@ def test_an_old_list_of_releases_is_told_once_a_run_and_of_no_host(
     assert "known-old" not in str(document["hosts"])
 
 
-def test_an_old_list_is_told_without_reports_too_and_in_a_dry_run(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caplog.set_level("INFO")
+def test_an_old_list_is_told_without_reports_and_in_a_plan(caplog: Log, monkeypatch: Patch) -> None:
     of_later(monkeypatch)
     fleet = Fleet({name: Node([GOOD]) for name in "ab"})
 
@@ -274,9 +224,7 @@ def test_an_old_list_is_told_without_reports_too_and_in_a_dry_run(
     assert len(lines_with("LOW known-old", caplog)) == 1
 
 
-def test_a_waiver_of_an_old_list_counts_wherever_it_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_waiver_of_an_old_list_counts_on_any_host(tmp_path: Path, monkeypatch: Patch) -> None:
     of_later(monkeypatch)
     reason = "no upgrade before the freeze ends"
     nodes = {"a": host(GOOD, tmp_path, waivers={"known-old": reason}), "b": host(GOOD, tmp_path)}
@@ -289,19 +237,12 @@ def test_a_waiver_of_an_old_list_counts_wherever_it_is_written(
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
+def api(monkeypatch: Patch) -> Iterator[ApiServer]:
     """A Coolify with one server, whose token is in the environment."""
     monkeypatch.setenv(VARIABLE, TOKEN)
     with serving() as (server, _):
         server.state.add_server("run-1")
         yield server
-
-
-def settings(api: ApiServer) -> Settings:
-    """The default ones, and where Coolify is."""
-    found, problems = load_settings({"gvisor_coolify_url": api.url})
-    assert found, problems
-    return found
 
 
 def running(number: object) -> Node:
@@ -320,26 +261,23 @@ def number_of(api: ApiServer, uuid: str) -> Any:
 
 def test_apps_are_asked_for_once_for_all_nodes_and_their_labels_are_read(api: ApiServer) -> None:
     (server,) = api.state.servers
-    good = api.state.add_app("good", server, "--runtime=runsc")
-    bad = api.state.add_app("bad", server, "--init")
-    nodes = {"a": running(number_of(api, good)), "b": running(number_of(api, bad))}
-    fleet = Fleet(nodes, prepare=False)
+    isolated = api.state.add_app("good", server, "--runtime=runsc")
+    bare = api.state.add_app("bad", server, "--init")
+    nodes = {"a": running(number_of(api, isolated)), "b": running(number_of(api, bare))}
+    declared = good(gvisor_coolify_url=api.url)
 
-    fleet.add(audit.findings, settings=settings(api))
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False).done(audit.findings, settings=declared)
 
     assert fleet.failed() == {"b"}  # its next deployment would lose the sandbox
     assert [item.asked for item in api.seen].count("GET /applications") == 1
     assert "coolify.applicationId" in nodes["a"].of("state").command
 
 
-def test_a_coolify_that_refuses_fails_the_audit_of_every_node(
-    api: ApiServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_coolify_that_refuses_fails_the_audit_of_every_node(api: ApiServer, caplog: Log) -> None:
     api.refusal = (403, "API is disabled.")
     fleet = Fleet({"a": running(1), "b": running(1)}, prepare=False)
 
-    fleet.add(audit.findings, settings=settings(api))
+    fleet.add(audit.findings, settings=good(gvisor_coolify_url=api.url))
     with pytest.raises(PyinfraError, match="No hosts remaining"):
         fleet.run()
 
@@ -348,27 +286,21 @@ def test_a_coolify_that_refuses_fails_the_audit_of_every_node(
 
 
 def test_without_an_address_nobody_is_asked(api: ApiServer) -> None:
-    fleet = Fleet({"a": running(1)}, prepare=False)
-
-    fleet.add(audit.findings, settings=Settings())
-    fleet.run()
+    fleet = Fleet({"a": running(1)}, prepare=False).done(audit.findings, settings=Settings())
 
     assert fleet.failed() == set()
     assert not api.seen
 
 
-def test_a_control_host_is_asked_whether_it_honours_the_option(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_control_host_is_asked_whether_it_honours_the_option(caplog: Log) -> None:
     dropping = control_host(container(), *php())
     nodes = {
         "bad": Node([proven_answer(), dropping], each_read=True),
         "good": Node([proven_answer(), control_host(*persistent(), *patched())], each_read=True),
     }
-    fleet = Fleet(nodes, prepare=False, groups={"coolify": {}})
 
-    fleet.add(audit.findings, settings=Settings())
-    fleet.run()
+    fleet = Fleet(nodes, prepare=False, groups={"coolify": {}})
+    fleet.done(audit.findings, settings=Settings())
 
     assert fleet.failed() == {"bad"}
     assert "CRITICAL coolify-drops-option Coolify: Coolify ignores --runtime" in caplog.text
@@ -379,21 +311,19 @@ BUILDS = [*GOOD[:-1], "build_cache 18 2026-11-25T14:05:19Z", END]
 SAID = "the node is in group build and also has runtimes for apps"
 
 
-@pytest.mark.parametrize(
-    ("groups", "is_said"),
-    [
-        pytest.param({"run": {}}, False, id="a-run-node"),
-        pytest.param({"run": {}, "build": {}}, True, id="a-run-node-that-builds"),
-    ],
+@table(
+    "groups, is_said",
+    {
+        "a-run-node": ({"run": {}}, False),
+        "a-run-node-that-builds": ({"run": {}, "build": {}}, True),
+    },
 )
 def test_a_node_of_the_group_build_that_runs_apps_is_told_to_be_both(
-    tmp_path: Path, groups: Mapping[str, Mapping[str, Any]], is_said: bool
+    tmp_path: Path, groups: Data, is_said: bool
 ) -> None:
     node = Node([BUILDS], data={"gvisor_report_dir": str(tmp_path)})
 
-    fleet = Fleet({"a": node}, prepare=False, groups=groups)
-    fleet.deploy(audit_node)
-    fleet.run()
+    fleet = Fleet({"a": node}, prepare=False, groups=groups).deployed(audit_node)
 
     (host,) = json.loads((tmp_path / "fleet.json").read_text())["hosts"]
     (found,) = [item for item in host["findings"] if item["id"] == "builds-unsandboxed"]

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.command.__main__ import main
+from tests.arguments import Patch
+from tests.table import table
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def fleet(tmp_path: Path, monkeypatch: Patch) -> Path:
     """A fleet as ``init`` writes it, with two hosts."""
     main(["init", "--directory", str(tmp_path / "fleet"), "run-1", "run-2"])
     monkeypatch.chdir(tmp_path / "fleet")
@@ -59,13 +61,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(
-    "refused",
-    [pytest.param(REFUSED, id="much-at-once"), pytest.param([ESCAPE], id="a-known-escape")],
-)
-def test_what_a_run_would_refuse_fails_the_check_once_for_all_hosts(
-    fleet: Path, refused: list[tuple[str, str, str]]
-) -> None:
+@table("refused", {"much-at-once": REFUSED, "a-known-escape": [ESCAPE]})
+def test_what_a_run_refuses_fails_a_check(fleet: Path, refused: list[tuple[str, str, str]]) -> None:
     for name, text, _ in refused:
         add(fleet, name, text)
 
@@ -76,17 +73,15 @@ def test_what_a_run_would_refuse_fails_the_check_once_for_all_hosts(
     assert ran.returncode == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        pytest.param("group_data/run.py", "x = (\n", "run.py:", id="syntax"),
-        pytest.param("group_data/run.py", "1 / 0\n", "run.py: cannot be run: Zero", id="exception"),
-        pytest.param("inventories/run.py", "run = canary = []\n", "has no host", id="no-host"),
-    ],
+@table(
+    "name, text, said",
+    {
+        "syntax": ("group_data/run.py", "x = (\n", "run.py:"),
+        "exception": ("group_data/run.py", "1 / 0\n", "run.py: cannot be run: Zero"),
+        "no-host": ("inventories/run.py", "run = canary = []\n", "has no host"),
+    },
 )
-def test_a_file_that_cannot_be_used_is_told_without_a_traceback(
-    fleet: Path, name: str, text: str, said: str
-) -> None:
+def test_a_file_that_cannot_be_used_is_told(fleet: Path, name: str, text: str, said: str) -> None:
     add(fleet, name, text)
 
     ran = check()

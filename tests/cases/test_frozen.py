@@ -17,16 +17,18 @@ from pyinfra.api import StringCommand
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.facts import deadline
 from pyinfra_gvisor.run_support.installing import Progress
+from tests.arguments import Data, Log, Patch
 from tests.cases.cli import CHECKOUT, fake, interrupted, inventory
 from tests.cases.fleet import Fleet, Node
 from tests.cases.proven import proven_answer
+from tests.table import table
 
 AUDIT = CHECKOUT / "deploys" / "audit.py"
 FROZEN_S = 60
 GIVEN_UP = "no answer within 3 s in the step 'Check the node', so the connection was closed"
 
 
-def proven(*, delay_s: float = 0, **data: Any) -> dict[str, Any]:
+def proven(*, delay_s: float = 0, **data: Any) -> Data:
     """The data of a proven host whose answers take so long."""
     return {**fake(proven_answer()), "fake_delay": delay_s, "gvisor_report_dir": "reports", **data}
 
@@ -35,7 +37,7 @@ WAITS = {"gvisor_restart_wait_s": 0, "gvisor_apply_timeout_s": 1}
 FROZEN = proven(delay_s=FROZEN_S, gvisor_host_timeout_s=3, **WAITS)
 
 
-def files(directory: Path, **hosts: dict[str, Any]) -> None:
+def files(directory: Path, **hosts: Data) -> None:
     """An inventory with these hosts, and an old report of all of them."""
     (directory / "config.py").write_text((CHECKOUT / "config.py").read_text())
     (directory / "run.py").write_text(inventory(run=hosts))
@@ -49,10 +51,8 @@ def errors(directory: Path) -> dict[str, str | None]:
     return {item["host"].removeprefix("@fake/"): item["error"] for item in report["hosts"]}
 
 
-@pytest.mark.parametrize("options", [("-y",), ("-y", "--no-wait")], ids=["barriers", "no-wait"])
-def test_a_frozen_host_is_given_up_and_the_others_are_done(
-    options: tuple[str, ...], tmp_path: Path
-) -> None:
+@table("options", {"barriers": ("-y",), "no-wait": ("-y", "--no-wait")})
+def test_a_frozen_host_is_given_up_and_no_other(options: tuple[str, ...], tmp_path: Path) -> None:
     files(tmp_path, a=proven(), frozen=FROZEN, b=proven())
 
     code, written = interrupted(tmp_path, "run.py", AUDIT, *options)
@@ -64,9 +64,7 @@ def test_a_frozen_host_is_given_up_and_the_others_are_done(
     assert errors(tmp_path) == {"a": None, "b": None, "frozen": GIVEN_UP}
 
 
-def test_it_is_asked_nothing_more(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_it_is_asked_nothing_more(monkeypatch: Patch, caplog: Log) -> None:
     monkeypatch.setattr(deadline, "host_timeout_s", lambda _get: 0.5)
     frozen, good = Node([proven_answer()]), Node([proven_answer()])
     hosts = Fleet({"frozen": frozen, "good": good})
@@ -88,11 +86,8 @@ def test_it_is_asked_nothing_more(
     assert caplog.text.count("so the connection was closed") == 2, "said, and why it is refused"
 
 
-def test_what_the_run_waits_for_is_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_the_run_waits_for_is_told(monkeypatch: Patch, caplog: Log) -> None:
     monkeypatch.setattr(deadline, "FIRST_TOLD_S", 0.5)
-    caplog.set_level("INFO")
     data = {**FROZEN, "gvisor_host_timeout_s": 2}  # nothing checks it here
     nodes = {f"run-{number}": Node([proven_answer()], data=data) for number in range(7)}
     fleet = Fleet(nodes)
@@ -108,13 +103,8 @@ def test_what_the_run_waits_for_is_told(
     assert line.endswith("and 2 more: Read the node's state: 1 s; given up after 2 s")
 
 
-@pytest.mark.parametrize(
-    ("stuck", "arrives"),
-    [pytest.param(False, True, id="slow"), pytest.param(True, False, id="stuck")],
-)
-def test_an_upload_is_given_up_only_without_progress(
-    monkeypatch: pytest.MonkeyPatch, stuck: bool, arrives: bool
-) -> None:
+@table("stuck, arrives", {"slow": (False, True), "stuck": (True, False)})
+def test_a_stuck_upload_is_given_up(monkeypatch: Patch, stuck: bool, arrives: bool) -> None:
     monkeypatch.setattr(deadline, "host_timeout_s", lambda _get: 0.5)
     host = Fleet({"a": Node([proven_answer()])}).host("a")
 
@@ -133,15 +123,9 @@ def test_an_upload_is_given_up_only_without_progress(
     assert (deadline.given_up(host) is None) is arrives
 
 
-@pytest.mark.parametrize(
-    ("kind", "ends"),
-    [
-        pytest.param(deadline.Download, True, id="download"),
-        pytest.param(StringCommand, False, id="other"),
-    ],
-)
+@table("kind, ends", {"download": (deadline.Download, True), "other": (StringCommand, False)})
 def test_a_download_by_the_node_ends_by_itself(
-    monkeypatch: pytest.MonkeyPatch, kind: type[StringCommand], ends: bool
+    monkeypatch: Patch, kind: type[StringCommand], ends: bool
 ) -> None:
     monkeypatch.setattr(deadline, "host_timeout_s", lambda _get: 0.2)
     host = Fleet({"a": Node([proven_answer()])}).host("a")
@@ -182,12 +166,10 @@ class Ssh:
         self.closed.set()
 
 
-@pytest.mark.parametrize("broken", [False, True], ids=["command", "transfer"])
-@pytest.mark.parametrize(
-    ("answers", "ends"), [pytest.param(2, True, id="silent"), pytest.param(99, False, id="busy")]
-)
+@table("broken", {"command": False, "transfer": True})
+@table("answers, ends", {"silent": (2, True), "busy": (99, False)})
 def test_a_silent_ssh_server_is_given_up_early_and_a_busy_node_is_not(
-    monkeypatch: pytest.MonkeyPatch, answers: int, ends: bool, broken: bool
+    monkeypatch: Patch, answers: int, ends: bool, broken: bool
 ) -> None:
     monkeypatch.setattr(deadline, "ASK_EVERY_S", 0.1)
     monkeypatch.setattr(deadline, "SILENT_S", 0.3)

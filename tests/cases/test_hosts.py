@@ -16,8 +16,10 @@ from pyinfra_gvisor.command.fleet import begin
 from pyinfra_gvisor.deploys import audit, coolify, gvisor, remove, rollback
 from pyinfra_gvisor.deploys.hosts import refuse_nobody
 from pyinfra_gvisor.settings import Settings
+from tests.arguments import Log
 from tests.cases import cli
 from tests.cases.fleet import Fleet, Node
+from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.compatibility.compatible import proven_lines
 
@@ -26,17 +28,15 @@ DEPLOYS = cli.CHECKOUT / "deploys"
 GROUP_DATA = cli.CHECKOUT / "inventories" / "group_data"
 
 
-@pytest.mark.parametrize(
-    ("brought", "deploy", "option"),
-    [
-        pytest.param("config", "audit.py", "-y", id="config-audit"),
-        pytest.param("config", "gvisor.py", "--dry", id="config-dry"),
-        pytest.param("group data", "gvisor.py", "-y", id="group-data-deploy"),
-    ],
+@table(
+    "brought, deploy, option",
+    {
+        "config-audit": ("config", "audit.py", "-y"),
+        "config-dry": ("config", "gvisor.py", "--dry"),
+        "group-data-deploy": ("group data", "gvisor.py", "-y"),
+    },
 )
-def test_a_run_that_looks_at_no_host_fails(
-    brought: str, deploy: str, option: str, tmp_path: Path
-) -> None:
+def test_a_run_over_no_host_fails(brought: str, deploy: str, option: str, tmp_path: Path) -> None:
     (tmp_path / "inventories").mkdir()
     if brought == "config":
         shutil.copy(cli.CHECKOUT / "config.py", tmp_path)
@@ -52,16 +52,14 @@ def test_a_run_that_looks_at_no_host_fails(
     assert ran.returncode == 1
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        pytest.param(("--limit", "nix"), "--limit matches no host and no group", id="no-host"),
-        pytest.param((), "fleet/group_data are not read in", id="no-settings"),
-    ],
+@table(
+    "options, said",
+    {
+        "no-host": (("--limit", "nix"), "--limit matches no host and no group"),
+        "no-settings": ((), "fleet/group_data are not read in"),
+    },
 )
-def test_a_run_from_another_directory_than_its_fleets_fails(
-    options: tuple[str, ...], said: str, tmp_path: Path
-) -> None:
+def test_a_run_from_elsewhere_fails(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
     begin(tmp_path / "fleet", NewFleet())
     inventory = tmp_path / "fleet" / "inventories" / "run.py"
     with inventory.open("a", encoding="utf-8") as file:
@@ -105,17 +103,15 @@ def test_hosts_that_are_named_on_the_command_line_are_looked_at(tmp_path: Path) 
     assert "inventory on" not in ran.stderr
 
 
-@pytest.mark.parametrize(
-    ("limits", "chosen", "said"),
-    [
-        pytest.param(["empty"], 0, "got empty; list the hosts", id="empty-group"),
-        pytest.param(["run", "rum-1"], 1, "got rum-1; did you mean run-1?", id="one-of-two"),
-        pytest.param([], 0, "no host is left after --limit and --exclude", id="all-excluded"),
-    ],
+@table(
+    "limits, chosen, said",
+    {
+        "empty-group": (["empty"], 0, "got empty; list the hosts"),
+        "one-of-two": (["run", "rum-1"], 1, "got rum-1; did you mean run-1?"),
+        "all-excluded": ([], 0, "no host is left after --limit and --exclude"),
+    },
 )
-def test_a_limit_that_leaves_out_what_was_meant_is_refused(
-    limits: list[str], chosen: int, said: str
-) -> None:
+def test_a_limit_that_misses_somebody_is_refused(limits: list[str], chosen: int, said: str) -> None:
     hosts = Inventory((["run-1"], {}), run=(["run-1"], {}), empty=([], {"data": 1}))
 
     with pytest.raises(Problem) as refused:
@@ -131,18 +127,16 @@ def test_a_limit_that_matches_is_taken(limit: str) -> None:
     refuse_nobody(hosts, [limit], chosen=1)
 
 
-@pytest.mark.parametrize(
+@table(
     "deploy",
-    [
-        pytest.param(gvisor.run_node, id="gvisor"),
-        pytest.param(audit.audit_node, id="audit"),
-        pytest.param(remove.remove, id="remove"),
-        pytest.param(rollback.roll_back, id="rollback"),
-    ],
+    {
+        "gvisor": gvisor.run_node,
+        "audit": audit.audit_node,
+        "remove": remove.remove,
+        "rollback": rollback.roll_back,
+    },
 )
-def test_a_host_of_a_mistyped_group_is_refused_before_anything_is_read(
-    deploy: Callable[[], None], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_host_of_a_mistyped_group_is_left_unread(deploy: Callable[[], None], caplog: Log) -> None:
     nodes = {"a": Node([answer()])}
     fleet = Fleet(nodes, groups={"cooolify": {}})
 
@@ -155,9 +149,7 @@ def test_a_host_of_a_mistyped_group_is_refused_before_anything_is_read(
     assert nodes["a"].kinds() == []
 
 
-def test_the_coolify_deploy_fails_where_no_control_host_is_looked_at(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_the_coolify_deploy_fails_where_no_control_host_is_looked_at(caplog: Log) -> None:
     nodes = {"factory": Node([answer()]), "run-1": Node([answer()], data={"mine": True})}
     fleet = Fleet(nodes, limit="run-1")
     fleet.state.inventory.groups["coolify"] = [fleet.host("factory")]
@@ -180,11 +172,8 @@ def test_a_run_refuses_the_mistyped_host_alone_and_not_for_its_files_name(tmp_pa
     assert ran.returncode == 1
 
 
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [pytest.param(["--dry", "-y"], 1, id="dry-and-y"), pytest.param(["--dry"], 0, id="dry")],
-)
-def test_a_dry_run_says_once_that_there_is_no_plan_with_y(
+@table("options, told", {"dry-and-y": (["--dry", "-y"], 1), "dry": (["--dry"], 0)})
+def test_a_dry_run_says_once_that_y_hides_the_plan(
     tmp_path: Path, options: list[str], told: int
 ) -> None:
     (tmp_path / "inventory.py").write_text(cli.inventory(run={"a": NODE, "b": NODE}))

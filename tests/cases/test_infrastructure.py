@@ -6,18 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pyinfra_gvisor.dispatch.pulled import END
 from pyinfra_gvisor.platforms.discovered import FOUND_DIR, WANTED, read_found
+from tests.arguments import Data
 from tests.cases import cli
+from tests.table import table
 from tests.unit.dispatch.infrastructure import IMAGE, container, image, pulled_lines
 
 DEPLOY = cli.CHECKOUT / "deploys" / "infrastructure.py"
 ENTRY = {"image": IMAGE, "reason": "deploys every app", "shape": "coolify-helper"}
 
 
-def ran(directory: Path, *told: str, data: dict[str, Any], **environment: str) -> Any:
+def ran(directory: Path, *told: str, data: Data, **environment: str) -> Any:
     """How a run over one node ends that answers so."""
     host = {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": {END: list(told)}}
     (directory / "inventory.py").write_text(cli.inventory(run={"a": {**host, **data}}))
@@ -49,20 +49,13 @@ def test_the_command_is_handed_what_was_found(tmp_path: Path) -> None:
 
     assert outcome.returncode == 0, outcome.stderr
     (one,) = read_found(found)
-    assert (one.host, one.reads, list(one.pulled.images)) == (
-        "@fake/a",
-        "infrastructure.json",
-        [IMAGE],
-    )
+    assert (one.host, one.reads) == ("@fake/a", "infrastructure.json")
+    assert list(one.pulled.images) == [IMAGE]
     assert "coolify-helper" not in outcome.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        pytest.param("[", "line 1 column 2", id="damaged"),
-        pytest.param('[{"image": "x"}]', "entry 1", id="no-entry"),
-    ],
+@table(
+    "text, says", {"damaged": ("[", "line 1 column 2"), "no-entry": ('[{"image": "x"}]', "entry 1")}
 )
 def test_a_damaged_file_fails_the_host(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "infrastructure.json").write_text(text)

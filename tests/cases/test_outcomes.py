@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
 from pyinfra import host, state
 from pyinfra.api import FunctionCommand, Host, State, operation
 from pyinfra.api.command import PyinfraCommand
@@ -23,10 +22,12 @@ from pyinfra_gvisor.report.summary import DECLINED_PATH, HostEnd, outcome
 from pyinfra_gvisor.run_support import ending, messages
 from pyinfra_gvisor.run_support.ending import because, close_with_summary, run_end
 from pyinfra_gvisor.run_support.messages import refusal
-from tests.cases.cli import CHECKOUT, fake, interrupted, inventory, pyinfra
+from tests.arguments import Data, Log, Patch
+from tests.cases.cli import CHECKOUT, fake, interrupted, inventory, pyinfra, summary
 from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.guarded import KEPT, PLAIN
 from tests.cases.proven import DEFAULTS, PROFILES, WANTED, converged, proven, proven_answer
+from tests.table import table
 from tests.unit.answers import LATER_S, after, answer, node
 from tests.unit.egress.egress_states import found, told
 
@@ -51,13 +52,7 @@ def ended(given: Node, *deploys: Callable[..., Any], runs: bool = True) -> tuple
     return outcome(run.hosts[0], run), run.hosts[0]
 
 
-def as_dry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with ``--dry`` on pyinfra's command line."""
-    for module in (ending, messages):
-        monkeypatch.setattr(module, "ends_after_plan", lambda _state: True)
-
-
-def changed(data: dict[str, Any]) -> dict[str, Any]:
+def changed(data: Data) -> Data:
     """A proven node after a change of daemon.json, for which its proof does not hold."""
     given = proven()
     plan = plan_daemon_json(node(**given), {**WANTED, **data}, if_absent=DEFAULTS)
@@ -87,16 +82,11 @@ def moody() -> Generator[PyinfraCommand, None, None]:
         yield from refusal("test.moody", "file", Problem("not yet", todo="wait"))
 
 
-def call_moody() -> None:
-    """Call the operation as a deploy does."""
-    moody(name="Wait")
-
-
 def test_what_a_forecast_refused_and_the_run_did_is_not_held_against_the_host() -> None:
-    given = Node([proven_answer()])
+    given, call = Node([proven_answer()]), partial(moody, name="Wait")
 
-    assert ended(given, call_moody, runs=False)[1].causes == ("not yet; wait",)
-    word, end = ended(given, call_moody)
+    assert ended(given, call, runs=False)[1].causes == ("not yet; wait",)
+    word, end = ended(given, call)
 
     assert (word, end.causes, end.refused) == ("as declared", (), False)
 
@@ -115,22 +105,14 @@ def _try(state: State, host: Host, tried: list[str]) -> bool:
     return len(tried) > 1
 
 
-def call_flaky(retries: int) -> None:
-    """Call the operation as a deploy does."""
-    flaky(name="Upload", _retries=retries, _retry_delay=0)
-
-
-@pytest.mark.parametrize(
-    ("retries", "expected"),
-    [
-        pytest.param(0, ("failed", ("the upload failed",)), id="one-attempt"),
-        pytest.param(1, ("changed", ()), id="two"),
-    ],
+@table(
+    "retries, expected",
+    {"one-attempt": (0, ("failed", ("the upload failed",))), "two": (1, ("changed", ()))},
 )
-def test_only_the_last_attempt_of_an_operation_counts(
-    retries: int, expected: tuple[str, tuple[str, ...]]
-) -> None:
-    word, end = ended(Node([answer()]), partial(call_flaky, retries))
+def test_only_the_last_attempt_counts(retries: int, expected: tuple[str, tuple[str, ...]]) -> None:
+    upload = partial(flaky, name="Upload", _retries=retries, _retry_delay=0)
+
+    word, end = ended(Node([answer()]), upload)
 
     assert (word, end.causes) == expected
 
@@ -146,9 +128,7 @@ def without_docker() -> Node:
     return Node([DOCKERLESS, INSTALLED], data=FROM_NOTHING)
 
 
-def test_a_firewall_is_applied_on_a_node_that_gets_its_docker_in_the_same_run(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_firewall_is_applied_on_a_node_that_gets_its_docker_in_the_same_run(caplog: Log) -> None:
     given = without_docker()
 
     word, end = ended(given, run_node)
@@ -158,33 +138,27 @@ def test_a_firewall_is_applied_on_a_node_that_gets_its_docker_in_the_same_run(
     assert "ERROR" not in {item.levelname for item in caplog.records}
 
 
-def test_the_plan_for_such_a_node_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    as_dry(monkeypatch)
+def test_the_plan_for_such_a_node_refuses_nothing(monkeypatch: Patch) -> None:
+    for module in (ending, messages):  # as with ``--dry`` on pyinfra's command line
+        monkeypatch.setattr(module, "ends_after_plan", lambda _state: True)
 
     word, end = ended(without_docker(), run_node, runs=False)
 
     assert (word, end.failed) == ("changes pending", False)
 
 
-def have_egress() -> None:
-    """Call the operation as a deploy does."""
-    egress.rules(Egress(), name="Apply the egress firewall")
-
-
-@pytest.mark.parametrize(
-    ("lacking", "runs"),
-    [
-        pytest.param(WITHOUT_DOCKER, True, id="no-docker-when-executed"),
-        pytest.param(("info",), True, id="no-answer"),
-        pytest.param(("info",), False, id="no-answer-in-a-plan"),
-    ],
+@table(
+    "lacking, runs",
+    {
+        "no-docker-when-executed": (WITHOUT_DOCKER, True),
+        "no-answer": (("info",), True),
+        "no-answer-in-a-plan": (("info",), False),
+    },
 )
-def test_a_firewall_that_cannot_be_made_is_refused(
-    lacking: Sequence[str], runs: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_impossible_firewall_is_refused(lacking: Sequence[str], runs: bool, caplog: Log) -> None:
     given = Node([[*told(PLAIN), *answer(without=lacking)]])
 
-    _, end = ended(given, have_egress, runs=runs)
+    _, end = ended(given, partial(egress.rules, Egress(), name="Apply"), runs=runs)
 
     assert end.refused
     assert given.acted() == []
@@ -201,21 +175,17 @@ def test_a_host_on_which_something_was_done_is_not_called_refused() -> None:
     assert (word, end.refused) == ("failed", True)
 
 
-def call_canary() -> None:
-    """Call the operation as a deploy does."""
-    upgrade.canary("20261005.0", profiles=PROFILES, name="Prove the new release")
-
-
 def test_nor_is_one_on_which_a_new_release_was_tried() -> None:
     given = Node([answer(**converged())], {"prove": Reply(ok=False)})
+    canary = partial(upgrade.canary, "20261005.0", profiles=PROFILES, name="Prove")
 
-    word, _ = ended(given, call_canary)
+    word, _ = ended(given, canary)
 
     assert given.acted()[:2] == ["daemon.json", "prove"]
     assert word == "failed"
 
 
-def waiting(*, ours: bool) -> dict[str, Any]:
+def waiting(*, ours: bool) -> Data:
     """A node with a key of daemon.json, ours or not, that dockerd did not read at its start."""
     given = proven()
     text = given["daemon_json"]
@@ -229,16 +199,13 @@ def waiting(*, ours: bool) -> dict[str, Any]:
     return {**given, "daemon_json": text, "state": {**given["state"], "applied": applied}}
 
 
-@pytest.mark.parametrize("runs", [True, False], ids=["run", "plan"])
-@pytest.mark.parametrize(
-    ("data", "ours", "expected"),
-    [
-        pytest.param(RELOADING, True, "restart pending", id="ours"),
-        pytest.param({}, False, "as declared", id="of-others"),
-    ],
+@table("runs", {"run": True, "plan": False})
+@table(
+    "data, ours, expected",
+    {"ours": (RELOADING, True, "restart pending"), "of-others": ({}, False, "as declared")},
 )
 def test_declared_keys_that_wait_for_a_restart_are_not_called_applied(
-    data: dict[str, Any], ours: bool, expected: str, runs: bool, caplog: pytest.LogCaptureFixture
+    data: Data, ours: bool, expected: str, runs: bool, caplog: Log
 ) -> None:
     given = Node([answer(**waiting(ours=ours))], data={**data, **NEVER})
 
@@ -249,29 +216,19 @@ def test_declared_keys_that_wait_for_a_restart_are_not_called_applied(
     assert word == expected
 
 
-def summary(written: str) -> list[str]:
-    """The lines from the summary on."""
-    lines = [line.strip() for line in written.splitlines() if line.strip()]
-    return lines[next(at for at, line in enumerate(lines) if line.startswith("--> Summary")) :]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "first"),
-    [
-        pytest.param(("gvisor.py",), "as declared", id="run"),
-        pytest.param(("doctor.py", "-y"), "ready", id="doctor"),
-    ],
+@table(
+    "arguments, first",
+    {"run": (("gvisor.py",), "as declared"), "doctor": (("doctor.py", "-y"), "ready")},
 )
-def test_after_ctrl_c_hosts_that_were_not_looked_at_are_told_apart(
+def test_after_ctrl_c_unseen_hosts_are_told_apart(
     arguments: tuple[str, ...], first: str, tmp_path: Path
 ) -> None:
     deploy, *options = arguments
     hosts = {"a": fake(proven_answer()), "b": {**fake(proven_answer()), "fake_delay": 60}}
     (tmp_path / "run.py").write_text(inventory(run=hosts))
 
-    _, written = interrupted(
-        tmp_path, "run.py", CHECKOUT / "deploys" / deploy, *options, after="a] Ready:"
-    )
+    path = CHECKOUT / "deploys" / deploy
+    _, written = interrupted(tmp_path, "run.py", path, *options, after="a] Ready:")
 
     headline, *lines = summary(written)
     assert headline.endswith(f": 1 of 2 hosts {first}")
@@ -302,11 +259,8 @@ def test_hosts_that_a_deploy_leaves_out_are_not_called_as_declared(tmp_path: Pat
 
     ran = pyinfra(tmp_path, "fleet.py", "own.py", "-y")
 
-    assert summary(ran.stderr) == [
-        "--> Summary: 1 of 2 hosts proven",
-        "proven: @fake/a",
-        "not looked at: @fake/db",
-    ]
+    told = ["--> Summary: 1 of 2 hosts proven", "proven: @fake/a", "not looked at: @fake/db"]
+    assert summary(ran.stderr) == told
 
 
 def test_a_dry_run_with_y_looks_at_nothing_and_says_so(tmp_path: Path) -> None:
@@ -320,10 +274,7 @@ def test_a_dry_run_with_y_looks_at_nothing_and_says_so(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("typed", "made"),
-    [pytest.param("no\n", True, id="declined"), pytest.param("\n", False, id="accepted")],
-)
+@table("typed, made", {"declined": ("no\n", True), "accepted": ("\n", False)})
 def test_a_caller_learns_that_a_run_ended_early(typed: str, made: bool, tmp_path: Path) -> None:
     (tmp_path / "run.py").write_text(inventory(run={"a": fake(proven_answer())}))
     mark = tmp_path / "ended early"

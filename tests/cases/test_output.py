@@ -6,14 +6,15 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.settings import Settings
-from tests.cases.cli import CHECKOUT, fake, inventory, on_terminal, pyinfra
+from tests.arguments import Data, Patch
+from tests.cases.cli import CHECKOUT, fake, inventory, on_terminal, pyinfra, summary
 from tests.cases.fleet import MARKS
 from tests.cases.proven import proven_answer
+from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.compatibility.compatible import proven_lines
 from tests.unit.proof.observations import output
@@ -27,11 +28,11 @@ COLOURS = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 
 
 @pytest.fixture(autouse=True)
-def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_width(monkeypatch: Patch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
-def hosts(directory: Path, **data: dict[str, Any]) -> str:
+def hosts(directory: Path, **data: Data) -> str:
     """The name of an inventory with these hosts."""
     path = directory / "fleet.py"
     path.write_text(inventory(run={name.replace("_", "-"): given for name, given in data.items()}))
@@ -43,12 +44,6 @@ def visible(text: str) -> list[str]:
     return [COLOURS.sub("", line).rpartition("\r")[2].rstrip() for line in text.split("\n")]
 
 
-def summary(lines: list[str]) -> list[str]:
-    """The lines from the summary on."""
-    at = next(number for number, line in enumerate(lines) if line.startswith("--> Summary"))
-    return [line.strip() for line in lines[at:] if line.strip()]
-
-
 def test_two_hosts_from_nothing_to_proven_print_at_most_60_lines(tmp_path: Path) -> None:
     fleet = hosts(tmp_path, run_1=PLAIN, run_2=PLAIN)
 
@@ -58,7 +53,7 @@ def test_two_hosts_from_nothing_to_proven_print_at_most_60_lines(tmp_path: Path)
     lines = ran.stderr.splitlines()
     assert len(lines) <= 60
     assert sum("proven runsc 20260928.0 as runsc: 23 ok, 7 not applicable" in x for x in lines) == 2
-    assert summary(lines) == [
+    assert summary(ran.stderr) == [
         "--> Summary: 2 of 2 hosts proven",
         "proven after changes: @fake/run-1, @fake/run-2",
         "each check: --data gvisor_proof_rows=True, or pyinfra-gvisor apply --proof",
@@ -79,19 +74,17 @@ def test_every_check_is_printed_where_that_is_asked_for(tmp_path: Path) -> None:
     assert "each check:" not in ran.stderr
 
 
-@pytest.mark.parametrize(
+@table(
     "arguments",
-    [
-        pytest.param(("gvisor.py", "-y"), id="run"),
-        pytest.param(("gvisor.py", "-y", "--data", "gvisor_proof_rows=True"), id="rows"),
-        pytest.param(("gvisor.py", "--dry", "--diff"), id="plan"),
-        pytest.param(("audit.py", "-y"), id="audit"),
-        pytest.param(("remove.py", "-y"), id="remove"),
-    ],
+    {
+        "run": ("gvisor.py", "-y"),
+        "rows": ("gvisor.py", "-y", "--data", "gvisor_proof_rows=True"),
+        "plan": ("gvisor.py", "--dry", "--diff"),
+        "audit": ("audit.py", "-y"),
+        "remove": ("remove.py", "-y"),
+    },
 )
-def test_on_a_terminal_no_line_is_too_wide_and_no_word_is_broken(
-    arguments: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_a_terminals_lines_fit_by_whole_words(arguments: tuple[str, ...], tmp_path: Path) -> None:
     fleet = hosts(tmp_path, run_1=FAILING, run_2=PLAIN, run_30=MISTYPED)
     deploy, *options = arguments
 
@@ -157,7 +150,7 @@ def test_a_plan_ends_with_what_is_pending(tmp_path: Path) -> None:
 
     ran = pyinfra(tmp_path, fleet, DEPLOYS / "gvisor.py", "--dry")
 
-    assert summary(ran.stderr.splitlines()) == [
+    assert summary(ran.stderr) == [
         "--> Summary of the plan: 1 of 2 hosts as declared",
         "as declared: @fake/run-2",
         "changes pending on 1 host: @fake/run-1",
@@ -191,7 +184,7 @@ def test_every_host_that_is_not_as_declared_is_named_with_what_to_do(tmp_path: P
     ran = pyinfra(tmp_path, path.name, DEPLOYS / "gvisor.py", "-y")
 
     assert ran.returncode == 1
-    lines = summary(ran.stderr.splitlines())
+    lines = summary(ran.stderr)
     assert lines[:6] == [
         "--> Summary: 2 of 5 hosts proven",
         "proven after changes: @fake/d",
@@ -221,28 +214,26 @@ def test_a_step_that_fails_on_the_node_is_named_with_its_error(tmp_path: Path) -
     ran = pyinfra(tmp_path, "@local", path.name, "-y")
 
     assert ran.returncode == 1
-    assert summary(ran.stderr.splitlines())[1:] == [
-        "failed: @local",
-        "next: @local: Install runsc: no space left; free some",
-    ]
+    reason = "next: @local: Install runsc: no space left; free some"
+    assert summary(ran.stderr)[1:] == ["failed: @local", reason]
 
 
-@pytest.mark.parametrize(
-    ("deploy", "headline"),
-    [
-        pytest.param("audit.py", "--> Summary: 1 of 1 host compliant", id="audit"),
-        pytest.param("doctor.py", "--> Summary: 1 of 1 host ready", id="doctor"),
-        pytest.param("remove.py", "--> Summary: 0 of 1 host done", id="remove"),
-        pytest.param("rollback.py", "--> Summary: 0 of 1 host done", id="rollback"),
-        pytest.param("coolify.py", "--> Summary: 0 of 1 host done", id="coolify"),
-    ],
+@table(
+    "deploy, headline",
+    {
+        "audit": ("audit.py", "--> Summary: 1 of 1 host compliant"),
+        "doctor": ("doctor.py", "--> Summary: 1 of 1 host ready"),
+        "remove": ("remove.py", "--> Summary: 0 of 1 host done"),
+        "rollback": ("rollback.py", "--> Summary: 0 of 1 host done"),
+        "coolify": ("coolify.py", "--> Summary: 0 of 1 host done"),
+    },
 )
 def test_every_deploy_ends_so(deploy: str, headline: str, tmp_path: Path) -> None:
     fleet = hosts(tmp_path, run_1=PROVEN)
 
     ran = pyinfra(tmp_path, fleet, DEPLOYS / deploy, "-y")
 
-    assert summary(ran.stderr.splitlines())[0] == headline
+    assert summary(ran.stderr)[0] == headline
 
 
 def said_by(
@@ -258,14 +249,11 @@ def said_by(
     return pyinfra(directory, *arguments, environment=environment).stderr
 
 
-@pytest.mark.parametrize(
-    ("environment", "known"),
-    [
-        pytest.param({"PYINFRA_YES": "1"}, True, id="with-yes-in-the-environment"),
-        pytest.param({}, False, id="interactive"),
-    ],
+@table(
+    "environment, known",
+    {"with-yes-in-the-environment": ({"PYINFRA_YES": "1"}, True), "interactive": ({}, False)},
 )
-def test_the_time_of_a_run_that_waited_for_a_person_is_not_recorded(
+def test_the_time_of_a_run_that_waited_is_not_recorded(
     environment: dict[str, str], known: bool, tmp_path: Path
 ) -> None:
     told = proven_lines(Settings())
@@ -277,16 +265,16 @@ def test_the_time_of_a_run_that_waited_for_a_person_is_not_recorded(
     assert (record.timings.run_s is not None) is known
 
 
-@pytest.mark.parametrize(
-    ("options", "written"),
-    [
-        pytest.param(["--json"], False, id="json-without-y"),
-        pytest.param(["--debug-operations"], False, id="operations-are-only-shown"),
-        pytest.param(["--json", "-y"], True, id="json-with-y"),
-        pytest.param([], True, id="interactive"),
-    ],
+@table(
+    "options, written",
+    {
+        "json-without-y": (["--json"], False),
+        "operations-are-only-shown": (["--debug-operations"], False),
+        "json-with-y": (["--json", "-y"], True),
+        "interactive": ([], True),
+    },
 )
-def test_a_run_that_ends_after_its_plan_reports_no_host_that_failed_its_checks(
+def test_a_run_that_ends_after_its_plan_reports_no_host(
     options: list[str], written: bool, tmp_path: Path
 ) -> None:
     said = said_by(tmp_path, "audit.py", "--data", "gvisor_watch=maybe", *options)

@@ -15,8 +15,10 @@ from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.operations import docker
 from pyinfra_gvisor.settings import load_settings
+from tests.arguments import Data, Log
 from tests.cases import cli
 from tests.cases.fleet import Fleet, Node
+from tests.table import table
 from tests.unit.answers import UNIT_FLAGS, answer, node
 
 SECRET = "hunter2"  # noqa: S105 - a made-up one to look for
@@ -33,7 +35,7 @@ GOOD = {key: FILE[key] for key in ("proxies", "log-driver", "log-opts", "labels"
 WANTED = {"proxies": {"http-proxy": PROXY.replace("-proxy@", "-new@")}}
 
 
-def owned(file: Mapping[str, Any]) -> dict[str, Any]:
+def owned(file: Mapping[str, Any]) -> Data:
     """Our records of a file, of which what is a list is ours."""
     wrote = {
         f"/{key}": {"wrote": value, "before": json.dumps(value), "earlier": [value]}
@@ -50,14 +52,14 @@ TOLD: dict[str, Any] = {"daemon_json": json.dumps(GOOD, indent=2), "state": owne
 FLAGS = [*UNIT_FLAGS, f"--http-proxy={PROXY}", "--log-opt", f"splunk-token={SECRET}-flag"]
 
 
-@pytest.mark.parametrize(
+@table(
     "arguments",
-    [
-        pytest.param(["deploys/gvisor.py", "--dry", "--diff", "-vvv"], id="dry-diff"),
-        pytest.param(["deploys/gvisor.py", "-y", "--diff", "-vvv"], id="converge"),
-        pytest.param(["deploys/audit.py", "-y", "-vvv"], id="audit"),
-        pytest.param(["fact", "pyinfra_gvisor.facts.node.NodeState"], id="fact"),
-    ],
+    {
+        "dry-diff": ["deploys/gvisor.py", "--dry", "--diff", "-vvv"],
+        "converge": ["deploys/gvisor.py", "-y", "--diff", "-vvv"],
+        "audit": ["deploys/audit.py", "-y", "-vvv"],
+        "fact": ["fact", "pyinfra_gvisor.facts.node.NodeState"],
+    },
 )
 def test_no_run_shows_a_secret(tmp_path: Path, arguments: list[str]) -> None:
     # What is set by a flag, too, is refused.
@@ -85,10 +87,8 @@ def test_no_run_shows_a_secret(tmp_path: Path, arguments: list[str]) -> None:
 
 def test_the_file_that_is_sent_has_the_secrets_to_the_byte() -> None:
     nodes = {"a": Node([answer(daemon_json=json.dumps(GOOD, indent=2))])}
-    fleet = Fleet(nodes, DIFF=True)
 
-    fleet.add(docker.daemon_json, WANTED, owner=GVISOR)
-    fleet.run()
+    Fleet(nodes, DIFF=True).done(docker.daemon_json, WANTED, owner=GVISOR)
 
     expected = json.dumps({**GOOD, "proxies": {**GOOD["proxies"], **WANTED["proxies"]}}, indent=2)
     sent = nodes["a"].of("daemon.json")
@@ -96,10 +96,7 @@ def test_the_file_that_is_sent_has_the_secrets_to_the_byte() -> None:
     assert SECRET not in sent.command
 
 
-def test_only_the_password_changes_and_the_diff_still_shows_a_change(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_only_the_password_changes_and_the_diff_still_shows_a_change(caplog: Log) -> None:
     file = {"dns": [], "proxies": {"http-proxy": PROXY}}
     fleet = Fleet({"a": Node([answer(daemon_json=json.dumps(file, indent=2))])}, DIFF=True)
 
@@ -160,14 +157,7 @@ def test_another_owners_value_is_not_shown_when_two_want_different_ones(key: str
 
 
 @pytest.mark.parametrize("key", ["gvisor_daemon_json", "gvisor_daemon_json_if_absent"])
-@pytest.mark.parametrize(
-    "value",
-    [
-        pytest.param(json.dumps(FILE), id="string"),
-        pytest.param([FILE], id="list"),
-        pytest.param(f"proxies={PROXY}", id="assignment"),
-    ],
-)
+@table("value", {"string": json.dumps(FILE), "list": [FILE], "assignment": f"proxies={PROXY}"})
 def test_no_refusal_of_a_setting_shows_a_secret(key: str, value: object) -> None:
     mistyped = {f"{key}x": FILE, "gvisor_coolify_token": SECRET}
 

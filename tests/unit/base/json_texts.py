@@ -9,11 +9,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pyinfra_gvisor.base.json_text import Json
+from tests.arguments import Data
 
 # Numbers that Python reads as something that it would write in another way.
-NUMBERS = st.sampled_from(
-    ["0", "-0", "1.50", "1e3", "2.0E-2", "42", "0.1", "123456789012345678901"]
-)
+NUMBERS = st.sampled_from(["0", "-0", "1.50", "1e3", "2.0E-2", "42", "0.1", "12345678901234567890"])
 STRINGS = st.text(
     st.characters(exclude_categories=["Cs"]) | st.sampled_from('"\\/{}[],:\n\t\u2028'), max_size=6
 )
@@ -37,13 +36,11 @@ def written_values(depth: int) -> st.SearchStrategy[Written]:
         return leaf
     inner = written_values(depth - 1)
     return st.one_of(
-        leaf,
-        st.lists(inner, max_size=3),
-        st.dictionaries(FOREIGN_KEYS, inner, max_size=3),
+        leaf, st.lists(inner, max_size=3), st.dictionaries(FOREIGN_KEYS, inner, max_size=3)
     )
 
 
-def _objects(key: str) -> st.SearchStrategy[dict[str, Any]]:
+def _objects(key: str) -> st.SearchStrategy[Data]:
     inner: st.SearchStrategy[Any] = written_values(0)
     if key == "runtimes":
         inner = st.fixed_dictionaries(

@@ -14,23 +14,24 @@ from pyinfra_gvisor.base.groups import refuse_groups
 from pyinfra_gvisor.planning.ignored import ignored, sort_files
 from pyinfra_gvisor.planning.names import refuse_same_names
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.settings import Settings, load_settings
+from pyinfra_gvisor.settings import Settings
+from tests.arguments import Data, Patch
+from tests.table import table
+from tests.unit.settings.loaded_settings import good
 
 
-@pytest.mark.parametrize(
-    ("groups", "said"),
-    [
-        pytest.param(["cooolify"], "got cooolify; did you mean coolify?", id="mistyped"),
-        pytest.param(["Coolify"], "got Coolify; did you mean coolify?", id="case"),
-        pytest.param(["run", "biuld"], "did you mean build?", id="beside-a-known-one"),
-        pytest.param(["builder"], "did you mean build?", id="longer"),
-        pytest.param(["runs"], "did you mean run?", id="plural"),
-    ],
+@table(
+    "groups, said",
+    {
+        "mistyped": (["cooolify"], "got cooolify; did you mean coolify?"),
+        "case": (["Coolify"], "got Coolify; did you mean coolify?"),
+        "beside-a-known-one": (["run", "biuld"], "did you mean build?"),
+        "longer": (["builder"], "did you mean build?"),
+        "plural": (["runs"], "did you mean run?"),
+    },
 )
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_group_that_looks_like_a_known_one_is_refused(
-    groups: list[str], said: str, declared: bool
-) -> None:
+def test_a_group_like_a_known_one_is_refused(groups: list[str], said: str, declared: bool) -> None:
     with pytest.raises(Problem) as refused:
         refuse_groups(groups, declared=declared)
 
@@ -44,15 +45,15 @@ def test_a_host_of_unknown_groups_for_which_nothing_is_declared_is_refused() -> 
         refuse_groups(["eu", "factory"], declared=False)
 
 
-@pytest.mark.parametrize(
-    ("groups", "declared"),
-    [
-        pytest.param([], False, id="named-on-the-command-line"),
-        pytest.param(["run"], False, id="known"),
-        pytest.param(["run", "canary", "eu", "run2"], False, id="own-ones-beside-a-known-one"),
-        pytest.param(["coolify", "coolify_eu"], False, id="one-like-its-own"),
-        pytest.param(["eu", "trunk", "run_eu", "runsc", "local", "lab"], True, id="own-ones"),
-    ],
+@table(
+    "groups, declared",
+    {
+        "named-on-the-command-line": ([], False),
+        "known": (["run"], False),
+        "own-ones-beside-a-known-one": (["run", "canary", "eu", "run2"], False),
+        "one-like-its-own": (["coolify", "coolify_eu"], False),
+        "own-ones": (["eu", "trunk", "run_eu", "runsc", "local", "lab"], True),
+    },
 )
 def test_groups_of_peoples_own_stay_possible(groups: list[str], declared: bool) -> None:
     refuse_groups(groups, declared=declared)
@@ -61,31 +62,31 @@ def test_groups_of_peoples_own_stay_possible(groups: list[str], declared: bool) 
 ONE, OTHER = {"ssh_hostname": "10.0.0.1"}, {"ssh_hostname": "10.0.0.2"}
 
 
-@pytest.mark.parametrize(
+@table(
     "lists",
-    [
-        pytest.param({"run": [("web", ONE), ("web", OTHER)]}, id="one-list"),
-        pytest.param({"run": [("web", ONE)], "build": [("web", OTHER)]}, id="two-lists"),
-        pytest.param({"run": ["web", ("web", ONE)]}, id="with-data-and-without"),
-        pytest.param({"run": [("web", ONE), "other", ("web", {})]}, id="empty-data"),
-        pytest.param({"all": ["web"], "a": [("web", ONE)], "b": [("web", OTHER)]}, id="all"),
-    ],
+    {
+        "one-list": {"run": [("web", ONE), ("web", OTHER)]},
+        "two-lists": {"run": [("web", ONE)], "build": [("web", OTHER)]},
+        "with-data-and-without": {"run": ["web", ("web", ONE)]},
+        "empty-data": {"run": [("web", ONE), "other", ("web", {})]},
+        "all": {"all": ["web"], "a": [("web", ONE)], "b": [("web", OTHER)]},
+    },
 )
-def test_two_hosts_of_one_name_are_refused(lists: dict[str, Any]) -> None:
+def test_two_hosts_of_one_name_are_refused(lists: Data) -> None:
     with pytest.raises(Problem, match="two hosts called web: ssh_hostname differs"):
         refuse_same_names(lists)
 
 
-@pytest.mark.parametrize(
+@table(
     "lists",
-    [
-        pytest.param({"canary": [("web", ONE)], "run": [("web", ONE)]}, id="canary-is-run-too"),
-        pytest.param({"canary": ["web"], "run": [("web", ONE)]}, id="data-in-one-of-them"),
-        pytest.param({"a": [("web", ONE)], "b": [("web", {"_sudo": True})]}, id="more-data"),
-        pytest.param({"run": ["web", "web", "web-2"]}, id="the-same-twice"),
-    ],
+    {
+        "canary-is-run-too": {"canary": [("web", ONE)], "run": [("web", ONE)]},
+        "data-in-one-of-them": {"canary": ["web"], "run": [("web", ONE)]},
+        "more-data": {"a": [("web", ONE)], "b": [("web", {"_sudo": True})]},
+        "the-same-twice": {"run": ["web", "web", "web-2"]},
+    },
 )
-def test_one_host_in_several_lists_is_one_host(lists: dict[str, Any]) -> None:
+def test_one_host_in_several_lists_is_one_host(lists: Data) -> None:
     refuse_same_names(lists)
 
 
@@ -104,7 +105,7 @@ _OFFERED = re.compile(r'^( *)# (gvisor_[a-z_]+ = .*|"[a-z]+": \{.*\},)$', re.MUL
 
 
 @pytest.fixture
-def _accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _accepted(tmp_path: Path, monkeypatch: Patch) -> None:
     """A directory with what was accepted so far: nothing."""
     (tmp_path / "infrastructure.json").write_text("[]\n")
     monkeypatch.chdir(tmp_path)
@@ -116,9 +117,7 @@ def settings(text: str) -> Settings:
     exec(text, data)  # noqa: S102  # a file of this checkout, as pyinfra loads it
     if data.get("gvisor_default"):  # one of the two, as the file says
         del data["gvisor_exempt"]
-    found, problems = load_settings(data)
-    assert found, problems
-    return found
+    return good(**data)
 
 
 @pytest.mark.usefixtures("_accepted")
@@ -155,68 +154,54 @@ def problems(directory: Path, **texts: str) -> list[str]:
     return [str(problem).replace(f"{directory}/", "") for problem in ignored(files)]
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        pytest.param("\ngvisor_default: 'sandbox'", "2: gvisor_default: has a colon", id="plain"),
-        pytest.param("gvisor_egress: {}", "1: gvisor_egress: has a colon", id="empty"),
-        pytest.param("gvisor_defualt: 'off'", "1: gvisor_defualt: has a colon", id="misspelt"),
-        pytest.param(
-            "if True:\n gvisor_seal: {}", "2: gvisor_seal: has a colon", id="in-a-condition"
-        ),
-        pytest.param(
+@table(
+    "text, said",
+    {
+        "plain": ("\ngvisor_default: 'sandbox'", "2: gvisor_default: has a colon"),
+        "empty": ("gvisor_egress: {}", "1: gvisor_egress: has a colon"),
+        "misspelt": ("gvisor_defualt: 'off'", "1: gvisor_defualt: has a colon"),
+        "in-a-condition": ("if True:\n gvisor_seal: {}", "2: gvisor_seal: has a colon"),
+        "after-an-assignment": (
             "gvisor_default = 'off'\ngvisor_default: 'sandbox'",
             "2: gvisor_default: has a colon",
-            id="after-an-assignment",
         ),
-        pytest.param(
-            "from shared import gvisor_egress", "1: gvisor_egress: is imported", id="imported"
-        ),
-        pytest.param(
+        "imported": ("from shared import gvisor_egress", "1: gvisor_egress: is imported"),
+        "not-exported": (
             "__all__ = ['gvisor_seal']\ngvisor_seal = {}\ngvisor_egress = {}",
             "3: gvisor_egress: is not in __all__",
-            id="not-exported",
         ),
-    ],
+    },
 )
-def test_a_setting_that_group_data_do_not_have_is_told_with_its_line(
-    text: str, said: str, tmp_path: Path
-) -> None:
+def test_a_setting_without_effect_is_told_by_its_line(text: str, said: str, tmp_path: Path) -> None:
     found = problems(tmp_path, group_data__run=text)
 
     assert [problem.partition(":")[2][: len(said)] for problem in found] == [said]
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
-    [
-        pytest.param("gvisor_default: str = 'sandbox'", id="annotated-with-a-value"),
-        pytest.param(
-            "gvisor_egress: dict[str, str]\ngvisor_egress = {}", id="typed-before-a-value"
-        ),
-        pytest.param("other: 'gvisor_default'", id="somebody-elses"),
-        pytest.param("def f():\n gvisor_default: 'sandbox'", id="in-a-function"),
-        pytest.param("from shared import *", id="all-of-a-module"),
-        pytest.param(
-            "from shared import gvisor_seal\n__all__ = ['gvisor_seal']", id="imported-and-exported"
-        ),
-    ],
+    {
+        "annotated-with-a-value": "gvisor_default: str = 'sandbox'",
+        "typed-before-a-value": "gvisor_egress: dict[str, str]\ngvisor_egress = {}",
+        "somebody-elses": "other: 'gvisor_default'",
+        "in-a-function": "def f():\n gvisor_default: 'sandbox'",
+        "all-of-a-module": "from shared import *",
+        "imported-and-exported": "from shared import gvisor_seal\n__all__ = ['gvisor_seal']",
+    },
 )
 def test_what_takes_effect_is_let_be(text: str, tmp_path: Path) -> None:
     assert problems(tmp_path, group_data__run=text) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        pytest.param("deploys__gvisor", "gvisor_default = 'sandbox'", id="deploy"),
-        pytest.param("config", "gvisor_default: str = 'sandbox'", id="config"),
-        pytest.param("inventories__run", "run = ['a']\ngvisor_exempt = []", id="inventory"),
-    ],
+@table(
+    "name, text",
+    {
+        "deploy": ("deploys__gvisor", "gvisor_default = 'sandbox'"),
+        "config": ("config", "gvisor_default: str = 'sandbox'"),
+        "inventory": ("inventories__run", "run = ['a']\ngvisor_exempt = []"),
+    },
 )
-def test_a_setting_outside_of_group_data_is_told_with_where_it_belongs(
-    name: str, text: str, tmp_path: Path
-) -> None:
+def test_a_setting_outside_of_group_data_is_told(name: str, text: str, tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, **{name: text})
 
     assert problem.startswith(f"{name.replace('__', '/')}.py:")
@@ -229,14 +214,14 @@ def test_names_that_are_no_settings_are_let_be_everywhere(tmp_path: Path) -> Non
     assert problems(tmp_path, inventories__run=inventory, deploys__x="gvisor_mine = 1") == []
 
 
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        pytest.param("runs", "did you mean run.py? If not, rename", id="run"),
-        pytest.param("cooolify", "did you mean coolify.py? If not, rename", id="coolify"),
-        pytest.param("canry", "did you mean canary.py? If not, rename", id="own-group"),
-        pytest.param("trunk", "; rename the file, or add the group", id="like-none"),
-    ],
+@table(
+    "name, meant",
+    {
+        "run": ("runs", "did you mean run.py? If not, rename"),
+        "coolify": ("cooolify", "did you mean coolify.py? If not, rename"),
+        "own-group": ("canry", "did you mean canary.py? If not, rename"),
+        "like-none": ("trunk", "; rename the file, or add the group"),
+    },
 )
 def test_group_data_of_no_group_are_refused(name: str, meant: str, tmp_path: Path) -> None:
     inventory = "canary = []\nrun = ['a']\n"
@@ -248,47 +233,41 @@ def test_group_data_of_no_group_are_refused(name: str, meant: str, tmp_path: Pat
     assert meant in problem
 
 
-@pytest.mark.parametrize(
-    ("name", "other"),
-    [
-        pytest.param("all", "", id="all"),
-        pytest.param("run", "", id="group"),
-        pytest.param("lab", "", id="name-of-another-inventory"),
-        pytest.param("eu", "eu = []", id="empty-group-of-another-inventory"),
-        pytest.param("eu", "from shared import eu", id="imported-by-another-inventory"),
-        pytest.param("eu", "from shared import *", id="what-only-a-run-would-tell"),
-        pytest.param("@terraform", "", id="connector"),
-    ],
+@table(
+    "name, other",
+    {
+        "all": ("all", ""),
+        "group": ("run", ""),
+        "name-of-another-inventory": ("lab", ""),
+        "empty-group-of-another-inventory": ("eu", "eu = []"),
+        "imported-by-another-inventory": ("eu", "from shared import eu"),
+        "what-only-a-run-would-tell": ("eu", "from shared import *"),
+        "connector": ("@terraform", ""),
+    },
 )
-def test_group_data_of_a_group_of_any_inventory_beside_are_taken(
-    name: str, other: str, tmp_path: Path
-) -> None:
+def test_group_data_of_an_inventorys_group_are_taken(name: str, other: str, tmp_path: Path) -> None:
     (tmp_path / "inventories").mkdir()
     (tmp_path / "inventories" / "lab.py").write_text(other)
 
     assert problems(tmp_path, **{f"inventories__group_data__{name}": "x = 1"}) == []
 
 
-@pytest.mark.parametrize(
-    ("path", "content"),
-    [
-        pytest.param("inventories/eu/hosts.py", b"eu = ['a']", id="folder-of-inventories"),
-        pytest.param("notes.py", b"this is no Python", id="what-is-no-python"),
-        pytest.param("old.py", b"x = '\xe9'", id="another-encoding"),
-    ],
+@table(
+    "path, content",
+    {
+        "folder-of-inventories": ("inventories/eu/hosts.py", b"eu = ['a']"),
+        "what-is-no-python": ("notes.py", b"this is no Python"),
+        "another-encoding": ("old.py", b"x = '\xe9'"),
+    },
 )
-def test_whatever_lies_beside_the_group_data_stops_nobody(
-    path: str, content: bytes, tmp_path: Path
-) -> None:
+def test_what_lies_beside_group_data_is_no_fault(path: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / path).write_bytes(content)
 
     assert problems(tmp_path, group_data__eu="x = 1") == []
 
 
-def test_group_data_are_judged_by_inventories_and_by_what_a_connector_has_made(
-    tmp_path: Path,
-) -> None:
+def test_group_data_are_judged_by_inventories_and_by_what_connectors_make(tmp_path: Path) -> None:
     data, inventory = tmp_path / "group_data" / "web.py", tmp_path / "run.py"
     data.parent.mkdir()
     data.write_text("x = 1")

@@ -14,6 +14,8 @@ from pyinfra_gvisor.compatibility.files import write_record
 from pyinfra_gvisor.compatibility.record import Record
 from pyinfra_gvisor.compatibility.seen import seen_by, source_kind
 from pyinfra_gvisor.releases.sources import APT_URL, GITHUB_URL, OFFICIAL_URL
+from tests.arguments import Data, Printed
+from tests.table import table
 from tests.unit.answers import Running
 from tests.unit.command.commands import compatibility as main
 from tests.unit.compatibility.compatible import record, recorded
@@ -21,109 +23,96 @@ from tests.unit.egress.firewalled import firewall
 from tests.unit.kernel.kernel_answers import in_force, told
 from tools.compatibility.kept import DOCS, kept_records, read_record, row_name
 from tools.compatibility.page import MARK, PAGE, page_with
-from tools.compatibility.table import EMPTY, HEAD, table
+from tools.compatibility.table import EMPTY, HEAD
+from tools.compatibility.table import table as table_of
 
 LAB_PATH = "/var/cache/lab-build-gvisor.dev-gvisor@v0.0.0-20260905035102-160fafc42237"
-LAB_BUILD = "gvisor.dev/gvisor@v0.0.0-20260905035102-160fafc42237"
+GVISOR = "gvisor.dev/gvisor@v0.0.0-20260905035102-160fafc42237"
 ARCHIVE = "releases/release/20260905.0/x86_64/gvisor.tar.bz2"
 NAMED = {"gvisor_runtimes": {"net": {"network": "sandbox", "dns": "docker"}}}
 SNAPSHOTTER = [["driver-type", "io.containerd.snapshotter.v1"]]
 COMMITS = {"ContainerdCommit": {"ID": "1.7.24~ds1-6"}, "RuncCommit": {"ID": "v1.2.4-0-g6c52b3f"}}
 
 
-@pytest.mark.parametrize(
-    ("node", "expected"),
-    [
-        pytest.param({}, {"distribution": "Debian 13", "init": "systemd"}, id="debian"),
-        pytest.param({"os": "ubuntu 24.04 noble"}, {"distribution": "Ubuntu 24.04"}, id="ubuntu"),
-        pytest.param(
-            {"os": "debian unknown forky"}, {"distribution": "Debian forky"}, id="no-version"
-        ),
-        pytest.param({}, {"kernel": "6.12.9+deb13-amd64", "arch": "x86_64"}, id="kernel"),
-        pytest.param({}, {"cgroup_version": 2, "cgroup_driver": "systemd"}, id="cgroup-2"),
-        pytest.param(
+@table(
+    "node, expected",
+    {
+        "debian": ({}, {"distribution": "Debian 13", "init": "systemd"}),
+        "kernel": ({}, {"kernel": "6.12.9+deb13-amd64", "arch": "x86_64"}),
+        "cgroup-2": ({}, {"cgroup_version": 2, "cgroup_driver": "systemd"}),
+        "docker": ({}, {"docker": "29.8.2", "image_store": "overlay2"}),
+        "not-told": ({}, {"containerd": None, "runc": None, "firewall_backend": None}),
+        "utc-day-of-the-proof": ({}, {"date": date(2026, 11, 27)}),
+        "apt": ({}, {"runsc": "20260928.0", "runsc_source": "debian", "runsc_lab_build": None}),
+        "ubuntu": ({"os": "ubuntu 24.04 noble"}, {"distribution": "Ubuntu 24.04"}),
+        "no-version": ({"os": "debian unknown forky"}, {"distribution": "Debian forky"}),
+        "cgroup-1": (
             {"cgroup": "1", "docker": {"CgroupDriver": "cgroupfs"}},
             {"cgroup_version": 1, "cgroup_driver": "cgroupfs"},
-            id="cgroup-1",
         ),
-        pytest.param({"supervisor": "sysvinit"}, {"init": "sysvinit"}, id="sysvinit"),
-        pytest.param({"supervisor": "process"}, {"init": "by hand"}, id="by-hand"),
-        pytest.param({}, {"docker": "29.8.2", "image_store": "overlay2"}, id="docker"),
-        pytest.param(
+        "sysvinit": ({"supervisor": "sysvinit"}, {"init": "sysvinit"}),
+        "by-hand": ({"supervisor": "process"}, {"init": "by hand"}),
+        "store-of-containerd": (
             {"docker": {"Driver": "overlayfs", "DriverStatus": SNAPSHOTTER}},
             {"image_store": "containerd: overlayfs"},
-            id="store-of-containerd",
         ),
-        pytest.param({"docker": {"DriverStatus": None}}, {"image_store": "overlay2"}, id="null"),
-        pytest.param(
-            {}, {"containerd": None, "runc": None, "firewall_backend": None}, id="not-told"
-        ),
-        pytest.param(
+        "null": ({"docker": {"DriverStatus": None}}, {"image_store": "overlay2"}),
+        "firewall-backend": (
             {"docker": {"FirewallBackend": {"Driver": "nftables"}}},
             {"firewall_backend": "nftables"},
-            id="firewall-backend",
         ),
-        pytest.param(
+        "containerd-and-runc": (
             {"docker": COMMITS},
             {"containerd": "1.7.24~ds1-6", "runc": "v1.2.4-0-g6c52b3f"},
-            id="containerd-and-runc",
         ),
-        pytest.param(
-            {"docker": COMMITS, "runc_version": "1.3.3"}, {"runc": "1.3.3"}, id="runc-says-itself"
-        ),
-        pytest.param({}, {"date": date(2026, 11, 27)}, id="utc-day-of-the-proof"),
-        pytest.param(
-            {}, {"runsc": "20260928.0", "runsc_source": "debian", "runsc_lab_build": None}, id="apt"
-        ),
-        pytest.param(
+        "runc-says-itself": ({"docker": COMMITS, "runc_version": "1.3.3"}, {"runc": "1.3.3"}),
+        "lab-build": (
             {"source": f"{LAB_PATH}-0123456789ab/{ARCHIVE}"},
-            {"runsc_source": None, "runsc_lab_build": LAB_BUILD},
-            id="lab-build",
+            {"runsc_source": None, "runsc_lab_build": GVISOR},
         ),
-    ],
+    },
 )
-def test_a_record_says_what_the_node_is(node: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_a_record_says_what_the_node_is(node: Data, expected: Data) -> None:
     found = recorded(**node)
 
     assert {key: getattr(found, key) for key in expected} == expected
 
 
-@pytest.mark.parametrize(
-    ("word", "kind"),
-    [
-        pytest.param("docker", "lab container", id="docker"),
-        pytest.param("podman", "lab container", id="podman"),
-        pytest.param("lxc", "container", id="lxc"),
-        pytest.param("systemd-nspawn", "container", id="nspawn"),
-        pytest.param("kvm", "virtual machine", id="kvm"),
-        pytest.param("qemu", "virtual machine", id="qemu"),
-        pytest.param("amazon", "virtual machine", id="amazon"),
-        pytest.param("none", "server", id="none"),
-    ],
+@table(
+    "word, kind",
+    {
+        "docker": ("docker", "lab container"),
+        "podman": ("podman", "lab container"),
+        "lxc": ("lxc", "container"),
+        "nspawn": ("systemd-nspawn", "container"),
+        "kvm": ("kvm", "virtual machine"),
+        "qemu": ("qemu", "virtual machine"),
+        "amazon": ("amazon", "virtual machine"),
+        "none": ("none", "server"),
+    },
 )
 def test_what_saw_it_is_what_the_node_runs_on(word: str, kind: str) -> None:
     assert seen_by(word) == kind
     assert recorded(virtualization=word).seen_by == kind
 
 
-@pytest.mark.parametrize(
-    ("source", "kind"),
-    [
-        pytest.param(
+@table(
+    "source, kind",
+    {
+        "official": (
             OFFICIAL_URL.format(release="20260928.0", arch="x86_64", file="gvisor.tar.bz2"),
             "official",
-            id="official",
         ),
-        pytest.param(GITHUB_URL.format(release="20260928.0", arch="x86_64"), "github", id="github"),
-        pytest.param(f"apt {APT_URL}", "apt", id="apt"),
-        pytest.param("apt https://mirror.acme.example/gvisor", "apt mirror", id="apt-mirror"),
-        pytest.param("Debian's package runsc", "debian", id="debian"),
-        pytest.param("https://files.acme.example/gvisor.tar.bz2", "URL", id="https"),
-        pytest.param("http://10.0.0.9/gvisor.tar.bz2", "URL", id="http"),
-        pytest.param("/home/acme/gvisor.tar.bz2", "file", id="file"),
-        pytest.param("/home/acme/lab-build-of-mine@v1/gvisor.tar.bz2", "file", id="no-lab-build"),
-        pytest.param("", "unknown", id="nobody-knows"),
-    ],
+        "github": (GITHUB_URL.format(release="20260928.0", arch="x86_64"), "github"),
+        "apt": (f"apt {APT_URL}", "apt"),
+        "apt-mirror": ("apt https://mirror.acme.example/gvisor", "apt mirror"),
+        "debian": ("Debian's package runsc", "debian"),
+        "https": ("https://files.acme.example/gvisor.tar.bz2", "URL"),
+        "http": ("http://10.0.0.9/gvisor.tar.bz2", "URL"),
+        "file": ("/home/acme/gvisor.tar.bz2", "file"),
+        "no-lab-build": ("/home/acme/lab-build-of-mine@v1/gvisor.tar.bz2", "file"),
+        "nobody-knows": ("", "unknown"),
+    },
 )
 def test_of_a_source_only_the_kind_is_told(source: str, kind: str) -> None:
     assert source_kind(source) == kind
@@ -153,37 +142,30 @@ def test_a_default_runtime_is_told_by_what_its_containers_ask_for() -> None:
 
     found = recorded(settings, proof=proof)
 
-    assert {item.asked: item.ok for item in found.runtimes} == {
-        "name": 23,
-        "nothing": 24,
-        "runc": 25,
-    }
-    assert "by default, network host" in table([found])
+    asked = {item.asked: item.ok for item in found.runtimes}
+    assert asked == {"name": 23, "nothing": 24, "runc": 25}
+    assert "by default, network host" in table_of([found])
 
 
 def test_the_timings_are_those_of_the_proof_and_of_the_run() -> None:
-    assert recorded().timings.model_dump() == {
-        "proof_s": 2.3,
-        "run_s": 51.2,
-        "hosts": 1,
-        "changes": 6,
-    }
+    took = {"proof_s": 2.3, "run_s": 51.2, "hosts": 1, "changes": 6}
+    assert recorded().timings.model_dump() == took
 
 
-@pytest.mark.parametrize(
-    ("settings", "lines", "on"),
-    [
-        pytest.param({}, [], (False, False), id="neither"),
-        pytest.param({"gvisor_egress": {}}, firewall(), (True, False), id="firewall"),
-        pytest.param({"gvisor_egress": {}}, [], (False, False), id="firewall-not-loaded"),
-        pytest.param({}, firewall(), (False, False), id="firewall-not-declared"),
-        pytest.param({"gvisor_kernel": {}}, in_force(), (False, True), id="kernel"),
-        pytest.param({"gvisor_kernel": {}}, told(), (False, False), id="kernel-not-in-effect"),
-        pytest.param({}, in_force(), (False, False), id="kernel-not-declared"),
-    ],
+@table(
+    "settings, lines, on",
+    {
+        "neither": ({}, [], (False, False)),
+        "firewall": ({"gvisor_egress": {}}, firewall(), (True, False)),
+        "firewall-not-loaded": ({"gvisor_egress": {}}, [], (False, False)),
+        "firewall-not-declared": ({}, firewall(), (False, False)),
+        "kernel": ({"gvisor_kernel": {}}, in_force(), (False, True)),
+        "kernel-not-in-effect": ({"gvisor_kernel": {}}, told(), (False, False)),
+        "kernel-not-declared": ({}, in_force(), (False, False)),
+    },
 )
 def test_what_stands_around_the_sandbox_counts_where_it_is_declared_and_active(
-    settings: dict[str, Any], lines: list[str], on: tuple[bool, bool]
+    settings: Data, lines: list[str], on: tuple[bool, bool]
 ) -> None:
     found = recorded(settings, lines=lines)
 
@@ -231,41 +213,35 @@ def test_a_record_of_a_node_with_telling_names_has_none_of_them() -> None:
         assert telling not in text
 
 
-@pytest.mark.parametrize(
-    ("node", "said"),
-    [
-        pytest.param(
-            {"proof": {"fingerprint": "x"}}, "the node has no valid proof", id="another-state"
-        ),
-        pytest.param({"proof": {"failed": ["exec"]}}, "the node has no valid proof", id="failed"),
-        pytest.param(
-            {"proof": {"at": None}}, "the date of the node's proof is unknown", id="no-time"
-        ),
-        pytest.param(
-            {"proof": {"outcomes": None}}, "has no results for each runtime", id="older-proof"
-        ),
-        pytest.param({"proof": {"outcomes": {"x": {}}}}, "no results", id="another-runtime"),
-        pytest.param({"proof": {"outcomes": {"runsc": 7}}}, "is damaged", id="damaged"),
-        pytest.param({"proof": {"outcomes": {"runsc": {"ok": "x"}}}}, "ok does not fit", id="text"),
-        pytest.param({"virtualization": ""}, "it is unknown whether", id="nothing-told"),
-        pytest.param({"docker": {"Driver": "/srv/acme"}}, "image_store does not fit", id="a-path"),
-    ],
+@table(
+    "node, said",
+    {
+        "another-state": ({"proof": {"fingerprint": "x"}}, "the node has no valid proof"),
+        "failed": ({"proof": {"failed": ["exec"]}}, "the node has no valid proof"),
+        "no-time": ({"proof": {"at": None}}, "the date of the node's proof is unknown"),
+        "older-proof": ({"proof": {"outcomes": None}}, "has no results for each runtime"),
+        "another-runtime": ({"proof": {"outcomes": {"x": {}}}}, "no results"),
+        "damaged": ({"proof": {"outcomes": {"runsc": 7}}}, "is damaged"),
+        "text": ({"proof": {"outcomes": {"runsc": {"ok": "x"}}}}, "ok does not fit"),
+        "nothing-told": ({"virtualization": ""}, "it is unknown whether"),
+        "a-path": ({"docker": {"Driver": "/srv/acme"}}, "image_store does not fit"),
+    },
 )
-def test_where_something_is_not_known_there_is_no_record(node: dict[str, Any], said: str) -> None:
+def test_where_something_is_not_known_there_is_no_record(node: Data, said: str) -> None:
     with pytest.raises(Problem, match=said):
         recorded(**node)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        pytest.param("docker", "/usr/bin/dockerd", id="path"),
-        pytest.param("distribution", "x" * 81, id="long"),
-        pytest.param("host", "acme-host", id="another-key"),
-        pytest.param("runsc_lab_build", "/srv/acme@v1", id="path-as-lab-build"),
-        pytest.param("seen_by", "a friend", id="seen-by-nobody"),
-        pytest.param("runtimes", [], id="no-runtime"),
-    ],
+@table(
+    "key, value",
+    {
+        "path": ("docker", "/usr/bin/dockerd"),
+        "long": ("distribution", "x" * 81),
+        "another-key": ("host", "acme-host"),
+        "path-as-lab-build": ("runsc_lab_build", "/srv/acme@v1"),
+        "seen-by-nobody": ("seen_by", "a friend"),
+        "no-runtime": ("runtimes", []),
+    },
 )
 def test_a_record_has_no_room_for_anything_else(key: str, value: Any) -> None:
     with pytest.raises(ValueError, match=key):
@@ -278,7 +254,6 @@ NAME = (
     "virtual-machine.json"
 )
 MOBY = "github.com/moby/moby/v2@v2.0.0-beta.21"
-GVISOR = "gvisor.dev/gvisor@v0.0.0-20260905035102-160fafc42237"
 LAB = {"runsc": "20260905.0", "runsc_source": None, "runsc_lab_build": GVISOR}
 
 
@@ -301,15 +276,14 @@ def test_the_committed_table_is_what_the_records_give() -> None:
     page = (DOCS / PAGE).read_text()
 
     assert page == page_with(page), "run python -m tools compatibility table"
-    assert table(kept_records()) in page
+    assert table_of(kept_records()) in page
 
 
 def test_every_test_that_the_page_names_is_there() -> None:
     named = re.findall(r"`(tests/\S+\.py)::(\w+)`", (DOCS / PAGE).read_text())
 
-    missing = [
-        f"{file}::{name}" for file, name in named if f"def {name}(" not in (ROOT / file).read_text()
-    ]
+    files = {file: (ROOT / file).read_text() for file, _ in named}
+    missing = [name for file, name in named if f"def {name}(" not in files[file]]
 
     assert len(named) == 8
     assert missing == []
@@ -323,47 +297,35 @@ def test_a_record_that_a_run_wrote_is_named_after_the_host_and_read_back(tmp_pat
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize(
-    ("changes", "name"),
-    [
-        pytest.param({}, NAME, id="plain"),
-        pytest.param(
+@table(
+    "changes, name",
+    {
+        "plain": ({}, NAME),
+        "store": (
             {"image_store": "containerd: overlayfs"},
             NAME.replace("overlay2", "containerd-overlayfs"),
-            id="store",
         ),
-        pytest.param(
+        "cgroup": (
             {"cgroup_version": 1, "cgroup_driver": "cgroupfs"},
             NAME.replace("v2-systemd", "v1-cgroupfs"),
-            id="cgroup",
         ),
-        pytest.param(
-            {"init": "by hand"}, NAME.replace("x86_64", "x86_64_by-hand"), id="started-by-hand"
-        ),
-        pytest.param(
-            LAB, NAME.replace("20260928.0", "20260905.0-lab-build"), id="gvisor-lab-build"
-        ),
-        pytest.param(
-            {"docker_lab_build": MOBY}, NAME.replace("dfsg1", "dfsg1-lab-build"), id="docker-too"
-        ),
-        pytest.param(
-            {"seen_by": "server"}, NAME.replace("virtual-machine", "server"), id="seen-by"
-        ),
-    ],
+        "started-by-hand": ({"init": "by hand"}, NAME.replace("x86_64", "x86_64_by-hand")),
+        "gvisor-lab-build": (LAB, NAME.replace("20260928.0", "20260905.0-lab-build")),
+        "docker-too": ({"docker_lab_build": MOBY}, NAME.replace("dfsg1", "dfsg1-lab-build")),
+        "seen-by": ({"seen_by": "server"}, NAME.replace("virtual-machine", "server")),
+    },
 )
-def test_a_kept_record_is_named_after_its_combination(changes: dict[str, Any], name: str) -> None:
+def test_a_kept_record_is_named_after_its_combination(changes: Data, name: str) -> None:
     assert row_name(record(**changes)) == name
 
 
-def test_a_record_is_added_and_makes_a_row(
-    docs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_record_is_added_and_makes_a_row(docs: Path, tmp_path: Path, capsys: Printed) -> None:
     codes = [main(["add", written(tmp_path, record())], docs=docs), main(["table"], docs=docs)]
 
     assert codes == [0, 0]
     assert [path.name for path in (docs / "compatibility").iterdir()] == [NAME]
     page = (docs / PAGE).read_text()
-    assert page == f"before\n<!-- {MARK} -->\n{table([record()])}<!-- /{MARK} -->\nafter\n"
+    assert page == f"before\n<!-- {MARK} -->\n{table_of([record()])}<!-- /{MARK} -->\nafter\n"
     assert NAME in capsys.readouterr().out
 
 
@@ -385,48 +347,32 @@ def test_a_lab_build_of_docker_is_stated_by_who_adds_the_record(docs: Path, tmp_
     (kept,) = kept_records(docs / "compatibility")
     assert code == 0
     assert kept.docker_lab_build == MOBY
-    assert f"lab build of `{MOBY}`, calls itself 26.1.5+dfsg1" in table([kept])
+    assert f"lab build of `{MOBY}`, calls itself 26.1.5+dfsg1" in table_of([kept])
 
 
-@pytest.mark.parametrize(
-    ("texts", "arguments", "said"),
-    [
-        pytest.param(["{}"], [], "not a record: ", id="empty"),
-        pytest.param(["[]"], [], "not a record: ", id="no-object"),
-        pytest.param(["no json"], [], "not a record: ", id="no-json"),
-        pytest.param([None], [], "cannot be read", id="no-file"),
-        pytest.param(
-            [record().model_dump_json().replace("overlay2", "/srv/acme")],
-            [],
-            "not a record: image_store",
-            id="path-in-it",
-        ),
-        pytest.param(
-            [record(date="2026-11-25").model_dump_json()], [], "but the kept one is of", id="older"
-        ),
-        pytest.param(
-            [record(date="2026-11-27").model_dump_json()] * 2,
-            [],
-            "has the same combination",
-            id="twice",
-        ),
-        pytest.param(
-            [record(seen_by="server").model_dump_json(), "{}"], [], "not a record", id="one-is-bad"
-        ),
-        pytest.param(
-            [record(date="2026-11-27").model_dump_json()],
-            ["--docker-lab-build", "29.7.1"],
-            "not a Go module",
-            id="no-module",
-        ),
-    ],
+LATER = record(date="2026-11-27").model_dump_json()
+
+
+@table(
+    "texts, arguments, said",
+    {
+        "empty": (["{}"], [], "not a record: "),
+        "no-object": (["[]"], [], "not a record: "),
+        "no-json": (["no json"], [], "not a record: "),
+        "no-file": ([None], [], "cannot be read"),
+        "path-in-it": ([LATER.replace("overlay2", "/srv/acme")], [], "not a record: image_store"),
+        "older": ([record(date="2026-11-25").model_dump_json()], [], "but the kept one is of"),
+        "twice": ([LATER] * 2, [], "has the same combination"),
+        "one-is-bad": ([record(seen_by="server").model_dump_json(), "{}"], [], "not a record"),
+        "no-module": ([LATER], ["--docker-lab-build", "29.7.1"], "not a Go module"),
+    },
 )
 def test_what_cannot_be_added_is_told_and_nothing_is_changed(
     docs: Path,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    capsys: Printed,
     *,
-    texts: list[str | None],
+    texts: list[Any],
     arguments: list[str],
     said: str,
 ) -> None:
@@ -443,9 +389,7 @@ def test_what_cannot_be_added_is_told_and_nothing_is_changed(
     assert kept_records(docs / "compatibility") == [record()]
 
 
-def test_a_kept_record_under_another_name_is_told(
-    docs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_kept_record_under_another_name_is_told(docs: Path, capsys: Printed) -> None:
     (docs / "compatibility" / "mine.json").write_text(record().model_dump_json())
 
     code = main(["table"], docs=docs)
@@ -454,9 +398,7 @@ def test_a_kept_record_under_another_name_is_told(
     assert f"rename the file to {NAME}" in capsys.readouterr().err
 
 
-def test_without_a_clone_nothing_is_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_clone_nothing_is_written(tmp_path: Path, capsys: Printed) -> None:
     code = main(["add", written(tmp_path, record())], docs=tmp_path / "none")
 
     assert code == 1
@@ -465,7 +407,7 @@ def test_without_a_clone_nothing_is_written(
 
 
 def test_without_records_the_table_says_how_to_make_one() -> None:
-    assert table([]) == EMPTY
+    assert table_of([]) == EMPTY
     assert "python -m tools compatibility add" in EMPTY
 
 
@@ -477,7 +419,7 @@ def test_a_row_says_what_was_seen_by_what_and_when() -> None:
     proof = ["network host, overlay none: 24 ok, 5 n/a, 0 failed"]
     proof += ["with firewall, kernel surface, names"]
 
-    head, rule, row = table([record(**LAB, **on)]).splitlines()
+    head, rule, row = table_of([record(**LAB, **on)]).splitlines()
 
     assert head == f"| {' | '.join(HEAD)} |"
     assert rule == "|---" * len(HEAD) + "|"
@@ -492,16 +434,16 @@ def test_a_row_says_what_was_seen_by_what_and_when() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("timings", "took"),
-    [
-        pytest.param({"proof_s": None, "run_s": None}, "", id="nothing-known"),
-        pytest.param({"proof_s": 2.34, "run_s": None}, "proof 2.3 s", id="a-person-was-asked"),
-    ],
+@table(
+    "timings, took",
+    {
+        "nothing-known": ({"proof_s": None, "run_s": None}, ""),
+        "a-person-was-asked": ({"proof_s": 2.34, "run_s": None}, "proof 2.3 s"),
+    },
 )
-def test_a_row_says_no_time_that_nobody_knows(timings: dict[str, Any], took: str) -> None:
+def test_a_row_says_no_time_that_nobody_knows(timings: Data, took: str) -> None:
     found = record(timings={**timings, "hosts": 1, "changes": 0})
 
-    (*_, row) = table([found]).splitlines()
+    (*_, row) = table_of([found]).splitlines()
 
     assert row.split("|")[5].strip() == took

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,30 +13,16 @@ from pyinfra_gvisor.drift.printed import as_details, as_json, as_table
 from pyinfra_gvisor.drift.record import HostRecord, Record, Said
 from pyinfra_gvisor.drift.run import Ran, Request
 from pyinfra_gvisor.drift.verdict import ERROR, IN_SYNC, PENDING, Drift, judge
+from tests.table import table
 
 REQUEST = Request("inventories/run.py", ("deploys/gvisor.py",))
 
 
-def host(
-    name: str,
-    *,
-    groups: Sequence[str] = ("run",),
-    chosen: bool = True,
-    connected: bool = True,
-    failed: bool = False,
-    operations: int = 1,
-    said: Sequence[Said] = (),
-) -> HostRecord:
+def host(name: str, **changes: Any) -> HostRecord:
     """A host that was reached and has one operation."""
-    return HostRecord(
-        name=name,
-        groups=tuple(groups),
-        chosen=chosen,
-        connected=connected,
-        failed=failed,
-        operations=operations,
-        said=tuple(said),
-    )
+    plain = {"groups": ("run",), "chosen": True, "connected": True, "failed": False}
+    known = {**plain, "operations": 1, "said": (), **changes}
+    return HostRecord(name=name, **{**known, "said": tuple(known["said"])})
 
 
 def unreachable(name: str, why: str) -> HostRecord:
@@ -134,13 +121,13 @@ def test_where_no_host_was_reached_all_are_named() -> None:
     assert judge(REQUEST, run).errors == ()
 
 
-@pytest.mark.parametrize(
+@table(
     "found",
-    [
-        pytest.param(host("a", failed=True, said=[REFUSED]), id="failed-in-the-checks"),
+    {
+        "failed-in-the-checks": host("a", failed=True, said=[REFUSED]),
         # pyinfra itself ends with 0 then, because what refuses is not executed.
-        pytest.param(host("a", said=[REFUSED]), id="an-operation-that-refuses"),
-    ],
+        "an-operation-that-refuses": host("a", said=[REFUSED]),
+    },
 )
 def test_a_host_that_something_was_refused_on_has_failed(found: HostRecord) -> None:
     run = ran(found, host("b"), plan=[step("a")], code=int(found.failed))
@@ -193,39 +180,35 @@ def test_a_host_that_a_limit_leaves_out_is_not_part_of_the_verdict() -> None:
 
 @pytest.mark.parametrize("pattern", ["a", "a*", "canary", "[ab]"])
 def test_a_limit_matches_names_by_pattern_and_groups_by_name(pattern: str) -> None:
-    drift = judge(replace(REQUEST, limits=(pattern,)), ran(host("a", groups=["canary"])))
+    drift = judge(replace(REQUEST, limits=(pattern,)), ran(host("a", groups=("canary",))))
 
     assert drift.code == IN_SYNC
 
 
 @pytest.mark.parametrize("pattern", ["b", "can*", "A"])
 def test_one_of_two_limits_that_matches_nothing_is_an_error(pattern: str) -> None:
-    drift = judge(replace(REQUEST, limits=("a", pattern)), ran(host("a", groups=["canary"])))
+    drift = judge(replace(REQUEST, limits=("a", pattern)), ran(host("a", groups=("canary",))))
 
     assert drift.code == ERROR
     assert drift.errors == (f"--limit matches no host and no group, got {pattern}",)
 
 
-@pytest.mark.parametrize(
-    ("run", "said"),
-    [
-        pytest.param(ran(plan=[], deploys=()), "the inventory has no hosts", id="no-hosts"),
-        pytest.param(
-            ran(host("a", chosen=False, operations=0), plan=[], deploys=()),
-            "no host is left",
-            id="nothing-chosen",
-        ),
-        pytest.param(ran(host("a"), looks_for_changes=False), "did not look for changes", id="yes"),
-        pytest.param(Ran(1, "", "No deploy file: x.py", None), "x.py", id="before-the-record"),
-        pytest.param(Ran(0, "", "", None), "config file", id="no-record"),
-        pytest.param(Ran(0, "", "", '{"hosts": []}'), "record", id="another-record"),
-        pytest.param(ran(host("a"), code=1), "exit code 1", id="failed-without-a-reason"),
-        pytest.param(ran(host("a"), code=-9), "exit code -9", id="killed"),
-        pytest.param(ran(host("a"), plan=None), "exit code 0", id="no-plan"),
-        pytest.param(ran(host("a"), plan=None, code=None), "within 900 s", id="too-slow"),
-        pytest.param(ran(host("a"), plan=[step("c")]), "was not chosen, got c", id="a-stranger"),
-        pytest.param(ran(host("a"), plan=[]), "more operations than", id="plan-cut-short"),
-    ],
+@table(
+    "run, said",
+    {
+        "no-hosts": (ran(plan=[], deploys=()), "the inventory has no hosts"),
+        "nothing-chosen": (ran(host("a", chosen=False), plan=[], deploys=()), "no host is left"),
+        "yes": (ran(host("a"), looks_for_changes=False), "did not look for changes"),
+        "before-the-record": (Ran(1, "", "No deploy file: x.py", None), "x.py"),
+        "no-record": (Ran(0, "", "", None), "config file"),
+        "another-record": (Ran(0, "", "", '{"hosts": []}'), "record"),
+        "failed-without-a-reason": (ran(host("a"), code=1), "exit code 1"),
+        "killed": (ran(host("a"), code=-9), "exit code -9"),
+        "no-plan": (ran(host("a"), plan=None), "exit code 0"),
+        "too-slow": (ran(host("a"), plan=None, code=None), "within 900 s"),
+        "a-stranger": (ran(host("a"), plan=[step("c")]), "was not chosen, got c"),
+        "plan-cut-short": (ran(host("a"), plan=[]), "more operations than"),
+    },
 )
 def test_a_run_that_proves_nothing_is_an_error_that_says_why(run: Ran, said: str) -> None:
     drift = judge(REQUEST, run)
@@ -234,17 +217,17 @@ def test_a_run_that_proves_nothing_is_an_error_that_says_why(run: Ran, said: str
     assert any(said in error for error in drift.errors), drift.errors
 
 
-@pytest.mark.parametrize(
+@table(
     "stdout",
-    [
-        pytest.param("Exiting upon user request!\n", id="interrupted"),
-        pytest.param('{"plan": [], "results": null', id="cut"),
-        pytest.param('{"results": null}', id="without-a-plan"),
-        pytest.param('{"plan": [{"name": "x"}], "results": null}', id="without-hosts"),
-        pytest.param('{"plan": [], "results": {"totals": {}}}', id="a-real-run"),
-        pytest.param("[]", id="a-list"),
-        pytest.param('hello\n{"plan": [], "results": null}', id="a-deploy-that-prints"),
-    ],
+    {
+        "interrupted": "Exiting upon user request!\n",
+        "cut": '{"plan": [], "results": null',
+        "without-a-plan": '{"results": null}',
+        "without-hosts": '{"plan": [{"name": "x"}], "results": null}',
+        "a-real-run": '{"plan": [], "results": {"totals": {}}}',
+        "a-list": "[]",
+        "a-deploy-that-prints": 'hello\n{"plan": [], "results": null}',
+    },
 )
 def test_output_that_is_not_understood_is_an_error_and_hosts_are_still_named(stdout: str) -> None:
     run = replace(ran(host("a"), unreachable("b", "no route")), stdout=stdout)
@@ -269,15 +252,15 @@ def test_a_run_that_broke_shows_the_last_lines_of_pyinfra() -> None:
 SLOW = "Could not connect: " + "a long story " * 12
 
 
-def table(*hosts: HostRecord, **run: object) -> list[str]:
+def printed(*hosts: HostRecord, **run: object) -> list[str]:
     return as_table(judge(REQUEST, ran(*hosts, **run)))  # type: ignore[arg-type]
 
 
 def test_a_table_names_every_host_and_what_is_pending() -> None:
     plan = [step("run-2", name="Install"), step("run-2", "run-3", name="Prove")]
 
-    lines = table(host("run-1"), host("run-2"), unreachable("run-30", "no route"), plan=plan[:0])
-    pending = table(host("run-1"), host("run-2"), host("run-3"), plan=plan)
+    lines = printed(host("run-1"), host("run-2"), unreachable("run-30", "no route"), plan=plan[:0])
+    pending = printed(host("run-1"), host("run-2"), host("run-3"), plan=plan)
 
     assert lines[-1] == "error: 2 unknown, 1 unreachable, of 3 hosts"
     assert pending == [
@@ -291,14 +274,14 @@ def test_a_table_names_every_host_and_what_is_pending() -> None:
 
 
 def test_the_last_line_is_the_verdict() -> None:
-    assert table(host("a"))[-1] == "in-sync: 1 host as declared"
-    assert table(host("a"), host("b"))[-1] == "in-sync: 2 hosts as declared"
-    assert table(plan=[])[-1] == "error: no host was checked"
+    assert printed(host("a"))[-1] == "in-sync: 1 host as declared"
+    assert printed(host("a"), host("b"))[-1] == "in-sync: 2 hosts as declared"
+    assert printed(plan=[])[-1] == "error: no host was checked"
 
 
 @pytest.mark.parametrize("name", ["a", "a" * 36, "a" * 80])
 def test_no_line_is_wider_than_a_terminal(name: str) -> None:
-    lines = table(unreachable(name, SLOW), host("b"), plan=None, code=1, stderr=SLOW)
+    lines = printed(unreachable(name, SLOW), host("b"), plan=None, code=1, stderr=SLOW)
 
     assert max(map(len, lines)) <= 100
     assert sum("a long story" in line for line in lines) > 2
@@ -306,7 +289,7 @@ def test_no_line_is_wider_than_a_terminal(name: str) -> None:
 
 
 def test_a_name_that_is_too_long_for_the_table_has_a_line_of_its_own() -> None:
-    lines = table(host("a" * 80), host("b"))
+    lines = printed(host("a" * 80), host("b"))
 
     assert lines[1] == "a" * 80
     assert lines[2].strip().startswith("in-sync")
@@ -370,6 +353,5 @@ def test_the_document_of_an_error_holds_its_text() -> None:
 
     assert document["verdict"] == "error"
     assert document["exit_code"] == 1
-    assert document["errors"] == [
-        "the inventory has no hosts, got inventories/run.py; look at its path"
-    ]
+    said = "the inventory has no hosts, got inventories/run.py; look at its path"
+    assert document["errors"] == [said]

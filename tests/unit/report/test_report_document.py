@@ -21,6 +21,8 @@ from pyinfra_gvisor.report.files import write_fleet, write_host
 from pyinfra_gvisor.report.names import file_name
 from pyinfra_gvisor.report.terminal import fleet_lines, host_lines
 from pyinfra_gvisor.report.textfile import textfile
+from tests.arguments import Data
+from tests.table import table
 from tests.unit.egress.firewalled import DATABASE, METADATA, box, counted, firewall, guarded
 from tests.unit.report.reports import (
     AT,
@@ -41,38 +43,34 @@ from tests.unit.report.reports import (
 NOTE = MODE.model_copy(update={"severity": Severity.INFO})
 
 
-@pytest.mark.parametrize(
-    ("report", "state", "compliant"),
-    [
-        pytest.param(host("a"), "clean", True, id="nothing-found"),
-        pytest.param(host("a", WAIVED), "clean", True, id="waived"),
-        pytest.param(host("a", NOTE), "clean", True, id="for-information"),
-        pytest.param(host("a", MODE), "findings", True, id="milder-than-fail-on"),
-        pytest.param(host("a", SOCKET), "failed", False, id="at-fail-on"),
-        pytest.param(host("a", UNSANDBOXED), "failed", False, id="worse-than-fail-on"),
-        pytest.param(unknown("a"), "unknown", False, id="not-looked-at"),
-    ],
+@table(
+    "report, state, compliant",
+    {
+        "nothing-found": (host("a"), "clean", True),
+        "waived": (host("a", WAIVED), "clean", True),
+        "for-information": (host("a", NOTE), "clean", True),
+        "milder-than-fail-on": (host("a", MODE), "findings", True),
+        "at-fail-on": (host("a", SOCKET), "failed", False),
+        "worse-than-fail-on": (host("a", UNSANDBOXED), "failed", False),
+        "not-looked-at": (unknown("a"), "unknown", False),
+    },
 )
-def test_a_hosts_state_follows_from_its_findings(
-    report: HostReport, state: str, compliant: bool
-) -> None:
+def test_a_hosts_state_is_of_its_findings(report: HostReport, state: str, compliant: bool) -> None:
     document = report.to_json()
 
     assert (document["state"], document["compliant"]) == (state, compliant)
 
 
-@pytest.mark.parametrize(
-    ("report", "compliant"),
-    [
-        pytest.param(fleet(), False, id="no-host"),
-        pytest.param(fleet(host("a"), host("b", MODE)), True, id="all-compliant"),
-        pytest.param(fleet(host("a"), host("b", SOCKET)), False, id="one-failed"),
-        pytest.param(fleet(host("a"), unknown("b")), False, id="one-unknown"),
-    ],
+@table(
+    "report, compliant",
+    {
+        "no-host": (fleet(), False),
+        "all-compliant": (fleet(host("a"), host("b", MODE)), True),
+        "one-failed": (fleet(host("a"), host("b", SOCKET)), False),
+        "one-unknown": (fleet(host("a"), unknown("b")), False),
+    },
 )
-def test_a_fleet_is_compliant_if_there_are_hosts_and_all_are(
-    report: FleetReport, compliant: bool
-) -> None:
+def test_a_fleet_is_compliant_if_all_its_hosts_are(report: FleetReport, compliant: bool) -> None:
     assert report.to_json()["compliant"] is compliant
 
 
@@ -82,20 +80,7 @@ def test_the_fleets_document_holds_the_hosts_documents_by_name() -> None:
     assert fleet(second, first).to_json()["hosts"] == [first.to_json(), second.to_json()]
 
 
-def test_findings_stand_the_worst_first_and_waived_ones_last() -> None:
-    report = host("a", WAIVED, MODE, UNSANDBOXED, SOCKET)
-
-    assert report.findings == (UNSANDBOXED, SOCKET, MODE, WAIVED)
-
-
-@pytest.mark.parametrize(
-    "at",
-    [
-        pytest.param("2026-11-25T01:02:03", id="no-offset"),
-        pytest.param("yesterday", id="no-time"),
-        pytest.param("", id="empty"),
-    ],
-)
+@table("at", {"no-offset": "2026-11-25T01:02:03", "no-time": "yesterday", "empty": ""})
 def test_a_time_that_is_none_or_without_its_offset_is_refused(at: str) -> None:
     given: dict[str, Any] = {"by": "audit", "fail_on": Severity.HIGH, "error": "down"}
 
@@ -135,11 +120,8 @@ def test_what_the_table_of_a_firewall_that_is_gone_had_is_not_made_up() -> None:
     report = guarded(told=firewall(without=["now"]))
 
     assert report.egress is not None
-    assert (report.egress.in_force, report.egress.counters, report.egress.stopped) == (
-        False,
-        {},
-        (),
-    )
+    found = report.egress
+    assert (found.in_force, found.counters, found.stopped) == (False, {}, ())
 
 
 def test_a_report_of_before_there_were_firewalls_is_read(tmp_path: Any) -> None:
@@ -182,28 +164,20 @@ def test_a_firewall_that_is_not_in_force_is_zero_and_counts_nothing() -> None:
     assert "_total" not in text
 
 
-@pytest.mark.parametrize(
-    "report",
-    [
-        pytest.param(host("a"), id="none"),
-        pytest.param(with_firewall(declared=False), id="undeclared"),
-    ],
-)
+@table("report", {"none": host("a"), "undeclared": with_firewall(declared=False)})
 def test_there_are_no_metrics_of_a_firewall_that_is_not_declared(report: HostReport) -> None:
     assert "egress" not in textfile(report)
 
 
-@pytest.mark.parametrize(
-    ("changes", "end"),
-    [
-        pytest.param({}, "", id="nothing-to-say"),
-        pytest.param({"stopped": (WEB, GONE)}, "; firewall blocked 2 containers", id="2"),
-        pytest.param({"in_force": False}, "; FIREWALL NOT ACTIVE", id="not-in-force"),
-    ],
+@table(
+    "changes, end",
+    {
+        "nothing-to-say": ({}, ""),
+        "2": ({"stopped": (WEB, GONE)}, "; firewall blocked 2 containers"),
+        "not-in-force": ({"in_force": False}, "; FIREWALL NOT ACTIVE"),
+    },
 )
-def test_of_a_firewall_the_terminal_is_told_only_what_somebody_has_to_know(
-    changes: dict[str, Any], end: str
-) -> None:
+def test_of_a_firewall_the_terminal_is_told_what_matters(changes: Data, end: str) -> None:
     report = with_firewall(**changes)
 
     line = f"run-1: compliant; nothing found; 1 of 1 containers sandboxed{end}"
@@ -282,18 +256,18 @@ def test_a_rename_that_fails_leaves_the_old_report_and_nothing_beside_it(tmp_pat
     assert list((tmp_path / "hosts").iterdir()) == [in_the_way.parent]
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        pytest.param("run-1.example.com", "run-1.example.com", id="plain"),
-        pytest.param("@docker/x", "%40docker%2Fx", id="connector"),
-        pytest.param("a/b", "a%2Fb", id="slash"),
-        pytest.param("..", "%2E.", id="parent"),
-        pytest.param(".hidden", "%2Ehidden", id="hidden"),
-        pytest.param("a%2fb", "a%252fb", id="looks-like-ours"),
-        pytest.param("Run", "%52un", id="upper-case"),
-        pytest.param("käse\0\n", "k%C3%A4se%00%0A", id="bytes"),
-    ],
+@table(
+    "name, expected",
+    {
+        "plain": ("run-1.example.com", "run-1.example.com"),
+        "connector": ("@docker/x", "%40docker%2Fx"),
+        "slash": ("a/b", "a%2Fb"),
+        "parent": ("..", "%2E."),
+        "hidden": (".hidden", "%2Ehidden"),
+        "looks-like-ours": ("a%2fb", "a%252fb"),
+        "upper-case": ("Run", "%52un"),
+        "bytes": ("käse\0\n", "k%C3%A4se%00%0A"),
+    },
 )
 def test_a_hosts_name_becomes_a_files_name(name: str, expected: str) -> None:
     assert file_name(name) == expected
@@ -305,9 +279,7 @@ def test_every_hosts_file_lies_in_the_directory_and_can_be_made(name: str) -> No
 
 
 @given(HOSTS, HOSTS)
-def test_no_two_hosts_share_a_file_even_where_case_is_not_told_apart(
-    first: str, second: str
-) -> None:
+def test_no_two_hosts_share_a_file_even_where_case_is_ignored(first: str, second: str) -> None:
     assert (first == second) == (file_name(first).lower() == file_name(second).lower())
 
 

@@ -18,6 +18,8 @@ from pyinfra_gvisor.report.junit import LOOKED_AT, junit
 from pyinfra_gvisor.report.page import page
 from pyinfra_gvisor.report.sarif import UNKNOWN, sarif
 from pyinfra_gvisor.report.terminal import fleet_lines, host_lines
+from tests.arguments import Data
+from tests.table import table
 from tests.unit.report.reports import (
     AT,
     GONE,
@@ -36,18 +38,20 @@ from tests.unit.report.reports import (
 from tools.published.schema import REPORT_FILE, report_schema_text
 
 
+def root(report: FleetReport) -> Xml.Element:
+    """The root of the JUnit form."""
+    return Xml.fromstring(junit(report))  # noqa: S314 (it is our own)
+
+
 def suites(report: FleetReport) -> dict[str, Xml.Element]:
     """The suites by name."""
-    root = Xml.fromstring(junit(report))  # noqa: S314 (it is our own)
-    return {suite.attrib["name"]: suite for suite in root}
+    return {suite.attrib["name"]: suite for suite in root(report)}
 
 
 def outcomes(suite: Xml.Element) -> dict[str, str]:
     """How each case ended."""
-    return {
-        case.attrib["name"]: case[0].tag if len(case) else "passed"
-        for case in suite.iter("testcase")
-    }
+    ends = {case.attrib["name"]: case for case in suite.iter("testcase")}
+    return {name: case[0].tag if len(case) else "passed" for name, case in ends.items()}
 
 
 def test_a_host_that_fails_has_failures_passes_and_what_is_waived() -> None:
@@ -95,11 +99,11 @@ def test_a_fleet_without_hosts_is_an_error() -> None:
 
 
 def test_the_root_counts_what_the_suites_count() -> None:
-    root = Xml.fromstring(junit(every_state()))  # noqa: S314 (it is our own)
+    found = root(every_state())
 
-    assert len(root.findall("testsuite")) == 4
+    assert len(found.findall("testsuite")) == 4
     for name in ("tests", "failures", "errors"):
-        assert int(root.attrib[name]) == sum(int(suite.attrib[name]) for suite in root) > 0
+        assert int(found.attrib[name]) == sum(int(suite.attrib[name]) for suite in found) > 0
 
 
 def test_two_findings_of_one_name_are_two_cases() -> None:
@@ -116,13 +120,13 @@ def test_times_are_utc_without_an_offset() -> None:
     assert suites(fleet(later))["a"].attrib["timestamp"] == "2026-11-24T23:02:03"
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        pytest.param("<script>&\"'", "<script>&\"'", id="markup"),
-        pytest.param("a\x1b[31mb\x00\ufffe", "a\ufffd[31mb\ufffd\ufffd", id="control"),
-        pytest.param("käse 🧀", "käse 🧀", id="beyond-ascii"),
-    ],
+@table(
+    "text, expected",
+    {
+        "markup": ("<script>&\"'", "<script>&\"'"),
+        "control": ("a\x1b[31mb\x00\ufffe", "a\ufffd[31mb\ufffd\ufffd"),
+        "beyond-ascii": ("käse 🧀", "käse 🧀"),
+    },
 )
 def test_what_a_node_says_can_be_read_back(text: str, expected: str) -> None:
     finding = UNSANDBOXED.model_copy(update={"subject": text, "evidence": text, "what": text})
@@ -133,7 +137,7 @@ def test_what_a_node_says_can_be_read_back(text: str, expected: str) -> None:
     assert f"seen: {expected}\n" in (suite.findtext("testcase/failure") or "")
 
 
-def run(report: FleetReport) -> dict[str, Any]:
+def run(report: FleetReport) -> Data:
     """The only run of the log."""
     log = json.loads(sarif(report))
     assert log["version"] == "2.1.0"
@@ -174,19 +178,17 @@ def test_a_results_file_is_the_hosts_report(name: str, tmp_path: Path) -> None:
     assert tmp_path / unquote(uri) == path
 
 
-@pytest.mark.parametrize(
-    ("severity", "level", "score"),
-    [
-        pytest.param(Severity.CRITICAL, "error", "9.5", id="critical"),
-        pytest.param(Severity.HIGH, "error", "8.0", id="high"),
-        pytest.param(Severity.MEDIUM, "warning", "5.5", id="medium"),
-        pytest.param(Severity.LOW, "note", "2.0", id="low"),
-        pytest.param(Severity.INFO, "note", None, id="info"),
-    ],
+@table(
+    "severity, level, score",
+    {
+        "critical": (Severity.CRITICAL, "error", "9.5"),
+        "high": (Severity.HIGH, "error", "8.0"),
+        "medium": (Severity.MEDIUM, "warning", "5.5"),
+        "low": (Severity.LOW, "note", "2.0"),
+        "info": (Severity.INFO, "note", None),
+    },
 )
-def test_a_severity_has_a_level_and_a_score(
-    severity: Severity, level: str, score: str | None
-) -> None:
+def test_a_severity_has_level_and_score(severity: Severity, level: str, score: str | None) -> None:
     found = run(fleet(host("a", SOCKET.model_copy(update={"severity": severity}))))
     (rule,) = found["tool"]["driver"]["rules"]
 
@@ -237,9 +239,8 @@ def test_a_finding_is_the_same_one_whatever_was_seen_and_another_one_elsewhere()
     elsewhere = SOCKET.model_copy(update={"subject": "other"})
 
     assert fingerprint("a", SOCKET) == fingerprint("a", seen_later)
-    assert (
-        len({fingerprint("a", SOCKET), fingerprint("b", SOCKET), fingerprint("a", elsewhere)}) == 3
-    )
+    others = {fingerprint("b", SOCKET), fingerprint("a", elsewhere)}
+    assert len({fingerprint("a", SOCKET), *others}) == 3
 
 
 FAILED = (
@@ -263,12 +264,6 @@ def test_a_host_that_fails_says_what_was_seen_and_what_to_do_the_worst_first() -
     ]
 
 
-def test_a_clean_host_is_one_line() -> None:
-    assert host_lines(host("run-1")) == [
-        "run-1: compliant; nothing found; 1 of 1 containers sandboxed"
-    ]
-
-
 def test_an_unknown_host_says_why_and_that_it_is_not_compliant() -> None:
     assert host_lines(unknown("run-4", "no route to host")) == [
         "UNKNOWN run-4: no route to host",
@@ -286,14 +281,12 @@ def test_the_fleet_is_a_line_a_host_what_fails_first_and_the_verdict() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("report", "verdict"),
-    [
-        pytest.param(fleet(), "NOT COMPLIANT: no host was checked", id="no-host"),
-        pytest.param(
-            fleet(host("a"), host("b", MODE)), "compliant: 2 of 2 hosts are compliant", id="all"
-        ),
-    ],
+@table(
+    "report, verdict",
+    {
+        "no-host": (fleet(), "NOT COMPLIANT: no host was checked"),
+        "all": (fleet(host("a"), host("b", MODE)), "compliant: 2 of 2 hosts are compliant"),
+    },
 )
 def test_the_last_line_is_the_verdict(report: FleetReport, verdict: str) -> None:
     assert fleet_lines(report)[-1] == verdict
@@ -324,7 +317,7 @@ def test_a_node_cannot_steer_the_terminal_nor_write_a_line_of_ours() -> None:
 SCHEMA: dict[str, Any] = json.loads(REPORT_FILE.read_text())
 
 
-def fits(document: dict[str, Any]) -> bool:
+def fits(document: Data) -> bool:
     """Whether the schema takes the document."""
     return bool(Draft202012Validator(SCHEMA).is_valid(document))
 
@@ -337,17 +330,17 @@ def test_the_schema_is_one() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
-@pytest.mark.parametrize(
+@table(
     "document",
-    [
-        pytest.param(host("run-1").to_json(), id="clean-host"),
-        pytest.param(failed().to_json(), id="failed-host"),
-        pytest.param(unknown("run-4").to_json(), id="unknown-host"),
-        pytest.param(every_state().to_json(), id="fleet"),
-        pytest.param(with_firewall(stopped=(WEB, GONE)).to_json(), id="host-with-a-firewall"),
-    ],
+    {
+        "clean-host": host("run-1").to_json(),
+        "failed-host": failed().to_json(),
+        "unknown-host": unknown("run-4").to_json(),
+        "fleet": every_state().to_json(),
+        "host-with-a-firewall": with_firewall(stopped=(WEB, GONE)).to_json(),
+    },
 )
-def test_a_document_fits_the_schema_with_what_is_worked_out(document: dict[str, Any]) -> None:
+def test_a_document_fits_the_schema_with_what_is_worked_out(document: Data) -> None:
     assert fits(document)
     for key in {"compliant", "state", "version"} & set(document):
         assert not fits({name: value for name, value in document.items() if name != key})
@@ -370,9 +363,7 @@ OLD = Finding(
     remedy="upgrade it",
 )
 OLD_WAIVED = OLD.model_copy(update={"waived": "no upgrade before the freeze ends"})
-EACH = pytest.mark.parametrize(
-    "finding", [pytest.param(OLD, id="found"), pytest.param(OLD_WAIVED, id="waived")]
-)
+EACH = table("finding", {"found": OLD, "waived": OLD_WAIVED})
 
 
 def of_old(finding: Finding) -> FleetReport:
@@ -380,15 +371,8 @@ def of_old(finding: Finding) -> FleetReport:
     return fleet_report((host("a"), host("b")), at=AT, by="audit", findings=(finding,))
 
 
-def root(report: FleetReport) -> Xml.Element:
-    """The root of the JUnit form."""
-    return Xml.fromstring(junit(report))  # noqa: S314 (it is our own)
-
-
 @EACH
-def test_a_finding_about_the_package_is_in_the_document_once_and_makes_nobody_fail(
-    finding: Finding,
-) -> None:
+def test_a_finding_about_the_package_is_told_once_and_fails_nobody(finding: Finding) -> None:
     document = of_old(finding).to_json()
 
     assert fits(document)
@@ -411,7 +395,7 @@ def test_a_finding_about_the_package_is_told_before_the_hosts() -> None:
 
 def test_a_finding_about_the_package_is_one_sarif_result_of_the_fleets_file(tmp_path: Path) -> None:
     write_fleet(tmp_path, of_old(OLD))
-    (result,) = json.loads(sarif(of_old(OLD)))["runs"][0]["results"]
+    (result,) = run(of_old(OLD))["results"]
 
     location = result["locations"][0]
     assert result["message"]["text"].startswith("pyinfra-gvisor: the list is old")
@@ -420,7 +404,7 @@ def test_a_finding_about_the_package_is_one_sarif_result_of_the_fleets_file(tmp_
 
 
 def test_a_waived_finding_about_the_package_is_suppressed_in_sarif_and_skipped_in_junit() -> None:
-    (result,) = json.loads(sarif(of_old(OLD_WAIVED)))["runs"][0]["results"]
+    (result,) = run(of_old(OLD_WAIVED))["results"]
     suite = root(of_old(OLD_WAIVED))[0]
 
     assert result["suppressions"][0]["justification"] == OLD_WAIVED.waived

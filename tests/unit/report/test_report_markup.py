@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from html.parser import HTMLParser
-from typing import Any
-
-import pytest
 
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.report.document import FleetReport
 from pyinfra_gvisor.report.page import FEW, MANY, page
+from tests.arguments import Data
+from tests.table import table
 from tests.unit.report.reports import (
     GONE,
     MODE,
@@ -131,17 +130,11 @@ def test_a_hosts_section_says_what_was_found_seen_and_is_to_be_done() -> None:
     assert "Last proof 2026-11-20 22:30 UTC" in text
 
 
-@pytest.mark.parametrize(
-    ("default", "shown"),
-    [
-        pytest.param("runsc", True, id="ours"),
-        pytest.param("runc", False, id="another"),
-        pytest.param(None, False, id="of-an-earlier-version"),
-    ],
+@table(
+    "default, shown",
+    {"ours": ("runsc", True), "another": ("runc", False), "of-an-earlier-version": (None, False)},
 )
-def test_the_runtime_of_containers_that_ask_for_none_is_marked(
-    default: str | None, shown: bool
-) -> None:
+def test_the_runtime_of_those_that_ask_none_is_marked(default: str | None, shown: bool) -> None:
     looked = host("a")
     assert looked.node
     told = looked.node.model_copy(update={"default_runtime": default})
@@ -163,14 +156,14 @@ def test_every_state_stands_as_a_word_beside_its_shape() -> None:
         assert len(re.findall(rf'<use href="#{state}"/></svg>{word}</span>', text)) == 3
 
 
-@pytest.mark.parametrize(
-    ("report", "words"),
-    [
-        pytest.param(every_state(), "Not compliant 2 of 4 hosts are compliant", id="not-all"),
-        pytest.param(fleet(host("a")), "Compliant 1 of 1 host is compliant", id="all"),
-        pytest.param(fleet(unknown("a")), "Not compliant 0 of 1 host are compliant", id="unknown"),
-        pytest.param(fleet(), "Not compliant No host was checked", id="no-host"),
-    ],
+@table(
+    "report, words",
+    {
+        "not-all": (every_state(), "Not compliant 2 of 4 hosts are compliant"),
+        "all": (fleet(host("a")), "Compliant 1 of 1 host is compliant"),
+        "unknown": (fleet(unknown("a")), "Not compliant 0 of 1 host are compliant"),
+        "no-host": (fleet(), "Not compliant No host was checked"),
+    },
 )
 def test_the_verdict_is_said_first(report: FleetReport, words: str) -> None:
     assert words in read(report).text
@@ -224,9 +217,7 @@ def test_what_fails_is_open_and_first_and_what_is_clean_is_folded() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("clean", "groups"), [pytest.param(MANY, 0, id="few"), pytest.param(MANY + 1, 2, id="many")]
-)
+@table("clean, groups", {"few": (MANY, 0), "many": (MANY + 1, 2)})
 def test_many_clean_hosts_are_folded_up_together(clean: int, groups: int) -> None:
     found = read(fleet(failed("z"), *(host(f"run-{number}") for number in range(clean))))
 
@@ -246,17 +237,15 @@ def test_a_container_against_the_policy_is_first_among_all() -> None:
     assert text.index(">z<") < text.index(">y<") < text.index(">a<") < text.index(">b<")
 
 
-@pytest.mark.parametrize(
-    ("at", "holds", "words"),
-    [
-        pytest.param(PROVEN, True, "yes: the node is unchanged since then", id="holds"),
-        pytest.param(PROVEN, False, "no: a check failed, or the node changed", id="changed"),
-        pytest.param(None, False, "no: isolation was never proven", id="never"),
-    ],
+@table(
+    "at, holds, words",
+    {
+        "holds": (PROVEN, True, "yes: the node is unchanged since then"),
+        "changed": (PROVEN, False, "no: a check failed, or the node changed"),
+        "never": (None, False, "no: isolation was never proven"),
+    },
 )
-def test_a_proof_that_does_not_hold_is_not_shown_as_one(
-    at: str | None, holds: bool, words: str
-) -> None:
+def test_a_proof_that_does_not_hold_is_shown_so(at: str | None, holds: bool, words: str) -> None:
     looked_at = node(at=at)
     proof = looked_at.proof.model_copy(update={"holds": holds})
     report = host("a").model_copy(update={"node": looked_at.model_copy(update={"proof": proof})})
@@ -279,16 +268,14 @@ def test_the_page_says_what_containers_may_reach_of_hosts_with_a_firewall_only()
     assert "172.18.0.9 (no running container) to 10.0.0.5/icmp" in text
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        pytest.param({"in_force": False}, "Firewall declared, but not active", id="not-in-force"),
-        pytest.param({"declared": False}, "Firewall present, but not declared", id="undeclared"),
-    ],
+@table(
+    "changes, words",
+    {
+        "not-in-force": ({"in_force": False}, "Firewall declared, but not active"),
+        "undeclared": ({"declared": False}, "Firewall present, but not declared"),
+    },
 )
-def test_the_page_says_that_a_firewall_is_not_as_it_should_be(
-    changes: dict[str, Any], words: str
-) -> None:
+def test_the_page_says_that_a_firewall_is_not_as_due(changes: Data, words: str) -> None:
     text = read(fleet(with_firewall(counters={}, **changes))).text
 
     assert words in text

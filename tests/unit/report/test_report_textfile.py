@@ -6,11 +6,10 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.report.document import HostReport
 from pyinfra_gvisor.report.textfile import textfile
+from tests.table import table
 from tests.unit.report.reports import AT_S, PROVEN_S, container, failed, host, node, unknown
 from tests.unit.shells import run, stub, toolbox
 
@@ -99,9 +98,7 @@ def write(path: Path, directory: Path, text: str) -> subprocess.CompletedProcess
     return run(script("base/write_textfile", **variables), path=path)
 
 
-def test_the_script_writes_the_file_for_all_to_read_and_leaves_nothing_beside_it(
-    tmp_path: Path,
-) -> None:
+def test_the_script_writes_a_file_for_all_to_read_and_nothing_beside_it(tmp_path: Path) -> None:
     directory = tmp_path / "text files"
     directory.mkdir()
     (directory / NAME).write_text("old")
@@ -144,12 +141,8 @@ def test_a_link_in_the_temporary_files_place_is_not_followed(tmp_path: Path) -> 
     assert not (directory / NAME).is_symlink()
 
 
-@pytest.mark.parametrize(
-    "there", [pytest.param(False, id="nothing"), pytest.param(True, id="file")]
-)
-def test_a_directory_that_is_not_there_is_named_with_what_to_do(
-    tmp_path: Path, there: bool
-) -> None:
+@table("there", {"nothing": False, "file": True})
+def test_a_missing_directory_is_named_with_what_to_do(tmp_path: Path, there: bool) -> None:
     directory = tmp_path / "text"
     if there:
         directory.write_text("a file")
