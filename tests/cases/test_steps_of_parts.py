@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pyinfra
-import pytest
 
+from tests.arguments import Data
 from tests.cases import cli
 from tests.cases.fleet import MARKS
 from tests.cases.guarded import LOADED, PLAIN
 from tests.cases.kept import users
 from tests.cases.proven import proven_answer
 from tests.cases.test_watch import there as watching
+from tests.table import table
 from tests.unit.egress.egress_states import told
 from tests.unit.kernel import kernel_answers
 from tests.unit.resolver import resolver_answers
@@ -45,7 +46,7 @@ REMOVED = {
 }
 
 
-def host(*there: str, **data: Any) -> dict[str, Any]:
+def host(*there: str, **data: Any) -> Data:
     """The data of a host on which these parts are."""
     lines = [line for name in there for line in THERE[name]]
     firewall = [] if "egress" in there else told(PLAIN)
@@ -76,21 +77,20 @@ def wheel(directory: Path) -> Path:
     return installed
 
 
-@pytest.mark.parametrize(
-    ("deploy", "called", "expected", "is_wheel"),
-    [
-        pytest.param("gvisor", "run_node", {**APPLIED, **REMOVED}, False, id="deploy"),
-        pytest.param("gvisor", "run_node", {**APPLIED, **REMOVED}, True, id="deploy-of-a-wheel"),
-        pytest.param("remove", "remove", REMOVED, False, id="removal"),
-    ],
+@table(
+    "deploy, called, expected, is_wheel",
+    {
+        "deploy": ("gvisor", "run_node", {**APPLIED, **REMOVED}, False),
+        "deploy-of-a-wheel": ("gvisor", "run_node", {**APPLIED, **REMOVED}, True),
+        "removal": ("remove", "remove", REMOVED, False),
+    },
 )
 def test_hosts_with_different_parts_are_shown_under_the_names_of_their_own_steps(
     deploy: str, called: str, expected: dict[str, list[str]], is_wheel: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "inventory.py").write_text(cli.inventory(run=HOSTS))
-    (tmp_path / "fleet.py").write_text(
-        f"from pyinfra_gvisor.deploys.{deploy} import {called}\n{called}()\n"
-    )
+    text = f"from pyinfra_gvisor.deploys.{deploy} import {called}\n{called}()\n"
+    (tmp_path / "fleet.py").write_text(text)
 
     ran = cli.pyinfra(
         tmp_path,
@@ -105,6 +105,5 @@ def test_hosts_with_different_parts_are_shown_under_the_names_of_their_own_steps
         for step in plan
         if step["name"].partition(" | ")[2] in {**APPLIED, **REMOVED}
     }
-    assert changing == {
-        name: [f"@fake/{host}" for host in hosts] for name, hosts in expected.items()
-    }
+    told = {name: [f"@fake/{host}" for host in hosts] for name, hosts in expected.items()}
+    assert changing == told

@@ -12,7 +12,6 @@ import tomllib
 from contextlib import suppress
 from pathlib import Path
 from runpy import run_path
-from typing import Any
 
 import pytest
 
@@ -23,23 +22,26 @@ from pyinfra_gvisor.command.__main__ import COMMANDS, main
 from pyinfra_gvisor.command.controller import controller_lines
 from pyinfra_gvisor.command.running import run_pyinfra
 from pyinfra_gvisor.settings import load_settings
+from tests.arguments import Data, Patch, Printed
+from tests.table import table
 from tests.unit.waiting import until
+
+Runs = list[list[str]]
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: Patch) -> Path:
     """An empty directory that the command is typed in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def ran(monkeypatch: Patch) -> Runs:
     """What pyinfra was asked to run; it ends with 0."""
-    runs: list[list[str]] = []
+    runs: Runs = []
     monkeypatch.setattr(
-        "pyinfra_gvisor.command.nodes.run_pyinfra",
-        lambda words, **_: runs.append(words) or 0,
+        "pyinfra_gvisor.command.nodes.run_pyinfra", lambda words, **_: runs.append(words) or 0
     )
     return runs
 
@@ -55,7 +57,7 @@ def test_a_new_fleet_has_its_hosts_and_parses(here: Path) -> None:
         ast.parse(path.read_text())
 
 
-def test_nothing_is_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_overwritten(here: Path, capsys: Printed) -> None:
     (here / "notes.txt").write_text("mine")
 
     assert main(["init", "run-1"]) == 1
@@ -64,89 +66,60 @@ def test_nothing_is_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) 
     assert [path.name for path in here.iterdir()] == ["notes.txt"]
 
 
-@pytest.mark.parametrize(
-    ("known", "says"),
-    [
-        pytest.param({"run": ["-oProxyCommand=x"]}, "not a host name", id="an-option"),
-        pytest.param({"run": ["@local"]}, "not a host name", id="a-connector"),
-        pytest.param({"run": ["a b"]}, "not a host name", id="blanks"),
-        pytest.param({"run": ["a", "a"]}, "a host is given twice, got a", id="twice"),
-        pytest.param({"build": [("@local", {})]}, "not a host name", id="a-connector-that-builds"),
-        pytest.param({"build": [("a\nb", {})]}, "not a host name", id="two-lines"),
-        pytest.param({"build": [("", {})]}, "not a host name", id="no-name"),
-        pytest.param(
+@table(
+    "known, says",
+    {
+        "an-option": ({"run": ["-oProxyCommand=x"]}, "not a host name"),
+        "a-connector": ({"run": ["@local"]}, "not a host name"),
+        "blanks": ({"run": ["a b"]}, "not a host name"),
+        "twice": ({"run": ["a", "a"]}, "a host is given twice, got a"),
+        "a-connector-that-builds": ({"build": [("@local", {})]}, "not a host name"),
+        "two-lines": ({"build": [("a\nb", {})]}, "not a host name"),
+        "no-name": ({"build": [("", {})]}, "not a host name"),
+        "an-option-as-an-address": (
             {"coolify": [("one", {"ssh_hostname": "-oProxyCommand=x"})]},
             "not a host name",
-            id="an-option-as-an-address",
         ),
-        pytest.param(
-            {"coolify": [("one", {"ssh_hostname": ""})]}, "not a host name", id="no-address"
-        ),
-    ],
+        "no-address": ({"coolify": [("one", {"ssh_hostname": ""})]}, "not a host name"),
+    },
 )
-def test_what_is_no_host_is_refused_in_any_list(
-    tmp_path: Path, known: dict[str, Any], says: str
-) -> None:
+def test_what_is_no_host_is_refused(tmp_path: Path, known: Data, says: str) -> None:
     with pytest.raises(Problem, match=says):
         fleet.begin(tmp_path / "new", fleet.Fleet(**known))
 
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize(
-    ("typed", "expected"),
-    [
-        pytest.param(["plan"], ["deploys/gvisor.py", "--dry", "--diff"], id="plan"),
-        pytest.param(["apply", "-y"], ["deploys/gvisor.py", "-y"], id="apply"),
-        pytest.param(
-            ["apply", "-y", "--limit", "canary"],
-            ["deploys/gvisor.py", "-y", "--limit=canary"],
-            id="limit",
+@table(
+    "typed, expected",
+    {
+        "plan": ("plan", "gvisor.py --dry --diff"),
+        "apply": ("apply -y", "gvisor.py -y"),
+        "limit": ("apply -y --limit canary", "gvisor.py -y --limit=canary"),
+        "options-of-pyinfra": ("audit -- --ssh-user debian", "audit.py -y --ssh-user debian"),
+        "remove": ("remove -y", "remove.py -y"),
+        "to-a-generation": ("rollback --to 3 -y", "rollback.py --data=gvisor_generation=3 -y"),
+        "every-check": (
+            "apply --proof -y",
+            "gvisor.py --data=gvisor_proof=always --data=gvisor_proof_rows=True -y",
         ),
-        pytest.param(
-            ["audit", "--", "--ssh-user", "debian"],
-            ["deploys/audit.py", "-y", "--ssh-user", "debian"],
-            id="options-of-pyinfra",
-        ),
-        pytest.param(["remove", "-y"], ["deploys/remove.py", "-y"], id="remove"),
-        pytest.param(
-            ["rollback", "--to", "3", "-y"],
-            ["deploys/rollback.py", "--data=gvisor_generation=3", "-y"],
-            id="to-a-generation",
-        ),
-        pytest.param(
-            ["apply", "--proof", "-y"],
-            [
-                "deploys/gvisor.py",
-                "--data=gvisor_proof=always",
-                "--data=gvisor_proof_rows=True",
-                "-y",
-            ],
-            id="every-check",
-        ),
-        pytest.param(["doctor"], ["deploys/doctor.py", "-y"], id="doctor"),
-        pytest.param(
-            ["plan", "--deploy", "coolify"],
-            ["deploys/coolify.py", "--dry", "--diff"],
-            id="another-deploy",
-        ),
-        pytest.param(["rollback", "-y"], ["deploys/rollback.py", "-y"], id="rollback"),
-    ],
+        "doctor": ("doctor", "doctor.py -y"),
+        "another-deploy": ("plan --deploy coolify", "coolify.py --dry --diff"),
+        "rollback": ("rollback -y", "rollback.py -y"),
+    },
 )
 def test_a_command_is_pyinfra_with_the_fleets_files(
-    here: Path, ran: list[list[str]], typed: list[str], expected: list[str]
+    here: Path, ran: Runs, typed: str, expected: str
 ) -> None:
     main(["init", "run-1"])
 
-    code = main(typed)
+    code = main(typed.split())
 
     assert code == 0
-    assert ran == [[fleet.INVENTORY, *expected]]
+    assert ran == [[fleet.INVENTORY, *f"deploys/{expected}".split()]]
 
 
-def test_without_a_fleet_it_is_said_how_to_begin(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_fleet_it_is_said_how_to_begin(here: Path, capsys: Printed) -> None:
     assert main(["plan"]) == 1
 
     said = capsys.readouterr().err
@@ -155,7 +128,7 @@ def test_without_a_fleet_it_is_said_how_to_begin(
 
 @pytest.mark.parametrize("typed", ["apply", "rollback", "remove"])
 def test_without_a_terminal_a_change_needs_yes(
-    here: Path, ran: list[list[str]], typed: str, capsys: pytest.CaptureFixture[str]
+    here: Path, ran: Runs, typed: str, capsys: Printed
 ) -> None:
     main(["init", "run-1"])
 
@@ -165,17 +138,17 @@ def test_without_a_terminal_a_change_needs_yes(
     assert ran == []
 
 
-@pytest.mark.parametrize(
+@table(
     "typed",
-    [
-        pytest.param(["aply"], id="no-command"),
-        pytest.param(["plan", "--nope"], id="no-option"),
-        pytest.param(["releases"], id="no-action"),
-        pytest.param(["plan", "canary"], id="a-host-without-limit"),
-        pytest.param(["rollback", "--to", "0"], id="no-generation"),
-        pytest.param(["init", "--token-file", "x"], id="a-token-without-coolify"),
-        pytest.param(["init", "run-1", "--coolify", "https://c.example"], id="hosts-and-coolify"),
-    ],
+    {
+        "no-command": ["aply"],
+        "no-option": ["plan", "--nope"],
+        "no-action": ["releases"],
+        "a-host-without-limit": ["plan", "canary"],
+        "no-generation": ["rollback", "--to", "0"],
+        "a-token-without-coolify": ["init", "--token-file", "x"],
+        "hosts-and-coolify": ["init", "run-1", "--coolify", "https://c.example"],
+    },
 )
 def test_a_wrong_command_line_is_no_pending_change(here: Path, typed: list[str]) -> None:
     assert main(typed) == 1
@@ -183,7 +156,7 @@ def test_a_wrong_command_line_is_no_pending_change(here: Path, typed: list[str])
     assert list(here.iterdir()) == []
 
 
-def test_every_command_has_a_help_text_of_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_a_help_text_of_one_line(capsys: Printed) -> None:
     assert main(["--help"]) == 0
 
     listed = capsys.readouterr().out.partition("Commands:")[2].partition("Exit codes")[0]
@@ -206,14 +179,14 @@ def test_a_fleet_is_what_coolify_knows(here: Path) -> None:
     assert settings["gvisor_coolify_token_file"] == file
 
 
-@pytest.mark.parametrize(
+@table(
     "name",
-    [
-        pytest.param('a",__import__("os").getpid(),"b', id="code"),
-        pytest.param("o'brien", id="an-apostrophe"),
-        pytest.param("my server", id="a-blank"),
-        pytest.param("f\u00fcr \\n", id="other-letters"),
-    ],
+    {
+        "code": 'a",__import__("os").getpid(),"b',
+        "an-apostrophe": "o'brien",
+        "a-blank": "my server",
+        "other-letters": "f\u00fcr \\n",
+    },
 )
 def test_a_name_that_somebody_chose_in_coolify_stays_a_text(here: Path, name: str) -> None:
     address = {"ssh_hostname": "192.0.2.7", "ssh_port": 22, "ssh_user": name}
@@ -228,7 +201,7 @@ def test_every_container_must_be_in_gvisor_unless_coolify_tells_which(here: Path
     fleet.begin(here / "platform", fleet.Fleet(coolify_url="https://c.example"))
 
     plain, platform = (
-        run_path(str(here / name / "group_data/run.py")) for name in ("plain", "platform")
+        run_path(str(here / f"{name}/group_data/run.py")) for name in ("plain", "platform")
     )
     assert plain["gvisor_must_sandbox"] == [{"name": "*"}]
     assert "gvisor_must_sandbox" not in platform
@@ -237,9 +210,8 @@ def test_every_container_must_be_in_gvisor_unless_coolify_tells_which(here: Path
 def test_the_settings_of_a_new_fleet_are_valid(here: Path) -> None:
     fleet.begin(here, fleet.Fleet())
 
-    problems = {
-        path.name: load_settings(run_path(str(path)))[1] for path in here.glob("group_data/*.py")
-    }
+    read = {path.name: run_path(str(path)) for path in here.glob("group_data/*.py")}
+    problems = {name: load_settings(data)[1] for name, data in read.items()}
 
     assert problems == {key: {} for key in ("all.py", "run.py", "build.py", "coolify.py")}
 
@@ -250,7 +222,7 @@ def test_a_plan_needs_changes_to_be_looked_for(here: Path) -> None:
     assert main(["plan", "--", "-y"]) == 1
 
 
-def test_secrets_are_not_shown(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_secrets_are_not_shown(here: Path, capfd: Printed) -> None:
     run_pyinfra(["--ssh-password", "hunter2", "--data=api_token=hunter2", "--nope"])
 
     assert "hunter2" not in capfd.readouterr().err
@@ -282,24 +254,22 @@ def test_a_run_that_is_interrupted_has_failed(here: Path) -> None:
         assert process.returncode == 130
 
 
-def test_pyinfras_exit_code_for_a_wrong_command_line_is_not_handed_on(
-    here: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_pyinfras_exit_code_for_a_wrong_command_is_not_ours(here: Path, capfd: Printed) -> None:
     assert run_pyinfra(["--nope"]) == 1
 
     assert capfd.readouterr().err.startswith("$ pyinfra --nope\n")
 
 
-@pytest.mark.parametrize(
-    ("files", "says"),
-    [
-        pytest.param({}, "no SSH key in", id="none"),
-        pytest.param({"id_ed25519": ""}, "/.ssh/id_ed25519", id="a-key"),
-        pytest.param({"config": "Host *\n  identityfile x\n"}, "IdentityFile in", id="by-config"),
-    ],
+@table(
+    "files, says",
+    {
+        "none": ({}, "no SSH key in"),
+        "a-key": ({"id_ed25519": ""}, "/.ssh/id_ed25519"),
+        "by-config": ({"config": "Host *\n  identityfile x\n"}, "IdentityFile in"),
+    },
 )
 def test_the_doctor_says_which_ssh_keys_there_are(
-    here: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], says: str
+    here: Path, monkeypatch: Patch, files: dict[str, str], says: str
 ) -> None:
     monkeypatch.setenv("HOME", str(here))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
@@ -314,15 +284,13 @@ def test_the_doctor_says_which_ssh_keys_there_are(
 
 
 @pytest.mark.parametrize("name", ["settings", "report"])
-def test_schemas_are_printed(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_schemas_are_printed(name: str, capsys: Printed) -> None:
     assert main(["schema", name]) == 0
 
     assert "$defs" in json.loads(capsys.readouterr().out)
 
 
-def test_a_shell_is_told_the_commands(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_shell_is_told_the_commands(monkeypatch: Patch, capsys: Printed) -> None:
     assert [main(["completion", shell]) for shell in ("bash", "zsh", "fish")] == [0, 0, 0]
     assert capsys.readouterr().out.count("_PYINFRA_GVISOR_COMPLETE=") == 3
     for name, value in {"COMP_WORDS": "pyinfra-gvisor app", "COMP_CWORD": "1"}.items():

@@ -14,16 +14,20 @@ import pytest
 from pyinfra_gvisor.command import fleet
 from pyinfra_gvisor.command.__main__ import main
 from pyinfra_gvisor.platforms.discovered import FOUND_DIR, WANTED, HostFound, write_found
+from tests.arguments import Data, Patch, Printed
+from tests.table import table
 from tests.unit.dispatch.infrastructure import IMAGE, container, image, pulled
 
 FILE = "infrastructure.json"
 FOUND = HostFound("run-1", FILE, (), pulled(image()), "sandbox")
 
 Runs = list[tuple[list[str], list[str]]]
+Answering = Callable[..., Runs]
+Typing = Callable[[str], None]
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: Patch) -> Path:
     """The directory of a fleet that the command is typed in."""
     monkeypatch.chdir(tmp_path)
     main(["init", "run-1"])
@@ -31,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Runs]:
+def answer(monkeypatch: Patch) -> Callable[..., Runs]:
     """Have pyinfra answer so, without nodes; what it is run with is what comes back."""
     runs: Runs = []
 
@@ -50,7 +54,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Runs]:
 
 
 @pytest.fixture
-def types(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def types(monkeypatch: Patch) -> Callable[[str], None]:
     """Have somebody at a terminal type a line."""
 
     def line(text: str) -> None:
@@ -60,15 +64,13 @@ def types(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return line
 
 
-def written(here: Path) -> list[dict[str, Any]]:
+def written(here: Path) -> list[Data]:
     """The entries in the file."""
     found: list[dict[str, Any]] = json.loads((here / FILE).read_text())
     return found
 
 
-def test_infrastructure_is_a_deploy_on_the_hosts_that_are_named(
-    here: Path, answer: Callable[..., Runs]
-) -> None:
+def test_infrastructure_is_a_deploy_on_the_hosts_named(here: Path, answer: Answering) -> None:
     runs = answer()
 
     typed = ["infrastructure", "--limit", "run-1", "--limit", "eu", "--", "--ssh-user", "debian"]
@@ -79,9 +81,7 @@ def test_infrastructure_is_a_deploy_on_the_hosts_that_are_named(
     assert runs == [([fleet.INVENTORY, "deploys/infrastructure.py", *words], [])]
 
 
-def test_a_fleet_from_before_takes_the_deploy_of_this_package(
-    here: Path, answer: Callable[..., Runs]
-) -> None:
+def test_a_fleet_from_before_takes_this_packages_deploy(here: Path, answer: Answering) -> None:
     runs = answer()
     (here / "deploys/infrastructure.py").unlink()
 
@@ -92,9 +92,7 @@ def test_a_fleet_from_before_takes_the_deploy_of_this_package(
     assert Path(words[1]).read_text().startswith('"""\nWhat each node has of the platform')
 
 
-def test_an_image_is_written_and_brought_to_the_nodes(
-    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_image_is_written_and_applied(here: Path, answer: Answering, capsys: Printed) -> None:
     runs = answer(FOUND)
 
     code = main(["accept", IMAGE, "-y", "--limit", "run", "--reason", "we compared the id"])
@@ -111,9 +109,7 @@ def test_an_image_is_written_and_brought_to_the_nodes(
     assert "runs     /sbin/tini -- tail -f /dev/null, as user root\non       run-1\n" in said
 
 
-def test_somebody_who_says_no_has_written_nothing(
-    here: Path, answer: Callable[..., Runs], types: Callable[[str], None]
-) -> None:
+def test_somebody_who_says_no_writes_nothing(here: Path, answer: Answering, types: Typing) -> None:
     runs = answer(FOUND)
     types("n")
 
@@ -123,10 +119,17 @@ def test_somebody_who_says_no_has_written_nothing(
     assert len(runs) == 1
 
 
-def test_somebody_who_says_yes_is_asked_by_pyinfra_again_before_a_change(
-    here: Path, answer: Callable[..., Runs], types: Callable[[str], None]
+BUILT = replace(FOUND, pulled=pulled({**image(), "RepoDigests": []}))
+SHOP = image("shop:1")
+APP = {"coolify.managed": "true", "coolify.type": "application", "coolify.name": "shop"}
+TENANT = replace(FOUND, pulled=pulled(SHOP, container("shop", of=SHOP, labels=APP)))
+
+
+@table("found", {"plain": FOUND, "doubtful": BUILT})
+def test_somebody_who_says_yes_is_asked_by_pyinfra_before_a_change(
+    here: Path, answer: Answering, types: Typing, found: HostFound
 ) -> None:
-    runs = answer(FOUND)
+    runs = answer(found)
     types("y")
 
     assert main(["accept", IMAGE]) == 0
@@ -136,7 +139,7 @@ def test_somebody_who_says_yes_is_asked_by_pyinfra_again_before_a_change(
 
 
 def test_what_is_accepted_already_is_not_asked_again_and_comes_to_the_nodes(
-    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
+    here: Path, answer: Answering, capsys: Printed
 ) -> None:
     runs = answer(FOUND)
     main(["accept", IMAGE, "-y"])
@@ -149,9 +152,7 @@ def test_what_is_accepted_already_is_not_asked_again_and_comes_to_the_nodes(
     assert len(runs) == 4
 
 
-def test_only_nodes_on_which_the_entry_has_an_effect_are_changed(
-    here: Path, answer: Callable[..., Runs]
-) -> None:
+def test_only_nodes_on_which_an_entry_has_effect_are_changed(here: Path, answer: Answering) -> None:
     others = [
         replace(FOUND, host="run-2"),
         HostFound("run-3", FILE, (), pulled(), "sandbox-all"),
@@ -166,9 +167,7 @@ def test_only_nodes_on_which_the_entry_has_an_effect_are_changed(
     assert runs[-1][0] == [fleet.INVENTORY, "deploys/gvisor.py", "-y", *limits]
 
 
-def test_before_the_switch_an_entry_is_only_written(
-    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_before_a_switch_it_is_only_written(here: Path, answer: Answering, capsys: Printed) -> None:
     runs = answer(replace(FOUND, default="off"))
 
     assert main(["accept", IMAGE, "-y"]) == 0
@@ -177,25 +176,9 @@ def test_before_the_switch_an_entry_is_only_written(
     assert "entries take effect with gvisor_default" in capsys.readouterr().out
 
 
-BUILT = replace(FOUND, pulled=pulled({**image(), "RepoDigests": []}))
-SHOP = image("shop:1")
-APP = {"coolify.managed": "true", "coolify.type": "application", "coolify.name": "shop"}
-TENANT = replace(FOUND, pulled=pulled(SHOP, container("shop", of=SHOP, labels=APP)))
-
-
-@pytest.mark.parametrize(
-    ("found", "thing"),
-    [
-        pytest.param(BUILT, IMAGE, id="made-on-the-node"),
-        pytest.param(TENANT, "shop", id="of-a-tenant"),
-    ],
-)
+@table("found, thing", {"made-on-the-node": (BUILT, IMAGE), "of-a-tenant": (TENANT, "shop")})
 def test_yes_does_not_accept_a_doubtful_thing_without_a_reason(
-    here: Path,
-    answer: Callable[..., Runs],
-    capsys: pytest.CaptureFixture[str],
-    found: HostFound,
-    thing: str,
+    here: Path, answer: Answering, capsys: Printed, found: HostFound, thing: str
 ) -> None:
     answer(found)
 
@@ -205,28 +188,15 @@ def test_yes_does_not_accept_a_doubtful_thing_without_a_reason(
     assert main(["accept", thing, "-y", "--reason", "we built it ourselves"]) == 0
 
 
-def test_a_person_may_accept_a_doubtful_thing(
-    here: Path, answer: Callable[..., Runs], types: Callable[[str], None]
-) -> None:
-    answer(BUILT)
-    types("y")
-
-    assert main(["accept", IMAGE]) == 0
-
-    assert len(written(here)) == 2
-
-
-def test_a_node_that_does_not_answer_is_a_failure_though_the_others_are_changed(
-    here: Path, answer: Callable[..., Runs]
-) -> None:
+def test_a_failed_run_is_a_failure_though_others_are_changed(here: Path, answer: Answering) -> None:
     runs = answer(FOUND, code=1)
 
     assert main(["accept", IMAGE, "-y"]) == 1
 
-    assert len(runs) == 2
+    assert (len(runs), len(written(here))) == (2, 2)
 
 
-def test_entries_of_others_stay(here: Path, answer: Callable[..., Runs]) -> None:
+def test_entries_of_others_stay(here: Path, answer: Answering) -> None:
     theirs = {
         "image": f"sha256:{'e' * 64}",
         "reason": "our own agent",
@@ -242,21 +212,17 @@ def test_entries_of_others_stay(here: Path, answer: Callable[..., Runs]) -> None
     assert len(written(here)) == 3
 
 
-REFUSED = [
-    pytest.param(["docker.io/coollabsio/coolify-helper:1"], "a name is no identity", id="tag"),
-    pytest.param([IMAGE, "--reason", "short"], "--reason is too short", id="reason"),
-    pytest.param(["f" * 12], "no node has such an image or container", id="unknown"),
-    pytest.param(["--", "--ssh-user", "x"], "give the id of an image", id="nothing"),
-]
-
-
-@pytest.mark.parametrize(("typed", "says"), REFUSED)
+@table(
+    "typed, says",
+    {
+        "tag": (["docker.io/coollabsio/coolify-helper:1"], "a name is no identity"),
+        "reason": ([IMAGE, "--reason", "short"], "--reason is too short"),
+        "unknown": (["f" * 12], "no node has such an image or container"),
+        "nothing": (["--", "--ssh-user", "x"], "give the id of an image"),
+    },
+)
 def test_what_cannot_be_accepted_is_refused_and_nothing_is_written(
-    here: Path,
-    answer: Callable[..., Runs],
-    typed: list[str],
-    says: str,
-    capsys: pytest.CaptureFixture[str],
+    here: Path, answer: Answering, typed: list[str], says: str, capsys: Printed
 ) -> None:
     answer(FOUND)
 
@@ -266,9 +232,7 @@ def test_what_cannot_be_accepted_is_refused_and_nothing_is_written(
     assert not (here / FILE).exists()
 
 
-def test_without_a_terminal_an_image_needs_yes(
-    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_terminal_images_need_yes(here: Path, answer: Answering, capsys: Printed) -> None:
     runs = answer(FOUND)
 
     assert main(["accept", IMAGE]) == 1
@@ -277,9 +241,7 @@ def test_without_a_terminal_an_image_needs_yes(
     assert runs == []
 
 
-def test_a_damaged_file_is_left_as_it_is(
-    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_file_is_left_as_it_is(here: Path, answer: Answering, capsys: Printed) -> None:
     (here / FILE).write_text("[\n<<<<<<< HEAD\n")
     answer(FOUND)
 
@@ -289,19 +251,9 @@ def test_a_damaged_file_is_left_as_it_is(
     assert (here / FILE).read_text() == "[\n<<<<<<< HEAD\n"
 
 
-def test_no_node_that_answers_is_an_error(
-    here: Path, answer: Callable[..., Runs], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_node_that_answers_is_an_error(here: Path, answer: Answering, capsys: Printed) -> None:
     answer(code=1)
 
     assert main(["accept", IMAGE, "-y"]) == 1
 
     assert "no node could be read; nothing was written" in capsys.readouterr().err
-
-
-def test_a_failed_deploy_is_a_failed_command(here: Path, answer: Callable[..., Runs]) -> None:
-    answer(FOUND, code=1)
-
-    assert main(["accept", IMAGE, "-y"]) == 1
-
-    assert len(written(here)) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import yaml
 from pyinfra_gvisor.command import fleet
 from pyinfra_gvisor.command.__main__ import cli
 from pyinfra_gvisor.settings import PREFIX, load_settings
+from tests.arguments import Data
 from tests.documented import (
     DOCS,
     HOW_TO,
@@ -29,6 +30,7 @@ from tests.documented import (
     blocks,
 )
 from tests.picture import CAPTURED, PICTURE, picture
+from tests.table import table
 from tools.__main__ import cli as tools
 
 README_MAX = 6000
@@ -57,6 +59,12 @@ def of(commands: list[Command], program: str) -> list[Any]:
     ]
 
 
+def each_block(pages: Iterable[Path], language: str) -> pytest.MarkDecorator:
+    """Have a test for each block of this language."""
+    every = [block for page in pages for block in blocks(page)]
+    return table("block", {item.place: item for item in every if item.language == language})
+
+
 def parse(words: list[str], command: click.Command = cli) -> click.Context:
     """The command line as click takes it. Raises ``click.ClickException`` if it is wrong."""
     context = click.Context(cli, info_name=PROGRAM)
@@ -67,10 +75,9 @@ def parse(words: list[str], command: click.Command = cli) -> click.Context:
         if found is None:
             raise click.UsageError(f"no command {name}")
         command = found
-    ends_itself = {"--version", "--help"} & {*rest}
-    parsed = command.make_context(
-        words[0], rest, parent=context, resilient_parsing=bool(ends_itself)
-    )
+
+    lenient = bool({"--version", "--help"} & {*rest})  # which end it by themselves
+    parsed = command.make_context(words[0], rest, parent=context, resilient_parsing=lenient)
     if (options := parsed.params.get("options")) and not options[0].startswith("-"):
         raise click.UsageError(f"unexpected argument {options[0]}")
     return parsed
@@ -151,15 +158,7 @@ def _of_the_clone() -> Iterator[Path]:
         yield from (ROOT / directory).glob("*.py")
 
 
-PYTHON = [
-    pytest.param(block, id=block.place)
-    for page in EVERY_PAGE
-    for block in blocks(page)
-    if block.language == "python"
-]
-
-
-@pytest.mark.parametrize("block", PYTHON)
+@each_block(EVERY_PAGE, "python")
 def test_settings_in_a_page_are_valid(block: Block) -> None:
     data = settings_of(block.text)
 
@@ -168,7 +167,7 @@ def test_settings_in_a_page_are_valid(block: Block) -> None:
     assert problems == {}
 
 
-def settings_of(text: str) -> dict[str, Any]:
+def settings_of(text: str) -> Data:
     """The settings that a piece of Python assigns or gives to a host, with sums where ``…`` is."""
     tree = ast.parse(text.replace('"…"', f'"{SHA512}"').replace('"..."', f'"{SHA512}"'))
     found: dict[str, Any] = {}
@@ -191,15 +190,7 @@ def test_a_wrong_setting_in_a_page_is_found() -> None:
     assert list(problems) == ["gvisor_docker"]
 
 
-YAML = [
-    pytest.param(block, id=block.place)
-    for page in PAGES
-    for block in blocks(page)
-    if block.language == "yaml"
-]
-
-
-@pytest.mark.parametrize("block", YAML)
+@each_block(PAGES, "yaml")
 def test_what_a_page_gives_a_machine_to_run_parses(block: Block, tmp_path: Path) -> None:
     scripts = [text for text in _strings(yaml.safe_load(block.text)) if PROGRAM in text]
 
@@ -235,7 +226,7 @@ def test_the_user_data_declares_valid_settings() -> None:
 
 
 SECURITY, THREATS = (
-    (DOCS / name).read_text("utf-8") for name in ("security.md", "threat-model.md")
+    (DOCS / f"{name}.md").read_text("utf-8") for name in ("security", "threat-model")
 )
 TABLE = SECURITY.partition("<!-- attacks -->\n")[2].partition("<!-- /attacks -->")[0]
 ATTACKS = [line.strip("| ").split(" | ") for line in TABLE.splitlines()[2:]]
@@ -254,7 +245,7 @@ def test_an_attack_is_of_somebody_who_is_named_and_is_made_by_tests(row: list[st
     assert where in ATTACKERS
 
 
-@pytest.mark.parametrize("page", [SECURITY, THREATS], ids=["security", "threat-model"])
+@table("page", {"security": SECURITY, "threat-model": THREATS})
 def test_a_page_names_tests_that_are_there(page: str) -> None:
     named = TEST.findall(page)
 
@@ -303,7 +294,7 @@ def test_the_settings_of_an_examples_hosts_are_valid(example: Path) -> None:
     assert {name: found for name, found in problems.items() if found} == {}
 
 
-def _hosts(example: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _hosts(example: Path) -> Iterator[tuple[str, Data]]:
     """Yield each host of an example with its data, as pyinfra puts them together."""
     everywhere = _assigned(example / "group_data/all.py")
     assigned = _assigned(example / fleet.INVENTORY)
@@ -317,7 +308,7 @@ def _hosts(example: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield name, {**everywhere, **data, **own}
 
 
-def _assigned(path: Path) -> dict[str, Any]:
+def _assigned(path: Path) -> Data:
     found: dict[str, Any] = {}
     exec(compile(path.read_text(encoding="utf-8"), path, "exec"), found)  # noqa: S102 - ours
     return {name: value for name, value in found.items() if not name.startswith("__")}
