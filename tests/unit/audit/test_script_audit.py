@@ -411,13 +411,6 @@ def of(seen: Observed, pid: int) -> list[Engine]:
     return [item for item in seen.engines if item.pid == pid]
 
 
-def test_a_label_makes_no_container_known(machine: Machine) -> None:
-    listed = compact([{"Id": "d" * 64, "Labels": {"Id": ID}}])
-    arguments = ("-namespace", "other", "-id", ID)
-    with running(machine, "containerd-shim-runc-v2", *arguments) as pid:
-        assert len(of(told(machine, ids=listed), pid)) == 1
-
-
 def test_a_shim_of_a_container_that_docker_does_not_know_is_told(machine: Machine) -> None:
     arguments = ("-namespace", "other", "-id", ID, "-address", "/run/c.sock")
     with running(machine, "containerd-shim-runc-v2", *arguments) as pid:
@@ -427,36 +420,33 @@ def test_a_shim_of_a_container_that_docker_does_not_know_is_told(machine: Machin
     assert (found.address, found.file) == ("/run/c.sock", f"{machine.root}/containerd-shim-runc-v2")
 
 
-def test_a_shim_of_dockers_own_container_is_none(machine: Machine) -> None:
-    arguments = ("-namespace", "moby", "-id", ID)
-    with running(machine, "containerd-shim-runc-v2", *arguments) as pid:
-        assert of(told(machine, ids=listing(ID)), pid) == []
-
-
 # Other threads of a process go on without the first one: exit(2) ends a thread, exit_group(2) all.
 ENDED_LEADER = """exec 3<&0; python3 -c '
 import ctypes, platform, sys, threading
 threading.Thread(target=sys.stdin.read).start()
 ctypes.CDLL(None).syscall(93 if platform.machine() == "aarch64" else 60, 0)
 ' <&3 & read x"""
+LABELLED = compact([{"Id": "d" * 64, "Labels": {"Id": ID}}])
 
 
 @table(
-    "namespace, does, count",
+    "namespace, ids, does, count",
     {
-        "something-runs-in-it": ("moby", "(read x); :", 1),
-        "something-whose-first-thread-has-ended": ("moby", ENDED_LEADER, 1),
-        "nothing-does": ("moby", "read x", 0),
-        "nothing-does-in-a-moment": ("moby", "sleep 0.6; read x", 0),
-        "one-of-another-engine": ("other", "read x", 1),
+        "of-docker's-own": ("moby", listing(ID), "(read x); :", 0),
+        "something-runs-in-it": ("moby", "[]", "(read x); :", 1),
+        "something-whose-first-thread-has-ended": ("moby", "[]", ENDED_LEADER, 1),
+        "nothing-does": ("moby", "[]", "read x", 0),
+        "nothing-does-in-a-moment": ("moby", "[]", "sleep 0.6; read x", 0),
+        "one-of-another-engine": ("other", "[]", "read x", 1),
+        "another-container-has-its-id-in-a-label": ("other", LABELLED, "read x", 1),
     },
 )
 def test_a_shim_that_outlives_its_container_is_told_if_anything_runs_in_it(
-    machine: Machine, namespace: str, does: str, count: int
+    machine: Machine, namespace: str, ids: str, does: str, count: int
 ) -> None:
     arguments = ("-namespace", namespace, "-id", ID)
     with running(machine, "containerd-shim-runc-v2", *arguments, does=does) as pid:
-        assert len(of(told(machine), pid)) == count
+        assert len(of(told(machine, ids=ids), pid)) == count
 
 
 def test_a_container_that_is_made_while_the_audit_looks_is_none(machine: Machine) -> None:
