@@ -62,11 +62,8 @@ def test_flavours_are_dealt_out_in_turn() -> None:
 
     specs = node_specs(environment, lived_in={1, 3})
 
-    assert specs == [
-        NodeSpec(BOOKWORM, lived_in=True),
-        NodeSpec(FORKY_DOCKER),
-        NodeSpec(BOOKWORM, lived_in=True),
-    ]
+    used = NodeSpec(BOOKWORM, lived_in=True)
+    assert specs == [used, NodeSpec(FORKY_DOCKER), used]
 
 
 @table(
@@ -155,10 +152,8 @@ def test_only_what_a_flavour_has_more_is_added_to_the_image_of_its_base() -> Non
 
     later, added = recipe.additions(FORKY_DOCKER)[1:], recipe.additions(more)[1:]
 
-    assert [command[3:] for command in later] == [
-        ["later-docker.sh", "/", "trixie", "forky"],
-        ["add.sh"],
-    ]
+    docker = ["later-docker.sh", "/", "trixie", "forky"]
+    assert [command[3:] for command in later] == [docker, ["add.sh"]]
     assert [command[3:] for command in added] == [["add.sh", "jq"]]
 
 

@@ -126,14 +126,10 @@ def test_a_name_that_nobody_resolved_is_not_proven_by_a_peer_without_one(seen: s
     assert "dns" in not_proven(output(**both, node={"peer_address": seen}))
 
 
-@table(
-    "lines",
-    {
-        "no-output": [],
-        "garbage": ["", "\t", "garbage", "runsc", "runsc\tstart"],
-        "only-the-node": output()[:3],
-    },
-)
+GARBAGE = ["", "\t", "garbage", "runsc", "runsc\tstart"]
+
+
+@table("lines", {"no-output": [], "garbage": GARBAGE, "only-the-node": output()[:3]})
 def test_without_output_nothing_is_proven(lines: list[str]) -> None:
     assert not_proven(lines) == IDS
     assert unproven(judge(lines, RELEASE, HOST)) == sorted(IDS)

@@ -194,6 +194,7 @@ def test_every_check_says_all_that_is_to_be_said_of_it() -> None:
     ]
 
 
+LONG = f"runc\tstart\t{'x' * 999} the cause"
 NO_PEER = "the peer\tstart\tno room"
 REFUSED = "docker: Error response from daemon: invalid argument"
 
@@ -217,11 +218,7 @@ REFUSED = "docker: Error response from daemon: invalid argument"
             False,
             "containers under runc, the control, do not start: invalid argument",
         ),
-        "long": (
-            ["runc\tstart\t" + "x" * 999 + " the cause"],
-            False,
-            f": {'x' * 100} … {'x' * 190} the cause",
-        ),
+        "long": ([LONG], False, f": {'x' * 100} … {'x' * 190} the cause"),
         "silent": ([], True, "the probe broke off: no error message"),
         "broken-off": (output(), False, "no error message"),
         "not-the-nodes": (["x node\tended\tby a tenant"], False, "no error message"),
