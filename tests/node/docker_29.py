@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.node.running import (
     CURRENT,
+    PROVEN,
     WITH_ROWS,
     Fleet,
     Outcome,
@@ -78,7 +79,7 @@ def upgrade(fleet: Fleet) -> Upgrade:
     """Do all of it on the node called ``upgraded``."""
     done, no_proof = Upgrade(fleet), keys()
     done.look("before")
-    done.run("install", "converged")
+    done.run("install", "converged", data=PROVEN)
     assert done.runs["install"].code == 0, done.runs["install"].text
     put_programs(done.node, "dockerd", "docker-proxy")
     restart_docker(done.node)
@@ -86,8 +87,8 @@ def upgrade(fleet: Fleet) -> Upgrade:
     done.run("refused", data={**no_proof, **OTHER_WRAPPER})
     put_programs(done.node, "runc")
     done.look("replaced")
-    done.run("converge", "after_converge", flags=WITH_ROWS)
-    done.run("second")
+    done.run("converge", "after_converge", flags=WITH_ROWS, data=PROVEN)
+    done.run("second", data=PROVEN)
     done.run("rollback", "rolled_back", deploy=ROLLBACK, data=no_proof)
     done.run("again", "after_again", data=no_proof)
     done.run("remove", "removed", deploy=REMOVE, data=CURRENT)

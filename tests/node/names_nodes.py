@@ -1,5 +1,5 @@
 """
-Run nodes with the oldest Docker, Debian 13's and the newest.
+Run nodes with the oldest Docker and the newest.
 
 Their second runtime has gVisor's own network stack. Each node has resolvers that are asked for what
 Docker does not know, at addresses of its own; and its mounts are shared, as systemd makes them on a
@@ -19,7 +19,6 @@ from tools.lab import LabNode, NodeSpec
 
 SPECS = {
     "names-20": NodeSpec(equipped("debian-12")),
-    "names-26": NodeSpec(equipped("debian-13")),
     "names-29": NodeSpec(equipped("debian-13-docker-29-nftables")),
 }
 RUNTIMES: dict[str, Any] = {

@@ -21,8 +21,6 @@ from tests.node.story import channels, count_channels
 from tools.lab import LabNode
 
 RUN = tuple(SPECS)
-FEW = ("names-20", "names-26", "names-29")
-"""The oldest Docker, one between and the newest, for what takes long."""
 CALLED = {name: f"{name}-too" for names in PAIRED.values() for name in names} | COMPOSED
 """Containers on networks of users', and what else they are called there."""
 

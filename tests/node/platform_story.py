@@ -34,7 +34,7 @@ from tests.node.platform_imitators import (
     start_all,
     tempt,
 )
-from tests.node.running import CURRENT, ROOT, WITH_ROWS, Outcome
+from tests.node.running import PROVEN, ROOT, WITH_ROWS, Outcome
 
 Ended = subprocess.CompletedProcess[str]
 
@@ -111,7 +111,7 @@ class Team:
     def data(self) -> dict[str, Any]:
         """Return the settings of all nodes, but for the stage of each."""
         return {
-            **CURRENT,
+            **PROVEN,
             "gvisor_infrastructure": str(self.directory / "infrastructure.json"),
             "gvisor_seal": {"binds": [ALLOWED]},
             "gvisor_waivers": WAIVERS,

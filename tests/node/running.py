@@ -32,6 +32,7 @@ _CACHE = Cache.of(os.environ)
 _RUNSC = {**os.environ, SETTING: os.environ.get(SETTING) or "build"}
 OFF: dict[str, Any] = {
     **{f"gvisor_{row.key}": ast.literal_eval(row.off) for row in PROTECTIONS},
+    "gvisor_proof": "never",
     "gvisor_runtimes": {"runsc": {}},
 }
 """The settings after which a node has nothing that an earlier test declared."""
@@ -44,6 +45,9 @@ RELEASED: dict[str, Any] = {
 
 CURRENT: dict[str, Any] = repacked(RELEASED, _CACHE)
 """The same in another archive, which every test takes that does not say why not."""
+
+PROVEN: dict[str, Any] = {**CURRENT, "gvisor_proof": "changed"}
+"""The same with a proof, which has tests of its own, and takes most of such a run."""
 
 _LOADED = LoadedPyinfra(ROOT)
 
@@ -173,7 +177,7 @@ class Deployed:
     ) -> Outcome:
         """Run a deploy; ``others`` are settings without their prefix."""
         given = {f"gvisor_{key}": value for key, value in others.items()}
-        data = {**CURRENT, "gvisor_proof": "never", **self.shared, **given}
+        data = {**CURRENT, **self.shared, **given}
         return self.fleet.run(*names, deploy=deploy, flags=flags, data=data)
 
     def deploy(self, *names: str, **others: Any) -> Outcome:

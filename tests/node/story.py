@@ -7,14 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.node.archives import ArchiveServer
-from tests.node.running import (
-    CURRENT,
-    WITH_ROWS,
-    Fleet,
-    Outcome,
-    processes,
-    snapshot,
-)
+from tests.node.running import PROVEN, WITH_ROWS, Fleet, Outcome, processes, snapshot
 from tools.lab import LabNode
 
 NODES = ("plain", "lived-in", "docker-20", "docker-28", "docker-29", "docker-29-overlay2")
@@ -48,12 +41,12 @@ def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, fleet: Fleet) -> S
     by_host = served(server)
     before = {name: snapshot(nodes[name]) for name in NODES}
     running = {name: processes(nodes[name]) for name in NODES}
-    dry = fleet.run(*NODES, flags=("--dry", "--diff"), by_host=by_host)
+    dry = fleet.run(*NODES, flags=("--dry", "--diff"), data=PROVEN, by_host=by_host)
     after_dry = {name: snapshot(nodes[name]) for name in NODES}
-    converge = fleet.run(*NODES, flags=WITH_ROWS, by_host=by_host)
+    converge = fleet.run(*NODES, flags=WITH_ROWS, data=PROVEN, by_host=by_host)
     counted = {name: count_channels(nodes[name]) for name in NODES}
     converged = {name: snapshot(nodes[name]) for name in NODES}
-    second = fleet.run(*NODES, by_host=by_host, unloaded=True)
+    second = fleet.run(*NODES, data=PROVEN, by_host=by_host, unloaded=True)
     opened = {name: channels(nodes[name]) - counted[name] for name in NODES}
     after_second = {name: snapshot(nodes[name]) for name in NODES}
     return Story(before, running, dry, after_dry, converge, converged, second, after_second, opened)
@@ -66,7 +59,7 @@ def bring(
 ) -> None:
     """Run the main job and restart containers: all run on our release, as after some time."""
     names = [name for name in NODES if name in nodes]
-    outcome = fleet.run(*names, by_host=by_host)
+    outcome = fleet.run(*names, data=PROVEN, by_host=by_host)
     assert outcome.code == 0, outcome.text
     for name in names:
         count_channels(nodes[name])
@@ -77,7 +70,7 @@ def bring(
 
 def served(server: ArchiveServer) -> dict[str, dict[str, Any]]:
     """Settings by name, for half of the nodes: the release from the server."""
-    source = {**CURRENT, "gvisor_source": server.source}
+    source = {"gvisor_source": server.source}
     return dict.fromkeys(("lived-in", "docker-28", "docker-29"), source)
 
 

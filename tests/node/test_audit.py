@@ -14,6 +14,7 @@ from pyinfra_gvisor.releases.known import newer_than, open_to
 from tests.node.audits import LABELS, WAIVERS, audit, of_before, settings, sh
 from tests.node.running import (
     HOME,
+    PROVEN,
     RELEASE,
     Fleet,
     remove_container,
@@ -31,7 +32,7 @@ def test_a_node_as_declared_has_nothing_against_it_and_is_left_as_it_is(
     converged: dict[str, LabNode], fleet: Fleet, name: str
 ) -> None:
     node = converged[name]
-    fleet.run(name)
+    fleet.run(name, data=PROVEN)
     before, opened = snapshot(node), channels(node)
 
     seen = audit(fleet, name)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.node.old_runsc import OLD
-from tests.node.running import CURRENT, Fleet, snapshot
+from tests.node.running import CURRENT, PROVEN, Fleet, snapshot
 from tools.lab import LabNode
 
 
@@ -119,7 +119,7 @@ def test_one_bad_host_fails_alone(converged: dict[str, LabNode], fleet: Fleet) -
     with damaged(converged["plain"], case):
         before = snapshot(converged["plain"])
 
-        outcome = fleet.run("plain", "docker-28")
+        outcome = fleet.run("plain", "docker-28", data=PROVEN)
 
         after = snapshot(converged["plain"])
     assert outcome.code == 1

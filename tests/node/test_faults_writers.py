@@ -12,6 +12,7 @@ import pytest
 from tests.node.audits import sh
 from tests.node.faults import COLD_START, FILE, Faults
 from tests.node.running import (
+    CURRENT,
     Outcome,
     daemon_json,
     no_leftovers,
@@ -19,7 +20,6 @@ from tests.node.running import (
     remove_container,
     start_container,
 )
-from tests.node.transactions import UNPROVEN
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def run(faults: Faults, path: str) -> Outcome:
     module, function, data, _ = PATHS[path]
     deploy = Path(faults.fleet.directory) / "writer.py"
     deploy.write_text(DEPLOY.format(module=module, function=function, writer=WRITER))
-    return faults.fleet.run(faults.name, deploy=deploy, data={**UNPROVEN, **data})
+    return faults.fleet.run(faults.name, deploy=deploy, data={**CURRENT, **data})
 
 
 def entries(node: LabNode) -> list[int]:

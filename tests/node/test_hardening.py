@@ -36,7 +36,7 @@ def strict(
     """A node with a runtime of each hardening, and a container under each."""
     node = proving[NAME]
     fleet = Fleet(proving, tmp_path_factory.mktemp("hardening"))
-    wanted = {**CURRENT, "gvisor_runtimes": BOTH, "gvisor_proof": "never"}
+    wanted = {**CURRENT, "gvisor_runtimes": BOTH}
     assert fleet.run(NAME, data=wanted).code == 0
     for name in BOTH:
         start_container(node, f"in-{name}", f"--runtime={name}")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.node.running import (
-    CURRENT,
+    PROVEN,
     RELEASE,
     ROOT,
     Fleet,
@@ -91,7 +91,7 @@ def test_a_node_bootstraps_itself(
             archive.add(ROOT / name, f"checkout/{name}")
     node.put("/srv/bundle.tar", bundle.getvalue())
     node.exec("tar", "-x", "-f", "/srv/bundle.tar", "-C", "/srv")
-    data = " ".join(f"--data '{key}={json.dumps(value)}'" for key, value in CURRENT.items())
+    data = " ".join(f"--data '{key}={json.dumps(value)}'" for key, value in PROVEN.items())
     command = (
         "cd /srv/checkout && PYTHONPATH=/srv/packages PYINFRA_PROGRESS=off "
         f"python3 -m pyinfra inventories/local.py deploys/gvisor.py -y {data} < /dev/null"

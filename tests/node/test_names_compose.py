@@ -9,7 +9,7 @@ import pytest
 from tests.node.egress_nodes import at_once
 from tests.node.names_compose import ComposeStory, Stage, expected, tell
 from tests.node.names_nodes import Ground
-from tests.node.names_story import FEW
+from tests.node.names_story import RUN
 
 pytestmark = pytest.mark.slow
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def stories(names: Ground) -> dict[str, ComposeStory]:
     """The story of the project, by node."""
-    for name in FEW:
+    for name in RUN:
         names.ready(name)
-    return at_once(lambda name: tell(names, name), FEW)
+    return at_once(lambda name: tell(names, name), RUN)
 
 
-@pytest.fixture(params=FEW)
+@pytest.fixture(params=RUN)
 def told(stories: dict[str, ComposeStory], request: pytest.FixtureRequest) -> ComposeStory:
     """That of one node."""
     return stories[request.param]

@@ -20,7 +20,7 @@ from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 
-NAME = "names-26"
+NAME = "names-29"
 CHURNED, CROWD, CALLED = 80, 30, 600
 CALM, FEW = 2, 100
 CALLED_ADDRESS = "172.31.5.200"

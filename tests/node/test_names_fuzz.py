@@ -18,7 +18,7 @@ from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 
-RUN = {"udp": "names-20", "tcp": "names-26"}  # the oldest and the newest Python
+RUN = {"udp": "names-20", "tcp": "names-29"}  # the oldest and the newest Python
 SEED = "20261125"
 SENDING = ("red-gvisor", "red-runc")
 MOST_SENDING = ("options", *PAIRED["red"], *PAIRED["blue"])

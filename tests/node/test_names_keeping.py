@@ -15,7 +15,7 @@ from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 
-NAME = "names-26"
+NAME = "names-29"
 GATEWAY = "172.31.1.1"
 
 
@@ -170,7 +170,7 @@ def test_behind_the_firewall_the_resolver_is_reached_and_nothing_else_of_the_nod
 def test_undeclared_it_stays_for_those_that_ask_it_and_then_nothing_of_it_does(
     names: Ground,
 ) -> None:
-    name = "names-26"
+    name = "names-29"
     node = names.ready(name)
     others = {**RUNTIMES, "gvisor": {"network": "sandbox"}}
     asking = [item for item, options in containers().items() if "--runtime=gvisor" in options]

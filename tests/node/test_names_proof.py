@@ -13,7 +13,7 @@ from tests.node.names_nodes import ADDRESS, RUNTIMES, Ground
 from tests.node.proving import rows
 from tests.node.running import RELEASE
 
-NAME = "names-26"
+NAME = "names-29"
 NAMES = ("dns", "dns-alias", "dns-scope", "dns-restart")
 
 

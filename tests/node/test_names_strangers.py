@@ -13,7 +13,7 @@ from tests.node.names_nodes import ADDRESS, ADDRESS6, Ground, probe
 from tests.node.watching import within
 from tools.lab import LabNode
 
-NAME, MACHINE = "names-26", "names-20"
+NAME, MACHINE = "names-29", "names-20"
 ASKED = [
     f"ask/{way}/large.test/{server}" for way in ("edns", "tcp") for server in (ADDRESS, ADDRESS6)
 ]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.node.running import (
+    CURRENT,
     Fleet,
     Outcome,
     daemon_json,
@@ -18,7 +19,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.transactions import UNPROVEN, assert_as_declared, keys
+from tests.node.transactions import assert_as_declared, keys
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
@@ -115,13 +116,13 @@ def test_a_runtime_that_a_stopped_container_uses_stays_until_the_container_is_go
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
     node = converged["plain"]
-    both = {**UNPROVEN, "gvisor_runtimes": {"runsc": {}, "second": {"overlay": "self"}}}
-    keep = {**UNPROVEN, "gvisor_keep_running": True}
+    both = {**CURRENT, "gvisor_runtimes": {"runsc": {}, "second": {"overlay": "self"}}}
+    keep = {**CURRENT, "gvisor_keep_running": True}
     assert fleet.run("plain", data=both).code == 0
     stopped(node, "tenant", "second")
     before = snapshot(node)
 
-    refused = fleet.run("plain", data=UNPROVEN)
+    refused = fleet.run("plain", data=CURRENT)
     after = snapshot(node)
     dry = fleet.run("plain", data=keep, flags=("--dry",))
     kept = [fleet.run("plain", data=keep) for _ in range(2)]

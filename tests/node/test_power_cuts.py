@@ -48,6 +48,7 @@ MANY: dict[str, Any] = {
     "gvisor_daemon_json": {"log-driver": "local"},
     "gvisor_egress": {},
     "gvisor_kernel": {},
+    "gvisor_proof": "changed",
     "gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox", "dns": "docker"}},
     "gvisor_watch": True,
 }

@@ -24,6 +24,7 @@ from tests.node.proving import (
 from tests.node.running import (
     CURRENT,
     HOME,
+    PROVEN,
     RELEASE,
     SENTRY,
     WITH_ROWS,
@@ -201,9 +202,9 @@ def test_a_runtime_that_does_not_start_is_not_proven_and_a_proof_is_due_again(
     with impostor(node, "#!/bin/sh\nexit 1\n"):
         outcome = fleet.run("plain", data={**CURRENT, "gvisor_proof": "always"})
     failed = json.loads(node.exec("cat", RECORD).stdout)
-    again = fleet.run("plain", flags=WITH_ROWS)
+    again = fleet.run("plain", flags=WITH_ROWS, data=PROVEN)
     proven = json.loads(node.exec("cat", RECORD).stdout)
-    idle = fleet.run("plain")
+    idle = fleet.run("plain", data=PROVEN)
 
     assert outcome.code == 1
     assert "runsc did not start: Error response from daemon: " in outcome.stderr
@@ -245,7 +246,7 @@ def test_a_control_that_does_not_start_is_no_verdict_on_the_node(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
     node = converged["plain"]
-    assert fleet.run("plain").code == 0
+    assert fleet.run("plain", data=PROVEN).code == 0
     earlier = node.exec("cat", RECORD).stdout
 
     assert node.exec("sh", "-c", "chmod a-x $(command -v runc)").code == 0
@@ -254,7 +255,7 @@ def test_a_control_that_does_not_start_is_no_verdict_on_the_node(
     finally:
         node.exec("sh", "-c", "chmod a+x $(PATH=/usr/sbin:/usr/bin; readlink -f /usr/sbin/runc)")
     after = node.exec("cat", RECORD).stdout
-    again = fleet.run("plain")
+    again = fleet.run("plain", data=PROVEN)
 
     assert unmade.code == 1
     assert "could not be made: containers under runc, the control, do not start: " in unmade.stderr

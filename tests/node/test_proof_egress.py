@@ -17,19 +17,13 @@ from tests.node.audits import sh
 from tests.node.conftest import LAB, lab_of
 from tests.node.equipped import equipped, free_port_80
 from tests.node.proving import prove, rows
-from tests.node.running import (
-    CURRENT,
-    WITH_ROWS,
-    Fleet,
-    Outcome,
-    no_leftovers,
-)
+from tests.node.running import PROVEN, WITH_ROWS, Fleet, Outcome, no_leftovers
 from tools.lab import LabNode, NodeSpec
 
 SPECS = {name: NodeSpec(equipped("debian-13")) for name in ("run", "outside")}
 METADATA, PRIVATE, MAIL, DATABASE = "169.254.169.254", "10.255.255.254", "192.0.2.1", "10.9.9.5"
 EGRESS: dict[str, Any] = {"allow": [{"to": DATABASE, "ports": ["5432"]}]}
-DATA = {**CURRENT, "gvisor_egress": EGRESS}
+DATA = {**PROVEN, "gvisor_egress": EGRESS}
 STOPPED = ("egress-metadata", "egress-private", "egress-smtp", "egress-node")
 EVERY = (*STOPPED, "egress-allowed")
 

@@ -10,7 +10,7 @@ from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.proving import prove, rows
 from tests.node.running import (
-    CURRENT,
+    PROVEN,
     WITH_ROWS,
     Fleet,
     daemon_json,
@@ -123,11 +123,11 @@ def test_a_file_that_dockerd_has_not_read_is_not_brought_into_force(
 def test_a_node_that_gives_up_no_new_privileges_shows_what_a_setuid_program_gains(
     converged: dict[str, LabNode], fleet: Fleet
 ) -> None:
-    data = {**CURRENT, "gvisor_daemon_json": {"no-new-privileges": False}}
+    data = {**PROVEN, "gvisor_daemon_json": {"no-new-privileges": False}}
     given_up = fleet.run("plain", flags=WITH_ROWS, data=data)
 
     wanted = prove(fleet, "plain", no_new_privileges=True)
-    back = fleet.run("plain", flags=WITH_ROWS)
+    back = fleet.run("plain", flags=WITH_ROWS, data=PROVEN)
 
     assert given_up.code == back.code == 0, given_up.text + back.text
     assert "is switched off" in rows(given_up)["no-new-privs"]

@@ -26,7 +26,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.transactions import FORGETFUL, UNPROVEN, keys
+from tests.node.transactions import FORGETFUL, keys
 from tests.node.watching import within
 from tools.lab import FLAVOURS, LabNode, NodeSpec
 
@@ -131,7 +131,7 @@ class Ground:
         words = ["until", f"/run/{unit}.stop", f"/run/{unit}.told", *ports.values()]
         started = ("systemd-run", "--quiet", "--collect", f"--unit={unit}", "python3", "-c", _ASK)
         assert outside.exec(*started, *words).code == 0
-        data = {**UNPROVEN, **data}
+        data = {**CURRENT, **data}
         flags = ("-y", "--diff")  # the plan's details, too
         outcome = self.fleet.run(name, deploy=f"deploys/{job}.py", data=data, flags=flags)
         sh(outside, f"touch /run/{unit}.stop")
@@ -179,8 +179,7 @@ Told = dict[str, tuple[set[str], Outcome, set[str], set[str]]]
 def told(ground: Ground) -> Told:
     """By node: what answered before a converge, what that said, what failed, what answers then."""
     before = {name: ground.answers(name) for name in RUN}
-    proof = {"gvisor_proof": "changed"}
-    converged = {name: ground.failed_during(name, "gvisor", **proof) for name in RUN}
+    converged = {name: ground.failed_during(name, "gvisor") for name in RUN}
     after = {name: ground.answers(name) for name in RUN}
     return {name: (before[name], *converged[name], after[name]) for name in RUN}
 
@@ -294,7 +293,7 @@ def test_whoever_wants_it_off_is_told_what_is_lost_and_gets_it(
     ground: Ground, told: Told, name: str
 ) -> None:
     assert told
-    data = {**UNPROVEN, **FORCED}
+    data = {**CURRENT, **FORCED}
     before = snapshot(ground.nodes[name])
     neighbour_before = ground.answers_to_a_neighbour(name)
 
@@ -332,7 +331,7 @@ def test_what_containers_alone_would_lose_stays_and_dockerd_reloads_a_file_that_
     sh(node, "systemctl reload docker")
     log = "journalctl -u docker -o cat | grep -q 'userland-proxy-path is not set'"
     refused = within(20, lambda: node.exec("sh", "-c", log).code == 0)
-    data = {**UNPROVEN, "gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox"}}}
+    data = {**CURRENT, "gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox"}}}
 
     outcome = ground.fleet.run(name, data=data, flags=("-y", "--diff"))
     answered = ground.answers_to_a_neighbour(name)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.node.conftest import LAB, SPECS
 from tests.node.running import (
+    CURRENT,
     HOME,
     Fleet,
     Outcome,
@@ -22,7 +23,7 @@ from tests.node.running import (
     start_container,
 )
 from tests.node.story import SPREAD
-from tests.node.transactions import FILE, UNPROVEN
+from tests.node.transactions import FILE
 from tools.lab import Lab, LabNode
 
 pytestmark = pytest.mark.slow
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.slow
 NODES = ("plain", *SPREAD)
 
 REMOVE = "deploys/remove.py"
-KEEP = {**UNPROVEN, "gvisor_keep_running": True}
+KEEP = {**CURRENT, "gvisor_keep_running": True}
 OURS = ("/opt/gvisor", "/var/lib/pyinfra-gvisor", "/run/pyinfra-gvisor")
 
 # These differ from one moment to the next.
@@ -172,7 +173,7 @@ def test_a_second_removal_changes_nothing(removed: Removed) -> None:
 @pytest.fixture
 def node(removed: Removed) -> LabNode:
     """A node with gVisor on it, and nobody's containers."""
-    installed = removed.fleet.run("plain", data=UNPROVEN)
+    installed = removed.fleet.run("plain", data=CURRENT)
     assert installed.code == 0, installed.text
     return removed.fleet.nodes["plain"]
 
@@ -180,7 +181,7 @@ def node(removed: Removed) -> LabNode:
 def test_a_running_sandbox_can_be_left_running(removed: Removed) -> None:
     fleet, names = removed.fleet, ("plain", "docker-20", "docker-29")
     nodes = [fleet.nodes[name] for name in names]
-    fleet.run(*names, data=UNPROVEN)
+    fleet.run(*names, data=CURRENT)
     for node in nodes:
         start_container(node, "tenant", "--runtime=runsc", "--restart=unless-stopped")
     running = [processes(node) for node in nodes]
@@ -217,7 +218,7 @@ def test_a_sandbox_that_was_restarted_on_our_release_is_told_from_one_that_was_n
     removed: Removed,
 ) -> None:
     node = removed.fleet.nodes["lived-in"]
-    removed.fleet.run("lived-in", data=UNPROVEN)
+    removed.fleet.run("lived-in", data=CURRENT)
     node.exec("docker", "restart", "-t", "2", "old-sandbox")
 
     refused = removed.fleet.run("lived-in", deploy=REMOVE)

@@ -13,6 +13,8 @@ from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.faults import PENDING, Faults
 from tests.node.proving import rows
 from tests.node.running import (
+    CURRENT,
+    PROVEN,
     WITH_ROWS,
     Fleet,
     daemon_json,
@@ -23,13 +25,12 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.transactions import FILE, UNPROVEN, assert_as_declared, keys
+from tests.node.transactions import FILE, assert_as_declared, keys
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 
 ROLLBACK = "deploys/rollback.py"
-NEVER = {"gvisor_proof": "never"}
 OTHER_FLAG = {"gvisor_runtimes": {"runsc": {"network": "host", "overlay": "self"}}}
 FOREIGN = '{\n   "shutdown-timeout" : 20,'
 
@@ -56,7 +57,7 @@ def test_it_goes_back_one_change_and_keeps_what_others_did(
     assert wrapper(node) != path, forward.text
     node.put(FILE, daemon_json(node).replace("{", FOREIGN, 1).encode())
 
-    outcome = fleet.run(name, flags=WITH_ROWS, deploy=ROLLBACK)
+    outcome = fleet.run(name, flags=WITH_ROWS, deploy=ROLLBACK, data=PROVEN)
 
     assert outcome.code == 0, outcome.text
     assert daemon_json(node) == text.replace("{", FOREIGN, 1)
@@ -67,7 +68,7 @@ def test_it_goes_back_one_change_and_keeps_what_others_did(
     assert node.exec("docker", "exec", "shop-db", "true").code == 0
     assert node.exec("docker", "exec", "old-sandbox", "true").code == 0
     before = snapshot(node)
-    second = fleet.run(name, deploy=ROLLBACK, data=UNPROVEN)
+    second = fleet.run(name, deploy=ROLLBACK, data=CURRENT)
     assert second.code == 0, second.text
     assert not re.search(r"\]\s+Success", second.stderr), second.text
     assert snapshot(node) == before
@@ -80,21 +81,21 @@ def test_it_goes_back_to_what_was_before_us(converged: dict[str, LabNode], fleet
     node = converged["plain"]
     node.exec("sh", "-c", f"rm -rf /var/lib/pyinfra-gvisor {FILE}; systemctl reset-failed docker")
     node.exec("systemctl", "restart", "docker")
-    fleet.run("plain", data=UNPROVEN)
+    fleet.run("plain", data=CURRENT)
     start_container(node, "tenant", "--runtime=runsc")
     running = processes(node)
 
     before = snapshot(node)
 
-    refused = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
+    refused = fleet.run("plain", deploy=ROLLBACK, data=CURRENT)
     after_refusal = snapshot(node)
-    keep = {**UNPROVEN, "gvisor_keep_running": True}
+    keep = {**CURRENT, "gvisor_keep_running": True}
     kept = fleet.run("plain", deploy=ROLLBACK, data=keep)
     runtimes, still_running = json.loads(daemon_json(node)), processes(node)
     restarted = node.exec("docker", "restart", "-t", "2", "tenant")
     remove_container(node, "tenant")
-    outcome = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
-    second = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
+    outcome = fleet.run("plain", deploy=ROLLBACK, data=CURRENT)
+    second = fleet.run("plain", deploy=ROLLBACK, data=CURRENT)
 
     assert refused.code == 1
     assert "runsc (these need it to start: tenant); keep these runtimes" in refused.stderr
@@ -128,7 +129,7 @@ def test_an_interrupted_change_is_undone_and_nothing_more(
     text, kept = daemon_json(node), numbers(node)
     interrupt(fleet, "plain", {"labels": ["run=interrupted"]})
 
-    outcome = fleet.run("plain", deploy=ROLLBACK, data=UNPROVEN)
+    outcome = fleet.run("plain", deploy=ROLLBACK, data=CURRENT)
 
     assert outcome.code == 0, outcome.text
     assert daemon_json(node) == text

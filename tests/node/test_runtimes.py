@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.node.running import (
+    CURRENT,
     RELEASE,
     Fleet,
     daemon_json,
@@ -17,7 +18,7 @@ from tests.node.running import (
     snapshot,
     start_container,
 )
-from tests.node.transactions import UNPROVEN, assert_as_declared
+from tests.node.transactions import assert_as_declared
 from tools.lab import LabNode
 
 REASON = "to trace one tenant's own containers"
@@ -31,7 +32,7 @@ SEVERAL = {
 
 
 def asking(**runtimes: Any) -> dict[str, Any]:
-    return {**UNPROVEN, "gvisor_runtimes": runtimes}
+    return {**CURRENT, "gvisor_runtimes": runtimes}
 
 
 def wrapper_text(node: LabNode, name: str) -> str:

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.node.running import Fleet, remove_container, start_container
+from tests.node.running import CURRENT, Fleet, remove_container, start_container
 from tests.node.story import ENDS
-from tests.node.transactions import UNPROVEN, assert_as_declared
+from tests.node.transactions import assert_as_declared
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 
 OVERLAYS = {
-    **UNPROVEN,
+    **CURRENT,
     "gvisor_runtimes": {"runsc": {}, "fast": {"overlay": "self"}, "ram": {"overlay": "memory"}},
 }
 WRITTEN = "/written"

@@ -10,16 +10,14 @@ from tests.node.running import CURRENT, Fleet, no_leftovers
 from tools.lab import LabNode
 
 FILE = "/etc/docker/daemon.json"
-UNPROVEN = {**CURRENT, "gvisor_proof": "never"}
-"""The proof has tests of its own, and takes most of such a run."""
 FORGETFUL = ("docker-28",)
 """Nodes whose Docker is restarted where others are reloaded: 28.0 to 29.2 forget host-gateway."""
 
 
 def keys(**own: Any) -> dict[str, Any]:
-    """Settings for the main job, with these keys of daemon.json besides, and without a proof."""
+    """Settings for the main job, with these keys of daemon.json besides."""
     return {
-        **UNPROVEN,
+        **CURRENT,
         "gvisor_daemon_json": {key.replace("_", "-"): value for key, value in own.items()},
     }
 
@@ -35,7 +33,7 @@ def last_run(node: LabNode) -> Mapping[str, Any]:
     return found
 
 
-def assert_as_declared(fleet: Fleet, *names: str, data: Mapping[str, Any] = UNPROVEN) -> None:
+def assert_as_declared(fleet: Fleet, *names: str, data: Mapping[str, Any] = CURRENT) -> None:
     """Check that a run repairs what is not as declared, and the next run finds nothing to do."""
     first, second = fleet.run(*names, data=data), fleet.run(*names, data=data)
     assert first.code == second.code == 0, first.text + second.text

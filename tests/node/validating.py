@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.node.audits import sh
 from tests.node.running import (
-    CURRENT,
+    PROVEN,
     Fleet,
     daemon_json,
     docker_info,
@@ -38,7 +38,7 @@ _TIDY = "rm -f /etc/docker/daemon.json.coolify"
 def survives(fleet: Fleet, name: str) -> None:
     """Check that keys and containers are unchanged, and the next run only proves the node."""
     node = fleet.nodes[name]
-    first = fleet.run(name, data=CURRENT)
+    first = fleet.run(name, data=PROVEN)
     assert first.code == 0, first.text
     start_container(node, "validated", "--runtime=runsc")
     text, keys, running = daemon_json(node), parsed(node), processes(node)
@@ -55,14 +55,14 @@ def survives(fleet: Fleet, name: str) -> None:
     assert "Jan 10 15:06:54 PST 2016" in sh(node, "docker exec validated uname -v")
     remove_container(node, "validated")
     node.exec("sh", "-c", _TIDY)
-    proven = fleet.run(name, data=CURRENT)  # jq writes the file otherwise: it is proven anew
+    proven = fleet.run(name, data=PROVEN)  # jq writes the file otherwise: it is proven anew
     assert proven.code == 0, proven.text
     assert proven.steps_changed == 1, "the proof"
-    again = fleet.run(name, data=CURRENT)
+    again = fleet.run(name, data=PROVEN)
     assert again.code == 0, again.text
     assert again.idle
     node.put(FILE, text.encode())  # as other tests know it
-    assert_as_declared(fleet, name, data=CURRENT)
+    assert_as_declared(fleet, name, data=PROVEN)
 
 
 def parsed(node: LabNode) -> Any:

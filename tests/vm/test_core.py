@@ -23,7 +23,7 @@ from tests.node.dispatching import in_sandbox
 from tests.node.faults import PAUSE, PENDING, wait_for
 from tests.node.proving import rows
 from tests.node.running import (
-    CURRENT,
+    PROVEN,
     WITH_ROWS,
     Fleet,
     Outcome,
@@ -36,7 +36,7 @@ from tools.compatibility.kept import read_record
 from tools.lab import LabNode, qemu
 
 WANTED: dict[str, Any] = {
-    **CURRENT,
+    **PROVEN,
     "gvisor_egress": {},
     "gvisor_kernel": {},
     "gvisor_runtimes": {"runsc": {}, "inner": {"network": "sandbox"}},
@@ -47,7 +47,7 @@ DECIDING: dict[str, Any] = {
     "gvisor_default": "sandbox-all",
     "gvisor_seal": {"binds": ["/usr"], "reason": "containers here run the node's own programs"},
 }
-PROVEN = ("runsc", DEFAULT_RUNTIME, RUNC_BY_NAME)
+PROVEN_RUNTIMES = ("runsc", DEFAULT_RUNTIME, RUNC_BY_NAME)
 STEP_S = 240
 ALWAYS = ("--restart=unless-stopped",)
 CONNECT = (
@@ -132,7 +132,7 @@ def test_a_plain_server_loads_any_module_and_its_containers_reach_its_network(st
 
 def test_the_main_job_with_firewall_and_kernel_is_proven_and_touches_nothing(story: Story) -> None:
     assert story.converged.code == 0, story.converged.text
-    for runtime in PROVEN:
+    for runtime in PROVEN_RUNTIMES:
         found = rows(story.converged, runtime)
         assert len(found) > 20
         assert [line for line in found.values() if not line.endswith((" ok", " n/a"))] == []

@@ -15,7 +15,7 @@ from tests.node.audits import LABELS, sh
 from tests.node.faults import wait_for
 from tests.node.proving import rows
 from tests.node.running import (
-    CURRENT,
+    PROVEN,
     WITH_ROWS,
     Fleet,
     no_leftovers,
@@ -122,7 +122,7 @@ def test_removal_leaves_a_plain_server_on_which_all_runs(fleet: Fleet, kept: Lab
         remove_container(kept, name)
     ran = processes(kept)
 
-    removed = fleet.run(NAME, deploy="deploys/remove.py", data=CURRENT)
+    removed = fleet.run(NAME, deploy="deploys/remove.py", data=PROVEN)
 
     assert removed.code == 0, removed.text
     assert processes(kept) == ran
