@@ -317,8 +317,8 @@ def test_qemu_forwards_ssh_alone_and_from_this_machine_alone(tmp_path: Path) -> 
 
     assert "user,id=net,hostfwd=tcp:127.0.0.1:20022-:22" in words
     assert [word for word in words if "hostfwd" in word] == [words[words.index("-netdev") + 1]]
-    assert words[words.index("-accel") + 1] == "tcg,thread=multi"
-    assert guest(tmp_path, "kvm").command()[-1] == words[-1]
+    assert words[words.index("-accel") + 1] == "tcg"
+    assert words[-1].startswith(guest(tmp_path, "kvm").command()[-1])
 
 
 def test_another_process_by_the_number_in_the_file_is_not_touched(tmp_path: Path) -> None:
