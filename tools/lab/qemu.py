@@ -48,7 +48,7 @@ class Hardware:
 
 
 HARDWARE = {
-    # "max" is slower: a boot takes a fifth more time by five levels of page tables and wide vectors,
+    # "max" is slower: a boot takes a fifth longer by five levels of page tables and wide vectors,
     # and on aarch64 three times as long, as pointer authentication computes a hash at each call.
     "x86_64": Hardware("qemu-system-x86_64", "q35", "Nehalem", "ttyS0"),
     "aarch64": Hardware("qemu-system-aarch64", "virt", "neoverse-n1", "ttyAMA0"),
