@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import yaml
 
 from pyinfra_gvisor.coolify.compose_file import MARK
@@ -20,21 +19,6 @@ services:  {MARK}
       - {ENTRY}  {MARK}
       - {PATCH}  {MARK}
 """
-
-
-def case(name: str, *lines: str) -> Any:
-    """
-    A file and what becomes of it; lines that begin with ``+`` are those that come in, the mounts
-    by their names ENTRY and PATCH.
-    """
-    before = "".join(f"{line}\n" for line in lines if not line.startswith("+"))
-    after = "".join(f"{ours(line) if line.startswith('+') else line}\n" for line in lines)
-    return pytest.param(before, after, id=name)
-
-
-def ours(line: str) -> str:
-    """A line of a case as we write it."""
-    return f"{line[1:].replace('ENTRY', ENTRY).replace('PATCH', PATCH)}  {MARK}"
 
 
 def read(text: str) -> Any:

@@ -10,68 +10,46 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.coolify import compose_file
 from pyinfra_gvisor.coolify.compose_file import MARK, has, lines_to_add, merged, removed
 from tests.table import table
-from tests.unit.coolify.compose_files import ENTRY, MOUNTS, PATCH, WHOLE, case, read, with_mounts
+from tests.unit.coolify.compose_files import ENTRY, MOUNTS, PATCH, WHOLE, read, with_mounts
 
-VOLUMES = ("+    volumes:", "+      - ENTRY", "+      - PATCH")
-COOLIFY = ("+  coolify:", *VOLUMES)
-SERVICES = ("+services:", *COOLIFY)
-ITEMS = VOLUMES[1:]
-# What every file has in common is in test_coolify_compose_file_properties.py.
-CASES = [
-    case("only-comments", "# Kept by hand.", "", "  # Really.", *SERVICES),
-    case("a-document-start-and-end", "--- # ours", "# none", *SERVICES, "...", "# the end"),
-    case("another-service", "services:", *COOLIFY, "  redis:", "    image: redis:8", "# end"),
-    case("a-service-with-nothing", "services:", "  coolify:", *VOLUMES, "  redis: {}"),
-    case(
-        "volumes-of-four-columns-and-comments-between",
-        "services:",
-        "    coolify:",
-        "        # before",
-        "        volumes:",
-        "+            - ENTRY",
-        "+            - PATCH",
-        "",
-        "  # less",
-        "            -   /a:/b   # after",
-        "                    # more",
-        "            - /c",
-    ),
-    case(
-        "volumes-in-long-syntax",
-        *("services:", "  coolify:", "    volumes:", *ITEMS),
-        *("      - type: bind", "        source: /own/entry.sh", "        target: /etc/x.sh"),
-        *("      - {type: tmpfs, target: /tmp}", "      - type: tmpfs"),
-    ),
-    case(
-        "a-merge-key-beside",
-        *("x-a: &a", "  restart: always", "services:", "  coolify:", "    <<: *a"),
-        *("    volumes:", *ITEMS, "      - ${DIR:-/a}:/b"),
-    ),
-    case("text-that-looks-like-ours", "x-a: |", f"  services:  {MARK}", "# x", *SERVICES),
-]
-FORMS: dict[str, Callable[[str], str]] = {
-    "as-it-is": lambda text: text,
-    "crlf": lambda text: text.replace("\n", "\r\n"),
-    "no-newline-at-the-end": lambda text: text.removesuffix("\n"),
-    "crlf-no-end": lambda text: text.replace("\n", "\r\n").removesuffix("\r\n"),
-    "byte-order-mark": lambda text: f"\ufeff{text}",
-}
+# What a file may look like otherwise is in test_coolify_compose_file_properties.py.
+FILE = """\
+x-a: &a
+    restart: always
+services:
+    coolify:
+        # before
+        <<: *a
+        volumes:
+
+  # less
+            -   /a:/b   # after
+                    # more
+            - type: bind
+              source: /own/entry.sh
+              target: /etc/entrypoint.d/60-own.sh
+            - type: tmpfs
+"""
 
 
-@table("form", FORMS)
-@pytest.mark.parametrize(("before", "after"), CASES)
-def test_our_lines_come_in_once_and_go_again_to_the_byte(
-    before: str, after: str, form: Callable[[str], str]
+@table("newline", {"lf": "\n", "crlf": "\r\n"})
+def test_our_lines_come_in_first_as_others_are_written_and_go_again_to_the_byte(
+    newline: str,
 ) -> None:
-    text = form(before)
+    text = FILE.replace("\n", newline)
 
     added = merged(text, MOUNTS)
 
-    assert added == form(after)
-    assert merged(added, MOUNTS) == added
-    assert removed(added, MOUNTS) == text == removed(text, MOUNTS)
-    assert (has(text, MOUNTS), has(added, MOUNTS)) == (False, True)
-    assert read(added) == with_mounts(text)
+    ours = "".join(f"            - {mount}  {MARK}\n" for mount in MOUNTS)
+    assert added == FILE.replace("volumes:\n", f"volumes:\n{ours}").replace("\n", newline)
+    assert removed(added, MOUNTS) == text
+
+
+def test_keys_of_ours_are_indented_as_the_file_is() -> None:
+    added = merged("services:\n   redis:\n      image: x\n", MOUNTS)
+
+    ours = f"   coolify:  {MARK}\n      volumes:  {MARK}\n         - {ENTRY}  {MARK}\n"
+    assert added.startswith(f"services:\n{ours}")
 
 
 @pytest.mark.parametrize("text", [None, "", "\n", "  \n\n ", "\ufeff", "\r\n# x"], ids=ascii)
