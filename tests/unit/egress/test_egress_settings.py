@@ -162,7 +162,7 @@ def test_what_opens_a_metadata_service_needs_a_reason(to: str) -> None:
     assert egress(**allowed(to, reason=REASON)).allow[0].reason == REASON
 
 
-@pytest.mark.parametrize("to", ["10.0.0.5", "100.100.100.201", "64:ff9b::a00:5"])
+@pytest.mark.parametrize("to", ["10.0.0.5", "100.100.100.201", "64:ff9b::a00:5", "64:ff9b:1::/48"])
 def test_what_opens_no_metadata_service_needs_none(to: str) -> None:
     assert egress(**allowed(to)).allow[0].reason is None
 

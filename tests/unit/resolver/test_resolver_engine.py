@@ -78,6 +78,7 @@ def test_a_container_on_internal_networks_only_is_not_led_out() -> None:
     {
         "none said": None,
         "none": {"none": end("n", "")},
+        "an overlay": {"o": end("o", "10.0.0.2")},
         "not yet on its network": {"b": end("b", "", "")},
         "a network that came just now": {"x": end("x", "172.30.0.2")},
     },
@@ -107,10 +108,13 @@ def test_another_sandbox_is_an_error(said: Any) -> None:
         engine.read_sandbox(said)
 
 
-@table("networks", {"an error": {"message": "no"}, "a network of nothing": [{}]})
-def test_other_lists_are_an_error(networks: Any) -> None:
+@table(
+    "lists",
+    {"an error": ({"message": "no"}, []), "networks": ([{}], []), "containers": ([], ["web"])},
+)
+def test_other_lists_are_an_error(lists: Any) -> None:
     with pytest.raises(engine.EngineError, match="Docker's list of containers is not understood"):
-        engine.read_sources(networks, [])
+        engine.read_sources(*lists)
 
 
 @looped
@@ -134,6 +138,7 @@ async def test_docker_is_asked_over_its_socket(tmp_path: Path) -> None:
         "nothing": (b"", "IncompleteReadError"),
         "garbage": (b"x" * 200_000, "LimitOverrunError"),
         "an empty head": (b"\r\n\r\n", "Docker answered $"),
+        "no text": (ok(b"\xff\xfe\xff"), "UnicodeDecodeError"),
         "half an answer": (ok(b'[{"Id": "'), "JSONDecodeError"),
         "too deep": (ok(b"[" * 200_000), "RecursionError"),
     },

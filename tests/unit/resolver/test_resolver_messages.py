@@ -26,6 +26,7 @@ NAMES = st.lists(
         "the root": (query()[:12] + b"\0" + b"\0\x02\0\x01", True),
         "an answer": (answer(query()), False),
         "a dynamic update": (query(flags=0x2900), False),
+        "a notice": (query(flags=0x2000), False),
         "no question": (query()[:4] + b"\0\0" + query()[6:], False),
         "two questions": (query()[:4] + b"\0\2" + query()[6:] * 2, False),
         "a name that points at itself": (query()[:12] + b"\xc0\x0c\0\1\0\1", False),

@@ -85,6 +85,7 @@ def test_ip_is_told_where_the_unit_starts_it(machine: Machine) -> None:
         "shared": ([ROOT.format("shared:1 "), OTHER], True),
         "of-two-fields": ([OTHER, ROOT.format("master:3 shared:1 ")], True),
         "private": ([ROOT.format(""), OTHER], False),
+        "slave": ([ROOT.format("master:1 "), OTHER], False),
         "a-device-so-called": ([ROOT.format("").replace("vda1", "shared:1")], False),
         "another-above-it": ([ROOT.format("shared:1 "), ROOT.format("")], False),
         "above-another": ([ROOT.format(""), ROOT.format("shared:1 ")], True),
