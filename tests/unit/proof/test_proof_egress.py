@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.resources import files
@@ -239,7 +238,10 @@ PROGRAM = files("pyinfra_gvisor.proof").joinpath("container.pl").read_text()
 def tried(*words: str) -> dict[str, str]:
     """What the program in the container makes of these."""
     command = ["perl", "-e", PROGRAM, "try", *words]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    one_after_another_s = 2 * len(words)
+    ran = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=one_after_another_s / 2
+    )
     return dict(line.split("\t") for line in ran.stdout.splitlines())
 
 
@@ -256,25 +258,18 @@ def mute() -> Iterator[int]:
 
 
 def test_connections_are_tried_all_at_once_and_none_for_long() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as opened, mute() as one, mute() as other:
+    with socket.create_server(("127.0.0.1", 0)) as opened, mute() as silent:
         with socket.create_server(("127.0.0.1", 0)) as closing:
             closed = closing.getsockname()[1]
-        began = time.monotonic()
 
         said = tried(
-            f"metadata=127.0.0.1={one}",
-            f"private=127.0.0.1={other}",
+            *(f"{number}=127.0.0.1={silent}" for number in range(50)),
             f"smtp=127.0.0.1={opened.getsockname()[1]}",
             f"node=127.0.0.1={closed}",
         )
 
-    assert time.monotonic() - began < 3
-    assert said == {
-        "metadata": "no answer",
-        "private": "no answer",
-        "smtp": "connected",
-        "node": "refused",
-    }
+    expected = dict.fromkeys(map(str, range(50)), "no answer")
+    assert said == {**expected, "smtp": "connected", "node": "refused"}
 
 
 ROUTES = """
