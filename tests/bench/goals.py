@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.bench.results import (
-    AUDIT,
-    FLOOR,
-    OURS,
-    PIPELINING,
-    PROOF,
-    Results,
-    channels,
-    wall_s,
-)
+from tests.bench.results import AUDIT, FLOOR, OURS, PIPELINING, PROOF, Results, channels, wall_s
 
 LEFT_LEAST = 0.95
 """Goal: at least this share of a container's throughput is left with the firewall's rules."""

@@ -16,15 +16,7 @@ from tests.bench.goals import (
 )
 from tests.bench.measure import BenchError
 from tests.bench.outputs import checks
-from tests.bench.results import (
-    FLOOR,
-    OURS,
-    PROOF,
-    Results,
-    Row,
-    channels,
-    wall_s,
-)
+from tests.bench.results import FLOOR, OURS, PROOF, Results, Row, channels, wall_s
 from tests.bench.start import MORE_MOST_MS
 
 _HEADER = (

@@ -5,15 +5,7 @@ from tools.lab.fleet import Lab, tell_on_stderr
 from tools.lab.node import LabNode
 from tools.lab.runsc import Runsc
 from tools.lab.runsc import chosen as chosen_runsc
-from tools.lab.spec import (
-    FLAVOURS,
-    Flavour,
-    LabError,
-    NodeSpec,
-    lab_arch,
-    lab_name,
-    node_specs,
-)
+from tools.lab.spec import FLAVOURS, Flavour, LabError, NodeSpec, lab_arch, lab_name, node_specs
 
 __all__ = [
     "FLAVOURS",

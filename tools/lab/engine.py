@@ -34,11 +34,7 @@ def why_it_cannot(client: DockerClient) -> str | None:
 
 def _refusal(client: DockerClient) -> str | None:
     container = client.containers.create(
-        _IMAGE,
-        ["true"],
-        privileged=True,
-        labels={recipe.LABEL: "try"},
-        volumes=_NODES_PROGRAMS,
+        _IMAGE, ["true"], privileged=True, labels={recipe.LABEL: "try"}, volumes=_NODES_PROGRAMS
     )
     try:
         container.start()

@@ -278,12 +278,7 @@ def guarded_table() -> str:
     return _table(
         ("path", "applies to", "finding", "source"),
         (
-            (
-                f"`{item.path}`",
-                _COUNTS[item.whole],
-                f"`container-{rules[item.kind]}`",
-                item.source,
-            )
+            (f"`{item.path}`", _COUNTS[item.whole], f"`container-{rules[item.kind]}`", item.source)
             for item in GUARDED
         ),
     )

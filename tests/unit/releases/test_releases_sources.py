@@ -152,8 +152,7 @@ def test_a_checksum_is_the_operators_for_that_architecture_or_the_known_one() ->
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["official", "github", "apt", "apt+https://m/x", "debian", "http://m/x", "/srv/a b"],
+    "text", ["official", "github", "apt", "apt+https://m/x", "debian", "http://m/x", "/srv/a b"]
 )
 def test_a_source_is_taken(text: str) -> None:
     check_source(text)

@@ -12,12 +12,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyinfra_gvisor.policy.selectors import (
-    Exemption,
-    Selector,
-    exempted,
-    must_be_sandboxed,
-)
+from pyinfra_gvisor.policy.selectors import Exemption, Selector, exempted, must_be_sandboxed
 from tests.table import table
 from tests.unit.answers import compact
 from tests.unit.fake_docker import container, says
