@@ -24,19 +24,17 @@ from tests.unit.coolify.coolify_answers import HONOURED, container, host, patche
 
 @table(
     "selector, name, labels, expected",
-    {
-        "pattern": ({"name": "shop-*"}, "shop-1", {}, True),
-        "not-the-pattern": ({"name": "shop-*"}, "shop", {}, False),
-        "case": ({"name": "shop"}, "SHOP", {}, False),
-        "label": ({"labels": {"a": "1"}}, "x", {"a": "1", "b": "2"}, True),
-        "another-value": ({"labels": {"a": "1"}}, "x", {"a": "2"}, False),
-        "no-label": ({"labels": {"a": "1"}}, "x", {}, False),
-        "one-of": ({"labels": {"a": ["1", "2"]}}, "x", {"a": "2"}, True),
-        "all-labels": ({"labels": {"a": "1", "b": "2"}}, "x", {"a": "1"}, False),
-        "empty-value": ({"labels": {"a": ""}}, "x", {"a": ""}, True),
-        "empty-is-not-missing": ({"labels": {"a": ""}}, "x", {}, False),
-        "both": ({"labels": {"a": "1"}, "name": "y"}, "x", {"a": "1"}, False),
-    },
+    pattern=({"name": "shop-*"}, "shop-1", {}, True),
+    not_the_pattern=({"name": "shop-*"}, "shop", {}, False),
+    case=({"name": "shop"}, "SHOP", {}, False),
+    label=({"labels": {"a": "1"}}, "x", {"a": "1", "b": "2"}, True),
+    another_value=({"labels": {"a": "1"}}, "x", {"a": "2"}, False),
+    no_label=({"labels": {"a": "1"}}, "x", {}, False),
+    one_of=({"labels": {"a": ["1", "2"]}}, "x", {"a": "2"}, True),
+    all_labels=({"labels": {"a": "1", "b": "2"}}, "x", {"a": "1"}, False),
+    empty_value=({"labels": {"a": ""}}, "x", {"a": ""}, True),
+    empty_is_not_missing=({"labels": {"a": ""}}, "x", {}, False),
+    both=({"labels": {"a": "1"}, "name": "y"}, "x", {"a": "1"}, False),
 )
 def test_a_selector_matches_by_all_that_it_names(
     selector: dict[str, Any], name: str, labels: dict[str, str], expected: bool
@@ -64,20 +62,18 @@ def test_only_the_labels_that_decide_are_asked_for() -> None:
 
 @table(
     "key, value, says",
-    {
-        "nothing": ("must_sandbox", [{}], "neither labels nor a name is given"),
-        "a-word": ("must_sandbox", "all", "got all"),
-        "no-reason": ("exempt", [{"name": "x"}], "['reason'] field required"),
-        "short": ("exempt", [{"name": "x", "reason": "short"}], "10 characters"),
-        "misspelt": ("exempt", [{"nam": "x", "reason": "x" * 10}], "unknown key"),
-        "a-short-waiver": ("waivers", {"2.9": "no"}, "10 characters"),
-        "no-severity": ("audit_fail_on", "hgih", "got hgih"),
-        "no-directory": ("report_dir", "", "at least 1 character"),
-        "relative": ("textfile_dir", "relative", "got relative"),
-        "no-bool": ("watch", "yes", "got yes"),
-        "too-often": ("watch_interval_s", 1, "greater than or equal to 10"),
-        "no-action": ("watch_action", "kill", "got kill"),
-    },
+    nothing=("must_sandbox", [{}], "neither labels nor a name is given"),
+    a_word=("must_sandbox", "all", "got all"),
+    no_reason=("exempt", [{"name": "x"}], "['reason'] field required"),
+    short=("exempt", [{"name": "x", "reason": "short"}], "10 characters"),
+    misspelt=("exempt", [{"nam": "x", "reason": "x" * 10}], "unknown key"),
+    a_short_waiver=("waivers", {"2.9": "no"}, "10 characters"),
+    no_severity=("audit_fail_on", "hgih", "got hgih"),
+    no_directory=("report_dir", "", "at least 1 character"),
+    relative=("textfile_dir", "relative", "got relative"),
+    no_bool=("watch", "yes", "got yes"),
+    too_often=("watch_interval_s", 1, "greater than or equal to 10"),
+    no_action=("watch_action", "kill", "got kill"),
 )
 def test_what_makes_no_policy_is_told(key: str, value: Any, says: str) -> None:
     settings, problems = load_settings({f"gvisor_{key}": value})
@@ -102,11 +98,9 @@ def compared(apps: DeclaredApps | None, **container: Any) -> HostReport:
 
 @table(
     "container, said",
-    {
-        "runc": (BARE, "runc and was not seen in gVisor"),
-        "no-sandbox": ({**BARE, "runtime": "runsc"}, "runsc and was not seen in gVisor"),
-        "another-one": ({"runtime": "gvisor"}, "gvisor and was not seen in gVisor"),
-    },
+    runc=(BARE, "runc and was not seen in gVisor"),
+    no_sandbox=({**BARE, "runtime": "runsc"}, "runsc and was not seen in gVisor"),
+    another_one=({"runtime": "gvisor"}, "gvisor and was not seen in gVisor"),
 )
 def test_an_app_that_did_not_get_what_it_asks_for_is_found(
     container: dict[str, Any], said: str
@@ -131,13 +125,11 @@ def test_a_sandbox_that_the_next_deployment_would_lose_is_found() -> None:
 
 @table(
     "apps, labels",
-    {
-        "coolify-is-not-asked": (None, LABELS),
-        "its-compose-file-says-it": (declared(by_options=False), LABELS),
-        "its-compose-file-asks": (declared(None, by_options=False), LABELS),
-        "a-preview": (declared(None), {**LABELS, "coolify.pullRequestId": "12"}),
-        "without-a-number": (declared(None), COOLIFY),
-    },
+    coolify_is_not_asked=(None, LABELS),
+    its_compose_file_says_it=(declared(by_options=False), LABELS),
+    its_compose_file_asks=(declared(None, by_options=False), LABELS),
+    a_preview=(declared(None), {**LABELS, "coolify.pullRequestId": "12"}),
+    without_a_number=(declared(None), COOLIFY),
 )
 def test_what_options_do_not_reach_is_not_compared(
     apps: DeclaredApps | None, labels: dict[str, str]
@@ -175,14 +167,12 @@ DAMAGED = php("damaged", "reason two returns", probe=None)
 
 @table(
     "lines, rules",
-    {
-        "as-declared": ([*persistent(), *patched()], []),
-        "coolify-knows-it": ([container(), *php("native", probe=HONOURED)], []),
-        "the-patch-is-lost": ([*persistent(), *php()], ["coolify-drops-option"]),
-        "only-patched": ([container(), *patched()], ["coolify-not-kept"]),
-        "another-source": ([*persistent(), *DAMAGED], ["coolify-drops-option"]),
-        "no-coolify": ([], ["coolify-drops-option", "coolify-not-kept"]),
-    },
+    as_declared=([*persistent(), *patched()], []),
+    coolify_knows_it=([container(), *php("native", probe=HONOURED)], []),
+    the_patch_is_lost=([*persistent(), *php()], ["coolify-drops-option"]),
+    only_patched=([container(), *patched()], ["coolify-not-kept"]),
+    another_source=([*persistent(), *DAMAGED], ["coolify-drops-option"]),
+    no_coolify=([], ["coolify-drops-option", "coolify-not-kept"]),
 )
 def test_a_control_host_that_would_lose_the_option_is_found(
     lines: list[str], rules: list[str]
@@ -212,12 +202,10 @@ def running(name: str, image: str) -> list[str]:
 
 @table(
     "lines",
-    {
-        "an-empty-cache": ["build_cache 0 "],
-        "an-old-docker-that-never-built": [],
-        "a-backup": running("backup-of-x8s0", HELPER),
-        "an-app": running("shop", "shop:2"),
-    },
+    an_empty_cache=["build_cache 0 "],
+    an_old_docker_that_never_built=[],
+    a_backup=running("backup-of-x8s0", HELPER),
+    an_app=running("shop", "shop:2"),
 )
 def test_a_node_on_which_no_build_was_seen_has_nothing_against_it(lines: list[str]) -> None:
     assert found(audited(*lines)) == {}
@@ -233,17 +221,15 @@ LOW, MEDIUM, INFO = Severity.LOW, Severity.MEDIUM, Severity.INFO
 
 @table(
     "lines, given, severity, evidence",
-    {
-        "a-cache": ([CACHE], {}, MEDIUM, CACHED),
-        "never-used": (["build_cache 1 "], {}, MEDIUM, "1 records in Docker's build cache"),
-        "a-builder-of-its-own": (running(RAIL, BUILDER), {}, MEDIUM, f"{RAIL} ({BUILDER})"),
-        "a-cache-and-a-deployment": ([CACHE, *DEPLOYS], {}, MEDIUM, f"{CACHED}; {DEPLOYING}"),
-        "may-not-build": (DEPLOYS, {}, INFO, DEPLOYING),
-        "a-control-host": ([CACHE], NO_GVISOR, INFO, CACHED),
-        "a-build-node": ([CACHE], {**NO_GVISOR, "builds": True}, INFO, CACHED),
-        "a-build-node-that-runs-apps": ([CACHE], {"builds": True}, MEDIUM, f"{CACHED}; {BOTH}"),
-        "a-docker-that-does-not-tell-its-cache": (["build_ran 1764079522"], {}, LOW, RAN),
-    },
+    a_cache=([CACHE], {}, MEDIUM, CACHED),
+    never_used=(["build_cache 1 "], {}, MEDIUM, "1 records in Docker's build cache"),
+    a_builder_of_its_own=(running(RAIL, BUILDER), {}, MEDIUM, f"{RAIL} ({BUILDER})"),
+    a_cache_and_a_deployment=([CACHE, *DEPLOYS], {}, MEDIUM, f"{CACHED}; {DEPLOYING}"),
+    may_not_build=(DEPLOYS, {}, INFO, DEPLOYING),
+    a_control_host=([CACHE], NO_GVISOR, INFO, CACHED),
+    a_build_node=([CACHE], {**NO_GVISOR, "builds": True}, INFO, CACHED),
+    a_build_node_that_runs_apps=([CACHE], {"builds": True}, MEDIUM, f"{CACHED}; {BOTH}"),
+    a_docker_that_does_not_tell_its_cache=(["build_ran 1764079522"], {}, LOW, RAN),
 )
 def test_builds_are_told_with_what_was_seen(
     lines: list[str], given: dict[str, Any], severity: Severity, evidence: str

@@ -38,14 +38,12 @@ def test_an_app_in_a_sandbox_has_nothing_against_it() -> None:
 
 @table(
     "changes",
-    {
-        "runc": BARE,
-        "a-runtime-that-starts-runc": {**BARE, "runtime": "runsc"},
-        "an-image-that-looks-like-a-sandbox": {"here": False},
-        "the-node's-own-runsc-in-a-container-of-runc": {"runtime": "runc"},
-        "runsc-but-no-sandbox": {"argv0": "runsc"},
-        "a-process-that-is-gone": {"executable": "", "argv0": "", "here": False},
-    },
+    runc=BARE,
+    a_runtime_that_starts_runc={**BARE, "runtime": "runsc"},
+    an_image_that_looks_like_a_sandbox={"here": False},
+    the_nodes_own_runsc_in_a_container_of_runc={"runtime": "runc"},
+    runsc_but_no_sandbox={"argv0": "runsc"},
+    a_process_that_is_gone={"executable": "", "argv0": "", "here": False},
 )
 def test_an_app_that_is_not_in_a_sandbox_is_found_whatever_it_looks_like(
     changes: dict[str, Any],
@@ -68,11 +66,9 @@ def test_all_that_coolify_runs_for_its_users_must_be_in_a_sandbox(kind: str) -> 
 
 @table(
     "labels",
-    {
-        "none": {},
-        "the-proxy": {"coolify.managed": "true", "coolify.proxy": "true"},
-        "not-managed": {"coolify.managed": "false", "coolify.type": "service"},
-    },
+    none={},
+    the_proxy={"coolify.managed": "true", "coolify.proxy": "true"},
+    not_managed={"coolify.managed": "false", "coolify.type": "service"},
 )
 def test_what_the_policy_does_not_name_may_run_as_it_likes(labels: dict[str, str]) -> None:
     report = with_container(app(labels=labels, **BARE, mounts=("/",)))
@@ -104,20 +100,18 @@ def test_an_exemption_of_another_container_is_none() -> None:
 
 @table(
     "given, mounts, rule, cis",
-    {
-        "privileged": ({"Privileged": True}, (), "container-privileged", "5.5"),
-        "network": ({"NetworkMode": "host"}, (), "container-host-network", "5.10"),
-        "pid": ({"PidMode": "host"}, (), "container-host-pid", "5.16"),
-        "ipc": ({"IpcMode": "host"}, (), "container-host-ipc", "5.17"),
-        "uts": ({"UTSMode": "host"}, (), "container-host-uts", "5.21"),
-        "userns": ({"UsernsMode": "host"}, (), "container-host-userns", "5.31"),
-        "caps": ({"CapAdd": ["CAP_SYS_ADMIN", "CHOWN"]}, (), "container-capabilities", "5.4"),
-        "socket": ({}, ("/run/docker.sock",), "container-docker-socket", "5.32"),
-        "host-path": ({}, ("/usr/",), "container-host-path", "5.6"),
-        "gvisor's-files": ({}, ("/opt",), "container-gvisor-path", "5.6"),
-        "device": (device("/dev/sda"), (), "container-device", "5.18"),
-        "annotation": ({"Annotations": ANNOTATED}, (), "container-annotation", None),
-    },
+    privileged=({"Privileged": True}, (), "container-privileged", "5.5"),
+    network=({"NetworkMode": "host"}, (), "container-host-network", "5.10"),
+    pid=({"PidMode": "host"}, (), "container-host-pid", "5.16"),
+    ipc=({"IpcMode": "host"}, (), "container-host-ipc", "5.17"),
+    uts=({"UTSMode": "host"}, (), "container-host-uts", "5.21"),
+    userns=({"UsernsMode": "host"}, (), "container-host-userns", "5.31"),
+    caps=({"CapAdd": ["CAP_SYS_ADMIN", "CHOWN"]}, (), "container-capabilities", "5.4"),
+    socket=({}, ("/run/docker.sock",), "container-docker-socket", "5.32"),
+    host_path=({}, ("/usr/",), "container-host-path", "5.6"),
+    gvisors_files=({}, ("/opt",), "container-gvisor-path", "5.6"),
+    device=(device("/dev/sda"), (), "container-device", "5.18"),
+    annotation=({"Annotations": ANNOTATED}, (), "container-annotation", None),
 )
 def test_what_an_app_was_given_beyond_its_sandbox_is_found(
     given: dict[str, Any], mounts: tuple[str, ...], rule: str, cis: str | None
@@ -138,11 +132,9 @@ def test_a_docker_socket_outside_of_a_sandbox_is_worse() -> None:
 
 @table(
     "path, severity, evidence",
-    {
-        "older": ("20260831.0/runsc", MEDIUM, "runs on runsc 20260831.0; 20260928.0 is declared"),
-        "with-an-escape": ("20240729.0/runsc", HIGH, "escapes: CVE-2025-2713, CVE-2026-96812"),
-        "foreign": ("/usr/local/bin/runsc", MEDIUM, "runs from /usr/local/bin/runsc"),
-    },
+    older=("20260831.0/runsc", MEDIUM, "runs on runsc 20260831.0; 20260928.0 is declared"),
+    with_an_escape=("20240729.0/runsc", HIGH, "escapes: CVE-2025-2713, CVE-2026-96812"),
+    foreign=("/usr/local/bin/runsc", MEDIUM, "runs from /usr/local/bin/runsc"),
 )
 def test_a_sandbox_of_another_release_is_found(
     path: str, severity: Severity, evidence: str
@@ -183,30 +175,28 @@ GPUS = {"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]]}
 
 @table(
     "rule, given, said, sandboxed, bare",
-    {
-        "a-disk": ("device", device("/dev/sda"), "/dev/sda", MEDIUM, HIGH),
-        "harmless": ("device", device("/dev/null"), "null", LOW, LOW),
-        "the-sentry-has-its": ("device", device("/dev/net/tun"), "tun", LOW, HIGH),
-        "another-name": ("device", device("/dev/sda", "/dev/null"), "null", MEDIUM, HIGH),
-        "the-host's-driver": ("device", device("/dev/vfio/7"), "7", HIGH, HIGH),
-        "runsc-goes-by-the-name": ("device", device("/dev/x", "/dev/accel0"), "x", HIGH, HIGH),
-        "a-rule": ("device", {"DeviceCgroupRules": ["c 1:* rwm"]}, "c 1", LOW, HIGH),
-        "gpus": ("gpu", {"DeviceRequests": [GPUS]}, "gpu: all", HIGH, HIGH),
-        "seccomp": ("seccomp", option("seccomp=unconfined"), "seccomp", LOW, HIGH),
-        "long-ago": ("seccomp", option("seccomp:unconfined"), "seccomp", LOW, HIGH),
-        "own-profile": ("seccomp", option('seccomp={"a":'), "seccomp", LOW, HIGH),
-        "apparmor": ("apparmor", option("apparmor=unconfined"), "un", LOW, MEDIUM),
-        "selinux": ("selinux", option("label=disable"), "label=", LOW, MEDIUM),
-        "as-docker-adds-it": ("selinux", option("disable"), "label=", LOW, MEDIUM),
-        "nnp": ("new-privileges", option("no-new-privileges=false"), "false", LOW, MEDIUM),
-        "cgroups": ("writable-cgroups", option("writable-cgroups=true"), "true", LOW, MEDIUM),
-        "unknown": ("security-option", option("new=off"), "new", MEDIUM, MEDIUM),
-        "unmasked": ("system-paths", {"MaskedPaths": []}, "/proc/acpi, /proc/kcore", LOW, HIGH),
-        "writable": ("system-paths", {"ReadonlyPaths": ["/proc/bus"]}, "/proc/irq", LOW, HIGH),
-        "root": ("capabilities", {"CapAdd": ["CAP_SYS_ADMIN"]}, "added: SYS", MEDIUM, HIGH),
-        "less": ("capabilities", {"CapAdd": ["sys_nice"]}, "SYS_NICE", MEDIUM, MEDIUM),
-        "all": ("capabilities", {"CapAdd": ["all"]}, "added: ALL", MEDIUM, HIGH),
-    },
+    a_disk=("device", device("/dev/sda"), "/dev/sda", MEDIUM, HIGH),
+    harmless=("device", device("/dev/null"), "null", LOW, LOW),
+    the_sentry_has_its=("device", device("/dev/net/tun"), "tun", LOW, HIGH),
+    another_name=("device", device("/dev/sda", "/dev/null"), "null", MEDIUM, HIGH),
+    the_hosts_driver=("device", device("/dev/vfio/7"), "7", HIGH, HIGH),
+    runsc_goes_by_the_name=("device", device("/dev/x", "/dev/accel0"), "x", HIGH, HIGH),
+    a_rule=("device", {"DeviceCgroupRules": ["c 1:* rwm"]}, "c 1", LOW, HIGH),
+    gpus=("gpu", {"DeviceRequests": [GPUS]}, "gpu: all", HIGH, HIGH),
+    seccomp=("seccomp", option("seccomp=unconfined"), "seccomp", LOW, HIGH),
+    long_ago=("seccomp", option("seccomp:unconfined"), "seccomp", LOW, HIGH),
+    own_profile=("seccomp", option('seccomp={"a":'), "seccomp", LOW, HIGH),
+    apparmor=("apparmor", option("apparmor=unconfined"), "un", LOW, MEDIUM),
+    selinux=("selinux", option("label=disable"), "label=", LOW, MEDIUM),
+    as_docker_adds_it=("selinux", option("disable"), "label=", LOW, MEDIUM),
+    nnp=("new-privileges", option("no-new-privileges=false"), "false", LOW, MEDIUM),
+    cgroups=("writable-cgroups", option("writable-cgroups=true"), "true", LOW, MEDIUM),
+    unknown=("security-option", option("new=off"), "new", MEDIUM, MEDIUM),
+    unmasked=("system-paths", {"MaskedPaths": []}, "/proc/acpi, /proc/kcore", LOW, HIGH),
+    writable=("system-paths", {"ReadonlyPaths": ["/proc/bus"]}, "/proc/irq", LOW, HIGH),
+    root=("capabilities", {"CapAdd": ["CAP_SYS_ADMIN"]}, "added: SYS", MEDIUM, HIGH),
+    less=("capabilities", {"CapAdd": ["sys_nice"]}, "SYS_NICE", MEDIUM, MEDIUM),
+    all=("capabilities", {"CapAdd": ["all"]}, "added: ALL", MEDIUM, HIGH),
 )
 def test_what_a_container_was_given_is_as_bad_as_what_it_opens_there(
     rule: str, given: dict[str, Any], said: str, sandboxed: Severity, bare: Severity
@@ -220,26 +210,24 @@ def test_what_a_container_was_given_is_as_bad_as_what_it_opens_there(
 
 @table(
     "given",
-    {
-        "own": {"NetworkMode": "bridge", "PidMode": "", "IpcMode": "private"},
-        "one-of-docker's-own-capabilities": {"CapAdd": ["NET_BIND_SERVICE"]},
-        "some-back": {"CapDrop": ["all"], "CapAdd": ["CHOWN", "CAP_SETUID"]},
-        "each-by-its-name": {"CapDrop": sorted(DEFAULT_CAPABILITIES)},
-        "all-asked-for": {"CapDrop": [], "CapAdd": sorted(DEFAULT_CAPABILITIES)},
-        "somebody-else's-annotation": {"Annotations": {"com.example": "x"}},
-        "stricter": option("no-new-privileges"),
-        "stricter-as-a-value": option("no-new-privileges:true"),
-        "docker's-own": option("seccomp=builtin"),
-        "what-docker-adds": {**option("disable"), "PidMode": "host"},
-        "null": {"SecurityOpt": None, "MaskedPaths": None, "Devices": None, "CapAdd": None},
-        "docker's-list": {"MaskedPaths": [*sorted(MASKED), "/proc/interrupts"]},
-    },
+    own={"NetworkMode": "bridge", "PidMode": "", "IpcMode": "private"},
+    one_of_dockers_own_capabilities={"CapAdd": ["NET_BIND_SERVICE"]},
+    some_back={"CapDrop": ["all"], "CapAdd": ["CHOWN", "CAP_SETUID"]},
+    each_by_its_name={"CapDrop": sorted(DEFAULT_CAPABILITIES)},
+    all_asked_for={"CapDrop": [], "CapAdd": sorted(DEFAULT_CAPABILITIES)},
+    somebody_elses_annotation={"Annotations": {"com.example": "x"}},
+    stricter=option("no-new-privileges"),
+    stricter_as_a_value=option("no-new-privileges:true"),
+    dockers_own=option("seccomp=builtin"),
+    what_docker_adds={**option("disable"), "PidMode": "host"},
+    null={"SecurityOpt": None, "MaskedPaths": None, "Devices": None, "CapAdd": None},
+    dockers_list={"MaskedPaths": [*sorted(MASKED), "/proc/interrupts"]},
 )
 def test_what_is_no_weaker_than_dockers_own_is_no_finding(given: dict[str, Any]) -> None:
     assert set(ids(with_container(app(given=given)))) <= {"container-host-pid"}
 
 
-@table("runtime", {"flag": {"flags": ["--oci-seccomp"]}, "strict": {"hardening": "strict"}})
+@table("runtime", flag={"flags": ["--oci-seccomp"]}, strict={"hardening": "strict"})
 def test_a_profile_that_a_sandbox_keeps_is_missed_more(runtime: dict[str, Any]) -> None:
     given = {"SecurityOpt": ["seccomp=unconfined"]}
 
@@ -250,18 +238,16 @@ def test_a_profile_that_a_sandbox_keeps_is_missed_more(runtime: dict[str, Any]) 
 
 @table(
     "name, severity",
-    {
-        "rootfs": ("dev.gvisor.spec.rootfs.source", CRITICAL),
-        "mount": ("dev.gvisor.spec.mount.x.share", MEDIUM),
-        "gpu": ("dev.gvisor.internal.nvproxy", HIGH),
-        "checkpoint": ("dev.gvisor.internal.checkpoint.path", HIGH),
-        "cpu": ("dev.gvisor.internal.cpufeatures", LOW),
-        "unknown": ("dev.gvisor.brand-new", HIGH),
-        "only-begins-like-it": ("dev.gvisorish", HIGH),
-        "cri": ("io.kubernetes.cri.container-type", HIGH),
-        "cri-o": ("io.kubernetes.cri-o.SandboxID", HIGH),
-        "a-name": ("io.kubernetes.cri.sandbox-name", LOW),
-    },
+    rootfs=("dev.gvisor.spec.rootfs.source", CRITICAL),
+    mount=("dev.gvisor.spec.mount.x.share", MEDIUM),
+    gpu=("dev.gvisor.internal.nvproxy", HIGH),
+    checkpoint=("dev.gvisor.internal.checkpoint.path", HIGH),
+    cpu=("dev.gvisor.internal.cpufeatures", LOW),
+    unknown=("dev.gvisor.brand-new", HIGH),
+    only_begins_like_it=("dev.gvisorish", HIGH),
+    cri=("io.kubernetes.cri.container-type", HIGH),
+    cri_o=("io.kubernetes.cri-o.SandboxID", HIGH),
+    a_name=("io.kubernetes.cri.sandbox-name", LOW),
 )
 def test_every_annotation_that_runsc_may_obey_is_judged(name: str, severity: Severity) -> None:
     report = with_container(app(given={"Annotations": {name: "x"}}))
@@ -298,11 +284,9 @@ OLD = "/usr/local/bin/runsc"
 
 @table(
     "given, dropped, kept",
-    {
-        "null": ({"CapDrop": None}, "nothing", 14),
-        "some": ({"CapDrop": ["NET_RAW", "CAP_MKNOD"]}, "MKNOD, NET_RAW", 12),
-        "one-it-had-not": ({"CapDrop": ["SYS_ADMIN"], "CapAdd": ["CHOWN"]}, "SYS_ADMIN", 13),
-    },
+    null=({"CapDrop": None}, "nothing", 14),
+    some=({"CapDrop": ["NET_RAW", "CAP_MKNOD"]}, "MKNOD, NET_RAW", 12),
+    one_it_had_not=({"CapDrop": ["SYS_ADMIN"], "CapAdd": ["CHOWN"]}, "SYS_ADMIN", 13),
 )
 def test_capabilities_that_nobody_asked_for_are_told(
     given: dict[str, Any], dropped: str, kept: int
@@ -317,10 +301,8 @@ def test_capabilities_that_nobody_asked_for_are_told(
 
 @table(
     "given",
-    {
-        "privileged": {"CapDrop": None, "Privileged": True},
-        "all-added": {"CapDrop": None, "CapAdd": ["ALL"]},
-    },
+    privileged={"CapDrop": None, "Privileged": True},
+    all_added={"CapDrop": None, "CapAdd": ["ALL"]},
 )
 def test_whose_capabilities_are_told_already_is_not_told_twice(given: dict[str, Any]) -> None:
     report = with_container(app(given=given))
@@ -344,16 +326,14 @@ def low_ports(given: dict[str, Any], settings: Any = None, **changes: Any) -> Fi
 
 @table(
     "given, told",
-    {
-        "another-added": ({"CapAdd": ["CHOWN"]}, True),
-        "itself-dropped": ({"CapDrop": ["CAP_NET_BIND_SERVICE"]}, True),
-        "all-others-added": ({"CapDrop": ["NET_BIND_SERVICE"], "CapAdd": ["ALL"]}, True),
-        "added-back": ({"CapAdd": ["CAP_NET_BIND_SERVICE"]}, False),
-        "all-added-back": ({"CapAdd": ["ALL"]}, False),
-        "another-dropped": ({"CapDrop": ["CHOWN"]}, False),
-        "privileged": ({"Privileged": True}, False),
-        "a-higher-port": ({"Ports": ["1024/tcp"]}, False),
-    },
+    another_added=({"CapAdd": ["CHOWN"]}, True),
+    itself_dropped=({"CapDrop": ["CAP_NET_BIND_SERVICE"]}, True),
+    all_others_added=({"CapDrop": ["NET_BIND_SERVICE"], "CapAdd": ["ALL"]}, True),
+    added_back=({"CapAdd": ["CAP_NET_BIND_SERVICE"]}, False),
+    all_added_back=({"CapAdd": ["ALL"]}, False),
+    another_dropped=({"CapDrop": ["CHOWN"]}, False),
+    privileged=({"Privileged": True}, False),
+    a_higher_port=({"Ports": ["1024/tcp"]}, False),
 )
 def test_a_low_port_is_told_where_its_capability_is_missing(
     given: dict[str, Any], told: bool
@@ -376,15 +356,13 @@ def sentry(release: str) -> dict[str, str]:
 
 @table(
     "changes, settings, severity",
-    {
-        "not-known-to-bind": (sentry("20260831.0"), {}, MEDIUM),
-        "tried": (sentry("20260905.0"), {}, None),
-        "later": (sentry("20261005.0"), {}, None),
-        "no-sandbox": ({**BARE, "runtime": "runsc"}, {}, None),
-        "a-runtime-that-is-not-ours": ({"runtime": "theirs"}, {}, None),
-        "gvisor's-own-network": ({}, {"runtimes": {"runsc": {"network": "sandbox"}}}, None),
-        "what-the-policy-leaves-alone": ({"labels": {}}, {}, Severity.INFO),
-    },
+    not_known_to_bind=(sentry("20260831.0"), {}, MEDIUM),
+    tried=(sentry("20260905.0"), {}, None),
+    later=(sentry("20261005.0"), {}, None),
+    no_sandbox=({**BARE, "runtime": "runsc"}, {}, None),
+    a_runtime_that_is_not_ours=({"runtime": "theirs"}, {}, None),
+    gvisors_own_network=({}, {"runtimes": {"runsc": {"network": "sandbox"}}}, None),
+    what_the_policy_leaves_alone=({"labels": {}}, {}, Severity.INFO),
 )
 def test_a_low_port_is_told_only_where_the_hosts_kernel_decides(
     changes: dict[str, Any], settings: dict[str, Any], severity: Severity | None
@@ -401,34 +379,32 @@ VOLUME, ANOTHER = (f"/var/lib/docker/volumes/{name}/_data" for name in "ab")
 
 @table(
     "mount, rules",
-    {
-        "everything": ("/", {SOCKET, HOST, OURS}),
-        "above-daemon.json": ("/etc/", {HOST, OURS}),
-        "daemon.json": ("/etc/docker/daemon.json", {OURS}),
-        "wrappers": ("/opt/gvisor/runtimes", {OURS}),
-        "a-record": ("/var/lib/pyinfra-gvisor/owned.json", {OURS}),
-        "locks": ("/run/pyinfra-gvisor", {OURS}),
-        "above-much": ("/var", {HOST, OURS, SOCKET}),
-        "above-sockets": ("/run", {HOST, OURS, SOCKET}),
-        "containerd": ("/run/containerd/containerd.sock", {SOCKET}),
-        "plugins": ("/run/docker/plugins", {SOCKET}),
-        "podman": ("/run/podman/podman.sock", {SOCKET}),
-        "a-device": ("/dev/sda", {HOST}),
-        "the-kernel's-settings": ("/proc/sys", {HOST}),
-        "units": ("/run/systemd/system", {HOST}),
-        "keys": ("/root/.ssh/authorized_keys", {HOST}),
-        "another's-files": ("/var/lib/docker/overlay2/x", {HOST}),
-        "all-volumes": ("/var/lib/docker/volumes", {HOST}),
-        "in-another's-volume": ("/var/lib/docker/volumes/a/_data/b", {HOST}),
-        "usual": ("/etc/localtime", set()),
-        "run-by-root-daily": ("/etc/cron.daily/shop", {HOST}),
-        "programs": ("/usr/local/bin", {HOST}),
-        "data-of-programs": ("/usr/share/zoneinfo", set()),
-        "coolify's-keys": ("/data/coolify/ssh/keys", {HOST}),
-        "its-own-of-coolify": ("/data/coolify/applications/shop", set()),
-        "beside-ours": ("/opt/shop", set()),
-        "only-begins-like-it": ("/etc/docker-shop", set()),
-    },
+    everything=("/", {SOCKET, HOST, OURS}),
+    above_daemon_json=("/etc/", {HOST, OURS}),
+    daemon_json=("/etc/docker/daemon.json", {OURS}),
+    wrappers=("/opt/gvisor/runtimes", {OURS}),
+    a_record=("/var/lib/pyinfra-gvisor/owned.json", {OURS}),
+    locks=("/run/pyinfra-gvisor", {OURS}),
+    above_much=("/var", {HOST, OURS, SOCKET}),
+    above_sockets=("/run", {HOST, OURS, SOCKET}),
+    containerd=("/run/containerd/containerd.sock", {SOCKET}),
+    plugins=("/run/docker/plugins", {SOCKET}),
+    podman=("/run/podman/podman.sock", {SOCKET}),
+    a_device=("/dev/sda", {HOST}),
+    the_kernels_settings=("/proc/sys", {HOST}),
+    units=("/run/systemd/system", {HOST}),
+    keys=("/root/.ssh/authorized_keys", {HOST}),
+    anothers_files=("/var/lib/docker/overlay2/x", {HOST}),
+    all_volumes=("/var/lib/docker/volumes", {HOST}),
+    in_anothers_volume=("/var/lib/docker/volumes/a/_data/b", {HOST}),
+    usual=("/etc/localtime", set()),
+    run_by_root_daily=("/etc/cron.daily/shop", {HOST}),
+    programs=("/usr/local/bin", {HOST}),
+    data_of_programs=("/usr/share/zoneinfo", set()),
+    coolifys_keys=("/data/coolify/ssh/keys", {HOST}),
+    its_own_of_coolify=("/data/coolify/applications/shop", set()),
+    beside_ours=("/opt/shop", set()),
+    only_begins_like_it=("/etc/docker-shop", set()),
 )
 def test_a_mount_of_what_is_guarded_is_found(mount: str, rules: set[str]) -> None:
     report = with_container(app(mounts=(mount,)))
@@ -438,11 +414,9 @@ def test_a_mount_of_what_is_guarded_is_found(mount: str, rules: set[str]) -> Non
 
 @table(
     "flag, path",
-    {
-        "long": ("--host=unix:///srv/docker.sock", "/srv/docker.sock"),
-        "short": ("-Hunix:///srv/docker.sock", "/srv/docker.sock"),
-        "by-the-older-name-of-run": ("unix:///var/run/second.sock", "/run/second.sock"),
-    },
+    long=("--host=unix:///srv/docker.sock", "/srv/docker.sock"),
+    short=("-Hunix:///srv/docker.sock", "/srv/docker.sock"),
+    by_the_older_name_of_run=("unix:///var/run/second.sock", "/run/second.sock"),
 )
 def test_every_socket_that_dockerd_listens_at_is_guarded(flag: str, path: str) -> None:
     answer = proven_answer(flags=(*UNIT_FLAGS, flag))
@@ -453,7 +427,7 @@ def test_every_socket_that_dockerd_listens_at_is_guarded(flag: str, path: str) -
     assert set(found(with_container(app(mounts=(path,))))) == set()
 
 
-@table("writable, severity", {"written": (True, CRITICAL), "read": (False, HIGH)})
+@table("writable, severity", written=(True, CRITICAL), read=(False, HIGH))
 def test_who_may_write_what_starts_sandboxes_is_worse(writable: bool, severity: Severity) -> None:
     report = with_container(app(mounts=("/opt",), writable=writable))
 
@@ -462,12 +436,10 @@ def test_who_may_write_what_starts_sandboxes_is_worse(writable: bool, severity: 
 
 @table(
     "places, rules",
-    {
-        "a-link-to-docker's-data": (["/var/lib/docker"], {HOST}),
-        "a-link-to-sockets": (["/run"], {HOST, OURS, SOCKET}),
-        "mounted-elsewhere-too": (["/opt/gvisor/runtimes", "/srv/x"], {OURS}),
-        "a-link-to-its-own": (["/srv/y"], set()),
-    },
+    a_link_to_dockers_data=(["/var/lib/docker"], {HOST}),
+    a_link_to_sockets=(["/run"], {HOST, OURS, SOCKET}),
+    mounted_elsewhere_too=(["/opt/gvisor/runtimes", "/srv/x"], {OURS}),
+    a_link_to_its_own=(["/srv/y"], set()),
 )
 def test_what_a_mount_is_counts_and_not_its_name(places: list[str], rules: set[str]) -> None:
     report = with_container(app(mounts=("/srv/x",), places={"/srv/x": places}))
@@ -496,7 +468,7 @@ def test_a_volume_in_a_data_directory_that_is_a_link_is_no_finding() -> None:
     assert found(report) == {}
 
 
-@table("other, rule", {"a-directory-of-ours": ("/opt/gvisor", OURS), "a-volume": (ANOTHER, HOST)})
+@table("other, rule", a_directory_of_ours=("/opt/gvisor", OURS), a_volume=(ANOTHER, HOST))
 def test_a_volume_that_is_another_ones_is_found(other: str, rule: str) -> None:
     there = {VOLUME: [other, VOLUME]}
 

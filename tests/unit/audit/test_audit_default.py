@@ -75,10 +75,8 @@ def test_every_container_must_run_in_gvisor_whatever_its_labels_are() -> None:
 
 @table(
     "container, where, must",
-    {
-        "infrastructure-whatever-its-labels-are": (app(labels=COOLIFY, **BARE), "runc", False),
-        "a-sandbox-that-asked-for-nothing": (app(runtime="gvisordefault"), "sandbox", True),
-    },
+    infrastructure_whatever_its_labels_are=(app(labels=COOLIFY, **BARE), "runc", False),
+    a_sandbox_that_asked_for_nothing=(app(runtime="gvisordefault"), "sandbox", True),
 )
 def test_what_runs_where_it_has_to_is_in_order(container: Running, where: str, must: bool) -> None:
     report = judged(*container.lines(), place(container, where))
@@ -88,12 +86,7 @@ def test_what_runs_where_it_has_to_is_in_order(container: Running, where: str, m
 
 
 @table(
-    "lines",
-    {
-        "not-told": [],
-        "half-an-answer": ["preview asked"],
-        "an-error": ['preview_error "no answer"'],
-    },
+    "lines", not_told=[], half_an_answer=["preview asked"], an_error=['preview_error "no answer"']
 )
 def test_a_container_of_which_nobody_knows_whether_it_is_infrastructure_must_run_in_gvisor(
     lines: list[str],
@@ -106,11 +99,9 @@ def test_a_container_of_which_nobody_knows_whether_it_is_infrastructure_must_run
 
 @table(
     "changes, where, remedy",
-    {
-        "restart": ({"when": "start"}, "sandbox", "Restart the container"),
-        "recreate": ({"asked": "runc", "when": "recreated"}, "sandbox", "recreate"),
-        "refused": ({"why": "privileged"}, "refused", "Stop the container"),
-    },
+    restart=({"when": "start"}, "sandbox", "Restart the container"),
+    recreate=({"asked": "runc", "when": "recreated"}, "sandbox", "recreate"),
+    refused=({"why": "privileged"}, "refused", "Stop the container"),
 )
 def test_the_remedy_is_what_helps_this_container(
     changes: dict[str, Any], where: str, remedy: str
@@ -134,11 +125,9 @@ def test_infrastructure_that_runs_in_gvisor_is_a_note_at_most() -> None:
 
 @table(
     "changes, runs, severity",
-    {
-        "running": ({}, True, Severity.HIGH),
-        "stopped": ({}, False, Severity.MEDIUM),
-        "once-it-is-recreated": ({"asked": "runc", "when": "recreated"}, True, Severity.MEDIUM),
-    },
+    running=({}, True, Severity.HIGH),
+    stopped=({}, False, Severity.MEDIUM),
+    once_it_is_recreated=({"asked": "runc", "when": "recreated"}, True, Severity.MEDIUM),
 )
 def test_a_container_that_would_not_start_again_is_found_with_the_reason(
     changes: dict[str, Any], runs: bool, severity: Severity
@@ -155,12 +144,10 @@ def test_a_container_that_would_not_start_again_is_found_with_the_reason(
 
 @table(
     "why, severity",
-    {
-        "bind": ("mount of /etc on /data (directory of the node)", Severity.HIGH),
-        "volume": ("sysctl a.b; mount of /v/x/_data on /etc (which is /etc)", Severity.HIGH),
-        "made-by-docker": ("mount of /no on /data (not found)", Severity.HIGH),
-        "network": ("mount of :/share on /data (network file system)", Severity.MEDIUM),
-    },
+    bind=("mount of /etc on /data (directory of the node)", Severity.HIGH),
+    volume=("sysctl a.b; mount of /v/x/_data on /etc (which is /etc)", Severity.HIGH),
+    made_by_docker=("mount of /no on /data (not found)", Severity.HIGH),
+    network=("mount of :/share on /data (network file system)", Severity.MEDIUM),
 )
 def test_a_refused_mount_may_have_had_its_effect(why: str, severity: Severity) -> None:
     report = judged(place("shop", "refused", why=why))
@@ -176,13 +163,11 @@ ACCEPT = "run pyinfra-gvisor accept"
 
 @table(
     "why, remedy",
-    {
-        "shape": (f"{IMAGE} of coolify-proxy (a:3) {NOT_ACCEPTED}", f"{ACCEPT} agent"),
-        "shape-whose-image-says-all": (
-            *(f"{IMAGE} of coolify-sentinel (x/sentinel:3) {NOT_ACCEPTED}", f"{ACCEPT} sha256:ab"),
-        ),
-        "entry": ("privileged; not the accepted coolify-helper: other user", "Recreate"),
-    },
+    shape=(f"{IMAGE} of coolify-proxy (a:3) {NOT_ACCEPTED}", f"{ACCEPT} agent"),
+    shape_whose_image_says_all=(
+        *(f"{IMAGE} of coolify-sentinel (x/sentinel:3) {NOT_ACCEPTED}", f"{ACCEPT} sha256:ab"),
+    ),
+    entry=("privileged; not the accepted coolify-helper: other user", "Recreate"),
 )
 def test_a_refused_container_of_the_platforms_does_not_run_and_is_grave(
     why: str, remedy: str
@@ -196,11 +181,9 @@ def test_a_refused_container_of_the_platforms_does_not_run_and_is_grave(
 
 @table(
     "settings, severity",
-    {
-        "default": (DEFAULT, Severity.HIGH),
-        "seal": ({"gvisor_seal": {}}, Severity.HIGH),
-        "no-judge": ({}, Severity.LOW),
-    },
+    default=(DEFAULT, Severity.HIGH),
+    seal=({"gvisor_seal": {}}, Severity.HIGH),
+    no_judge=({}, Severity.LOW),
 )
 def test_a_way_past_the_judge_is_found(settings: dict[str, Any], severity: Severity) -> None:
     lines = ("foreign_shim /usr/bin/containerd-shim-kata-v2", "foreign_runsc old")
@@ -242,10 +225,8 @@ def test_a_seal_alone_finds_what_it_would_refuse_and_leaves_the_policy_as_it_was
 
 @table(
     "shapes, severity, thing",
-    {
-        "of-the-platform": (["coolify-helper"], Severity.HIGH, "sha256:abc"),
-        "that-users-run-too": (["coolify-proxy"], Severity.MEDIUM, "coolify-proxy"),
-    },
+    of_the_platform=(["coolify-helper"], Severity.HIGH, "sha256:abc"),
+    that_users_run_too=(["coolify-proxy"], Severity.MEDIUM, "coolify-proxy"),
 )
 def test_an_image_that_nobody_accepted_is_found_with_the_command_that_accepts_it(
     shapes: list[str], severity: Severity, thing: str
@@ -304,12 +285,10 @@ TAKES_RUNC = (
 
 @table(
     "name",
-    {
-        "runc": "runc",
-        "a-shim": "io.containerd.runc.v2",
-        "a-shim-that-is-not-listed": "x.runc.v2",
-        "a-registered-alias": "compat",
-    },
+    runc="runc",
+    a_shim="io.containerd.runc.v2",
+    a_shim_that_is_not_listed="x.runc.v2",
+    a_registered_alias="compat",
 )
 def test_a_sandbox_that_asked_for_runc_has_the_options_of_the_default_runtime(name: str) -> None:
     runsc = {"network": "host", "flags": ["--oci-seccomp"]}

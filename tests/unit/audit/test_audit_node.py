@@ -72,21 +72,16 @@ def release_of(sha512: dict[str, str], release: str = RELEASE) -> list[str]:
 
 @table(
     "sha512, evidence",
-    {
-        "another": (
-            {TAR: NULLS},
-            f"{TAR}: {MANIFEST_HAS} sha512 {NULLS[:12]}…, but c8d3a9fd4d4c… is pinned",
-        ),
-        "another-at-its-end": (
-            {TAR: PINNED[:100] + NULLS[100:]},
-            f"{TAR}: {MANIFEST_HAS} sha512 …{NULLS[:12]}…, but …{PINNED[100:112]}… is pinned",
-        ),
-        "none": ({}, f"{MANIFEST_HAS} no sha512 of {TAR}"),
-        "of-another-kind": (
-            {"runsc.deb": NULLS},
-            f"{MANIFEST_HAS} no sha512 of {TAR}, only of runsc.deb",
-        ),
-    },
+    another=(
+        {TAR: NULLS},
+        f"{TAR}: {MANIFEST_HAS} sha512 {NULLS[:12]}…, but c8d3a9fd4d4c… is pinned",
+    ),
+    another_at_its_end=(
+        {TAR: PINNED[:100] + NULLS[100:]},
+        f"{TAR}: {MANIFEST_HAS} sha512 …{NULLS[:12]}…, but …{PINNED[100:112]}… is pinned",
+    ),
+    none=({}, f"{MANIFEST_HAS} no sha512 of {TAR}"),
+    of_another_kind=({"runsc.deb": NULLS}, f"{MANIFEST_HAS} no sha512 of {TAR}, only of runsc.deb"),
 )
 def test_a_release_from_other_files_than_the_pinned_ones_is_found(
     sha512: dict[str, str], evidence: str
@@ -141,13 +136,11 @@ def registered(
 
 @table(
     "path, arguments, flags, why",
-    {
-        "arguments": (BINARY, "--network=host --net-raw", "", NET_RAW),
-        "two-words": (BINARY, "--debug-log /a", "", "a file outside of /var/log (--debug-log)"),
-        "not-reviewed": (BINARY, "--of-2027", "", "a flag that was not reviewed (--of-2027)"),
-        "a-wrapper": (OURS, "", "--nvproxy-docker --host-uds=all", NVIDIA),
-        "a-wrapper-with-arguments": (OURS, "--rootless", "", ROOTLESS),
-    },
+    arguments=(BINARY, "--network=host --net-raw", "", NET_RAW),
+    two_words=(BINARY, "--debug-log /a", "", "a file outside of /var/log (--debug-log)"),
+    not_reviewed=(BINARY, "--of-2027", "", "a flag that was not reviewed (--of-2027)"),
+    a_wrapper=(OURS, "", "--nvproxy-docker --host-uds=all", NVIDIA),
+    a_wrapper_with_arguments=(OURS, "--rootless", "", ROOTLESS),
 )
 def test_a_registered_runtime_with_dangerous_flags_is_found(
     path: str, arguments: str, flags: str, why: str
@@ -160,13 +153,11 @@ def test_a_registered_runtime_with_dangerous_flags_is_found(
 
 @table(
     "path, arguments, start",
-    {
-        "reviewed-arguments": (BINARY, "--platform=systrap --debug=false", START),
-        "ours": (OURS, "", START.format("--panic-log=/var/log/g/%COMMAND%")),
-        "no-runsc": ("/usr/bin/crun", "--of-crun", START),
-        "no-wrapper-of-ours": (OURS, "", "exec 'never closed"),
-        "a-shim": ("", "", START),
-    },
+    reviewed_arguments=(BINARY, "--platform=systrap --debug=false", START),
+    ours=(OURS, "", START.format("--panic-log=/var/log/g/%COMMAND%")),
+    no_runsc=("/usr/bin/crun", "--of-crun", START),
+    no_wrapper_of_ours=(OURS, "", "exec 'never closed"),
+    a_shim=("", "", START),
 )
 def test_another_registered_runtime_is_not(path: str, arguments: str, start: str) -> None:
     assert registered(path, *arguments.split(), start=start) == []
@@ -193,11 +184,9 @@ def test_a_wrapper_that_was_changed_is_found_by_its_own_name() -> None:
 
 @table(
     "runtimes, evidence",
-    {
-        "gone": ({}, "not registered in dockerd"),
-        "runc": ({"runsc": {"path": "/usr/bin/runc"}}, "starts /usr/bin/runc,"),
-        "arguments": ({"runsc": {"path": "/x", "runtimeArgs": ["--y"]}}, "starts /x --y,"),
-    },
+    gone=({}, "not registered in dockerd"),
+    runc=({"runsc": {"path": "/usr/bin/runc"}}, "starts /usr/bin/runc,"),
+    arguments=({"runsc": {"path": "/x", "runtimeArgs": ["--y"]}}, "starts /x --y,"),
 )
 def test_a_runtime_that_is_not_the_declared_one_is_found(
     runtimes: dict[str, Any], evidence: str
@@ -221,13 +210,11 @@ def test_a_release_with_an_escape_is_found_unless_it_was_accepted() -> None:
 
 @table(
     "record, rule",
-    {
-        "none": (None, "proof-missing"),
-        "failed": ({"failed": ["exec"], "at": AT}, "proof-failed"),
-        "another-state": ({"fingerprint": "another", "at": AT}, "proof-stale"),
-        "empty": ({}, "proof-stale"),
-        "damaged": ({"at": "x", "checks": "y", "release": 7}, "proof-stale"),
-    },
+    none=(None, "proof-missing"),
+    failed=({"failed": ["exec"], "at": AT}, "proof-failed"),
+    another_state=({"fingerprint": "another", "at": AT}, "proof-stale"),
+    empty=({}, "proof-stale"),
+    damaged=({"at": "x", "checks": "y", "release": 7}, "proof-stale"),
 )
 def test_a_node_that_is_not_proven_as_it_is_now_is_found(
     record: dict[str, Any] | None, rule: str
@@ -239,7 +226,7 @@ def test_a_node_that_is_not_proven_as_it_is_now_is_found(
     assert not report.node.proof.holds
 
 
-@table("age_s, is_found", {"young": (59, False), "old": (60, True)})
+@table("age_s, is_found", young=(59, False), old=(60, True))
 def test_a_sandbox_without_a_container_is_found_when_it_is_no_start_any_more(
     age_s: int, is_found: bool
 ) -> None:
@@ -262,10 +249,8 @@ def edited(text: str) -> dict[str, Any]:
 
 @table(
     "old, new, rule, evidence",
-    {
-        "a-key": ("false", "true", "not-declared", "changed by somebody else: /userland-proxy"),
-        "what-dockerd-would-not-start-with": ("{", "{,", "unusable", "line 1"),
-    },
+    a_key=("false", "true", "not-declared", "changed by somebody else: /userland-proxy"),
+    what_dockerd_would_not_start_with=("{", "{,", "unusable", "line 1"),
 )
 def test_what_somebody_else_changed_is_told_with_its_place(
     old: str, new: str, rule: str, evidence: str
@@ -277,13 +262,11 @@ def test_what_somebody_else_changed_is_told_with_its_place(
 
 @table(
     "lines, is_found",
-    {
-        "never-read": ((), True),
-        "read-before": ((f"reload_event {LATER_S}.0",), True),
-        "read-since": ((f"reload_event {LATER_S + 61}.5",), False),
-        "read-as-the-journal-says": ((f"reload_log {LATER_S + 61}.5",), False),
-        "the-later": ((f"reload_event {LATER_S}.0", f"reload_log {LATER_S + 61}.5"), False),
-    },
+    never_read=((), True),
+    read_before=((f"reload_event {LATER_S}.0",), True),
+    read_since=((f"reload_event {LATER_S + 61}.5",), False),
+    read_as_the_journal_says=((f"reload_log {LATER_S + 61}.5",), False),
+    the_later=((f"reload_event {LATER_S}.0", f"reload_log {LATER_S + 61}.5"), False),
 )
 def test_somebody_else_s_key_that_dockerd_has_not_read_is_found(
     lines: tuple[str, ...], is_found: bool
@@ -300,11 +283,9 @@ def test_somebody_else_s_key_that_dockerd_has_not_read_is_found(
 
 @table(
     "told, rule",
-    {
-        "an-interrupted-change": (proven_answer(pending="yes"), "daemon-json-interrupted"),
-        # what dockerd has is in the file, but it was proven with another file
-        "written-again": (edited(proven()["daemon_json"] + "\n")["answer"], "proof-stale"),
-    },
+    an_interrupted_change=(proven_answer(pending="yes"), "daemon-json-interrupted"),
+    # what dockerd has is in the file, but it was proven with another file
+    written_again=(edited(proven()["daemon_json"] + "\n")["answer"], "proof-stale"),
 )
 def test_what_hides_other_things_is_one_finding(told: list[str], rule: str) -> None:
     assert list(ids(audited(answer=told))) == [rule]
@@ -338,14 +319,12 @@ def test_a_waiver_of_no_rule_is_told_with_what_may_have_been_meant() -> None:
 
 @table(
     "runtime, severity",
-    {
-        "unknown": ("net", Severity.MEDIUM),
-        "in-other-case": ("Runsc", Severity.MEDIUM),
-        "registered": ("runsc", None),
-        "runc": ("runc", None),
-        "none": ("", None),
-        "a-shim": ("io.containerd.runc.v2", None),
-    },
+    unknown=("net", Severity.MEDIUM),
+    in_other_case=("Runsc", Severity.MEDIUM),
+    registered=("runsc", None),
+    runc=("runc", None),
+    none=("", None),
+    a_shim=("io.containerd.runc.v2", None),
 )
 def test_a_stopped_container_whose_runtime_is_not_registered_is_found(
     runtime: str, severity: Severity | None
@@ -395,14 +374,12 @@ def flagged(*more: str) -> HostReport:
 
 @table(
     "arguments, cis, is_found",
-    {
-        "iptables": ("--iptables=false", "2.4", True),
-        "insecure-registry": ("--insecure-registry=10.0.0.0/8", "2.5", True),
-        "tcp": ("--host=tcp://0.0.0.0:2375", "2.7", True),
-        "tcp-with-certificates": ("--host=tcp://0.0.0.0:2376 --tlsverify", "2.7", False),
-        "no-new-privileges": ("--no-new-privileges=false", "2.14", True),
-        "userland-proxy": ("--userland-proxy=true", "2.16", True),
-    },
+    iptables=("--iptables=false", "2.4", True),
+    insecure_registry=("--insecure-registry=10.0.0.0/8", "2.5", True),
+    tcp=("--host=tcp://0.0.0.0:2375", "2.7", True),
+    tcp_with_certificates=("--host=tcp://0.0.0.0:2376 --tlsverify", "2.7", False),
+    no_new_privileges=("--no-new-privileges=false", "2.14", True),
+    userland_proxy=("--userland-proxy=true", "2.16", True),
 )
 def test_a_flag_that_weakens_dockerd_is_found_by_its_id(
     arguments: str, cis: str, is_found: bool
@@ -414,11 +391,9 @@ def test_a_flag_that_weakens_dockerd_is_found_by_its_id(
 
 @table(
     "argument, key",
-    {
-        "icc": ("--icc=false", "docker-icc"),
-        "userns": ("--userns-remap=default", "docker-userns"),
-        "authorization": ("--authorization-plugin=x", "docker-authorization"),
-    },
+    icc=("--icc=false", "docker-icc"),
+    userns=("--userns-remap=default", "docker-userns"),
+    authorization=("--authorization-plugin=x", "docker-authorization"),
 )
 def test_what_is_waived_and_yet_done_is_not_told(argument: str, key: str) -> None:
     assert f"{key} {FILE}" in waived(audited())
@@ -446,21 +421,19 @@ def test_what_the_live_daemon_shows_counts(
 
 @table(
     "line, check",
-    {
-        "directory-owner": ("file 755 root:docker /etc/docker", "3.5"),
-        "directory-mode": ("file 775 root:root /etc/docker", "3.6"),
-        "directory-more-closed": ("file 700 root:root /etc/docker", None),
-        "socket-owner": ("file 660 root:users /run/docker.sock", "3.15"),
-        "socket-mode": ("file 666 root:docker /run/docker.sock", "3.16"),
-        "socket-more-closed": ("file 600 root:docker /run/docker.sock", None),
-        "file-owner": (f"file 644 app:root {FILE}", "3.17"),
-        "file-mode": (f"file 664 root:root {FILE}", "3.18"),
-        "file-more-closed": (f"file 600 root:root {FILE}", None),
-        "others": ("file 757 root:root /opt/gvisor/releases", "gvisor-writable"),
-        "group": ("file 775 root:root /opt/gvisor/runtimes/x", "gvisor-writable"),
-        "owner": ("file 755 app:root /var/lib/pyinfra-gvisor", "gvisor-writable"),
-        "ours": ("file 755 root:root /opt/gvisor/runtimes", None),
-    },
+    directory_owner=("file 755 root:docker /etc/docker", "3.5"),
+    directory_mode=("file 775 root:root /etc/docker", "3.6"),
+    directory_more_closed=("file 700 root:root /etc/docker", None),
+    socket_owner=("file 660 root:users /run/docker.sock", "3.15"),
+    socket_mode=("file 666 root:docker /run/docker.sock", "3.16"),
+    socket_more_closed=("file 600 root:docker /run/docker.sock", None),
+    file_owner=(f"file 644 app:root {FILE}", "3.17"),
+    file_mode=(f"file 664 root:root {FILE}", "3.18"),
+    file_more_closed=(f"file 600 root:root {FILE}", None),
+    others=("file 757 root:root /opt/gvisor/releases", "gvisor-writable"),
+    group=("file 775 root:root /opt/gvisor/runtimes/x", "gvisor-writable"),
+    owner=("file 755 app:root /var/lib/pyinfra-gvisor", "gvisor-writable"),
+    ours=("file 755 root:root /opt/gvisor/runtimes", None),
 )
 def test_a_file_that_is_open_to_others_is_found(line: str, check: str | None) -> None:
     about = {item.cis or item.id: item.subject for item in found(audited(line)).values()}

@@ -58,17 +58,15 @@ OLD = "1.6.20~ds1-1+deb12u1"
 
 @table(
     "lines, docker, expected",
-    {
-        "mended": ((), {}, {}),
-        "by-dockerd": (COMPONENTS, {}, {"containerd v1.7.28": HIGH, "runc 1.3.2": HIGH}),
-        "by-runc-itself-where-another-runtime-is-the-default": (
-            ("runc_version 1.1.5", "component runsc 20260905.0 -"),
-            {"DefaultRuntime": "runsc", "RuncCommit": {"ID": "1.3.9"}},
-            {"runc 1.1.5": HIGH},
-        ),
-        "only-a-commit": ((), {"ContainerdCommit": COMMIT, "RuncCommit": COMMIT}, {}),
-        "no-components": ((), {"ContainerdCommit": {"ID": OLD}}, {f"containerd {OLD}": MEDIUM}),
-    },
+    mended=((), {}, {}),
+    by_dockerd=(COMPONENTS, {}, {"containerd v1.7.28": HIGH, "runc 1.3.2": HIGH}),
+    by_runc_itself_where_another_runtime_is_the_default=(
+        ("runc_version 1.1.5", "component runsc 20260905.0 -"),
+        {"DefaultRuntime": "runsc", "RuncCommit": {"ID": "1.3.9"}},
+        {"runc 1.1.5": HIGH},
+    ),
+    only_a_commit=((), {"ContainerdCommit": COMMIT, "RuncCommit": COMMIT}, {}),
+    no_components=((), {"ContainerdCommit": {"ID": OLD}}, {f"containerd {OLD}": MEDIUM}),
 )
 def test_containerd_and_runc_are_known_by_their_versions_and_not_guessed_at(
     lines: tuple[str, ...], docker: dict[str, Any], expected: dict[str, Severity]
@@ -99,13 +97,11 @@ def test_ubuntus_docker_is_known_by_what_it_says_of_its_commit() -> None:
 
 @table(
     "place, severity",
-    {
-        "newest": (0, None),
-        "seven-newer": (7, None),
-        "eight-newer": (8, Severity.LOW),
-        "nineteen-newer": (19, Severity.LOW),
-        "twenty-newer": (20, Severity.MEDIUM),
-    },
+    newest=(0, None),
+    seven_newer=(7, None),
+    eight_newer=(8, Severity.LOW),
+    nineteen_newer=(19, Severity.LOW),
+    twenty_newer=(20, Severity.MEDIUM),
 )
 def test_a_release_with_many_newer_ones_is_old(place: int, severity: Severity | None) -> None:
     release = known().gvisor_releases[place]
@@ -176,12 +172,10 @@ def raised(*lines: str, told: list[str] | None = None, **settings: Any) -> HostR
 
 @table(
     "lines",
-    {
-        "nowhere": [],
-        "on-the-node-too": installed(NEXT, sha512={"gvisor.tar.bz2": "a" * 128}),
-        "with-an-app-in-a-sandbox-of-the-release-in-use": app().lines(),
-        "with-a-container-of-somebody-else": Running("db").lines(),
-    },
+    nowhere=[],
+    on_the_node_too=installed(NEXT, sha512={"gvisor.tar.bz2": "a" * 128}),
+    with_an_app_in_a_sandbox_of_the_release_in_use=app().lines(),
+    with_a_container_of_somebody_else=Running("db").lines(),
 )
 def test_a_raised_release_is_one_finding_that_names_both_releases(lines: list[str]) -> None:
     report = raised(*lines)
@@ -207,10 +201,8 @@ def test_such_a_node_is_compliant_and_not_clean() -> None:
 
 @table(
     "lines, settings, rule",
-    {
-        "an-app-on-the-host's-kernel": (app(**BARE).lines(), {}, "container-unsandboxed"),
-        "a-key": ([], {"daemon_json": {"log-level": "warn"}}, "daemon-json-not-declared"),
-    },
+    an_app_on_the_hosts_kernel=(app(**BARE).lines(), {}, "container-unsandboxed"),
+    a_key=([], {"daemon_json": {"log-level": "warn"}}, "daemon-json-not-declared"),
 )
 def test_another_cause_beside_it_is_a_finding_of_its_own(
     lines: list[str], settings: dict[str, Any], rule: str
@@ -238,17 +230,15 @@ WRAPPER = next(iter(proven()["wrappers"]))
 
 @table(
     "told, finding",
-    {
-        "runtime-elsewhere": (having(docker=ELSEWHERE), "runtime-not-declared"),
-        "manifest-broken": (having(releases=[], damaged=[RELEASE]), "release-damaged"),
-        "wrapper-gone": (having(wrappers={}), "runtime-not-declared"),
-        "wrapper-idle": (having(not_executable=WRAPPER), "runtime-not-declared"),
-        "kernel-changed": (having(uname="6.12.10 x86_64"), "proof-stale"),
-        "another-state": (having(proof={"fingerprint": "x"}), "proof-stale"),
-        "not-proven": (having(proof={"failed": ["dmesg"]}), "proof-failed"),
-        "another-release": (having(proof={"release": "20260831.0"}), "proof-stale"),
-        "damaged-record": (having(proof={"release": 7}), "proof-stale"),
-    },
+    runtime_elsewhere=(having(docker=ELSEWHERE), "runtime-not-declared"),
+    manifest_broken=(having(releases=[], damaged=[RELEASE]), "release-damaged"),
+    wrapper_gone=(having(wrappers={}), "runtime-not-declared"),
+    wrapper_idle=(having(not_executable=WRAPPER), "runtime-not-declared"),
+    kernel_changed=(having(uname="6.12.10 x86_64"), "proof-stale"),
+    another_state=(having(proof={"fingerprint": "x"}), "proof-stale"),
+    not_proven=(having(proof={"failed": ["dmesg"]}), "proof-failed"),
+    another_release=(having(proof={"release": "20260831.0"}), "proof-stale"),
+    damaged_record=(having(proof={"release": 7}), "proof-stale"),
 )
 def test_a_node_that_is_not_as_proven_keeps_its_findings(told: list[str], finding: str) -> None:
     report = raised(told=told)

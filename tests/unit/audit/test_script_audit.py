@@ -122,7 +122,7 @@ def test_what_a_container_was_given_is_seen(machine: Machine) -> None:
     assert (seen.masked, seen.readonly) == (("/proc/kcore",), ())
 
 
-@table("nothing", {"null": None, "empty": {}})
+@table("nothing", null=None, empty={})
 def test_what_docker_does_not_say_is_none(machine: Machine, nothing: object) -> None:
     keys = ("CapDrop", "Devices", "SecurityOpt", "MaskedPaths")
     document = shop(host={"PortBindings": nothing, **dict.fromkeys(keys)})
@@ -147,11 +147,9 @@ def test_an_escaped_label_is_known_by_its_name(machine: Machine) -> None:
 
 @table(
     "events, at",
-    {
-        "none": ("", None),
-        "one": ('{"time":5,"timeNano":5250000000}\n', 5.25),
-        "the-last": ('{"timeNano":5250000000}\n{"timeNano":7500000000}', 7.5),
-    },
+    none=("", None),
+    one=('{"time":5,"timeNano":5250000000}\n', 5.25),
+    the_last=('{"timeNano":5250000000}\n{"timeNano":7500000000}', 7.5),
 )
 def test_when_dockerd_has_read_its_file_anew_is_seen(
     machine: Machine, events: str, at: float | None
@@ -159,7 +157,7 @@ def test_when_dockerd_has_read_its_file_anew_is_seen(
     assert observed(machine, events=events).reloaded_s == at
 
 
-@table("identity, is_leak", {"unknown": ("d" * 64, True), "known": (f"{1:064x}", False)})
+@table("identity, is_leak", unknown=("d" * 64, True), known=(f"{1:064x}", False))
 def test_a_sandbox_is_a_leak_only_without_a_container(
     machine: Machine, identity: str, is_leak: bool
 ) -> None:
@@ -230,7 +228,7 @@ def test_a_deploy_asks_neither_where_containers_are_nor_for_those_that_do_not_ru
     assert f"/containers/{idle['Id']}/json" not in asked
 
 
-@table("name, told", {"there": ("text", "yes"), "gone": ("none", "no")})
+@table("name, told", there=("text", "yes"), gone=("none", "no"))
 def test_whether_the_directory_for_metrics_is_there_is_told(
     tmp_path: Path, name: str, told: str
 ) -> None:
@@ -278,7 +276,7 @@ def test_what_a_firewall_has_counted_is_told_with_the_time(tmp_path: Path) -> No
     assert [abs(float(line.split(" ")[1]) - time.time()) < 60 for line in lines] == [True] * 3
 
 
-@table("nft", {"no-nft": None, "no-table": "echo 'Error: No such file or directory' >&2; exit 1"})
+@table("nft", no_nft=None, no_table="echo 'Error: No such file or directory' >&2; exit 1")
 def test_where_there_is_no_firewall_nothing_is_told(tmp_path: Path, nft: str | None) -> None:
     assert firewall(tmp_path, nft) == []
 
@@ -345,7 +343,7 @@ def told(machine: Machine, *documents: dict[str, Any], ids: str = "[]") -> Obser
     return ask(machine, {**routes(documents), ANSWERS_ALL: says(ids)})
 
 
-@table("name", {"plain": "link", "two-lines": "a\nb", "quoted": 'q"\\', "not-ascii": "ü"})
+@table("name", plain="link", two_lines="a\nb", quoted='q"\\', not_ascii="ü")
 def test_a_mount_is_told_by_where_its_links_lead(machine: Machine, name: str) -> None:
     (machine.root / "real").mkdir()
     link = machine.root / name
@@ -431,15 +429,13 @@ LABELLED = compact([{"Id": "d" * 64, "Labels": {"Id": ID}}])
 
 @table(
     "namespace, ids, does, count",
-    {
-        "of-docker's-own": ("moby", listing(ID), "(read x); :", 0),
-        "something-runs-in-it": ("moby", "[]", "(read x); :", 1),
-        "something-whose-first-thread-has-ended": ("moby", "[]", ENDED_LEADER, 1),
-        "nothing-does": ("moby", "[]", "read x", 0),
-        "nothing-does-in-a-moment": ("moby", "[]", "sleep 0.6; read x", 0),
-        "one-of-another-engine": ("other", "[]", "read x", 1),
-        "another-container-has-its-id-in-a-label": ("other", LABELLED, "read x", 1),
-    },
+    of_dockers_own=("moby", listing(ID), "(read x); :", 0),
+    something_runs_in_it=("moby", "[]", "(read x); :", 1),
+    something_whose_first_thread_has_ended=("moby", "[]", ENDED_LEADER, 1),
+    nothing_does=("moby", "[]", "read x", 0),
+    nothing_does_in_a_moment=("moby", "[]", "sleep 0.6; read x", 0),
+    one_of_another_engine=("other", "[]", "read x", 1),
+    another_container_has_its_id_in_a_label=("other", LABELLED, "read x", 1),
 )
 def test_a_shim_that_outlives_its_container_is_told_if_anything_runs_in_it(
     machine: Machine, namespace: str, ids: str, does: str, count: int

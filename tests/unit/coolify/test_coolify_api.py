@@ -162,17 +162,15 @@ def test_what_is_no_uuid_gets_into_no_path(server: ApiServer, api: Api, uuid: st
 
 @table(
     "url, base",
-    {
-        "plain": ("https://c.example.com", "https://c.example.com/api/v1"),
-        "port": ("https://192.0.2.1:8000/", "https://192.0.2.1:8000/api/v1"),
-        "here": ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/api/v1"),
-        "here-by-ipv6": ("http://[::1]:8000", "http://[::1]:8000/api/v1"),
-        "here-by-name": ("http://localhost:8000", "http://localhost:8000/api/v1"),
-        "whole": ("https://c.example.com/api/v1/", "https://c.example.com/api/v1"),
-        "part": ("https://c.example.com/api", "https://c.example.com/api/v1"),
-        "folder": ("https://h/coolify/", "https://h/coolify/api/v1"),
-        "ipv6": ("https://[2001:db8::1]:8000", "https://[2001:db8::1]:8000/api/v1"),
-    },
+    plain=("https://c.example.com", "https://c.example.com/api/v1"),
+    port=("https://192.0.2.1:8000/", "https://192.0.2.1:8000/api/v1"),
+    here=("http://127.0.0.1:8000/", "http://127.0.0.1:8000/api/v1"),
+    here_by_ipv6=("http://[::1]:8000", "http://[::1]:8000/api/v1"),
+    here_by_name=("http://localhost:8000", "http://localhost:8000/api/v1"),
+    whole=("https://c.example.com/api/v1/", "https://c.example.com/api/v1"),
+    part=("https://c.example.com/api", "https://c.example.com/api/v1"),
+    folder=("https://h/coolify/", "https://h/coolify/api/v1"),
+    ipv6=("https://[2001:db8::1]:8000", "https://[2001:db8::1]:8000/api/v1"),
 )
 def test_the_api_is_found_below_coolifys_address(url: str, base: str) -> None:
     assert Api(url, Token(TOKEN)).url == base
@@ -206,13 +204,11 @@ def test_what_is_no_plain_address_is_refused(url: str) -> None:
 
 @table(
     "url",
-    {
-        "address": "http://192.0.2.1:8000",
-        "private-address": "http://10.0.0.5:8000",
-        "name": "http://coolify.example.com",
-        "name-that-begins-so": "http://localhost.example.com",
-        "any-address": "http://0.0.0.0:8000",
-    },
+    address="http://192.0.2.1:8000",
+    private_address="http://10.0.0.5:8000",
+    name="http://coolify.example.com",
+    name_that_begins_so="http://localhost.example.com",
+    any_address="http://0.0.0.0:8000",
 )
 def test_the_token_is_not_sent_over_the_network_in_clear(url: str) -> None:
     what = "the API token would be sent over the network in clear text"
@@ -244,11 +240,9 @@ def test_the_token_goes_to_coolify_and_not_after_a_redirect(
 
 @table(
     "refusal, said",
-    {
-        "off": ((403, "API is disabled."), "got API is disabled.; in Coolify, enable the API"),
-        "ability": ((403, "Missing required permissions: write"), "got Missing"),
-        "without-a-team": ((400, "Invalid token."), "Coolify refuses the token"),
-    },
+    off=((403, "API is disabled."), "got API is disabled.; in Coolify, enable the API"),
+    ability=((403, "Missing required permissions: write"), "got Missing"),
+    without_a_team=((400, "Invalid token."), "Coolify refuses the token"),
 )
 def test_a_refusal_says_what_coolify_says(
     server: ApiServer, api: Api, refusal: tuple[int, str], said: str
@@ -275,7 +269,7 @@ def test_a_wrong_token_is_refused_once_and_shown_nowhere(server: ApiServer, cloc
     assert wrong not in f"{refused.value!r} {api!r} {vars(api)} {vars(refused.value)}"
 
 
-@table("message", {"message": f"No token {TOKEN} here", "cut": f"{'x' * 190}{TOKEN}"})
+@table("message", message=f"No token {TOKEN} here", cut=f"{'x' * 190}{TOKEN}")
 def test_a_server_that_says_the_token_is_not_repeated(
     server: ApiServer, api: Api, message: str
 ) -> None:
@@ -412,18 +406,16 @@ NOON = "Wed, 26 Aug 2026 12:00:00 GMT"
 
 @table(
     "after, date, seconds",
-    {
-        "seconds": ("7", None, 7),
-        "none": ("0", None, 1),
-        "a-day": ("86400", None, 120),
-        "not-told": (None, None, 15),
-        "no-number": ("soon", None, 15),
-        "negative": ("-5", None, 15),
-        "too-many-digits": ("1" * 400, None, 15),
-        "date": ("Wed, 26 Aug 2026 12:00:30 GMT", NOON, 30),
-        "past-date": ("Wed, 26 Aug 2026 11:00:00 GMT", NOON, 1),
-        "no-date-of-its-own": ("Fri, 31 Dec 2999 23:59:59 GMT", None, 120),
-    },
+    seconds=("7", None, 7),
+    none=("0", None, 1),
+    a_day=("86400", None, 120),
+    not_told=(None, None, 15),
+    no_number=("soon", None, 15),
+    negative=("-5", None, 15),
+    too_many_digits=("1" * 400, None, 15),
+    date=("Wed, 26 Aug 2026 12:00:30 GMT", NOON, 30),
+    past_date=("Wed, 26 Aug 2026 11:00:00 GMT", NOON, 1),
+    no_date_of_its_own=("Fri, 31 Dec 2999 23:59:59 GMT", None, 120),
 )
 def test_a_wait_is_as_long_as_is_asked_for_within_reason(
     after: str | None, date: str | None, seconds: float

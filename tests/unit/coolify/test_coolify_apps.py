@@ -211,15 +211,13 @@ def test_nothing_is_restarted_where_that_is_not_wanted(team: Team) -> None:
 
 @table(
     "status, is_ok, is_owed",
-    {
-        "running": ("running:healthy", True, False),
-        "as-older-releases-say": ("running (healthy)", True, False),
-        "stopped": ("exited:unhealthy", True, False),
-        "stopped-plainly": ("exited", True, False),
-        "degraded": ("degraded:unhealthy", False, True),
-        "restarting": ("restarting:unknown", False, True),
-        "unknown": ("", False, True),
-    },
+    running=("running:healthy", True, False),
+    as_older_releases_say=("running (healthy)", True, False),
+    stopped=("exited:unhealthy", True, False),
+    stopped_plainly=("exited", True, False),
+    degraded=("degraded:unhealthy", False, True),
+    restarting=("restarting:unknown", False, True),
+    unknown=("", False, True),
 )
 def test_only_a_running_app_is_restarted_and_a_stopped_one_never_started(
     team: Team, status: str, is_ok: bool, is_owed: bool
@@ -236,11 +234,9 @@ def test_only_a_running_app_is_restarted_and_a_stopped_one_never_started(
 
 @table(
     "last, why",
-    {
-        "failed": ("failed", "failed; read its log in Coolify"),
-        "cancelled": ("cancelled-by-user", "was cancelled by a user"),
-        "too-long": ("in_progress", "is still in_progress"),
-    },
+    failed=("failed", "failed; read its log in Coolify"),
+    cancelled=("cancelled-by-user", "was cancelled by a user"),
+    too_long=("in_progress", "is still in_progress"),
 )
 def test_a_deployment_that_does_not_finish_is_told_and_tried_again_by_the_next_run(
     team: Team, last: str, why: str
@@ -262,10 +258,8 @@ def test_a_deployment_that_does_not_finish_is_told_and_tried_again_by_the_next_r
 
 @table(
     "knob, why",
-    {
-        "busy": ("busy", "another one of this app is running"),
-        "queue-full": ("queue_full", "its queue is full"),
-    },
+    busy=("busy", "another one of this app is running"),
+    queue_full=("queue_full", "its queue is full"),
 )
 def test_a_restart_is_asked_for_until_coolify_begins_it_or_the_time_is_over(
     team: Team, knob: str, why: str

@@ -32,7 +32,7 @@ services:
 """
 
 
-@table("newline", {"lf": "\n", "crlf": "\r\n"})
+@table("newline", lf="\n", crlf="\r\n")
 def test_our_lines_come_in_first_as_others_are_written_and_go_again_to_the_byte(
     newline: str,
 ) -> None:
@@ -80,13 +80,11 @@ TAKE_OUT = f"the file must not contain these:\n{MARK} at the end of a line"
 
 @table(
     "change",
-    {
-        "one-space-before-the-mark": ("  # pyinfra", " # pyinfra"),
-        "space-behind-the-mark": (MARK, f"{MARK} \t"),
-        "indented-otherwise": ("      - ", "            -   "),
-        "quoted": (ENTRY, f'"{ENTRY}"'),
-        "other-newlines": ("\n", "\r\n"),
-    },
+    one_space_before_the_mark=("  # pyinfra", " # pyinfra"),
+    space_behind_the_mark=(MARK, f"{MARK} \t"),
+    indented_otherwise=("      - ", "            -   "),
+    quoted=(ENTRY, f'"{ENTRY}"'),
+    other_newlines=("\n", "\r\n"),
 )
 def test_lines_of_ours_in_another_dress_are_still_ours(change: tuple[str, str]) -> None:
     text = WHOLE.replace(*change)
@@ -98,13 +96,11 @@ def test_lines_of_ours_in_another_dress_are_still_ours(change: tuple[str, str]) 
 
 @table(
     "text",
-    {
-        "one-line-gone": WHOLE.replace(f"      - {ENTRY}  {MARK}\n", ""),
-        "only-a-key-left": f"services:  {MARK}\n",
-        "a-line-twice": WHOLE + f"      - {ENTRY}  {MARK}\n",
-        "a-line-more": WHOLE + f"      - /c:/d  {MARK}\n",
-        "writable": WHOLE.replace(":ro", ""),
-    },
+    one_line_gone=WHOLE.replace(f"      - {ENTRY}  {MARK}\n", ""),
+    only_a_key_left=f"services:  {MARK}\n",
+    a_line_twice=WHOLE + f"      - {ENTRY}  {MARK}\n",
+    a_line_more=WHOLE + f"      - /c:/d  {MARK}\n",
+    writable=WHOLE.replace(":ro", ""),
 )
 def test_what_is_not_whole_any_more_is_made_whole(text: str) -> None:
     assert has(text, MOUNTS) is False
@@ -113,22 +109,19 @@ def test_what_is_not_whole_any_more_is_made_whole(text: str) -> None:
 
 @table(
     "text",
-    {
-        "plain": BY_HAND,
-        "flow": f'services: {{coolify: {{volumes: [ "{PATCH}", "{ENTRY}"]}}}}',
-        "override": BY_HAND.replace("volumes:", "volumes: !override"),
-        "merge-key": (
-            f"x: &x\n  volumes:\n    - &e {ENTRY}\n    - {PATCH}\n"
-            "services:\n  coolify:\n    <<: *x\n"
-        ),
-        "one-of-two-merge-keys": (
-            f"x-a: &a {{}}\nx: &x\n  volumes: &v [{ENTRY}, {PATCH}]\n"
-            "services:\n  coolify:\n    <<: [*a, *x]\n"
-        ),
-        "aliases": f"x: [&e {ENTRY}, &p {PATCH}]\n{LIST}      - *p\n      - *e\n",
-        "one-of-each": f"{LIST}      - {ENTRY}  {MARK}\n      - {PATCH} # by hand\n",
-        "above-them-on-purpose": f"{BY_HAND}      - ./all:/etc/entrypoint.d\n",
-    },
+    plain=BY_HAND,
+    flow=f'services: {{coolify: {{volumes: [ "{PATCH}", "{ENTRY}"]}}}}',
+    override=BY_HAND.replace("volumes:", "volumes: !override"),
+    merge_key=(
+        f"x: &x\n  volumes:\n    - &e {ENTRY}\n    - {PATCH}\nservices:\n  coolify:\n    <<: *x\n"
+    ),
+    one_of_two_merge_keys=(
+        f"x-a: &a {{}}\nx: &x\n  volumes: &v [{ENTRY}, {PATCH}]\n"
+        "services:\n  coolify:\n    <<: [*a, *x]\n"
+    ),
+    aliases=f"x: [&e {ENTRY}, &p {PATCH}]\n{LIST}      - *p\n      - *e\n",
+    one_of_each=f"{LIST}      - {ENTRY}  {MARK}\n      - {PATCH} # by hand\n",
+    above_them_on_purpose=f"{BY_HAND}      - ./all:/etc/entrypoint.d\n",
 )
 def test_mounts_that_somebody_wrote_by_hand_are_enough(text: str) -> None:
     assert has(text, MOUNTS)
@@ -137,15 +130,13 @@ def test_mounts_that_somebody_wrote_by_hand_are_enough(text: str) -> None:
 
 @table(
     "text",
-    {
-        "reset": BY_HAND.replace("volumes:", "volumes: !reset"),
-        "override-of-all": BY_HAND.replace("coolify:", "coolify: !override"),
-        "of-another-service": BY_HAND.replace("coolify:", "redis:"),
-        "hidden-by-another": BY_HAND + "      - /a:/opt/own/patch.php\n",
-        "of-a-key-that-is-there-twice": BY_HAND + "  coolify:\n",
-        "merged-into-itself": f"&a\n<<: [*a, *a]\nx: {ENTRY}\ny: {PATCH}\n",
-        "no-file": None,
-    },
+    reset=BY_HAND.replace("volumes:", "volumes: !reset"),
+    override_of_all=BY_HAND.replace("coolify:", "coolify: !override"),
+    of_another_service=BY_HAND.replace("coolify:", "redis:"),
+    hidden_by_another=BY_HAND + "      - /a:/opt/own/patch.php\n",
+    of_a_key_that_is_there_twice=BY_HAND + "  coolify:\n",
+    merged_into_itself=f"&a\n<<: [*a, *a]\nx: {ENTRY}\ny: {PATCH}\n",
+    no_file=None,
 )
 def test_mounts_that_docker_compose_does_not_take_are_not_there(text: str | None) -> None:
     assert not has(text, MOUNTS)
@@ -162,14 +153,12 @@ def test_what_is_there_by_hand_is_not_written_a_second_time() -> None:
 
 @table(
     "theirs, at, left",
-    {
-        "a-mount": ("      - /a:/b\n", 5, "services:\n  coolify:\n    volumes:\n"),
-        "a-key-of-the-service": ("    image: x\n", 5, "services:\n  coolify:\n"),
-        "a-service": ("  redis:\n    image: x\n", 5, "services:\n"),
-        "a-key-at-the-top": ("name: x\n", 0, ""),
-        "a-comment": ("# x\n", 5, ""),
-        "a-comment-between": ("      # x\n", 3, ""),
-    },
+    a_mount=("      - /a:/b\n", 5, "services:\n  coolify:\n    volumes:\n"),
+    a_key_of_the_service=("    image: x\n", 5, "services:\n  coolify:\n"),
+    a_service=("  redis:\n    image: x\n", 5, "services:\n"),
+    a_key_at_the_top=("name: x\n", 0, ""),
+    a_comment=("# x\n", 5, ""),
+    a_comment_between=("      # x\n", 3, ""),
 )
 def test_a_key_line_of_ours_stays_for_what_somebody_wrote_beneath_it(
     theirs: str, at: int, left: str
@@ -192,15 +181,13 @@ def test_a_key_line_that_stays_keeps_our_mark_while_we_do() -> None:
 
 @table(
     "text",
-    {
-        "in-a-text": f"x: |\n  - {ENTRY}  {MARK}\n",
-        "elsewhere": f"services:\n  redis:\n    volumes:\n      - a:/b  {MARK}\n",
-        "in-comments": f"services: # x {MARK}\n  coolify: {{}} {MARK}\n",
-        "on-a-text": f"{LIST}      - |  {MARK}\n        /a:/b\n",
-        "not-at-the-end": f"{LIST}      - /a:/b  {MARK}, and more\n",
-        "no-yaml-and-nothing-of-ours": "a: [\n",
-        "empty": "",
-    },
+    in_a_text=f"x: |\n  - {ENTRY}  {MARK}\n",
+    elsewhere=f"services:\n  redis:\n    volumes:\n      - a:/b  {MARK}\n",
+    in_comments=f"services: # x {MARK}\n  coolify: {{}} {MARK}\n",
+    on_a_text=f"{LIST}      - |  {MARK}\n        /a:/b\n",
+    not_at_the_end=f"{LIST}      - /a:/b  {MARK}, and more\n",
+    no_yaml_and_nothing_of_ours="a: [\n",
+    empty="",
 )
 def test_what_is_not_ours_is_left_as_it_is(text: str) -> None:
     assert removed(text) == text
@@ -208,14 +195,12 @@ def test_what_is_not_ours_is_left_as_it_is(text: str) -> None:
 
 @table(
     "text, told",
-    {
-        "by": (BY_HAND, f"line 4 column 9: still mounted, by a line that does not end in {MARK}"),
-        "no-yaml": (WHOLE + f"  x: {{a: &a {ENTRY}}}\n    - *a\n", "line 7 column 5: not YAML: "),
-        "an-anchor-that-is-used": (
-            WHOLE.replace(f"volumes:  {MARK}", f"volumes:  {MARK}\n      &v") + "x: *v\n",
-            "line 3 column 5: changing our lines would change the meaning of other lines",
-        ),
-    },
+    by=(BY_HAND, f"line 4 column 9: still mounted, by a line that does not end in {MARK}"),
+    no_yaml=(WHOLE + f"  x: {{a: &a {ENTRY}}}\n    - *a\n", "line 7 column 5: not YAML: "),
+    an_anchor_that_is_used=(
+        WHOLE.replace(f"volumes:  {MARK}", f"volumes:  {MARK}\n      &v") + "x: *v\n",
+        "line 3 column 5: changing our lines would change the meaning of other lines",
+    ),
 )
 def test_lines_that_cannot_be_taken_out_by_themselves_are_told(text: str, told: str) -> None:
     with pytest.raises(Problem) as caught:
@@ -227,12 +212,10 @@ def test_lines_that_cannot_be_taken_out_by_themselves_are_told(text: str, told: 
 
 @table(
     "wrong, told",
-    {
-        "a-comment-less": (lambda text: text.replace("# theirs", "#"), "our lines"),
-        "another-value": (lambda text: text.replace("/a:/b", "/a:/c"), "changing our"),
-        "another-mount": (lambda text: text.replace(PATCH, "/c:/d"), "our lines"),
-        "no-yaml": (lambda text: f"{text}x: [", "changing our"),
-    },
+    a_comment_less=(lambda text: text.replace("# theirs", "#"), "our lines"),
+    another_value=(lambda text: text.replace("/a:/b", "/a:/c"), "changing our"),
+    another_mount=(lambda text: text.replace(PATCH, "/c:/d"), "our lines"),
+    no_yaml=(lambda text: f"{text}x: [", "changing our"),
 )
 def test_a_result_that_is_not_the_old_file_and_our_lines_is_not_given_out(
     monkeypatch: pytest.MonkeyPatch, wrong: Callable[[str], str], told: str
@@ -246,14 +229,12 @@ def test_a_result_that_is_not_the_old_file_and_our_lines_is_not_given_out(
 
 @table(
     "mounts",
-    {
-        "none": (),
-        "a-volume": ("relative:/a",),
-        "a-comment-in-it": ("/a:/b #c",),
-        "a-newline-in-it": ("/a:/b\n",),
-        "twice": (ENTRY, ENTRY),
-        "two-for-one-target": ("/a:/c", "/b:/c:ro"),
-    },
+    none=(),
+    a_volume=("relative:/a",),
+    a_comment_in_it=("/a:/b #c",),
+    a_newline_in_it=("/a:/b\n",),
+    twice=(ENTRY, ENTRY),
+    two_for_one_target=("/a:/c", "/b:/c:ro"),
 )
 def test_mounts_that_could_not_stand_in_the_file_are_refused(mounts: tuple[str, ...]) -> None:
     with pytest.raises(Problem, match="not a list of bind mounts"):

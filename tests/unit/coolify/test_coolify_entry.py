@@ -127,30 +127,28 @@ def test_a_coolify_that_is_patched_is_told_in_one_line(container: Container) -> 
 
 @table(
     "php, told",
-    {
-        "nothing-to-do": (
-            f"printf 'changed no\\n{TOLD}\\n'",
-            "pyinfra-gvisor: Coolify passes --runtime on to Docker already",
-        ),
-        "broken-native": (
-            "printf 'changed no\\nprobe []\\nend\\n'",
-            f"{FEAR}Coolify knows --runtime, but does not pass it on as one string",
-        ),
-        "refused": (
-            "echo 'docker.php: two returns; nothing was changed' >&2; exit 3",
-            f"{FEAR}docker.php: two returns; nothing was changed (with 3)",
-        ),
-        "silent": ("exit 255", f"{FEAR}the patch gave no reason (with 255)"),
-        "many-lines": (
-            "printf 'Fatal error: a\\nStack trace:\\n#0\\n'; exit 255",
-            f"{FEAR}Fatal error: a Stack trace: #0 (with 255)",
-        ),
-        "killed": ("kill -9 $$", f"{FEAR}the patch took more than 30 s"),
-        "reads-what-is-not-its-own": (
-            "cat > /dev/null; exit 1",
-            f"{FEAR}the patch gave no reason (with 1)",
-        ),
-    },
+    nothing_to_do=(
+        f"printf 'changed no\\n{TOLD}\\n'",
+        "pyinfra-gvisor: Coolify passes --runtime on to Docker already",
+    ),
+    broken_native=(
+        "printf 'changed no\\nprobe []\\nend\\n'",
+        f"{FEAR}Coolify knows --runtime, but does not pass it on as one string",
+    ),
+    refused=(
+        "echo 'docker.php: two returns; nothing was changed' >&2; exit 3",
+        f"{FEAR}docker.php: two returns; nothing was changed (with 3)",
+    ),
+    silent=("exit 255", f"{FEAR}the patch gave no reason (with 255)"),
+    many_lines=(
+        "printf 'Fatal error: a\\nStack trace:\\n#0\\n'; exit 255",
+        f"{FEAR}Fatal error: a Stack trace: #0 (with 255)",
+    ),
+    killed=("kill -9 $$", f"{FEAR}the patch took more than 30 s"),
+    reads_what_is_not_its_own=(
+        "cat > /dev/null; exit 1",
+        f"{FEAR}the patch gave no reason (with 1)",
+    ),
 )
 def test_whatever_php_does_coolify_starts(container: Container, php: str, told: str) -> None:
     container.php(php)
@@ -163,10 +161,8 @@ def test_whatever_php_does_coolify_starts(container: Container, php: str, told: 
 
 @table(
     "php",
-    {
-        "ignores-its-end": "trap '' TERM; exec sleep 1000",
-        "leaves-somebody-with-the-pipe": "sleep 4 & sleep 4",
-    },
+    ignores_its_end="trap '' TERM; exec sleep 1000",
+    leaves_somebody_with_the_pipe="sleep 4 & sleep 4",
 )
 def test_a_php_that_hangs_does_not_keep_coolify_from_starting(
     container: Container, php: str
@@ -194,14 +190,12 @@ def test_without_a_program_or_the_patcher_nothing_is_run(container: Container, l
 
 @table(
     "before",
-    {
-        "nobody-to-tell": "exec 2>&-",
-        "no-globs-no-clobber": "set -fC",
-        "another-separator": "IFS=e",
-        "term-is-ignored": "trap '' TERM",
-        "variables-of-the-same-names": "patch=mine limit_s=mine told=mine",
-        "functions-of-these-names": "php() { exit 9; }; timeout() { exit 9; }",
-    },
+    nobody_to_tell="exec 2>&-",
+    no_globs_no_clobber="set -fC",
+    another_separator="IFS=e",
+    term_is_ignored="trap '' TERM",
+    variables_of_the_same_names="patch=mine limit_s=mine told=mine",
+    functions_of_these_names="php() { exit 9; }; timeout() { exit 9; }",
 )
 def test_a_shell_that_is_set_otherwise_stays_so(container: Container, before: str) -> None:
     ran = container.start(before=before)

@@ -97,26 +97,24 @@ def test_the_runtime_is_read_as_the_patched_function_reads_it(
 
 @table(
     "before, after",
-    {
-        "null": (None, "--runtime=runsc"),
-        "empty": ("", "--runtime=runsc"),
-        "blanks": (" \n", "--runtime=runsc"),
-        "append": ("--cap-drop=ALL", "--cap-drop=ALL --runtime=runsc"),
-        "append-behind-a-line": ("--init\r\n", "--init --runtime=runsc"),
-        "equals": ("--runtime=runc --init", "--runtime=runsc --init"),
-        "blank": ("--a  --runtime runc\t--b", "--a  --runtime=runsc\t--b"),
-        "quoted": ('--runtime="runc"', "--runtime=runsc"),
-        "as-it-is": ("--runtime runsc --init", "--runtime runsc --init"),
-        "as-it-is-quoted": ('--runtime="runsc"', '--runtime="runsc"'),
-        "several": ("--a --runtime=x --b --runtime y  --c", "--a --runtime=runsc --b  --c"),
-        "another-wins": ("--runtime=runsc --runtime=runc", "--runtime=runsc"),
-        "without-a-value": ("--runtime --init", "--runtime=runsc --init"),
-        "with-an-empty-one": ("--runtime= --init", "--runtime=runsc --init"),
-        "something-quoted-wins": (
-            '--runtime=a --env="x --runtime=foo y" --b',
-            '--env="x --runtime=foo y" --b --runtime=runsc',
-        ),
-    },
+    null=(None, "--runtime=runsc"),
+    empty=("", "--runtime=runsc"),
+    blanks=(" \n", "--runtime=runsc"),
+    append=("--cap-drop=ALL", "--cap-drop=ALL --runtime=runsc"),
+    append_behind_a_line=("--init\r\n", "--init --runtime=runsc"),
+    equals=("--runtime=runc --init", "--runtime=runsc --init"),
+    blank=("--a  --runtime runc\t--b", "--a  --runtime=runsc\t--b"),
+    quoted=('--runtime="runc"', "--runtime=runsc"),
+    as_it_is=("--runtime runsc --init", "--runtime runsc --init"),
+    as_it_is_quoted=('--runtime="runsc"', '--runtime="runsc"'),
+    several=("--a --runtime=x --b --runtime y  --c", "--a --runtime=runsc --b  --c"),
+    another_wins=("--runtime=runsc --runtime=runc", "--runtime=runsc"),
+    without_a_value=("--runtime --init", "--runtime=runsc --init"),
+    with_an_empty_one=("--runtime= --init", "--runtime=runsc --init"),
+    something_quoted_wins=(
+        '--runtime=a --env="x --runtime=foo y" --b',
+        '--env="x --runtime=foo y" --b --runtime=runsc',
+    ),
 )
 def test_only_the_runtime_is_changed(before: str | None, after: str) -> None:
     assert with_runtime(before, "runsc") == after
@@ -157,19 +155,17 @@ def test_the_other_options_keep_their_order_whatever_is_set(words: list[str]) ->
 
 @table(
     "text, named",
-    {
-        "semicolon": ("--env=a;b", "';'"),
-        "dollar": ("--env=$HOME", "'$'"),
-        "dollar-in-quotes": ('--env="$HOME"', 'a " '),
-        "ampersand": ("--a & --b", "'&'"),
-        "pipe": ("--a | --b", "'|'"),
-        "line": ("--a\n--b", "a newline"),
-        "bracket": ("--a=(b)", "'('"),
-        "backslash": ("--a=b\\c", "'\\\\'"),
-        "open-quote": ("--a='b", "a ' "),
-        "umlaut": ("--a=ü", "'ü'"),
-        "hostile": ("a" * 20000 + ";", "';'"),
-    },
+    semicolon=("--env=a;b", "';'"),
+    dollar=("--env=$HOME", "'$'"),
+    dollar_in_quotes=('--env="$HOME"', 'a " '),
+    ampersand=("--a & --b", "'&'"),
+    pipe=("--a | --b", "'|'"),
+    line=("--a\n--b", "a newline"),
+    bracket=("--a=(b)", "'('"),
+    backslash=("--a=b\\c", "'\\\\'"),
+    open_quote=("--a='b", "a ' "),
+    umlaut=("--a=ü", "'ü'"),
+    hostile=("a" * 20000 + ";", "';'"),
 )
 def test_a_text_that_coolify_would_refuse_is_not_written_anew(text: str, named: str) -> None:
     with pytest.raises(Problem) as refused:
@@ -192,10 +188,7 @@ def test_a_long_text_that_has_the_runtime_is_left_as_it_is() -> None:
     assert with_runtime(text, "runsc") == text
 
 
-@table(
-    "runtime",
-    {"hyphen": "run-sc", "empty": "", "blank": "a b", "option": "--ip", "line": "runsc\n"},
-)
+@table("runtime", hyphen="run-sc", empty="", blank="a b", option="--ip", line="runsc\n")
 def test_a_name_that_coolify_would_cut_is_refused(runtime: str) -> None:
     with pytest.raises(Problem, match="cannot use this name of a runtime"):
         with_runtime("--init", runtime)

@@ -56,11 +56,9 @@ def test_a_source_is_patched_once_and_gets_its_own_bytes_back(
 
 @table(
     "variant, verb, probe",
-    {
-        "native": ("native", "apply", HONOURS),
-        "native-without-us": ("native", "remove", HONOURS),
-        "native-and-broken": ("native_list", "apply", '{"runtime":["runscprobe"]}'),
-    },
+    native=("native", "apply", HONOURS),
+    native_without_us=("native", "remove", HONOURS),
+    native_and_broken=("native_list", "apply", '{"runtime":["runscprobe"]}'),
 )
 def test_a_source_that_knows_the_option_is_left_alone(
     tmp_path: Path, variant: str, verb: str, probe: str
@@ -99,11 +97,9 @@ def test_state_changes_nothing_and_tells_what_there_is(tree: Tree) -> None:
 
 @table(
     "constants, expected",
-    {
-        "asks": ("'version' => env('COOLIFY_VERSION') ?: '4.3.11',", "4.9.1"),
-        "says-so-itself": ("'version' => '4.0.0-beta.449',", "4.0.0-beta.449"),
-        "does-not-say": ("'helper_version' => '1.0.15',", "4.9.1"),
-    },
+    asks=("'version' => env('COOLIFY_VERSION') ?: '4.3.11',", "4.9.1"),
+    says_so_itself=("'version' => '4.0.0-beta.449',", "4.0.0-beta.449"),
+    does_not_say=("'helper_version' => '1.0.15',", "4.9.1"),
 )
 def test_the_version_is_what_coolify_itself_would_show(
     tree: Tree, constants: str, expected: str
@@ -117,11 +113,9 @@ def test_the_version_is_what_coolify_itself_would_show(
 
 @table(
     "old, new",
-    {
-        "edited": ("end($pyinfra_gvisor[2])", "'runscprobe'"),
-        "no-longer-php": ("put('runtime', ", "put('runtime' "),
-        "older": (BEGIN, f"{BEGIN} of old\n    $x = 1;\n//"),
-    },
+    edited=("end($pyinfra_gvisor[2])", "'runscprobe'"),
+    no_longer_php=("put('runtime', ", "put('runtime' "),
+    older=(BEGIN, f"{BEGIN} of old\n    $x = 1;\n//"),
 )
 def test_another_block_of_ours_is_replaced_or_taken_out(tree: Tree, old: str, new: str) -> None:
     original = tree.seen().content
@@ -219,9 +213,7 @@ def test_what_a_killed_run_has_left_is_cleared_away(tree: Tree) -> None:
     assert tree.seen().names == [".other.new", "docker.php"]
 
 
-@table(
-    "words", {"verb": ["bogus"], "option": ["state", "--before-stop"], "value": ["apply", "--root"]}
-)
+@table("words", verb=["bogus"], option=["state", "--before-stop"], value=["apply", "--root"])
 def test_a_wrong_call_says_how_to_call(tree: Tree, words: list[str]) -> None:
     answer = tree.run_without_change(*words)
 
@@ -391,12 +383,10 @@ def test_a_coolify_that_does_not_run_is_not_touched(tree: Tree) -> None:
 
 @table(
     "does, reason",
-    {
-        "throws": ("throw new Exception('not with me');", "Exception: not with me"),
-        "dies": ("posix_kill(getmypid(), 9);", "PHP ended with status "),
-        "answers-nothing": ("echo 'x'; exit(0);", "x"),
-        "answers-without-it": ("echo 'probe []'; exit(0);", "it answers []"),
-    },
+    throws=("throw new Exception('not with me');", "Exception: not with me"),
+    dies=("posix_kill(getmypid(), 9);", "PHP ended with status "),
+    answers_nothing=("echo 'x'; exit(0);", "x"),
+    answers_without_it=("echo 'probe []'; exit(0);", "it answers []"),
 )
 def test_a_source_that_does_not_work_with_our_lines_is_put_back(
     tree: Tree, does: str, reason: str

@@ -48,14 +48,12 @@ def test_a_control_host_is_read_whole() -> None:
 
 @table(
     "probe, honours",
-    {
-        "a-string": ('{"runtime":"runscprobe"}', True),
-        "a-list-which-compose-refuses": ('{"runtime":["runscprobe"]}', False),
-        "another-one": ('{"runtime":"runc"}', False),
-        "dropped": ("[]", False),
-        "no-json": ("no JSON", False),
-        "no-answer": (None, False),
-    },
+    a_string=('{"runtime":"runscprobe"}', True),
+    a_list_which_compose_refuses=('{"runtime":["runscprobe"]}', False),
+    another_one=('{"runtime":"runc"}', False),
+    dropped=("[]", False),
+    no_json=("no JSON", False),
+    no_answer=(None, False),
 )
 def test_only_one_string_that_was_asked_for_counts_as_honoured(
     probe: str | None, honours: bool
@@ -68,15 +66,13 @@ def test_only_one_string_that_was_asked_for_counts_as_honoured(
 
 @table(
     "lines",
-    {
-        "nothing": [],
-        "cut-short": answer(container())[:-1],
-        "no-json": ["container {", END],
-        "an-odd-file": ["file neither 00 /x", END],
-        "an-odd-state": ["php function odd", "php end", END],
-        "an-odd-worker": ["php worker x", "php end", END],
-        "no-base64": ["compose text 00 !", END],
-    },
+    nothing=[],
+    cut_short=answer(container())[:-1],
+    no_json=["container {", END],
+    an_odd_file=["file neither 00 /x", END],
+    an_odd_state=["php function odd", "php end", END],
+    an_odd_worker=["php worker x", "php end", END],
+    no_base64=["compose text 00 !", END],
 )
 def test_an_answer_that_is_malformed_is_refused(lines: list[str]) -> None:
     with pytest.raises(ValueError, match="the control host's answer is"):
@@ -92,17 +88,15 @@ RUNS = (container(), *patched())
 
 @table(
     "told, line",
-    {
-        "none": (php(), "Coolify 4.3.11 drops --runtime: patch convertDockerRunToCompose()"),
-        "lines-that-do-nothing": (
-            php("patched", "block present", probe="[]"),
-            "convertDockerRunToCompose() has our lines but drops --runtime: patch it again",
-        ),
-        "older-lines": (
-            php("patched", "block other", probe=HONOURED),
-            "convertDockerRunToCompose() has outdated or edited lines of ours: replace them",
-        ),
-    },
+    none=(php(), "Coolify 4.3.11 drops --runtime: patch convertDockerRunToCompose()"),
+    lines_that_do_nothing=(
+        php("patched", "block present", probe="[]"),
+        "convertDockerRunToCompose() has our lines but drops --runtime: patch it again",
+    ),
+    older_lines=(
+        php("patched", "block other", probe=HONOURED),
+        "convertDockerRunToCompose() has outdated or edited lines of ours: replace them",
+    ),
 )
 def test_a_function_without_lines_that_work_is_mended(told: list[str], line: str) -> None:
     plan = plan_option(host(container(), *told), present=True)
@@ -112,12 +106,10 @@ def test_a_function_without_lines_that_work_is_mended(told: list[str], line: str
 
 @table(
     "told",
-    {
-        "patched": patched(),
-        "patched-with-new-workers": patched(MASTER),
-        "native": php("native", probe=HONOURED),
-        "native-with-old-workers": php("native", "stale 11", probe=HONOURED),
-    },
+    patched=patched(),
+    patched_with_new_workers=patched(MASTER),
+    native=php("native", probe=HONOURED),
+    native_with_old_workers=php("native", "stale 11", probe=HONOURED),
 )
 def test_a_coolify_that_honours_it_is_left_alone(told: list[str]) -> None:
     assert plan_option(host(container(), *told), present=True) == OptionPlan()
@@ -125,10 +117,8 @@ def test_a_coolify_that_honours_it_is_left_alone(told: list[str]) -> None:
 
 @table(
     "present, told",
-    {
-        "before-the-patch": (True, patched(MASTER, "stale 11")),
-        "before-its-removal": (False, php("unpatched", MASTER, "stale 11")),
-    },
+    before_the_patch=(True, patched(MASTER, "stale 11")),
+    before_its_removal=(False, php("unpatched", MASTER, "stale 11")),
 )
 def test_workers_with_old_code_are_ended_and_asked_once(present: bool, told: list[str]) -> None:
     asked = [*told[:-1], "php asked_s 1790000002.00", told[-1]]
@@ -143,25 +133,20 @@ def test_workers_with_old_code_are_ended_and_asked_once(present: bool, told: lis
 
 @table(
     "lines, said",
-    {
-        "docker-not-there": (None, "this host: Docker is not installed"),
-        "none": ([], "no Coolify on this host: no container is named coolify"),
-        "no-docker": (["docker_error gone"], "Docker does not answer, got gone"),
-        "stopped": ([container(running=False)], "Coolify does not run; run `docker start coolify`"),
-        "no-php": (
-            [container(), "php_error no php"],
-            "Coolify's source cannot be read, got no php",
-        ),
-        "damaged": (
-            [container(), *php("damaged", "reason two returns", probe=None)],
-            "for Custom Docker Options: two returns, got 4.3.11; nothing was changed",
-        ),
-        "missing": ([container(), *php("missing", probe=None)], "unknown version of"),
-        "a-native-list": (
-            [container(), *php("native", probe='{"runtime":["runscprobe"]}')],
-            "knows --runtime but does not pass it on as one string",
-        ),
-    },
+    docker_not_there=(None, "this host: Docker is not installed"),
+    none=([], "no Coolify on this host: no container is named coolify"),
+    no_docker=(["docker_error gone"], "Docker does not answer, got gone"),
+    stopped=([container(running=False)], "Coolify does not run; run `docker start coolify`"),
+    no_php=([container(), "php_error no php"], "Coolify's source cannot be read, got no php"),
+    damaged=(
+        [container(), *php("damaged", "reason two returns", probe=None)],
+        "for Custom Docker Options: two returns, got 4.3.11; nothing was changed",
+    ),
+    missing=([container(), *php("missing", probe=None)], "unknown version of"),
+    a_native_list=(
+        [container(), *php("native", probe='{"runtime":["runscprobe"]}')],
+        "knows --runtime but does not pass it on as one string",
+    ),
 )
 def test_what_cannot_be_mended_is_refused_with_the_reason(
     lines: list[str] | None, said: str
@@ -174,19 +159,17 @@ def test_what_cannot_be_mended_is_refused_with_the_reason(
 
 @table(
     "lines, action",
-    {
-        "patched": ([container(), *patched()], "remove"),
-        "damaged": ([container(), *php("damaged", "reason x")], "remove"),
-        "unpatched": ([container(), *php()], "nothing"),
-        "native": ([container(), *php("native")], "nothing"),
-        "no-coolify": ([], "nothing"),
-    },
+    patched=([container(), *patched()], "remove"),
+    damaged=([container(), *php("damaged", "reason x")], "remove"),
+    unpatched=([container(), *php()], "nothing"),
+    native=([container(), *php("native")], "nothing"),
+    no_coolify=([], "nothing"),
 )
 def test_our_lines_are_taken_out_where_they_are(lines: list[str], action: str) -> None:
     assert plan_option(host(*lines), present=False).action == action
 
 
-@table("text", {"no-file": None, "somebody-else's-file": THEIRS})
+@table("text", no_file=None, somebody_elses_file=THEIRS)
 def test_a_bare_host_gets_every_file_and_a_merged_compose_file(text: str | None) -> None:
     lines = [] if text is None else [compose(text)]
 
@@ -202,14 +185,12 @@ def test_a_bare_host_gets_every_file_and_a_merged_compose_file(text: str | None)
 
 @table(
     "lines",
-    {
-        "before-an-upgrade": [*persistent(mounts=(), text=THEIRS), *patched()],
-        "behind-one": [*persistent(text=THEIRS), *patched()],
-        "given-to-the-containers-user-by-coolifys-installer": (
-            [*persistent(), *lies(*MOUNTED, mode="700", owner="9999:0"), *patched()]
-        ),
-        "nothing-needed": [container(), *php("native", probe=HONOURED)],
-    },
+    before_an_upgrade=[*persistent(mounts=(), text=THEIRS), *patched()],
+    behind_one=[*persistent(text=THEIRS), *patched()],
+    given_to_the_containers_user_by_coolifys_installer=(
+        [*persistent(), *lies(*MOUNTED, mode="700", owner="9999:0"), *patched()]
+    ),
+    nothing_needed=[container(), *php("native", probe=HONOURED)],
 )
 def test_a_host_that_is_as_declared_is_left_so(lines: list[str]) -> None:
     assert plan_persistence(host(*lines), present=True) == PersistencePlan()
@@ -217,13 +198,11 @@ def test_a_host_that_is_as_declared_is_left_so(lines: list[str]) -> None:
 
 @table(
     "lines, expected",
-    {
-        "unreadable": (lies(*MOUNTED, mode="600", owner="1000:0"), f"write {files.ENTRY}"),
-        "roots-own-is-anothers": (lies(*KEPT, owner="9999:0"), f"write {files.KEEPER}"),
-        "no-compose": (["compose absent"], f"create {files.COMPOSE} for the next upgrade:"),
-        "no-timer": (["timer inactive"], "start pyinfra-gvisor-coolify.timer"),
-        "another-unit": ([f"file sum {'0' * 64} {files.TIMER}"], f"write {files.TIMER}"),
-    },
+    unreadable=(lies(*MOUNTED, mode="600", owner="1000:0"), f"write {files.ENTRY}"),
+    roots_own_is_anothers=(lies(*KEPT, owner="9999:0"), f"write {files.KEEPER}"),
+    no_compose=(["compose absent"], f"create {files.COMPOSE} for the next upgrade:"),
+    no_timer=(["timer inactive"], "start pyinfra-gvisor-coolify.timer"),
+    another_unit=([f"file sum {'0' * 64} {files.TIMER}"], f"write {files.TIMER}"),
 )
 def test_what_is_not_as_declared_is_put_right(lines: list[str], expected: str) -> None:
     plan = plan_persistence(host(*persistent(), *lines, *patched()), present=True)
@@ -234,15 +213,10 @@ def test_what_is_not_as_declared_is_put_right(lines: list[str], expected: str) -
 
 @table(
     "lines, said",
-    {
-        "no-systemd": (
-            [*RUNS, "init init"],
-            "the timer needs systemd on the control host, got init",
-        ),
-        "unreadable": ([*RUNS, "compose unreadable"], "cannot be read: unreadable"),
-        "no-yaml": ([*RUNS, compose("a: [\n")], "not YAML"),
-        "no-coolify": ([], "no Coolify on this host"),
-    },
+    no_systemd=([*RUNS, "init init"], "the timer needs systemd on the control host, got init"),
+    unreadable=([*RUNS, "compose unreadable"], "cannot be read: unreadable"),
+    no_yaml=([*RUNS, compose("a: [\n")], "not YAML"),
+    no_coolify=([], "no Coolify on this host"),
 )
 def test_a_host_that_cannot_keep_it_is_refused(lines: list[str], said: str) -> None:
     with pytest.raises(Problem) as error:
@@ -277,12 +251,10 @@ def test_an_idle_entry_script_goes_once_it_is_not_mounted() -> None:
 
 @table(
     "lines",
-    {
-        "no-coolify": [],
-        "nothing-of-ours": [container(), *php()],
-        "another's-compose-file": [container(), compose(THEIRS), *php()],
-        "idle-and-mounted": [container(mounts=files.MOUNTS), *lies(MOUNTED[0], IDLE), *php()],
-    },
+    no_coolify=[],
+    nothing_of_ours=[container(), *php()],
+    anothers_compose_file=[container(), compose(THEIRS), *php()],
+    idle_and_mounted=[container(mounts=files.MOUNTS), *lies(MOUNTED[0], IDLE), *php()],
 )
 def test_a_removal_of_nothing_changes_nothing(lines: list[str]) -> None:
     assert plan_persistence(host(*lines), present=False).action == "nothing"

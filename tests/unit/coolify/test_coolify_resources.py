@@ -99,44 +99,42 @@ EACH_SERVICE = 'write "runtime: runsc" into each service of'
 
 @table(
     "found, expected",
-    {
-        "unset": (of_app(), TO_SET),
-        "named": (named(True, "shop"), NAMED),
-        "named-and-set": (named(True, "shop", SET), NAMED),
-        "only-consistent": (named(True, ""), TO_SET),
-        "only-consistent-null": (named(True, None), TO_SET),
-        "a-name-that-is-none-to-php": (named(True, "0"), TO_SET),
-        "only-a-name": (named(False, "shop"), TO_SET),
-        "compose": (
-            of_app(SET, build_pack="dockercompose"),
-            ("by_hand", f"{EACH_SERVICE} the compose file*"),
-        ),
-        "service": (verdict("service"), ("by_hand", f"{EACH_SERVICE} its compose file*")),
-        "database-set": (of_database(SET), ENFORCED),
-        "database": (
-            of_database("--init"),
-            ("by_hand", f'write "--init {SET}" into {INTO}: the API cannot set it'),
-        ),
-        "database-not-understood": (of_database("--env=$X"), ("by_hand", AT_ITS_END)),
-        "database-not-shown": (
-            verdict("standalone-redis"),
-            ("by_hand", f"{AT_ITS_END}; the API does not show this field"),
-        ),
-        "in-a-swarm": (verdict("application", (RUN, SWARM), application=app()), IN_SWARM),
-        "service-in-a-swarm": (verdict("service", (SWARM,)), IN_SWARM),
-        "exempt": (verdict("other", (SWARM,), reason="moves"), ("exempt", "moves")),
-        "not-shown": (verdict(), ("impossible", "*it belongs to another team*")),
-        "elsewhere-too": (
-            of_app("--init", OTHER),
-            ("by_hand", f'it also runs on spare*write "--init {SET}" into {INTO}*'),
-        ),
-        "set-and-elsewhere-too": (of_app(SET, OTHER), ENFORCED),
-        "refused": (
-            of_app("--env=$HOME"),
-            ("by_hand", "Coolify refuses options that contain '$', got --env=$HOME; *"),
-        ),
-        "refused-but-set": (of_app(f"--env=$HOME {SET}"), ENFORCED),
-    },
+    unset=(of_app(), TO_SET),
+    named=(named(True, "shop"), NAMED),
+    named_and_set=(named(True, "shop", SET), NAMED),
+    only_consistent=(named(True, ""), TO_SET),
+    only_consistent_null=(named(True, None), TO_SET),
+    a_name_that_is_none_to_php=(named(True, "0"), TO_SET),
+    only_a_name=(named(False, "shop"), TO_SET),
+    compose=(
+        of_app(SET, build_pack="dockercompose"),
+        ("by_hand", f"{EACH_SERVICE} the compose file*"),
+    ),
+    service=(verdict("service"), ("by_hand", f"{EACH_SERVICE} its compose file*")),
+    database_set=(of_database(SET), ENFORCED),
+    database=(
+        of_database("--init"),
+        ("by_hand", f'write "--init {SET}" into {INTO}: the API cannot set it'),
+    ),
+    database_not_understood=(of_database("--env=$X"), ("by_hand", AT_ITS_END)),
+    database_not_shown=(
+        verdict("standalone-redis"),
+        ("by_hand", f"{AT_ITS_END}; the API does not show this field"),
+    ),
+    in_a_swarm=(verdict("application", (RUN, SWARM), application=app()), IN_SWARM),
+    service_in_a_swarm=(verdict("service", (SWARM,)), IN_SWARM),
+    exempt=(verdict("other", (SWARM,), reason="moves"), ("exempt", "moves")),
+    not_shown=(verdict(), ("impossible", "*it belongs to another team*")),
+    elsewhere_too=(
+        of_app("--init", OTHER),
+        ("by_hand", f'it also runs on spare*write "--init {SET}" into {INTO}*'),
+    ),
+    set_and_elsewhere_too=(of_app(SET, OTHER), ENFORCED),
+    refused=(
+        of_app("--env=$HOME"),
+        ("by_hand", "Coolify refuses options that contain '$', got --env=$HOME; *"),
+    ),
+    refused_but_set=(of_app(f"--env=$HOME {SET}"), ENFORCED),
 )
 def test_a_verdict_says_what_is_so_or_what_is_to_be_done(
     found: Verdict, expected: tuple[str, str]
@@ -149,17 +147,11 @@ def test_a_verdict_says_what_is_so_or_what_is_to_be_done(
 
 @table(
     "changes, gaps, unread",
-    {
-        "none": ({}, (), (UNREAD,)),
-        "previews": (
-            {"settings": {"is_preview_deployments_enabled": True}},
-            (PREVIEWS,),
-            (UNREAD,),
-        ),
-        "builds": ({"build_pack": "dockerfile"}, (BUILDS,), (BUILDS, UNREAD)),
-        "stopped": ({"status": "exited:unhealthy"}, (STOPPED,), (STOPPED, UNREAD)),
-        "compose": ({"build_pack": "dockercompose"}, (BUILDS,), (BUILDS,)),
-    },
+    none=({}, (), (UNREAD,)),
+    previews=({"settings": {"is_preview_deployments_enabled": True}}, (PREVIEWS,), (UNREAD,)),
+    builds=({"build_pack": "dockerfile"}, (BUILDS,), (BUILDS, UNREAD)),
+    stopped=({"status": "exited:unhealthy"}, (STOPPED,), (STOPPED, UNREAD)),
+    compose=({"build_pack": "dockercompose"}, (BUILDS,), (BUILDS,)),
 )
 def test_what_stays_outside_is_told_beside(
     changes: dict[str, Any], gaps: tuple[str, ...], unread: tuple[str, ...]
@@ -172,15 +164,13 @@ def test_what_stays_outside_is_told_beside(
 
 @table(
     "text, shown",
-    {
-        "null": (None, "none"),
-        "empty": ("", "none"),
-        "plain": ("--init", '"--init"'),
-        "double-quotes": ('--a="b"', "'--a=\"b\"'"),
-        "both": ("--a='b' --c=\"d\"", "`--a='b' --c=\"d\"`"),
-        "escape": ("--a\x1b[2J", '"--a?[2J"'),
-        "tab": ("--a\t--b", '"--a\t--b"'),
-    },
+    null=(None, "none"),
+    empty=("", "none"),
+    plain=("--init", '"--init"'),
+    double_quotes=('--a="b"', "'--a=\"b\"'"),
+    both=("--a='b' --c=\"d\"", "`--a='b' --c=\"d\"`"),
+    escape=("--a\x1b[2J", '"--a?[2J"'),
+    tab=("--a\t--b", '"--a\t--b"'),
 )
 def test_options_are_shown_as_they_are_to_be_written(text: str | None, shown: str) -> None:
     assert quoted(text) == shown
@@ -265,7 +255,7 @@ def test_where_no_server_is_chosen_nothing_is_asked(team: Team) -> None:
     ]
 
 
-@table("pattern", {"name": "run-1", "uuid": "srv0x*", "address": "192.0.2.1?"})
+@table("pattern", name="run-1", uuid="srv0x*", address="192.0.2.1?")
 def test_a_server_is_chosen_by_any_of_its_names(team: Team, pattern: str) -> None:
     team.state.add_server("run-2", "198.51.100.7")
 

@@ -54,13 +54,11 @@ def test_a_file_that_others_can_use_is_refused(file: Path, mode: int) -> None:
 
 @table(
     "content",
-    {
-        "empty": b"",
-        "empty-line-first": f"\n{SECRET}\n".encode(),
-        "blank-inside": f"Bearer {SECRET}\n".encode(),
-        "not-ascii": f"{SECRET}ü\n".encode(),
-        "not-printable": f"{SECRET}\0\n".encode(),
-    },
+    empty=b"",
+    empty_line_first=f"\n{SECRET}\n".encode(),
+    blank_inside=f"Bearer {SECRET}\n".encode(),
+    not_ascii=f"{SECRET}ü\n".encode(),
+    not_printable=f"{SECRET}\0\n".encode(),
 )
 def test_a_file_without_a_token_is_refused_and_not_shown(file: Path, content: bytes) -> None:
     file.write_bytes(content)

@@ -145,13 +145,11 @@ def test_workers_that_start_behind_an_early_patch_are_not_stale(tree: Tree, star
 
 @table(
     "words",
-    {
-        "master": ["artisan", "horizon"],
-        "old-master": ["artisan", "start:horizon"],
-        "worker": ["artisan", "horizon:work", "redis", "--name=default"],
-        "php-options": ["-d", "memory_limit=1G", "artisan", "horizon:supervisor"],
-        "by-path": ["{root}/artisan", "horizon"],
-    },
+    master=["artisan", "horizon"],
+    old_master=["artisan", "start:horizon"],
+    worker=["artisan", "horizon:work", "redis", "--name=default"],
+    php_options=["-d", "memory_limit=1G", "artisan", "horizon:supervisor"],
+    by_path=["{root}/artisan", "horizon"],
 )
 def test_every_process_of_horizons_is_found(tree: Tree, start: Start, words: list[str]) -> None:
     asked = [word.format(root=tree.root) for word in words]

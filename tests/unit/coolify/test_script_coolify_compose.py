@@ -96,16 +96,14 @@ def test_a_compose_file_that_is_as_it_has_to_be_is_not_touched(factory: Factory)
     assert factory.told("composed") == []
 
 
-@table("act", {"install": Factory.install, "remove": Factory.remove})
+@table("act", install=Factory.install, remove=Factory.remove)
 @table(
     "was, now, text",
-    {
-        "changed": (THEIRS, EDITED, MERGED),
-        "changed-and-to-be-kept": (THEIRS, EDITED, THEIRS),
-        "changed-and-to-be-removed": (THEIRS, EDITED, None),
-        "removed": (THEIRS, None, MERGED),
-        "made": (None, EDITED, MERGED),
-    },
+    changed=(THEIRS, EDITED, MERGED),
+    changed_and_to_be_kept=(THEIRS, EDITED, THEIRS),
+    changed_and_to_be_removed=(THEIRS, EDITED, None),
+    removed=(THEIRS, None, MERGED),
+    made=(None, EDITED, MERGED),
 )
 def test_a_compose_file_that_is_not_as_it_was_read_stops_it_before_anything_is_written(
     factory: Factory, act: Callable[..., Ran], was: str | None, now: str | None, text: str | None
@@ -138,7 +136,7 @@ def test_an_edit_while_compose_is_asked_is_not_lost(factory: Factory) -> None:
     assert [path.name for path in factory.source.glob("*.new")] == []
 
 
-@table("was", {"theirs": THEIRS, "none": None})
+@table("was", theirs=THEIRS, none=None)
 def test_a_text_that_compose_refuses_stops_it_before_anything_is_written(
     factory: Factory, was: str | None
 ) -> None:
@@ -177,13 +175,11 @@ def test_a_docker_without_compose_is_not_asked(factory: Factory) -> None:
 
 @table(
     "without, asked",
-    {
-        "all": ([], "--env-file .env -f docker-compose.yml -f docker-compose.prod.yml -f {new}"),
-        "env": ([".env"], "-f docker-compose.yml -f docker-compose.prod.yml -f {new}"),
-        "prod": ([OWN[1]], "--env-file .env -f docker-compose.yml -f {new}"),
-        "ours-alone": ([*OWN, ".env"], "-f {new}"),
-        "of-postgres": ([*OWN, ".env"], "-f {new} -f docker-compose.postgres-upgrade.yml"),
-    },
+    all=([], "--env-file .env -f docker-compose.yml -f docker-compose.prod.yml -f {new}"),
+    env=([".env"], "-f docker-compose.yml -f docker-compose.prod.yml -f {new}"),
+    prod=([OWN[1]], "--env-file .env -f docker-compose.yml -f {new}"),
+    ours_alone=([*OWN, ".env"], "-f {new}"),
+    of_postgres=([*OWN, ".env"], "-f {new} -f docker-compose.postgres-upgrade.yml"),
 )
 def test_compose_is_asked_as_an_upgrade_asks_it(
     factory: Factory, without: list[str], asked: str
@@ -226,7 +222,7 @@ def test_a_file_that_cannot_be_written_leaves_compose_and_the_timer_alone(factor
     assert not list(factory.source.rglob("*.new"))
 
 
-@table("text", {"written": MERGED, "removed": None})
+@table("text", written=MERGED, removed=None)
 def test_what_a_run_that_was_killed_left_is_not_followed_and_goes(
     factory: Factory, text: str | None
 ) -> None:

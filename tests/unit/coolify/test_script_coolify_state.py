@@ -62,11 +62,9 @@ NO_ANSWER = "echo; echo 'WARNING: a' >&2; echo 'Cannot connect' >&2; exit 1"
 
 @table(
     "make, error",
-    {
-        "docker-does-not-answer": (lambda host: host.says("version", NO_ANSWER), "Cannot connect"),
-        "no-coolify": (lambda host: (host.stubs / "image").unlink(), None),
-        "gone-while-it-is-looked-at": (lambda host: host.says("gone", ""), None),
-    },
+    docker_does_not_answer=(lambda host: host.says("version", NO_ANSWER), "Cannot connect"),
+    no_coolify=(lambda host: (host.stubs / "image").unlink(), None),
+    gone_while_it_is_looked_at=(lambda host: host.says("gone", ""), None),
 )
 def test_a_docker_that_shows_no_coolify_is_told_in_one_line(
     factory: Factory, make: Callable[[Factory], object], error: str | None
@@ -91,12 +89,10 @@ def test_a_container_that_does_not_run_is_not_asked(factory: Factory) -> None:
 
 @table(
     "does, error",
-    {
-        "last-of-two-lines": ("echo one; echo 'no php' >&2; exit 127", "no php"),
-        "cut": (f"echo {'x' * 400} >&2; exit 1", "x" * 300),
-        "answer-without-its-end": ("echo function patched; exit 0", None),
-        "killed": ("kill -9 $$", "no answer within 120 s, or killed"),
-    },
+    last_of_two_lines=("echo one; echo 'no php' >&2; exit 127", "no php"),
+    cut=(f"echo {'x' * 400} >&2; exit 1", "x" * 300),
+    answer_without_its_end=("echo function patched; exit 0", None),
+    killed=("kill -9 $$", "no answer within 120 s, or killed"),
 )
 def test_a_patcher_that_fails_is_told_in_one_line_and_says_nothing_else(
     factory: Factory, does: str, error: str | None
@@ -115,15 +111,13 @@ LONG = "# " + "x" * 5000 + "\n\n\n"
 
 @table(
     "make, state, text",
-    {
-        "absent": (lambda _: None, "absent", None),
-        "a-directory": (Path.mkdir, "unreadable", None),
-        "a-link-to-nothing": (lambda path: path.symlink_to("nowhere"), "unreadable", None),
-        "not-utf-8": (lambda path: path.write_bytes(b"\xff\xfe"), "not utf-8", None),
-        "empty": (Path.touch, "text", ""),
-        "odd-characters-no-newline": (lambda path: path.write_bytes(ODD.encode()), "text", ODD),
-        "long": (lambda path: path.write_text(LONG), "text", LONG),
-    },
+    absent=(lambda _: None, "absent", None),
+    a_directory=(Path.mkdir, "unreadable", None),
+    a_link_to_nothing=(lambda path: path.symlink_to("nowhere"), "unreadable", None),
+    not_utf_8=(lambda path: path.write_bytes(b"\xff\xfe"), "not utf-8", None),
+    empty=(Path.touch, "text", ""),
+    odd_characters_no_newline=(lambda path: path.write_bytes(ODD.encode()), "text", ODD),
+    long=(lambda path: path.write_text(LONG), "text", LONG),
 )
 def test_a_compose_file_is_read_to_the_byte_or_told_as_what_it_is(
     factory: Factory, make: Callable[[Path], object], state: str, text: str | None
@@ -154,11 +148,9 @@ def test_files_of_ours_are_told_with_mode_and_owner(factory: Factory) -> None:
 
 @table(
     "link, file, active, expected",
-    {
-        "on": (True, True, "active", (True, "active")),
-        "off": (False, True, "inactive", (False, "inactive")),
-        "somebody-removed-the-file": (True, False, "active", (True, None)),
-    },
+    on=(True, True, "active", (True, "active")),
+    off=(False, True, "inactive", (False, "inactive")),
+    somebody_removed_the_file=(True, False, "active", (True, None)),
 )
 def test_the_timer_is_told_as_systemd_has_it(
     factory: Factory, link: bool, file: bool, active: str, expected: tuple[bool, str | None]
@@ -316,33 +308,31 @@ def test_a_look_at_a_coolify_that_honours_the_option_says_nothing(factory: Facto
 
 @table(
     "make, expected",
-    {
-        "lost": (lambda _: None, (0, f"<5>{LOST}\n", ["apply"])),
-        "old-horizon": (
-            lambda host: host.php("apply", "changed no", WORKS, STALE, "end"),
-            (0, "", ["apply", "renew"]),
-        ),
-        "no-coolify": (
-            lambda host: (host.stubs / "image").unlink(),
-            (0, "<5>there is no container coolify: nothing to check\n", []),
-        ),
-        "stopped": (
-            lambda host: host.container(running=False),
-            (0, "<5>container coolify does not run: nothing to check\n", []),
-        ),
-        "refused": (
-            lambda host: host.says("php.apply", f"echo one; echo '{REFUSED}' >&2; exit 3"),
-            (1, f"<3>{UNSAFE}: {REFUSED}\n", ["apply"]),
-        ),
-        "another-answer": (
-            lambda host: host.php("apply", "changed no", NATIVE_LIST, "end"),
-            (1, f'<3>{DROPS}: it answers {{"runtime":["runscprobe"]}}\n', ["apply"]),
-        ),
-        "no-answer-of-the-function": (
-            lambda host: host.php("apply", "changed no", "probe_error Error: no class", "end"),
-            (1, f"<3>{DROPS}: Error: no class\n", ["apply"]),
-        ),
-    },
+    lost=(lambda _: None, (0, f"<5>{LOST}\n", ["apply"])),
+    old_horizon=(
+        lambda host: host.php("apply", "changed no", WORKS, STALE, "end"),
+        (0, "", ["apply", "renew"]),
+    ),
+    no_coolify=(
+        lambda host: (host.stubs / "image").unlink(),
+        (0, "<5>there is no container coolify: nothing to check\n", []),
+    ),
+    stopped=(
+        lambda host: host.container(running=False),
+        (0, "<5>container coolify does not run: nothing to check\n", []),
+    ),
+    refused=(
+        lambda host: host.says("php.apply", f"echo one; echo '{REFUSED}' >&2; exit 3"),
+        (1, f"<3>{UNSAFE}: {REFUSED}\n", ["apply"]),
+    ),
+    another_answer=(
+        lambda host: host.php("apply", "changed no", NATIVE_LIST, "end"),
+        (1, f'<3>{DROPS}: it answers {{"runtime":["runscprobe"]}}\n', ["apply"]),
+    ),
+    no_answer_of_the_function=(
+        lambda host: host.php("apply", "changed no", "probe_error Error: no class", "end"),
+        (1, f"<3>{DROPS}: Error: no class\n", ["apply"]),
+    ),
 )
 def test_a_look_says_in_one_line_what_it_did_or_who_has_no_sandbox(
     factory: Factory, make: Callable[[Factory], object], expected: tuple[int, str, list[str]]

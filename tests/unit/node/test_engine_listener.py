@@ -46,14 +46,12 @@ def listening(path: Path) -> Iterator[int]:
 
 @table(
     "peer, sockets, answers",
-    {
-        "dockerd-itself": (f"{DOCKERD} dockerd", [], True),
-        "systemd-for-dockerd": ("1 systemd", OWN, True),
-        "and-more-sockets": ("1 systemd", [*OWN, f"{RUN}/libnetwork/1a2b.sock", ELSEWHERE], True),
-        "a-manager-of-a-swarm": ("1 systemd", [*OWN, f"{RUN}/swarm/control.sock"], False),
-        "hangs": (None, ["", SOCKET], False),
-        "only-root-may-know": (None, [], False),
-    },
+    dockerd_itself=(f"{DOCKERD} dockerd", [], True),
+    systemd_for_dockerd=("1 systemd", OWN, True),
+    and_more_sockets=("1 systemd", [*OWN, f"{RUN}/libnetwork/1a2b.sock", ELSEWHERE], True),
+    a_manager_of_a_swarm=("1 systemd", [*OWN, f"{RUN}/swarm/control.sock"], False),
+    hangs=(None, ["", SOCKET], False),
+    only_root_may_know=(None, [], False),
 )
 def test_the_nodes_own_dockerd_is_no_problem(
     peer: str | None, sockets: list[str], answers: bool
@@ -63,15 +61,13 @@ def test_the_nodes_own_dockerd_is_no_problem(
 
 @table(
     "peer, sockets, answers, got",
-    {
-        "taken": ("9 dockerd", ["", SOCKET], True, "dockerd (process 9)"),
-        "of-another-machine": ("0 ?", ["", SOCKET], True, "? (process 0)"),
-        "elsewhere": ("9 dockerd", ["", ELSEWHERE], True, ELSEWHERE),
-        "elsewhere-alone": (None, ["", ELSEWHERE], False, ELSEWHERE),
-        "network-only": (None, [""], False, "no unix socket"),
-        # systemd hands docker.socket on, also to a dockerd that was told to listen elsewhere
-        "not-served": ("1 systemd", [*OWN, ELSEWHERE], False, ELSEWHERE),
-    },
+    taken=("9 dockerd", ["", SOCKET], True, "dockerd (process 9)"),
+    of_another_machine=("0 ?", ["", SOCKET], True, "? (process 0)"),
+    elsewhere=("9 dockerd", ["", ELSEWHERE], True, ELSEWHERE),
+    elsewhere_alone=(None, ["", ELSEWHERE], False, ELSEWHERE),
+    network_only=(None, [""], False, "no unix socket"),
+    # systemd hands docker.socket on, also to a dockerd that was told to listen elsewhere
+    not_served=("1 systemd", [*OWN, ELSEWHERE], False, ELSEWHERE),
 )
 def test_who_else_would_be_asked_is_named_with_both_sockets(
     peer: str | None, sockets: list[str], answers: bool, got: str

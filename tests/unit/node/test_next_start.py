@@ -48,18 +48,16 @@ def running_shop(container: Running) -> tuple[Node, str]:
 
 @table(
     "item, text",
-    {
-        "sandbox": (place(), "gVisor"),
-        "nearly-infrastructure": (place(why=NEARLY), f"gVisor ({NEARLY})"),
-        "infrastructure": (place(where="runc", why=ROUTES), f"runc ({ROUTES})"),
-        "refused": (place(where="refused", why="privileged"), "would be REFUSED: privileged"),
-        "of-runc": (before(), f"{STAYS}, then gVisor"),
-        "infrastructure-of-runc": (before(where="runc", why=ROUTES), f"runc ({ROUTES})"),
-        "refused-once-it-is-recreated": (
-            before(where="refused", why="privileged"),
-            f"{STAYS}, then would be REFUSED: privileged",
-        ),
-    },
+    sandbox=(place(), "gVisor"),
+    nearly_infrastructure=(place(why=NEARLY), f"gVisor ({NEARLY})"),
+    infrastructure=(place(where="runc", why=ROUTES), f"runc ({ROUTES})"),
+    refused=(place(where="refused", why="privileged"), "would be REFUSED: privileged"),
+    of_runc=(before(), f"{STAYS}, then gVisor"),
+    infrastructure_of_runc=(before(where="runc", why=ROUTES), f"runc ({ROUTES})"),
+    refused_once_it_is_recreated=(
+        before(where="refused", why="privileged"),
+        f"{STAYS}, then would be REFUSED: privileged",
+    ),
 )
 def test_each_container_is_told_with_where_it_runs_and_why(item: Place, text: str) -> None:
     assert told(item) == [f"shop: {text}"]
@@ -109,10 +107,8 @@ def test_only_what_would_be_refused_is_a_warning() -> None:
 
 @table(
     "shape, command",
-    {
-        "with-a-name": ("coolify-proxy", "accept coolify-proxy"),
-        "without": ("node-exporter", "accept with the container's name"),
-    },
+    with_a_name=("coolify-proxy", "accept coolify-proxy"),
+    without=("node-exporter", "accept with the container's name"),
 )
 def test_an_image_whose_command_operators_choose_is_accepted_by_a_containers_name(
     shape: str, command: str
@@ -126,14 +122,12 @@ def test_an_image_whose_command_operators_choose_is_accepted_by_a_containers_nam
 
 @table(
     "container, item, text",
-    {
-        "into-the-sandbox": (app(**BARE), place(), "runc now, gVisor after the next start"),
-        "out-of-the-sandbox": (
-            *(app(), place(where="runc", why=ROUTES)),
-            f"gVisor now, runc after the next start ({ROUTES})",
-        ),
-        "as-now": (app(), place(), "gVisor"),
-    },
+    into_the_sandbox=(app(**BARE), place(), "runc now, gVisor after the next start"),
+    out_of_the_sandbox=(
+        *(app(), place(where="runc", why=ROUTES)),
+        f"gVisor now, runc after the next start ({ROUTES})",
+    ),
+    as_now=(app(), place(), "gVisor"),
 )
 def test_a_container_that_changes_its_place_is_told_with_both(
     container: Running, item: Place, text: str
@@ -154,14 +148,11 @@ def test_a_node_that_was_not_asked_has_nothing_to_tell() -> None:
 
 @table(
     "line",
-    {
-        "half-a-place": "place {",
-        "a-place-of-nobody": "place {}",
-        "a-place-that-is-none": "place "
-        + compact({"id": "1", **before().model_dump(), "where": "moon"}),
-        "an-image-without-a-name": 'unaccepted {"id":1}',
-        "an-error-that-is-no-json": "preview_error x",
-    },
+    half_a_place="place {",
+    a_place_of_nobody="place {}",
+    a_place_that_is_none="place " + compact({"id": "1", **before().model_dump(), "where": "moon"}),
+    an_image_without_a_name='unaccepted {"id":1}',
+    an_error_that_is_no_json="preview_error x",
 )
 def test_a_malformed_line_is_an_error(line: str) -> None:
     told_of = [*answer()[:-1], line, END]
@@ -172,11 +163,9 @@ def test_a_malformed_line_is_an_error(line: str) -> None:
 
 @table(
     "where, stops",
-    {
-        "not-infrastructure": ("sandbox", ("shop",)),
-        "would-be-refused": ("refused", ("shop",)),
-        "infrastructure": ("runc", ()),
-    },
+    not_infrastructure=("sandbox", ("shop",)),
+    would_be_refused=("refused", ("shop",)),
+    infrastructure=("runc", ()),
 )
 def test_a_watch_that_stops_names_what_it_will_stop(where: str, stops: tuple[str, ...]) -> None:
     found, number = running_shop(app(runtime="runc", here=False))

@@ -52,14 +52,12 @@ def test_a_plain_node_is_read() -> None:
 
 @table(
     "uname, arch, kernel_version",
-    {
-        "arm64": ("6.1.0-40-arm64 aarch64", "aarch64", (6, 1)),
-        "arm64-by-another-name": ("6.1.0 arm64", "aarch64", (6, 1)),
-        "amd64": ("5.15.0-91-generic amd64", "x86_64", (5, 15)),
-        "unknown-arch": ("4.19-rc1 armv7l", "armv7l", (4, 19)),
-        "one-number": ("6 x86_64", "x86_64", (0, 0)),
-        "no-number": ("next-20260101 x86_64", "x86_64", (0, 0)),
-    },
+    arm64=("6.1.0-40-arm64 aarch64", "aarch64", (6, 1)),
+    arm64_by_another_name=("6.1.0 arm64", "aarch64", (6, 1)),
+    amd64=("5.15.0-91-generic amd64", "x86_64", (5, 15)),
+    unknown_arch=("4.19-rc1 armv7l", "armv7l", (4, 19)),
+    one_number=("6 x86_64", "x86_64", (0, 0)),
+    no_number=("next-20260101 x86_64", "x86_64", (0, 0)),
 )
 def test_kernel_and_architecture_are_read_from_uname(
     uname: str, arch: str, kernel_version: tuple[int, int]
@@ -81,11 +79,9 @@ def test_the_running_dockerd_is_read_with_its_start_and_flags() -> None:
 
 @table(
     "written_s, started_s",
-    {
-        "at-the-start": (STARTED_S + 0.25, STARTED_S),
-        "clock-set-forward-after-the-start": (STARTED_S - 3599.75, STARTED_S - 3599.75),
-        "clock-set-back-after-the-start": (STARTED_S + 3600.25, STARTED_S),
-    },
+    at_the_start=(STARTED_S + 0.25, STARTED_S),
+    clock_set_forward_after_the_start=(STARTED_S - 3599.75, STARTED_S - 3599.75),
+    clock_set_back_after_the_start=(STARTED_S + 3600.25, STARTED_S),
 )
 def test_dockerds_start_is_the_older_of_what_ticks_and_its_pid_file_say(
     written_s: float, started_s: float
@@ -98,10 +94,8 @@ def test_dockerds_start_is_the_older_of_what_ticks_and_its_pid_file_say(
 
 @table(
     "line, kind, unit",
-    {
-        "systemd": ("systemd docker.service", "systemd", "docker.service"),
-        "nobody": ("process", "process", ""),
-    },
+    systemd=("systemd docker.service", "systemd", "docker.service"),
+    nobody=("process", "process", ""),
 )
 def test_who_starts_dockerd_is_read(line: str, kind: str, unit: str) -> None:
     supervisor = node(supervisor=line).supervisor
@@ -121,11 +115,9 @@ def test_a_newer_unit_adds_the_flags_of_the_next_start() -> None:
 
 @table(
     "flags",
-    {
-        "none": (),
-        "space-newline-and-nothing": ("--label", "a b\nc", "", "-D"),
-        "unicode-and-quote": ("--label=gr\u00fc\u00df", '"'),
-    },
+    none=(),
+    space_newline_and_nothing=("--label", "a b\nc", "", "-D"),
+    unicode_and_quote=("--label=gr\u00fc\u00df", '"'),
 )
 def test_dockerds_flags_are_read_word_by_word(flags: tuple[str, ...]) -> None:
     dockerd = node(flags=flags).dockerd
@@ -165,12 +157,10 @@ def test_docker_info_is_read() -> None:
 
 @table(
     "swarm, active",
-    {
-        "pending": ({"LocalNodeState": "pending"}, True),
-        "inactive": ({"LocalNodeState": "inactive"}, False),
-        "empty": ({"LocalNodeState": ""}, False),
-        "nothing-said": ({}, False),
-    },
+    pending=({"LocalNodeState": "pending"}, True),
+    inactive=({"LocalNodeState": "inactive"}, False),
+    empty=({"LocalNodeState": ""}, False),
+    nothing_said=({}, False),
 )
 def test_a_node_is_in_swarm_mode_unless_it_says_otherwise(
     swarm: dict[str, str], active: bool
@@ -231,14 +221,12 @@ def with_container(changes: dict[str, Any]) -> list[str]:
 
 @table(
     "output",
-    {
-        "nothing": [],
-        "sudo": ["sudo: a password is required"],
-        "last-line-missing": answer()[:-1],
-        "half": answer()[:5],
-        "last-line-garbled": [*answer()[:-1], END + "x"],
-        "last-line-glued-to-another": [*answer()[:-1], "container {" + END],
-    },
+    nothing=[],
+    sudo=["sudo: a password is required"],
+    last_line_missing=answer()[:-1],
+    half=answer()[:5],
+    last_line_garbled=[*answer()[:-1], END + "x"],
+    last_line_glued_to_another=[*answer()[:-1], "container {" + END],
 )
 def test_an_answer_that_breaks_off_is_refused_and_says_so(output: list[str]) -> None:
     with pytest.raises(ValueError, match=f"ends after {len(output)} lines"):
@@ -253,31 +241,29 @@ def test_an_answer_without_what_every_node_has_is_refused(key: str) -> None:
 
 @table(
     "line",
-    {
-        "uname-short": "uname 6.12.9",
-        "page-size-no-number": "page_size many",
-        "cgroup": "cgroup x",
-        "os-short": "os debian",
-        "user-namespaces": "max_user_namespaces lots",
-        "dockerd-short": "dockerd 812",
-        "dockerd-no-number": "dockerd 812 x !!",
-        "dockerd-no-base64": "dockerd 812 6000 !",
-        "clock": "clock soon",
-        "daemon-json-empty": "daemon_json",
-        "daemon-json-unknown-state": "daemon_json gone",
-        "daemon-json-short": "daemon_json text 644 0:0",
-        "daemon-json-mtime": "daemon_json text 644 0:0 now abc e30=",
-        "daemon-json-base64": "daemon_json text 644 0:0 1 abc e30",
-        "wrapper-short": "wrapper abc",
-        "process-short": "process 12",
-        "info-cut-off": "info {",
-        "info-a-list": "info []",
-        "info-without-version": "info {}",
-        "info-wrong-type": 'info {"ServerVersion": 3}',
-        "container-cut-off": "container {",
-        "container-null": "container null",
-        "container-nested-too-deep": "container " + "[" * 100_000,
-    },
+    uname_short="uname 6.12.9",
+    page_size_no_number="page_size many",
+    cgroup="cgroup x",
+    os_short="os debian",
+    user_namespaces="max_user_namespaces lots",
+    dockerd_short="dockerd 812",
+    dockerd_no_number="dockerd 812 x !!",
+    dockerd_no_base64="dockerd 812 6000 !",
+    clock="clock soon",
+    daemon_json_empty="daemon_json",
+    daemon_json_unknown_state="daemon_json gone",
+    daemon_json_short="daemon_json text 644 0:0",
+    daemon_json_mtime="daemon_json text 644 0:0 now abc e30=",
+    daemon_json_base64="daemon_json text 644 0:0 1 abc e30",
+    wrapper_short="wrapper abc",
+    process_short="process 12",
+    info_cut_off="info {",
+    info_a_list="info []",
+    info_without_version="info {}",
+    info_wrong_type='info {"ServerVersion": 3}',
+    container_cut_off="container {",
+    container_null="container null",
+    container_nested_too_deep="container " + "[" * 100_000,
 )
 def test_a_malformed_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="malformed"):
@@ -286,15 +272,13 @@ def test_a_malformed_line_is_refused(line: str) -> None:
 
 @table(
     "changes",
-    {
-        "id-null": {"Id": None},
-        "name-null": {"Name": None},
-        "state-null": {"State": None},
-        "pid-no-number": {"State": {"Pid": "x"}},
-        "host-config-null": {"HostConfig": None},
-        "mount-text": {"Mounts": ["x"]},
-        "mounts-a-number": {"Mounts": 7},
-    },
+    id_null={"Id": None},
+    name_null={"Name": None},
+    state_null={"State": None},
+    pid_no_number={"State": {"Pid": "x"}},
+    host_config_null={"HostConfig": None},
+    mount_text={"Mounts": ["x"]},
+    mounts_a_number={"Mounts": 7},
 )
 def test_a_container_that_is_not_as_docker_says_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="malformed"):
@@ -329,11 +313,9 @@ def test_a_sandbox_is_known_by_its_process_and_what_handles_its_runtime() -> Non
 
 @table(
     "executable, argv0",
-    {
-        "a-program": ("/usr/bin/sleep", "sleep"),
-        "another-tree": ("/opt/gvisor/releases-old/20260928.0/runsc", "runsc"),
-        "process-gone": ("", ""),
-    },
+    a_program=("/usr/bin/sleep", "sleep"),
+    another_tree=("/opt/gvisor/releases-old/20260928.0/runsc", "runsc"),
+    process_gone=("", ""),
 )
 def test_a_container_of_runc_is_not_sandboxed_and_runs_from_no_release(
     executable: str, argv0: str
@@ -363,11 +345,9 @@ def test_containers_are_read_by_name_with_flags_and_mounts() -> None:
 
 @table(
     "changes",
-    {
-        "no-mounts": {"Mounts": None},
-        "no-runtime-named": {"HostConfig": {}},
-        "empty-runtime": {"HostConfig": {"Runtime": ""}},
-    },
+    no_mounts={"Mounts": None},
+    no_runtime_named={"HostConfig": {}},
+    empty_runtime={"HostConfig": {"Runtime": ""}},
 )
 def test_what_docker_leaves_out_of_a_container_has_dockers_meaning(changes: dict[str, Any]) -> None:
     (container,) = parse_node(with_container(changes)).containers

@@ -45,21 +45,19 @@ def ports(*reach: str, version: str = "26.1.5", **keys: Any) -> list[str]:
 
 @table(
     "reach, keys, expected",
-    {
-        "ipv4-only-network": ((WEB4, WEB6, OUTER), {}, [LOST]),
-        "a-node-without-ipv6": ((WEB4, WEB6), {}, []),
-        "ipv4": ((WEB4, OUTER), {}, []),
-        "one-address": ((ONE,), {}, ["53/udp on 2001:db8::5 (dns)"]),
-        "no-ip6tables-in-26": ((SIX, OUTER), {}, [LOST_SIX]),
-        "ip6tables-in-27": ((SIX, OUTER), {"version": "27.0.1"}, []),
-        "ip6tables-off": ((SIX, OUTER), {"version": "28.5.2", "ip6tables": False}, [LOST_SIX]),
-        "ip6tables-on-in-26": ((SIX, OUTER), {"ip6tables": True, "experimental": True}, []),
-        "ip6tables-not-experimental": ((SIX, OUTER), {"ip6tables": True}, [LOST_SIX]),
-        "no-iptables": ((WEB4,), {"iptables": False}, ["8080/tcp over IPv4 (web)"]),
-        "stopped": (("stopped tcp :: 8080 0.0.0.0 web 80", OUTER), {}, [LOST]),
-        "it-is-off-already": (("stopped tcp :: 8080 0.0.0.0 web 80", OUTER), OFF, []),
-        "any-port": (("stopped tcp :: 0 0.0.0.0 - 80", OUTER), {}, ["0/tcp over IPv6 (0.0.0.0)"]),
-    },
+    ipv4_only_network=((WEB4, WEB6, OUTER), {}, [LOST]),
+    a_node_without_ipv6=((WEB4, WEB6), {}, []),
+    ipv4=((WEB4, OUTER), {}, []),
+    one_address=((ONE,), {}, ["53/udp on 2001:db8::5 (dns)"]),
+    no_ip6tables_in_26=((SIX, OUTER), {}, [LOST_SIX]),
+    ip6tables_in_27=((SIX, OUTER), {"version": "27.0.1"}, []),
+    ip6tables_off=((SIX, OUTER), {"version": "28.5.2", "ip6tables": False}, [LOST_SIX]),
+    ip6tables_on_in_26=((SIX, OUTER), {"ip6tables": True, "experimental": True}, []),
+    ip6tables_not_experimental=((SIX, OUTER), {"ip6tables": True}, [LOST_SIX]),
+    no_iptables=((WEB4,), {"iptables": False}, ["8080/tcp over IPv4 (web)"]),
+    stopped=(("stopped tcp :: 8080 0.0.0.0 web 80", OUTER), {}, [LOST]),
+    it_is_off_already=(("stopped tcp :: 8080 0.0.0.0 web 80", OUTER), OFF, []),
+    any_port=(("stopped tcp :: 0 0.0.0.0 - 80", OUTER), {}, ["0/tcp over IPv6 (0.0.0.0)"]),
 )
 def test_only_docker_proxy_serves_what_no_rule_of_dockerd_leads_to(
     reach: tuple[str, ...], keys: dict[str, Any], expected: list[str]
@@ -85,25 +83,23 @@ def published(protocol: str = "tcp", host: str = "0.0.0.0") -> tuple[str, ...]: 
 
 @table(
     "reach, version, containers",
-    {
-        "one-network": ((*SHOP, NEXT), OLD, []),
-        "another-network": ((*SHOP, JOB), OLD, ["job"]),
-        "docker-29-leads-from-one-to-another": ((*SHOP, JOB), NEW, []),
-        "on-both-networks": ((*SHOP, NEXT, *BOTH), OLD, ["both"]),
-        "a-rule-to-one": ((*SHOP, "joined shop back 172.19.0.9 -", JOB, NEXT), OLD, ["job"]),
-        "apart-from-others": ((*SHOP, "joined next - 172.20.0.2 -"), OLD, ["next"]),
-        "without-traffic-between-containers": (APART, OLD, ["next", "shop"]),
-        "the-same-in-29": ((*APART, JOB), NEW, ["next", "shop"]),
-        "one-stopped": ((*SHOP, "joined job back - -"), OLD, ["job"]),
-        "on-the-node-alone": (published(host="127.0.0.1"), OLD, []),
-        "published-by-one-that-is-stopped": ((*STOPPED, NEXT, JOB), OLD, ["job"]),
-        "no-ipv6": ((SHOP6, *SHOP, JOB), OLD, ["job"]),
-        "over-ipv6": ((*OVER6, "joined job back - fd00:2::2"), OLD, ["job"]),
-        "udp": (published("udp"), OLD, []),
-        "udp-on-one-address": (published("udp", "192.0.2.7"), OLD, ["job"]),
-        "of-an-unknown-container": (("proxy tcp 0.0.0.0 80 172.18.0.2 - 8080", JOB), OLD, []),
-        "malformed": (("joined half", "joined a b c d e", *SHOP), OLD, []),
-    },
+    one_network=((*SHOP, NEXT), OLD, []),
+    another_network=((*SHOP, JOB), OLD, ["job"]),
+    docker_29_leads_from_one_to_another=((*SHOP, JOB), NEW, []),
+    on_both_networks=((*SHOP, NEXT, *BOTH), OLD, ["both"]),
+    a_rule_to_one=((*SHOP, "joined shop back 172.19.0.9 -", JOB, NEXT), OLD, ["job"]),
+    apart_from_others=((*SHOP, "joined next - 172.20.0.2 -"), OLD, ["next"]),
+    without_traffic_between_containers=(APART, OLD, ["next", "shop"]),
+    the_same_in_29=((*APART, JOB), NEW, ["next", "shop"]),
+    one_stopped=((*SHOP, "joined job back - -"), OLD, ["job"]),
+    on_the_node_alone=(published(host="127.0.0.1"), OLD, []),
+    published_by_one_that_is_stopped=((*STOPPED, NEXT, JOB), OLD, ["job"]),
+    no_ipv6=((SHOP6, *SHOP, JOB), OLD, ["job"]),
+    over_ipv6=((*OVER6, "joined job back - fd00:2::2"), OLD, ["job"]),
+    udp=(published("udp"), OLD, []),
+    udp_on_one_address=(published("udp", "192.0.2.7"), OLD, ["job"]),
+    of_an_unknown_container=(("proxy tcp 0.0.0.0 80 172.18.0.2 - 8080", JOB), OLD, []),
+    malformed=(("joined half", "joined a b c d e", *SHOP), OLD, []),
 )
 def test_before_docker_29_containers_of_other_networks_need_docker_proxy(
     reach: tuple[str, ...], version: str, containers: list[str]
@@ -149,20 +145,18 @@ NFTABLES = info(ServerVersion="29.7.1", FirewallBackend={"Driver": "nftables"})
 
 @table(
     "more, expected",
-    {
-        "each-port-once": ((), []),
-        "another-port-of-its": (("proxy tcp 0.0.0.0 9000 172.18.0.2 web 81",), []),
-        "another-protocol": (("proxy udp 0.0.0.0 8080 172.18.0.2 web 80",), []),
-        "another-container": (("proxy tcp 0.0.0.0 9000 172.18.0.3 shop 80",), []),
-        "one-port-twice": (
-            ("proxy tcp 192.0.2.7 9000 172.18.0.2 web 80",),
-            ["8080/tcp over IPv4 (web)", "9000/tcp on 192.0.2.7 (web)"],
-        ),
-        "of-one-that-does-not-run": (
-            ("stopped tcp 0.0.0.0 0 0.0.0.0 shop 80", "stopped tcp 0.0.0.0 81 0.0.0.0 shop 80"),
-            ["0/tcp over IPv4 (shop)", "81/tcp over IPv4 (shop)"],
-        ),
-    },
+    each_port_once=((), []),
+    another_port_of_its=(("proxy tcp 0.0.0.0 9000 172.18.0.2 web 81",), []),
+    another_protocol=(("proxy udp 0.0.0.0 8080 172.18.0.2 web 80",), []),
+    another_container=(("proxy tcp 0.0.0.0 9000 172.18.0.3 shop 80",), []),
+    one_port_twice=(
+        ("proxy tcp 192.0.2.7 9000 172.18.0.2 web 80",),
+        ["8080/tcp over IPv4 (web)", "9000/tcp on 192.0.2.7 (web)"],
+    ),
+    of_one_that_does_not_run=(
+        ("stopped tcp 0.0.0.0 0 0.0.0.0 shop 80", "stopped tcp 0.0.0.0 81 0.0.0.0 shop 80"),
+        ["0/tcp over IPv4 (shop)", "81/tcp over IPv4 (shop)"],
+    ),
 )
 def test_dockers_nftables_needs_its_proxy_for_who_publishes_a_port_twice(
     more: tuple[str, ...], expected: list[str]
@@ -191,12 +185,10 @@ def test_what_dockers_nftables_drops_meanwhile_is_in_the_plan() -> None:
 
 @table(
     "line",
-    {
-        "half": "proxy tcp",
-        "no-port": "stopped tcp :: x 0.0.0.0 web 80",
-        "no-address": "stopped tcp 1.2 80 0.0.0.0 web 80",
-        "no-address-of-its-own": "proxy tcp :: 80 zzz web 80",
-    },
+    half="proxy tcp",
+    no_port="stopped tcp :: x 0.0.0.0 web 80",
+    no_address="stopped tcp 1.2 80 0.0.0.0 web 80",
+    no_address_of_its_own="proxy tcp :: 80 zzz web 80",
 )
 def test_what_docker_would_not_publish_is_left_out(line: str) -> None:
     assert node(reach=(line, WEB4)).reach.proxied == node(reach=(WEB4,)).reach.proxied
@@ -216,7 +208,8 @@ def test_the_key_is_left_alone_where_clients_depend_on_it() -> None:
 
 @table(
     "reach, spare_ports",
-    {"nobody-depends-on-it": ((WEB4,), True), "the-operator-wants-it-off": ((WEB6, OUTER), False)},
+    nobody_depends_on_it=((WEB4,), True),
+    the_operator_wants_it_off=((WEB6, OUTER), False),
 )
 def test_else_it_is_switched_off(reach: tuple[str, ...], spare_ports: bool) -> None:
     plan = plan_daemon_json(node(reach=reach), OFF, spare_ports=spare_ports)
@@ -233,11 +226,9 @@ def test_a_restart_that_would_end_it_because_of_somebody_else_is_refused() -> No
 
 @table(
     "own, spares",
-    {
-        "nothing": ({}, True),
-        "off": ({"gvisor_daemon_json": OFF}, False),
-        "left-alone": ({"gvisor_daemon_json": {"userland-proxy": None}}, False),
-    },
+    nothing=({}, True),
+    off=({"gvisor_daemon_json": OFF}, False),
+    left_alone=({"gvisor_daemon_json": {"userland-proxy": None}}, False),
 )
 def test_whoever_has_decided_on_it_gets_it(own: dict[str, Any], spares: bool) -> None:
     settings, problems = load_settings({"gvisor_runtimes": {}, **own})
@@ -274,11 +265,9 @@ def test_a_plan_that_switches_it_off_names_every_port_that_is_lost() -> None:
 
 @table(
     "version, reach, told",
-    {
-        "before-29": ("28.5.2", (WEB4,), 1),
-        "since-29": ("29.7.1", (WEB4,), 0),
-        "nothing-is-published": ("28.5.2", (OUTER,), 0),
-    },
+    before_29=("28.5.2", (WEB4,), 1),
+    since_29=("29.7.1", (WEB4,), 0),
+    nothing_is_published=("28.5.2", (OUTER,), 0),
 )
 def test_a_plan_says_that_containers_on_other_networks_need_another_way(
     version: str, reach: tuple[str, ...], told: int

@@ -97,15 +97,13 @@ def test_a_record_without_a_copy_gets_one_and_then_rests() -> None:
 
 @table(
     "given",
-    {
-        "nothing-of-ours": {},
-        "first-change-undone": {"state": {"last-run": {"result": "reverted"}}},
-        "only-a-proof": {"state": {"proof": {"failed": []}}},
-        "older-set-up": {"daemon_json": '{"runtimes": {"runsc": {"path": "/usr/bin/runsc"}}}'},
-        "an-entry-of-somebodys": {"daemon_json": compact({"runtimes": {"x": {**RUNSC, "a": 1}}})},
-        "an-entry-of-another-name": {"daemon_json": compact({"runtimes": {"x": RUNSC}})},
-        "not-over-yet": {"pending": "yes", "generations_owned": "yes"},
-    },
+    nothing_of_ours={},
+    first_change_undone={"state": {"last-run": {"result": "reverted"}}},
+    only_a_proof={"state": {"proof": {"failed": []}}},
+    older_set_up={"daemon_json": '{"runtimes": {"runsc": {"path": "/usr/bin/runsc"}}}'},
+    an_entry_of_somebodys={"daemon_json": compact({"runtimes": {"x": {**RUNSC, "a": 1}}})},
+    an_entry_of_another_name={"daemon_json": compact({"runtimes": {"x": RUNSC}})},
+    not_over_yet={"pending": "yes", "generations_owned": "yes"},
 )
 def test_a_node_without_a_record_is_new_where_there_never_was_one(given: dict[str, Any]) -> None:
     assert owned_by_us(node(**given)) == Owned()
@@ -113,16 +111,14 @@ def test_a_node_without_a_record_is_new_where_there_never_was_one(given: dict[st
 
 @table(
     "given, said",
-    {
-        "applied": ({"state.applied": in_base64("{}")}, "owned.json is missing"),
-        "applied-damaged": ({"state.applied": in_base64("x")}, "owned.json is missing"),
-        "last-run": ({"state": {"last-run": {"result": "applied"}}}, "owned.json is missing"),
-        "generations": ({"generations_owned": "yes"}, "owned.json is missing"),
-        "nothing-but-our-runtime": (
-            {"daemon_json": CHANGED["daemon_json"]},
-            "owned.json is missing, but daemon.json has runtimes of ours, got runsc",
-        ),
-    },
+    applied=({"state.applied": in_base64("{}")}, "owned.json is missing"),
+    applied_damaged=({"state.applied": in_base64("x")}, "owned.json is missing"),
+    last_run=({"state": {"last-run": {"result": "applied"}}}, "owned.json is missing"),
+    generations=({"generations_owned": "yes"}, "owned.json is missing"),
+    nothing_but_our_runtime=(
+        {"daemon_json": CHANGED["daemon_json"]},
+        "owned.json is missing, but daemon.json has runtimes of ours, got runsc",
+    ),
 )
 def test_what_only_we_can_have_left_shows_that_the_record_is_lost(
     given: dict[str, Any], said: str
@@ -187,12 +183,10 @@ def test_a_generation_is_read_to_the_byte_with_what_was_ours() -> None:
 
 @table(
     "lines, read",
-    {
-        "never-changed": ([], []),
-        "no-file": (["generation 1 1"], [(1, None)]),
-        "an-empty-file": (["generation 1 1", "daemon 1 "], [(1, "")]),
-        "by-number": (["generation 10 1", "generation 9 1"], [(9, None), (10, None)]),
-    },
+    never_changed=([], []),
+    no_file=(["generation 1 1"], [(1, None)]),
+    an_empty_file=(["generation 1 1", "daemon 1 "], [(1, "")]),
+    by_number=(["generation 10 1", "generation 9 1"], [(9, None), (10, None)]),
 )
 def test_generations_are_read_oldest_first_with_their_files(
     lines: list[str], read: list[tuple[int, str | None]]
@@ -205,15 +199,13 @@ def test_generations_are_read_oldest_first_with_their_files(
 
 @table(
     "lines",
-    {
-        "cut-off": ["generation 3 1700000000"],
-        "no-number": ["generation x 1700000000", END],
-        "no-time": ["generation 3", END],
-        "no-time-but-a-word": ["generation 3 soon", END],
-        "file-of-no-generation": ["daemon 3 e30=", END],
-        "cut-base64": ["generation 3 1", "daemon 3 e3", END],
-        "not-utf-8": ["generation 3 1", "daemon 3 /w==", END],
-    },
+    cut_off=["generation 3 1700000000"],
+    no_number=["generation x 1700000000", END],
+    no_time=["generation 3", END],
+    no_time_but_a_word=["generation 3 soon", END],
+    file_of_no_generation=["daemon 3 e30=", END],
+    cut_base64=["generation 3 1", "daemon 3 e3", END],
+    not_utf_8=["generation 3 1", "daemon 3 /w==", END],
 )
 def test_an_answer_that_cannot_be_understood_is_an_error_of_this_host_alone(
     lines: Sequence[str],
@@ -224,12 +216,10 @@ def test_an_answer_that_cannot_be_understood_is_an_error_of_this_host_alone(
 
 @table(
     "record, said",
-    {
-        "cut-off": ("{", "damaged"),
-        "too-deep": ("[" * 9999, "damaged"),
-        "another-form": ('{"paths": 7}', "damaged"),
-        "newer": ('{"version": 999}', "from a newer pyinfra-gvisor"),
-    },
+    cut_off=("{", "damaged"),
+    too_deep=("[" * 9999, "damaged"),
+    another_form=('{"paths": 7}', "damaged"),
+    newer=('{"version": 999}', "from a newer pyinfra-gvisor"),
 )
 def test_a_generation_whose_record_cannot_be_used_is_refused_and_others_are_not(
     record: str, said: str
@@ -245,11 +235,9 @@ def test_a_generation_whose_record_cannot_be_used_is_refused_and_others_are_not(
 
 @table(
     "runtimes, releases, had",
-    {
-        "before-us": ({}, (), "no gVisor"),
-        "a-release": ({"runsc": OLDER, "net": OLDER}, ("20260831.0",), "20260831.0"),
-        "no-wrappers-of-ours": ({"kata": {"path": "/opt/kata"}, "odd": "x"}, (), "no gVisor"),
-    },
+    before_us=({}, (), "no gVisor"),
+    a_release=({"runsc": OLDER, "net": OLDER}, ("20260831.0",), "20260831.0"),
+    no_wrappers_of_ours=({"kata": {"path": "/opt/kata"}, "odd": "x"}, (), "no gVisor"),
 )
 def test_a_generation_says_when_it_was_left_and_which_release_it_had(
     runtimes: dict[str, Json], releases: tuple[str, ...], had: str
@@ -264,14 +252,12 @@ def test_a_generation_says_when_it_was_left_and_which_release_it_had(
 
 @table(
     "found, number, expected",
-    {
-        "newest": (node(), None, 9),
-        "asked-for": (node(), 7, 7),
-        "gone-back-to-already": (gone_back(7), None, 7),
-        "asked-for-another": (gone_back(7), 8, 8),
-        "changed-since": (gone_back(None), None, 9),
-        "damaged-record": (node(state={"applied": []}), None, 9),
-    },
+    newest=(node(), None, 9),
+    asked_for=(node(), 7, 7),
+    gone_back_to_already=(gone_back(7), None, 7),
+    asked_for_another=(gone_back(7), 8, 8),
+    changed_since=(gone_back(None), None, 9),
+    damaged_record=(node(state={"applied": []}), None, 9),
 )
 def test_the_generation_is_the_one_asked_for_or_gone_back_to_or_else_the_newest(
     found: Node, number: int | None, expected: int
@@ -286,13 +272,13 @@ def test_a_number_that_is_not_kept_is_refused_with_those_that_are() -> None:
         choose(kept(7, 9), node(), 3)
 
 
-@table("number", {"newest": None, "asked": 1})
+@table("number", newest=None, asked=1)
 def test_without_any_generation_there_is_nothing_to_go_back_to(number: Any) -> None:
     with pytest.raises(Problem, match="no generation is kept"):
         choose([], node(), number)
 
 
-@table("number", {"newest": None, "asked": 3})
+@table("number", newest=None, asked=3)
 def test_where_the_node_was_taken_back_to_it_stays_when_that_is_no_longer_kept(number: Any) -> None:
     state = {"applied": {"generation": 3}, "owned": OWNED_THEN.model_dump()}
     found = node(daemon_json=TEXT, state=state)
@@ -305,15 +291,13 @@ def test_where_the_node_was_taken_back_to_it_stays_when_that_is_no_longer_kept(n
 
 @table(
     "before, after, number, expected",
-    {
-        "undone": ((1, 2), (1,), None, True),
-        "undone-and-asked-for": ((1, 2), (1,), 2, True),
-        "an-earlier-one-is-asked-for": ((1, 2), (1,), 1, False),
-        "the-only-one": ((1,), (), None, True),
-        "finished": ((1, 2), (1, 2), None, False),
-        "finished-and-an-old-one-dropped": ((1, 2), (2,), None, False),
-        "nothing-was-interrupted": ((), (1, 2), None, False),
-    },
+    undone=((1, 2), (1,), None, True),
+    undone_and_asked_for=((1, 2), (1,), 2, True),
+    an_earlier_one_is_asked_for=((1, 2), (1,), 1, False),
+    the_only_one=((1,), (), None, True),
+    finished=((1, 2), (1, 2), None, False),
+    finished_and_an_old_one_dropped=((1, 2), (2,), None, False),
+    nothing_was_interrupted=((), (1, 2), None, False),
 )
 def test_an_interrupted_change_that_was_undone_may_have_led_to_where_it_was_to_go(
     before: tuple[int, ...], after: tuple[int, ...], number: int | None, expected: bool

@@ -70,17 +70,15 @@ def test_a_sandbox_is_seen_as_docker_and_proc_show_it(machine: Machine, sandbox:
 
 @table(
     "changes",
-    {
-        "labels": {"labels": {"a": NASTY, NASTY: "b"}},
-        "a-pid-in-a-label": {"labels": {"x": '"Pid":1'}},
-        "state": {"state": {"Error": NASTY, "Health": {"Log": [{"Output": NASTY}]}}},
-        "host-config": {"host": {"Binds": [NASTY], "Annotations": {NASTY: NASTY}}},
-        "mounts": {"mounts": [{"Source": NASTY, "Destination": "}]"}]},
-        "arguments": {"others": {"Path": NASTY, "Args": [NASTY, "{", '"']}},
-        "deep-nesting": {"others": {"Args": [[[{"a": [{}, [], NASTY]}]]]}},
-        "empty-values": {"others": {"Path": "", "Args": [], "ExecIDs": []}},
-        "other-pids": {"host": {"PidMode": "", "Pid": 7}, "others": {"Pid": 9}},
-    },
+    labels={"labels": {"a": NASTY, NASTY: "b"}},
+    a_pid_in_a_label={"labels": {"x": '"Pid":1'}},
+    state={"state": {"Error": NASTY, "Health": {"Log": [{"Output": NASTY}]}}},
+    host_config={"host": {"Binds": [NASTY], "Annotations": {NASTY: NASTY}}},
+    mounts={"mounts": [{"Source": NASTY, "Destination": "}]"}]},
+    arguments={"others": {"Path": NASTY, "Args": [NASTY, "{", '"']}},
+    deep_nesting={"others": {"Args": [[[{"a": [{}, [], NASTY]}]]]}},
+    empty_values={"others": {"Path": "", "Args": [], "ExecIDs": []}},
+    other_pids={"host": {"PidMode": "", "Pid": 7}, "others": {"Pid": 9}},
 )
 def test_nasty_strings_change_nothing_about_a_container(
     machine: Machine, changes: dict[str, object]
@@ -222,18 +220,16 @@ RUNC = "printf 'runc version 1.1.15\\nspec: 1.0.2-dev\\n'"
 
 @table(
     "docker, runc, version",
-    {
-        "ubuntu": ({"RuncCommit": {"ID": ""}}, RUNC, "1.1.15"),
-        "hash": ({"RuncCommit": {"ID": "0123abcd"}}, RUNC, "1.1.15"),
-        "null": ({"RuncCommit": None}, RUNC, "1.1.15"),
-        "another": ({"RuncCommit": {"ID": "v9-0-g01"}, "default_runtime": "runsc"}, RUNC, "1.1.15"),
-        "docker-tells": ({"RuncCommit": {"ID": "v1.3.3-0-gd842d771"}}, RUNC, None),
-        "docker-tells-debians": ({"RuncCommit": {"ID": "1.1.15+ds1-2+b4"}}, RUNC, None),
-        "older-docker": ({"RuncCommit": {"ID": ""}, "ServerVersion": "28.5.2"}, RUNC, None),
-        "no-runc": ({}, None, None),
-        "a-runc-that-fails": ({}, "exit 1", None),
-        "another-program": ({}, "echo crun version 1.14", None),
-    },
+    ubuntu=({"RuncCommit": {"ID": ""}}, RUNC, "1.1.15"),
+    hash=({"RuncCommit": {"ID": "0123abcd"}}, RUNC, "1.1.15"),
+    null=({"RuncCommit": None}, RUNC, "1.1.15"),
+    another=({"RuncCommit": {"ID": "v9-0-g01"}, "default_runtime": "runsc"}, RUNC, "1.1.15"),
+    docker_tells=({"RuncCommit": {"ID": "v1.3.3-0-gd842d771"}}, RUNC, None),
+    docker_tells_debians=({"RuncCommit": {"ID": "1.1.15+ds1-2+b4"}}, RUNC, None),
+    older_docker=({"RuncCommit": {"ID": ""}, "ServerVersion": "28.5.2"}, RUNC, None),
+    no_runc=({}, None, None),
+    a_runc_that_fails=({}, "exit 1", None),
+    another_program=({}, "echo crun version 1.14", None),
 )
 def test_runc_is_asked_for_its_version_where_docker_29_does_not_tell_it(
     machine: Machine, docker: dict[str, Any], runc: str | None, version: str | None
@@ -354,7 +350,7 @@ def test_the_records_are_counted(audited: Machine, records: object, expected: Bu
     assert found == expected
 
 
-@table("ran", {"a-step-has-run": True, "none-has": False})
+@table("ran", a_step_has_run=True, none_has=False)
 def test_an_old_docker_is_not_asked_and_its_builder_leaves_a_log(
     audited: Machine, ran: bool
 ) -> None:
@@ -372,12 +368,10 @@ def test_an_old_docker_is_not_asked_and_its_builder_leaves_a_log(
 
 @table(
     "answer, error",
-    {
-        "an-error": (says("{}", "500 Internal Server Error"), "answer 500 to "),
-        "a-panic": (closes, "no answer to "),
-        "nothing": (hangs, "no answer within 10 s"),
-        "half-an-answer": (says(json.dumps({})[:1]), "incomplete answer to "),
-    },
+    an_error=(says("{}", "500 Internal Server Error"), "answer 500 to "),
+    a_panic=(closes, "no answer to "),
+    nothing=(hangs, "no answer within 10 s"),
+    half_an_answer=(says(json.dumps({})[:1]), "incomplete answer to "),
 )
 def test_without_an_answer_to_this_the_rest_is_known(
     audited: Machine, answer: Answer, error: str

@@ -71,15 +71,13 @@ def linked(path: Path) -> None:
 
 @table(
     "make, state, text",
-    {
-        "nothing": (Path.exists, "absent", None),
-        "no-directory": (lambda path: path.parent.rmdir(), "absent", None),
-        "empty": (Path.touch, "text", ""),
-        "bytes": (lambda path: path.write_bytes(b"\xff\xfe"), "not utf-8", None),
-        "directory": (Path.mkdir, "directory", None),
-        "dangling": (lambda path: path.symlink_to("nothing"), "dangling", None),
-        "link": (linked, "text", "{}"),
-    },
+    nothing=(Path.exists, "absent", None),
+    no_directory=(lambda path: path.parent.rmdir(), "absent", None),
+    empty=(Path.touch, "text", ""),
+    bytes=(lambda path: path.write_bytes(b"\xff\xfe"), "not utf-8", None),
+    directory=(Path.mkdir, "directory", None),
+    dangling=(lambda path: path.symlink_to("nothing"), "dangling", None),
+    link=(linked, "text", "{}"),
 )
 def test_what_is_in_the_place_of_daemon_json_is_told(
     machine: Machine, make: Callable[[Path], object], state: str, text: str | None
@@ -249,11 +247,9 @@ def test_what_a_policy_says_is_not_taken_for_what_its_wrapper_starts(
 
 @table(
     "make, expected",
-    {
-        "nothing": (Path.exists, (None, False)),
-        "a-file": (Path.touch, (None, True)),
-        "link": (lambda path: path.symlink_to("/a b/runsc"), ("/a b/runsc", False)),
-    },
+    nothing=(Path.exists, (None, False)),
+    a_file=(Path.touch, (None, True)),
+    link=(lambda path: path.symlink_to("/a b/runsc"), ("/a b/runsc", False)),
 )
 def test_what_usr_local_bin_runsc_is_is_told(
     machine: Machine, make: object, expected: tuple[str | None, bool]
@@ -286,7 +282,7 @@ def test_our_records_are_read_and_damaged_ones_are_not(machine: Machine) -> None
     }
 
 
-@table("kept", {"kept": True, "none": False})
+@table("kept", kept=True, none=False)
 def test_a_generation_that_has_a_record_shows_that_there_was_one(
     machine: Machine, kept: bool
 ) -> None:
@@ -299,7 +295,7 @@ def test_a_generation_that_has_a_record_shows_that_there_was_one(
     assert machine.node().generations_owned is kept
 
 
-@table("content", {"empty": "", "no-such-process": "999999999\n", "no-number": "nonsense\n"})
+@table("content", empty="", no_such_process="999999999\n", no_number="nonsense\n")
 def test_a_stale_pid_file_is_no_dockerd(machine: Machine, content: str) -> None:
     (machine.root / "docker.pid").write_text(content)
 
@@ -335,12 +331,10 @@ def test_packages_that_write_daemon_json_are_told(machine: Machine) -> None:
 
 @table(
     "detects, marked, told",
-    {
-        "virtual-machine": ("echo kvm", False, ["virtualization kvm"]),
-        "server": ("echo none; exit 1", False, ["virtualization none"]),
-        "without-systemd-marked-by-docker": ("", True, ["virtualization docker"]),
-        "nobody-knows": ("", False, []),
-    },
+    virtual_machine=("echo kvm", False, ["virtualization kvm"]),
+    server=("echo none; exit 1", False, ["virtualization none"]),
+    without_systemd_marked_by_docker=("", True, ["virtualization docker"]),
+    nobody_knows=("", False, []),
 )
 def test_what_the_node_runs_on_is_told(
     detects: str, marked: bool, told: list[str], tmp_path: Path

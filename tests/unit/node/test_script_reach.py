@@ -126,12 +126,10 @@ def test_the_containers_of_each_bridge_network_are_told_with_their_addresses(
 
 @table(
     "odd",
-    {
-        "half": ["-proto", "tcp", "-host-ip", "::"],
-        "blanks": words("a b", 1, "172.18.0.2"),
-        "no-address": words("zzz", 1, "172.18.0.2"),
-        "a-line-of-its-own": words("::\nreach outer6 x", 1, "172.18.0.2"),
-    },
+    half=["-proto", "tcp", "-host-ip", "::"],
+    blanks=words("a b", 1, "172.18.0.2"),
+    no_address=words("zzz", 1, "172.18.0.2"),
+    a_line_of_its_own=words("::\nreach outer6 x", 1, "172.18.0.2"),
 )
 def test_a_process_with_other_arguments_is_passed_over(machine: Machine, odd: list[str]) -> None:
     assert seen(machine, [odd]) == Reach()
@@ -231,25 +229,23 @@ def reach(work: Path, does: str, given_up: str = "", **files: str) -> str:
 
 @table(
     "changed, said",
-    {
-        "all-as-before": ({}, "holds"),
-        "closed": ({"tried": CLOSED}, WEB),
-        "no-answer-of-it": ({"tried": ""}, WEB),
-        "closed-by-the-container-itself": ({"tried": CLOSED, "itself": ""}, "holds"),
-        "nobody-serves-it": ({"served": TCP}, "53/udp on 2001:db8::5"),
-        "open-although-nobody-serves-it": ({"served": UDP}, WEB),
-        "its-container-was-stopped": ({"served": TCP, "running": UP}, "holds"),
-        "its-container-was-restarted": ({"served": TCP, "running": f"{UP}dns 9 0 /dns\n"}, "holds"),
-        "given-up": ({"served": TCP, "given_up": "udp 6 53"}, "holds"),
-        "another-one-given-up": ({"served": UDP, "given_up": "udp 6 53"}, WEB),
-        "cut-off-from-a-container": (CUT_OFF, _INSIDE),
-        "silent": ({"tried_inside": "silent tcp 192.0.2.7 8080 job\n"}, _INSIDE),
-        "given-up-for-this-container": ({**CUT_OFF, "given_up": "tcp 4 8080 job"}, "holds"),
-        "given-up-for-another-container": ({**CUT_OFF, "given_up": "tcp 4 8080 next"}, _INSIDE),
-        "closed-by-itself-inside": ({"tried_inside": "", "itself": ""}, "holds"),
-        "not-open-before": ({"tried_inside": "", "inside_before": ""}, "holds"),
-        "the-asking-container-was-stopped": ({**CUT_OFF, "running": f"{UP}{UP_TOO}"}, "holds"),
-    },
+    all_as_before=({}, "holds"),
+    closed=({"tried": CLOSED}, WEB),
+    no_answer_of_it=({"tried": ""}, WEB),
+    closed_by_the_container_itself=({"tried": CLOSED, "itself": ""}, "holds"),
+    nobody_serves_it=({"served": TCP}, "53/udp on 2001:db8::5"),
+    open_although_nobody_serves_it=({"served": UDP}, WEB),
+    its_container_was_stopped=({"served": TCP, "running": UP}, "holds"),
+    its_container_was_restarted=({"served": TCP, "running": f"{UP}dns 9 0 /dns\n"}, "holds"),
+    given_up=({"served": TCP, "given_up": "udp 6 53"}, "holds"),
+    another_one_given_up=({"served": UDP, "given_up": "udp 6 53"}, WEB),
+    cut_off_from_a_container=(CUT_OFF, _INSIDE),
+    silent=({"tried_inside": "silent tcp 192.0.2.7 8080 job\n"}, _INSIDE),
+    given_up_for_this_container=({**CUT_OFF, "given_up": "tcp 4 8080 job"}, "holds"),
+    given_up_for_another_container=({**CUT_OFF, "given_up": "tcp 4 8080 next"}, _INSIDE),
+    closed_by_itself_inside=({"tried_inside": "", "itself": ""}, "holds"),
+    not_open_before=({"tried_inside": "", "inside_before": ""}, "holds"),
+    the_asking_container_was_stopped=({**CUT_OFF, "running": f"{UP}{UP_TOO}"}, "holds"),
 )
 def test_a_port_is_lost_if_nobody_serves_it_or_it_is_closed(
     tmp_path: Path, changed: dict[str, str], said: str
@@ -272,12 +268,10 @@ def test_a_port_is_lost_if_nobody_serves_it_or_it_is_closed(
 
 @table(
     "comm, stat, seen",
-    {
-        "dockerds": ("docker-proxy", "77 (docker-proxy) S 812 77 77 0", "udp 6 53"),
-        "of-somebody-else": ("docker-proxy", "77 (docker-proxy) S 1 77 77 0", ""),
-        "forged": ("docker-proxy", "77 (a) S 812 (b) S 1 77 77 0", ""),
-        "another-program": ("sleep", "77 (sleep) S 812 77 77 0", ""),
-    },
+    dockerds=("docker-proxy", "77 (docker-proxy) S 812 77 77 0", "udp 6 53"),
+    of_somebody_else=("docker-proxy", "77 (docker-proxy) S 1 77 77 0", ""),
+    forged=("docker-proxy", "77 (a) S 812 (b) S 1 77 77 0", ""),
+    another_program=("sleep", "77 (sleep) S 812 77 77 0", ""),
 )
 def test_what_docker_proxy_serves_is_served(
     tmp_path: Path, comm: str, stat: str, seen: str
@@ -295,11 +289,9 @@ def test_what_docker_proxy_serves_is_served(
 
 @table(
     "addresses, over6",
-    {
-        "no-ipv6": ("", ""),
-        "our-own-only": ("7: lo    inet6 fd2e:6ab4:9d1c::53/128 scope global", ""),
-        "ipv6": ("2: eth0    inet6 2001:db8::5/64 scope global", " tcp 2001:db8::5 8080"),
-    },
+    no_ipv6=("", ""),
+    our_own_only=("7: lo    inet6 fd2e:6ab4:9d1c::53/128 scope global", ""),
+    ipv6=("2: eth0    inet6 2001:db8::5/64 scope global", " tcp 2001:db8::5 8080"),
 )
 def test_a_port_on_every_address_is_tried_where_others_reach_it(
     tmp_path: Path, addresses: str, over6: str
@@ -346,14 +338,12 @@ def listening(kind: socket.SocketKind, answer: bytes | None) -> tuple[socket.soc
 
 @table(
     "kind, answer, state",
-    {
-        "waits-for-a-request": (socket.SOCK_STREAM, None, "open"),
-        "speaks-first": (socket.SOCK_STREAM, b"220 ready\n", "open"),
-        "ends-at-once-as-docker-proxy-does": (socket.SOCK_STREAM, b"", "closed"),
-        "udp-that-answers": (socket.SOCK_DGRAM, b"hello", "open"),
-        "udp-that-answers-with-nothing": (socket.SOCK_DGRAM, b"", "open"),
-        "udp-that-does-not": (socket.SOCK_DGRAM, None, "silent"),
-    },
+    waits_for_a_request=(socket.SOCK_STREAM, None, "open"),
+    speaks_first=(socket.SOCK_STREAM, b"220 ready\n", "open"),
+    ends_at_once_as_docker_proxy_does=(socket.SOCK_STREAM, b"", "closed"),
+    udp_that_answers=(socket.SOCK_DGRAM, b"hello", "open"),
+    udp_that_answers_with_nothing=(socket.SOCK_DGRAM, b"", "open"),
+    udp_that_does_not=(socket.SOCK_DGRAM, None, "silent"),
 )
 def test_a_port_is_open_closed_or_silent(
     kind: socket.SocketKind, answer: bytes | None, state: str
@@ -443,7 +433,7 @@ def test_docker_with_iptables_has_nothing_in_nftables(tools: Path) -> None:
     assert not (tools.parent / "loaded").exists()
 
 
-@table("lost", {"nft-fails": False, "no-nft": True})
+@table("lost", nft_fails=False, no_nft=True)
 def test_what_cannot_be_held_is_noted(tools: Path, lost: bool) -> None:
     (tools.parent / "fails").touch()
     if lost:

@@ -44,18 +44,16 @@ V1 = "9:name=systemd:{0}\n8:pids:{0}\n7:blkio:/\n0::{0}\n"
 
 @table(
     "cgroup, supervisor",
-    {
-        "v2": (f"0::{UNIT}\n", "systemd docker.service"),
-        "cgroup-v1": (V1.format(UNIT), "systemd docker.service"),
-        "node-in-a-container": (V1.format(f"/docker/0123{UNIT}"), "systemd docker.service"),
-        "snap": (f"0::/system.slice/{SNAP}\n", f"systemd {SNAP}"),
-        "own-unit": ("0::/docker.slice/moby.service\n", "systemd moby.service"),
-        "by-hand-over-ssh": ("0::/system.slice/ssh.service\n", "process"),
-        "session": ("0::/user.slice/user-0.slice/session-3.scope\n", "process"),
-        "a-users-own": ("0::/user.slice/user@1000.service/app.slice/docker.service\n", "process"),
-        "docker-exec": ("9:name=systemd:/\n0::/\n", "process"),
-        "another-hierarchy": (f"5:cpu:{UNIT}\n", "process"),
-    },
+    v2=(f"0::{UNIT}\n", "systemd docker.service"),
+    cgroup_v1=(V1.format(UNIT), "systemd docker.service"),
+    node_in_a_container=(V1.format(f"/docker/0123{UNIT}"), "systemd docker.service"),
+    snap=(f"0::/system.slice/{SNAP}\n", f"systemd {SNAP}"),
+    own_unit=("0::/docker.slice/moby.service\n", "systemd moby.service"),
+    by_hand_over_ssh=("0::/system.slice/ssh.service\n", "process"),
+    session=("0::/user.slice/user-0.slice/session-3.scope\n", "process"),
+    a_users_own=("0::/user.slice/user@1000.service/app.slice/docker.service\n", "process"),
+    docker_exec=("9:name=systemd:/\n0::/\n", "process"),
+    another_hierarchy=(f"5:cpu:{UNIT}\n", "process"),
 )
 def test_the_control_group_tells_who_starts_dockerd(
     machine: Machine, dockerd: int, cgroup: str, supervisor: str
@@ -70,14 +68,12 @@ def test_the_control_group_tells_who_starts_dockerd(
 
 @table(
     "files, supervisor",
-    {
-        "nothing": ({}, "process"),
-        "by-hand-beside-the-script": ({"init-script": ""}, "process"),
-        "stale-script": ({"init-script": "", "docker-ssd.pid": "1\n"}, "process"),
-        "debians-script": ({"init-script": "", "docker-ssd.pid": "@"}, "sysvinit"),
-        "red-hats-script": ({"init-script": "", "subsys": ""}, "sysvinit"),
-        "openrc": ({"init-script": "", "openrc/started/docker": ""}, "openrc"),
-    },
+    nothing=({}, "process"),
+    by_hand_beside_the_script=({"init-script": ""}, "process"),
+    stale_script=({"init-script": "", "docker-ssd.pid": "1\n"}, "process"),
+    debians_script=({"init-script": "", "docker-ssd.pid": "@"}, "sysvinit"),
+    red_hats_script=({"init-script": "", "subsys": ""}, "sysvinit"),
+    openrc=({"init-script": "", "openrc/started/docker": ""}, "openrc"),
 )
 def test_without_systemd_an_init_script_is_asked_only_about_what_it_has_started(
     machine: Machine, dockerd: int, files: dict[str, str], supervisor: str
@@ -93,11 +89,9 @@ def test_without_systemd_an_init_script_is_asked_only_about_what_it_has_started(
 
 @table(
     "name, supervisor",
-    {
-        "systemd": ("run-systemd", "systemd docker.service"),
-        "init-script": ("init-script", "sysvinit"),
-        "neither": ("something", "process"),
-    },
+    systemd=("run-systemd", "systemd docker.service"),
+    init_script=("init-script", "sysvinit"),
+    neither=("something", "process"),
 )
 def test_a_dockerd_that_does_not_run_is_started_by_what_is_there(
     machine: Machine, name: str, supervisor: str

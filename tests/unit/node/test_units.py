@@ -36,7 +36,8 @@ def beside(lines: Sequence[str], **given: object) -> Node:
 
 @table(
     "may_end, got",
-    {"none": ([], r"stack\.service, web\.service"), "one": (["web.service"], r"stack\.service")},
+    none=([], r"stack\.service, web\.service"),
+    one=(["web.service"], r"stack\.service"),
 )
 def test_a_restart_is_refused_while_units_wait_for_their_containers(
     may_end: list[str], got: str
@@ -59,7 +60,7 @@ def test_units_that_may_end_are_named_with_their_containers() -> None:
     ]
 
 
-@table("length, running", {"id": (64, "app"), "short": (12, "app"), "less": (11, "app, web")})
+@table("length, running", id=(64, "app"), short=(12, "app"), less=(11, "app, web"))
 def test_a_client_may_name_its_container_by_id(length: int, running: str) -> None:
     found = beside([])
     (web,) = (item.id for item in found.containers if item.name == "web")
@@ -77,7 +78,7 @@ def test_a_restart_that_kills_shims_is_refused_with_what_to_set() -> None:
         plan_daemon_json(beside([f"killed {web}"]), RESTART, restart_units=["docker.service"])
 
 
-@table("lines", {"attached": ATTACHED, "killed": ["killed c0ffee"]})
+@table("lines", attached=ATTACHED, killed=["killed c0ffee"])
 def test_without_a_restart_no_unit_is_a_reason_to_refuse(lines: Sequence[str]) -> None:
     forgetful = info(ServerVersion="28.5.2")
 
@@ -126,15 +127,13 @@ DEPENDENT = ["beside dependent stack.service", "beside dependent part.service"]
 
 @table(
     "words, names",
-    {
-        "run": (RUN, " web"),
-        "name-in-one": (["/usr/bin/docker", "run", "--name=web", "nginx"], " web"),
-        "without-a-name": (["docker", "run", "nginx"], ""),
-        "start": (["docker", "start", "-a", "web"], " web"),
-        "attach": (["docker", "-H", "x", "container", "attach", "web"], " web"),
-        "compose": (["docker-compose", "-f", "a.yml", "up"], ""),
-        "wait": (["docker", "wait", "web", "db"], " web db"),
-    },
+    run=(RUN, " web"),
+    name_in_one=(["/usr/bin/docker", "run", "--name=web", "nginx"], " web"),
+    without_a_name=(["docker", "run", "nginx"], ""),
+    start=(["docker", "start", "-a", "web"], " web"),
+    attach=(["docker", "-H", "x", "container", "attach", "web"], " web"),
+    compose=(["docker-compose", "-f", "a.yml", "up"], ""),
+    wait=(["docker", "wait", "web", "db"], " web db"),
 )
 def test_a_docker_client_that_waits_is_told_with_its_unit(
     processes: Processes, words: list[str], names: str
@@ -146,14 +145,12 @@ def test_a_docker_client_that_waits_is_told_with_its_unit(
 
 @table(
     "words, group, space",
-    {
-        "logs": (["docker", "logs", "-f", "run"], "/a.service", "pid:[1]"),
-        "exec": (["docker", "exec", "app", "start"], "/a.service", "pid:[1]"),
-        "a-person": (RUN, "/user.slice/session-1.scope", "pid:[1]"),
-        "in-a-container": (RUN, "/docker/c0ffee/a.service", "pid:[2]"),
-        "another-program": (["sh", *RUN], "/a.service", "pid:[1]"),
-        "a-shim-elsewhere": (SHIM, "/system.slice/containerd.service", "pid:[1]"),
-    },
+    logs=(["docker", "logs", "-f", "run"], "/a.service", "pid:[1]"),
+    exec=(["docker", "exec", "app", "start"], "/a.service", "pid:[1]"),
+    a_person=(RUN, "/user.slice/session-1.scope", "pid:[1]"),
+    in_a_container=(RUN, "/docker/c0ffee/a.service", "pid:[2]"),
+    another_program=(["sh", *RUN], "/a.service", "pid:[1]"),
+    a_shim_elsewhere=(SHIM, "/system.slice/containerd.service", "pid:[1]"),
 )
 def test_other_processes_are_not(
     processes: Processes, words: list[str], group: str, space: str
@@ -166,12 +163,10 @@ def test_other_processes_are_not(
 
 @table(
     "kill_mode, lines",
-    {
-        "process": ("process", []),
-        "none": ("none", []),
-        "mixed": ("mixed", ["beside killed c0ffee"]),
-        "control-group": ("control-group", ["beside killed c0ffee"]),
-    },
+    process=("process", []),
+    none=("none", []),
+    mixed=("mixed", ["beside killed c0ffee"]),
+    control_group=("control-group", ["beside killed c0ffee"]),
 )
 def test_a_shim_in_dockerds_unit_is_killed_as_its_kill_mode_says(
     processes: Processes, kill_mode: str, lines: list[str]
@@ -202,25 +197,23 @@ FIXED = ("-H", "fd://", "--containerd=/run/containerd/containerd.sock")
 
 @table(
     "drop_in, expected",
-    {
-        "none": ("", FIXED),
-        "reset": ("[Service]\nExecStart=\nExecStart=/usr/bin/dockerd -D\n", ("-D",)),
-        "reset-and-nothing": ("[Service]\nExecStart=\n", ()),
-        "reset-twice": (f"{RESET}/bin/dockerd -D\n{RESET}/bin/dockerd -l x", ("-l", "x")),
-        "goes-on": (f"{RESET}/bin/dockerd \\\n  -D \\\n# a remark\n\t--icc=0\n", ("-D", "--icc=0")),
-        "spaces": ("ExecStart = /usr/bin/dockerd -D", ("-D",)),
-        "commented-out": ("#ExecStart=/usr/bin/dockerd -D", FIXED),
-        "another-key": ("ExecStartPre=/bin/true -x", FIXED),
-        "prefixes": ("ExecStart=-+/usr/bin/dockerd -D", ("-D",)),
-        "name-of-its-own": ("ExecStart=@/usr/bin/dockerd name -D", ("-D",)),
-        "quotes": ("ExecStart=/bin/dockerd -l 'a b' \"--l=c d\"", ("-l", "a b", "--l=c d")),
-        "open-quote": ("ExecStart=/usr/bin/dockerd --label 'a", ("--label", "'a")),
-        "specifier": ("ExecStart=/usr/bin/dockerd --label %H", ("--label", "%H")),
-        "variables": (
-            "Environment=A=1 'B=x y'\nExecStart=/usr/bin/dockerd --l=${A}-${B} $B $$ $NONE",
-            ("--l=1-x y", "x", "y", "$"),
-        ),
-    },
+    none=("", FIXED),
+    reset=("[Service]\nExecStart=\nExecStart=/usr/bin/dockerd -D\n", ("-D",)),
+    reset_and_nothing=("[Service]\nExecStart=\n", ()),
+    reset_twice=(f"{RESET}/bin/dockerd -D\n{RESET}/bin/dockerd -l x", ("-l", "x")),
+    goes_on=(f"{RESET}/bin/dockerd \\\n  -D \\\n# a remark\n\t--icc=0\n", ("-D", "--icc=0")),
+    spaces=("ExecStart = /usr/bin/dockerd -D", ("-D",)),
+    commented_out=("#ExecStart=/usr/bin/dockerd -D", FIXED),
+    another_key=("ExecStartPre=/bin/true -x", FIXED),
+    prefixes=("ExecStart=-+/usr/bin/dockerd -D", ("-D",)),
+    name_of_its_own=("ExecStart=@/usr/bin/dockerd name -D", ("-D",)),
+    quotes=("ExecStart=/bin/dockerd -l 'a b' \"--l=c d\"", ("-l", "a b", "--l=c d")),
+    open_quote=("ExecStart=/usr/bin/dockerd --label 'a", ("--label", "'a")),
+    specifier=("ExecStart=/usr/bin/dockerd --label %H", ("--label", "%H")),
+    variables=(
+        "Environment=A=1 'B=x y'\nExecStart=/usr/bin/dockerd --l=${A}-${B} $B $$ $NONE",
+        ("--l=1-x y", "x", "y", "$"),
+    ),
 )
 def test_the_last_command_counts(drop_in: str, expected: tuple[str, ...]) -> None:
     assert unit_arguments(DEBIAN + drop_in, {}) == expected
@@ -237,15 +230,13 @@ def test_a_variable_of_a_file_wins_over_one_of_the_unit() -> None:
 
 @table(
     "unit, options, expected",
-    {
-        "nothing-is-newer": (None, None, None),
-        "unit-without-a-command": ("", None, ()),
-        "unit": (DEBIAN, None, FIXED),
-        "unit-and-options": (DEBIAN, 'DOCKER_OPTS="-D"\n', (*FIXED, "-D")),
-        "init-script": (None, "DOCKER_OPTS='-D --icc'\n", ("-D", "--icc")),
-        "init-script-without-options": (None, "", ()),
-        "open-quote": (None, 'DOCKER_OPTS="-D\n', ('"-D',)),
-    },
+    nothing_is_newer=(None, None, None),
+    unit_without_a_command=("", None, ()),
+    unit=(DEBIAN, None, FIXED),
+    unit_and_options=(DEBIAN, 'DOCKER_OPTS="-D"\n', (*FIXED, "-D")),
+    init_script=(None, "DOCKER_OPTS='-D --icc'\n", ("-D", "--icc")),
+    init_script_without_options=(None, "", ()),
+    open_quote=(None, 'DOCKER_OPTS="-D\n', ('"-D',)),
 )
 def test_the_next_start_is_known_from_whatever_says_it(
     unit: str | None, options: str | None, expected: tuple[str, ...] | None

@@ -100,19 +100,17 @@ def test_what_is_as_declared_stays_and_takes_runc() -> None:
 
 @table(
     "lines, takes_runc",
-    {
-        "another-file": (without("divert small"), False),
-        "missing": (without(f"2600 {RUNC}"), False),
-        "not-executable": (changed(f"755:0:0 2600 {RUNC}", f"644:0:0 2600 {RUNC}"), False),
-        "no-runc": (without(f"10724248 {ASIDE}"), False),
-        "runc-of-a-user": (changed(f"755:0:0 10724248 {ASIDE}", f"755:1000:0 9 {ASIDE}"), False),
-        "one-more-runc": (
-            *([*TAKEN, f"divert place {LOCAL}", f"divert is 755:0:0 10724248 {LOCAL}"], False),
-        ),
-        "no-diversion": (without("divert diverted"), True),
-        "no-unit": (without("divert enabled"), True),
-        "no-repair": (without("/repair"), True),
-    },
+    another_file=(without("divert small"), False),
+    missing=(without(f"2600 {RUNC}"), False),
+    not_executable=(changed(f"755:0:0 2600 {RUNC}", f"644:0:0 2600 {RUNC}"), False),
+    no_runc=(without(f"10724248 {ASIDE}"), False),
+    runc_of_a_user=(changed(f"755:0:0 10724248 {ASIDE}", f"755:1000:0 9 {ASIDE}"), False),
+    one_more_runc=(
+        *([*TAKEN, f"divert place {LOCAL}", f"divert is 755:0:0 10724248 {LOCAL}"], False),
+    ),
+    no_diversion=(without("divert diverted"), True),
+    no_unit=(without("divert enabled"), True),
+    no_repair=(without("/repair"), True),
 )
 def test_what_is_not_as_declared_is_put_right(lines: Sequence[str], takes_runc: bool) -> None:
     found = told(*lines)
@@ -123,13 +121,11 @@ def test_what_is_not_as_declared_is_put_right(lines: Sequence[str], takes_runc: 
 
 @table(
     "lines, others, why",
-    {
-        "no-systemd": (BEFORE, {"init": "lab-init"}, "needs systemd on the node"),
-        "no-runc": ((), {}, "runc is not on the PATH of dockerd"),
-        "env": ((*BEFORE, "divert command /opt/runc"), {}, "names another program for builds"),
-        "a-script": (A_SCRIPT, {}, "is not runc itself"),
-        "diverted": ((*BEFORE, DIVERTED), {}, "is diverted by others"),
-    },
+    no_systemd=(BEFORE, {"init": "lab-init"}, "needs systemd on the node"),
+    no_runc=((), {}, "runc is not on the PATH of dockerd"),
+    env=((*BEFORE, "divert command /opt/runc"), {}, "names another program for builds"),
+    a_script=(A_SCRIPT, {}, "is not runc itself"),
+    diverted=((*BEFORE, DIVERTED), {}, "is diverted by others"),
 )
 def test_what_cannot_be_is_refused(lines: Sequence[str], others: dict[str, Any], why: str) -> None:
     with pytest.raises(Problem, match=why):

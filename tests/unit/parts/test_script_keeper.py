@@ -98,13 +98,11 @@ def test_what_is_restored_is_a_warning_and_the_metrics_show_it_once(keeper: Keep
 
 @table(
     "restores, lines",
-    {
-        "never": ("", [f"<3>thing: one; {ADVICE}", "<3>thing: two; reboot"]),
-        "in-part": (
-            "echo no table >&2; echo 'two; reboot' > %s",
-            ["<4>thing: one; restored", "<3>thing: two; reboot", "<3>no table"],
-        ),
-    },
+    never=("", [f"<3>thing: one; {ADVICE}", "<3>thing: two; reboot"]),
+    in_part=(
+        "echo no table >&2; echo 'two; reboot' > %s",
+        ["<4>thing: one; restored", "<3>thing: two; reboot", "<3>no table"],
+    ),
 )
 def test_what_cannot_be_restored_is_an_error_and_the_unit_fails(
     keeper: Keeper, restores: str, lines: list[str]
@@ -119,15 +117,13 @@ def test_what_cannot_be_restored_is_an_error_and_the_unit_fails(
 
 @table(
     "change, said",
-    {
-        "content": (lambda path: path.write_text("mine\n"), "the content of {} was changed"),
-        "mode": (lambda path: path.chmod(0o666), "{} is missing, or its mode"),
-        "missing": (Path.unlink, "{} is missing, or its mode"),
-        "link": (
-            lambda path: (path.rename(f"{path}.old"), path.symlink_to(f"{path}.old")),
-            "{} is missing, or its mode",
-        ),
-    },
+    content=(lambda path: path.write_text("mine\n"), "the content of {} was changed"),
+    mode=(lambda path: path.chmod(0o666), "{} is missing, or its mode"),
+    missing=(Path.unlink, "{} is missing, or its mode"),
+    link=(
+        lambda path: (path.rename(f"{path}.old"), path.symlink_to(f"{path}.old")),
+        "{} is missing, or its mode",
+    ),
 )
 def test_with_other_files_than_declared_nothing_is_restored(
     keeper: Keeper, change: Any, said: str
@@ -316,13 +312,11 @@ STOPPED = (
 
 @table(
     "unit_state, code, said",
-    {
-        "stopped": ("ActiveState=inactive\nJob=\n", 0, [STOPPED]),
-        "failed": ("ActiveState=failed\n", 0, [STOPPED]),
-        "queued-at-boot": ("ActiveState=inactive\nJob=41\n", LATER, [BUSY]),
-        "stop-queued": ("ActiveState=active\nJob=41\n", LATER, [BUSY]),
-        "stopping": ("ActiveState=deactivating\nJob=\n", LATER, [BUSY]),
-    },
+    stopped=("ActiveState=inactive\nJob=\n", 0, [STOPPED]),
+    failed=("ActiveState=failed\n", 0, [STOPPED]),
+    queued_at_boot=("ActiveState=inactive\nJob=41\n", LATER, [BUSY]),
+    stop_queued=("ActiveState=active\nJob=41\n", LATER, [BUSY]),
+    stopping=("ActiveState=deactivating\nJob=\n", LATER, [BUSY]),
 )
 def test_a_dockerd_that_does_not_run_is_not_asked_or_its_socket_would_start_it(
     runtimes: Runtimes, unit_state: str, code: int, said: list[str]
@@ -335,10 +329,8 @@ def test_a_dockerd_that_does_not_run_is_not_asked_or_its_socket_would_start_it(
 
 @table(
     "unit, unit_state",
-    {
-        "unit": ("docker.service", "ActiveState=active\nJob=\n"),
-        "not-started-by-systemd": ("", "ActiveState=inactive\n"),
-    },
+    unit=("docker.service", "ActiveState=active\nJob=\n"),
+    not_started_by_systemd=("", "ActiveState=inactive\n"),
 )
 def test_a_dockerd_that_runs_is_asked_for_its_runtimes(
     runtimes: Runtimes, unit: str, unit_state: str

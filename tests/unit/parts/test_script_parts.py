@@ -9,7 +9,7 @@ from pyinfra_gvisor.node import state_script
 from tests.table import table
 
 
-@table("text", {"state": state_script(), "audit": audit_script()})
+@table("text", state=state_script(), audit=audit_script())
 def test_every_step_of_a_look_at_a_node_is_defined(text: str) -> None:
     steps = text.rstrip().rpartition("}\n")[2].split("\n")
 

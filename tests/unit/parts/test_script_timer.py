@@ -95,10 +95,8 @@ def host(tmp_path: Path) -> Host:
 
 @table(
     "state, stops",
-    {
-        "stopped": ("inactive", []),
-        "runs": ("active", [f"stop {UNIT}.timer", f"stop {UNIT}.service"]),
-    },
+    stopped=("inactive", []),
+    runs=("active", [f"stop {UNIT}.timer", f"stop {UNIT}.service"]),
 )
 def test_every_file_is_there_as_it_was_sent_and_what_runs_is_stopped_before(
     host: Host, state: str, stops: list[str]
@@ -158,7 +156,7 @@ def test_metrics_that_nobody_would_renew_go_and_others_stay(host: Host) -> None:
     assert [path.name for path in host.texts.iterdir()] == ["other.prom"]
 
 
-@table("textfile", {"another": "other.prom", "none-named": ""})
+@table("textfile", another="other.prom", none_named="")
 def test_a_policy_that_somebody_wrote_removes_no_file_of_others(host: Host, textfile: str) -> None:
     other = host.texts / "other.prom"
     other.write_text("")

@@ -55,7 +55,7 @@ def test_what_the_other_side_has_to_show_fails_that_check_alone(check: Check, su
     assert not_proven(output(**{subject: {key: wrong}}), asking(check)) == [check.id]
 
 
-@table("nothing", {"missing": None, "empty": ""})
+@table("nothing", missing=None, empty="")
 @of_every_check_on_both_sides
 def test_what_was_not_seen_is_not_proven(check: Check, subject: str, nothing: str | None) -> None:
     unseen = output(**{subject: {check.observed: nothing}})
@@ -65,53 +65,51 @@ def test_what_was_not_seen_is_not_proven(check: Check, subject: str, nothing: st
 
 @table(
     "failed, changes",
-    {
-        "like-gvisors": (["kernel-inside"], {"runsc": {"kernel_version": f"{GVISOR_KERNEL} x"}}),
-        "an-early-release-of-gvisors": ([], {"runsc": {"kernel_release": "4.4.0"}}),
-        "a-late-one-that-nobody-knows": ([], {"runsc": {"kernel_release": "6.1.0-gvisor"}}),
-        "nobody-knows-the-kernel-either": (
-            ["kernel-inside", "kernel-release"],
-            {"runsc": {"kernel_version": "#1 SMP another", "kernel_release": "6.1.0-gvisor"}},
-        ),
-        "another-kernels-log": (["dmesg"], {"runsc": {"dmesg": "another kernel's"}}),
-        "nobody-knows-what-it-is": (["process-outside"], {"runsc": {"state": "unknown"}}),
-        "nobody-knows-what-runc-is": (["process-outside"], {"runc": {"state": "unknown"}}),
-        "a-longer-release": (["release"], {"runsc": {"runs": f"{RELEASE}1"}}),
-        "a-garbled-release": (["release"], {"runsc": {"runs": "\u2028\x00"}}),
-        "not-the-given-address": (["address"], {"runsc": {"given_address": ANOTHER_CONTAINER}}),
-        "outside-the-subnet": (
-            ["address"],
-            {"runsc": {"address": "10.0.0.1", "given_address": "10.0.0.1"}},
-        ),
-        "no-given-address": (["address"], {"runsc": {"given_address": None}}),
-        "no-address-at-all": (["address"], {"runsc": {"address": "x", "given_address": "x"}}),
-        "the-nodes-address": (["address"], {"node": {"addresses": "172.19.0.3 192.0.2.7"}}),
-        "no-addresses-of-the-node": (["address"], {"node": {"addresses": ""}}),
-        "unseen-addresses": (["address"], {"node": {"addresses": None}}),
-        "no-subnet": (["address"], {"node": {"subnet": ""}}),
-        "unseen-subnet": (["address"], {"node": {"subnet": None}}),
-        "two-subnets": (["address"], {"node": {"subnet": "172.19.0.0/16fd00::/64"}}),
-        "garbage-for-a-subnet": (["address"], {"node": {"subnet": "garbage"}}),
-        "garbage-for-a-name": (["dns-scope"], {"runsc": {"dns_scope": "no such command"}}),
-        "nobody-answers": ([], {side: {"dns_scope": "no answer"} for side in SIDES}),
-        "somebody-outside": ([], {side: {"dns_scope": "203.0.113.7"} for side in SIDES}),
-        "nobody-has-that-name": (["dns-scope"], {"node": {"beyond": ""}}),
-        "unknown-to-docker": (["dns-scope"], {"node": {"beyond": "unknown"}}),
-        "no-such-container": (["dns-scope"], {"node": {"beyond": "Error: no such container"}}),
-        "unseen-name": (["dns-scope"], {"node": {"beyond": None}}),
-        "unseen-peer": (["dns", "dns-alias"], {"node": {"peer_address": None}}),
-        "unseen-kernel": (UNSEEN_KERNEL, {"node": {"kernel_version": None}}),
-        "unseen-release": (["kernel-release"], {"node": {"kernel_release": None}}),
-        "no-kernel-anywhere": (
-            UNSEEN_KERNEL,
-            {"node": {"kernel_version": None}, "runc": {"kernel_version": None}},
-        ),
-        "allowed-by-no-rule-in-force": (
-            ["egress-allowed"],
-            {"runsc": {"egress_allowed": "not in force, connected"}},
-        ),
-        "more-than-the-answer": (["exec"], {"runsc": {"exec": "answer 42 and more"}}),
-    },
+    like_gvisors=(["kernel-inside"], {"runsc": {"kernel_version": f"{GVISOR_KERNEL} x"}}),
+    an_early_release_of_gvisors=([], {"runsc": {"kernel_release": "4.4.0"}}),
+    a_late_one_that_nobody_knows=([], {"runsc": {"kernel_release": "6.1.0-gvisor"}}),
+    nobody_knows_the_kernel_either=(
+        ["kernel-inside", "kernel-release"],
+        {"runsc": {"kernel_version": "#1 SMP another", "kernel_release": "6.1.0-gvisor"}},
+    ),
+    another_kernels_log=(["dmesg"], {"runsc": {"dmesg": "another kernel's"}}),
+    nobody_knows_what_it_is=(["process-outside"], {"runsc": {"state": "unknown"}}),
+    nobody_knows_what_runc_is=(["process-outside"], {"runc": {"state": "unknown"}}),
+    a_longer_release=(["release"], {"runsc": {"runs": f"{RELEASE}1"}}),
+    a_garbled_release=(["release"], {"runsc": {"runs": "\u2028\x00"}}),
+    not_the_given_address=(["address"], {"runsc": {"given_address": ANOTHER_CONTAINER}}),
+    outside_the_subnet=(
+        ["address"],
+        {"runsc": {"address": "10.0.0.1", "given_address": "10.0.0.1"}},
+    ),
+    no_given_address=(["address"], {"runsc": {"given_address": None}}),
+    no_address_at_all=(["address"], {"runsc": {"address": "x", "given_address": "x"}}),
+    the_nodes_address=(["address"], {"node": {"addresses": "172.19.0.3 192.0.2.7"}}),
+    no_addresses_of_the_node=(["address"], {"node": {"addresses": ""}}),
+    unseen_addresses=(["address"], {"node": {"addresses": None}}),
+    no_subnet=(["address"], {"node": {"subnet": ""}}),
+    unseen_subnet=(["address"], {"node": {"subnet": None}}),
+    two_subnets=(["address"], {"node": {"subnet": "172.19.0.0/16fd00::/64"}}),
+    garbage_for_a_subnet=(["address"], {"node": {"subnet": "garbage"}}),
+    garbage_for_a_name=(["dns-scope"], {"runsc": {"dns_scope": "no such command"}}),
+    nobody_answers=([], {side: {"dns_scope": "no answer"} for side in SIDES}),
+    somebody_outside=([], {side: {"dns_scope": "203.0.113.7"} for side in SIDES}),
+    nobody_has_that_name=(["dns-scope"], {"node": {"beyond": ""}}),
+    unknown_to_docker=(["dns-scope"], {"node": {"beyond": "unknown"}}),
+    no_such_container=(["dns-scope"], {"node": {"beyond": "Error: no such container"}}),
+    unseen_name=(["dns-scope"], {"node": {"beyond": None}}),
+    unseen_peer=(["dns", "dns-alias"], {"node": {"peer_address": None}}),
+    unseen_kernel=(UNSEEN_KERNEL, {"node": {"kernel_version": None}}),
+    unseen_release=(["kernel-release"], {"node": {"kernel_release": None}}),
+    no_kernel_anywhere=(
+        UNSEEN_KERNEL,
+        {"node": {"kernel_version": None}, "runc": {"kernel_version": None}},
+    ),
+    allowed_by_no_rule_in_force=(
+        ["egress-allowed"],
+        {"runsc": {"egress_allowed": "not in force, connected"}},
+    ),
+    more_than_the_answer=(["exec"], {"runsc": {"exec": "answer 42 and more"}}),
 )
 def test_only_what_has_to_be_seen_proves_a_check(
     failed: list[str], changes: dict[str, dict[str, str | None]]
@@ -119,7 +117,7 @@ def test_only_what_has_to_be_seen_proves_a_check(
     assert not_proven(output(**changes)) == failed
 
 
-@table("seen", {"missing": None, "empty": ""})
+@table("seen", missing=None, empty="")
 def test_a_name_that_nobody_resolved_is_not_proven_by_a_peer_without_one(seen: str | None) -> None:
     both = {subject: {"dns_peer": seen} for subject in SIDES}
 
@@ -129,13 +127,13 @@ def test_a_name_that_nobody_resolved_is_not_proven_by_a_peer_without_one(seen: s
 GARBAGE = ["", "\t", "garbage", "runsc", "runsc\tstart"]
 
 
-@table("lines", {"no-output": [], "garbage": GARBAGE, "only-the-node": output()[:3]})
+@table("lines", no_output=[], garbage=GARBAGE, only_the_node=output()[:3])
 def test_without_output_nothing_is_proven(lines: list[str]) -> None:
     assert not_proven(lines) == IDS
     assert unproven(judge(lines, RELEASE, HOST)) == sorted(IDS)
 
 
-@table("subject", {"sandbox": "runsc", "control": CONTROL})
+@table("subject", sandbox="runsc", control=CONTROL)
 def test_if_one_side_did_not_start_nothing_is_proven_and_that_is_shown(subject: str) -> None:
     others = [line for line in output() if not line.startswith(f"{subject}\t")]
 
@@ -176,13 +174,11 @@ def test_a_probe_that_saw_nothing_is_not_accepted() -> None:
 
 @table(
     "default, asked, control, failed",
-    {
-        "both-ask-for-none": ("gvisordefault", "gvisordefault", "gvisordefault", []),
-        "by-name": ("gvisordefault", "runc", "gvisordefault", ["runtime"]),
-        "control-by-name": ("gvisordefault", "gvisordefault", "runc", ["runtime"]),
-        "no-default": (None, "gvisordefault", "runc", []),
-        "control-by-default": (None, "gvisordefault", "gvisordefault", ["runtime"]),
-    },
+    both_ask_for_none=("gvisordefault", "gvisordefault", "gvisordefault", []),
+    by_name=("gvisordefault", "runc", "gvisordefault", ["runtime"]),
+    control_by_name=("gvisordefault", "gvisordefault", "runc", ["runtime"]),
+    no_default=(None, "gvisordefault", "runc", []),
+    control_by_default=(None, "gvisordefault", "gvisordefault", ["runtime"]),
 )
 def test_where_a_runtime_is_the_default_neither_side_may_ask_for_one(
     default: str | None, asked: str, control: str, failed: list[str]
@@ -201,12 +197,10 @@ TCP = ("tcp-to-peer", "tcp-from-peer", "published-port")
 
 @table(
     "runtime, left_out",
-    {
-        "hostinet": ({"network": "host"}, {"own-stack"}),
-        "netstack-without-dockers-dns": ({"network": "sandbox"}, set(DNS)),
-        "netstack-with-it": ({"network": "sandbox", "dns": "docker"}, set()),
-        "no-network": ({"network": "none"}, {*DNS, "address", "own-stack", *TCP, *EGRESS}),
-    },
+    hostinet=({"network": "host"}, {"own-stack"}),
+    netstack_without_dockers_dns=({"network": "sandbox"}, set(DNS)),
+    netstack_with_it=({"network": "sandbox", "dns": "docker"}, set()),
+    no_network=({"network": "none"}, {*DNS, "address", "own-stack", *TCP, *EGRESS}),
 )
 def test_a_runtime_is_asked_what_its_network_can_show(
     runtime: dict[str, str], left_out: set[str]
@@ -221,14 +215,12 @@ def test_a_runtime_is_asked_what_its_network_can_show(
 
 @table(
     "seal, asked",
-    {
-        "no-seal": (None, False),
-        "seal": (Seal(), True),
-        "other-directories": (Seal(binds=("/srv",)), True),
-        "less-than-the-probes-mount": (Seal(binds=("/usr/share",)), True),
-        "what-they-mount": (Seal(binds=("/usr",), reason="for this test"), False),
-        "everything": (Seal(binds=("/",), reason="for this test"), False),
-    },
+    no_seal=(None, False),
+    seal=(Seal(), True),
+    other_directories=(Seal(binds=("/srv",)), True),
+    less_than_the_probes_mount=(Seal(binds=("/usr/share",)), True),
+    what_they_mount=(Seal(binds=("/usr",), reason="for this test"), False),
+    everything=(Seal(binds=("/",), reason="for this test"), False),
 )
 def test_only_a_seal_that_refuses_the_probes_is_asked_for(seal: Seal | None, asked: bool) -> None:
     verdicts = judge(output(), RELEASE, {"runsc": Runtime(seal=seal)})

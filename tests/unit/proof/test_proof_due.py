@@ -41,25 +41,23 @@ def due(when: str = "changed", **changes: Any) -> bool:
 
 @table(
     "is_due_then, changes",
-    {
-        "as-last-proven": (False, {}),
-        "never-proven": (True, {"state": {}}),
-        "record-empty": (True, {"state": {"proof": {}}}),
-        "record-null": (True, {"state": {"proof": None}}),
-        "record-a-list": (True, {"state": {"proof": []}}),
-        "record-of-another-state": (True, {"state": {"proof": {"fingerprint": "0" * 64}}}),
-        "kernel": (True, {"uname": "6.12.10+deb13-amd64 x86_64"}),
-        "runtimes-path": (True, {"docker": info(runtimes={"runsc": {"path": "/x"}})}),
-        "runtime-gone": (True, {"docker": info()}),
-        "docker-version": (True, {"docker": {**GIVEN["docker"], "ServerVersion": "28.5.2"}}),
-        "daemon-json": (True, {"daemon_json": '{"debug": true}'}),
-        "wrappers-text": (True, {"wrappers": {RUNSC["path"]: "1" * 64}}),
-        "a-container": (False, {"containers": [Running("app")]}),
-        "dockerd-restarted": (False, {"ticks": 9_999}),
-        "anothers-runtime": (False, {"docker": info(runtimes={"runsc": RUNSC, "kata": KATA})}),
-        "always-asked-for": (True, {"when": "always"}),
-        "never-asked-for": (False, {"when": "never", "state": {}}),
-    },
+    as_last_proven=(False, {}),
+    never_proven=(True, {"state": {}}),
+    record_empty=(True, {"state": {"proof": {}}}),
+    record_null=(True, {"state": {"proof": None}}),
+    record_a_list=(True, {"state": {"proof": []}}),
+    record_of_another_state=(True, {"state": {"proof": {"fingerprint": "0" * 64}}}),
+    kernel=(True, {"uname": "6.12.10+deb13-amd64 x86_64"}),
+    runtimes_path=(True, {"docker": info(runtimes={"runsc": {"path": "/x"}})}),
+    runtime_gone=(True, {"docker": info()}),
+    docker_version=(True, {"docker": {**GIVEN["docker"], "ServerVersion": "28.5.2"}}),
+    daemon_json=(True, {"daemon_json": '{"debug": true}'}),
+    wrappers_text=(True, {"wrappers": {RUNSC["path"]: "1" * 64}}),
+    a_container=(False, {"containers": [Running("app")]}),
+    dockerd_restarted=(False, {"ticks": 9_999}),
+    anothers_runtime=(False, {"docker": info(runtimes={"runsc": RUNSC, "kata": KATA})}),
+    always_asked_for=(True, {"when": "always"}),
+    never_asked_for=(False, {"when": "never", "state": {}}),
 )
 def test_a_proof_is_due_when_its_outcome_could_be_another_or_it_is_asked_for(
     is_due_then: bool, changes: dict[str, Any]
@@ -95,13 +93,11 @@ def firewalled(**changes: Any) -> str | None:
 
 @table(
     "changes",
-    {
-        "taken-away": {"declared": None},
-        "declared-otherwise": {"declared": Egress(block=("metadata",))},
-        "loaded-from-other-rules": {"loaded_from": "c" * 64},
-        "changed-in-the-kernel": {"now": "c" * 64},
-        "gone": {"now": None},
-    },
+    taken_away={"declared": None},
+    declared_otherwise={"declared": Egress(block=("metadata",))},
+    loaded_from_other_rules={"loaded_from": "c" * 64},
+    changed_in_the_kernel={"now": "c" * 64},
+    gone={"now": None},
 )
 def test_another_firewall_makes_a_proof_due(changes: dict[str, Any]) -> None:
     assert firewalled(**changes) != firewalled()
@@ -141,29 +137,27 @@ def changed(**given: Any) -> Node:
 
 @table(
     "found, said",
-    {
-        "as-we-applied-it": (changed(), None),
-        "a-key-changed-since": (
-            changed(daemon_json=APPLIED["daemon_json"].replace('"debug": true', '"debug": false')),
-            "has not read",
-        ),
-        "a-runtime-changed-since": (
-            changed(daemon_json=APPLIED["daemon_json"].replace(RUNSC["path"], "/x")),
-            "has not read",
-        ),
-        "not-live": (changed(docker=info(runtimes={"runsc": RUNSC})), "has not read"),
-        "loses-something": (
-            changed(docker={**APPLIED["docker"], "ServerVersion": "28.5.2"}),
-            "forgets host-gateway",
-        ),
-        "another-dockerd-and-a-newer-file": (changed(ticks=6_001), "not known"),
-        "older-than-dockerd": (node(daemon_json='{"debug": true}', mtime_s=EARLIER_S), None),
-        "newer-than-dockerd": (node(daemon_json='{"debug": true}', mtime_s=LATER_S), "not known"),
-        "no-file": (node(), "no daemon.json"),
-        "no-json": (node(daemon_json="{", mtime_s=EARLIER_S), "cannot be read"),
-        "interrupted": (changed(pending=""), "was interrupted"),
-        "docker-down": (changed(without=("info",)), "no daemon.json"),
-    },
+    as_we_applied_it=(changed(), None),
+    a_key_changed_since=(
+        changed(daemon_json=APPLIED["daemon_json"].replace('"debug": true', '"debug": false')),
+        "has not read",
+    ),
+    a_runtime_changed_since=(
+        changed(daemon_json=APPLIED["daemon_json"].replace(RUNSC["path"], "/x")),
+        "has not read",
+    ),
+    not_live=(changed(docker=info(runtimes={"runsc": RUNSC})), "has not read"),
+    loses_something=(
+        changed(docker={**APPLIED["docker"], "ServerVersion": "28.5.2"}),
+        "forgets host-gateway",
+    ),
+    another_dockerd_and_a_newer_file=(changed(ticks=6_001), "not known"),
+    older_than_dockerd=(node(daemon_json='{"debug": true}', mtime_s=EARLIER_S), None),
+    newer_than_dockerd=(node(daemon_json='{"debug": true}', mtime_s=LATER_S), "not known"),
+    no_file=(node(), "no daemon.json"),
+    no_json=(node(daemon_json="{", mtime_s=EARLIER_S), "cannot be read"),
+    interrupted=(changed(pending=""), "was interrupted"),
+    docker_down=(changed(without=("info",)), "no daemon.json"),
 )
 def test_dockerd_is_reloaded_only_with_a_file_that_it_read(found: Node, said: str | None) -> None:
     why = why_not_reload(found)
@@ -173,13 +167,11 @@ def test_dockerd_is_reloaded_only_with_a_file_that_it_read(found: Node, said: st
 
 @table(
     "settings, wanted",
-    {
-        "hardened": ({}, True),
-        "given-up": ({"gvisor_daemon_json": {"no-new-privileges": False}}, False),
-        "left-alone": ({"gvisor_daemon_json": {"no-new-privileges": None}}, None),
-        "a-restart-may-stay-owed": ({"gvisor_restart": "reload"}, None),
-        "nonsense": ({"gvisor_daemon_json": {"no-new-privileges": "yes"}}, None),
-    },
+    hardened=({}, True),
+    given_up=({"gvisor_daemon_json": {"no-new-privileges": False}}, False),
+    left_alone=({"gvisor_daemon_json": {"no-new-privileges": None}}, None),
+    a_restart_may_stay_owed=({"gvisor_restart": "reload"}, None),
+    nonsense=({"gvisor_daemon_json": {"no-new-privileges": "yes"}}, None),
 )
 def test_whether_no_new_privileges_is_wanted_is_read_from_the_settings(
     settings: dict[str, Any], wanted: bool | None
@@ -192,14 +184,12 @@ LIVE = "name=no-new-privileges"
 
 @table(
     "options, given, left_out",
-    {
-        "live": ([LIVE], {}, {}),
-        "not-live": (["name=seccomp"], {}, {"no-new-privs": ""}),
-        "wanted-and-not-live": (["name=seccomp"], {"wanted": True}, {}),
-        "given-up": ([LIVE], {"wanted": False}, {"no-new-privs": ""}),
-        "remapped-users": ([LIVE, "name=userns"], {}, {"docker-socket": "runc cannot open"}),
-        "no-reload": ([LIVE], {"no_reload": "not now"}, {"reload": "not now"}),
-    },
+    live=([LIVE], {}, {}),
+    not_live=(["name=seccomp"], {}, {"no-new-privs": ""}),
+    wanted_and_not_live=(["name=seccomp"], {"wanted": True}, {}),
+    given_up=([LIVE], {"wanted": False}, {"no-new-privs": ""}),
+    remapped_users=([LIVE, "name=userns"], {}, {"docker-socket": "runc cannot open"}),
+    no_reload=([LIVE], {"no_reload": "not now"}, {"reload": "not now"}),
 )
 def test_a_check_is_left_out_only_where_it_could_not_show_anything(
     options: list[str], given: dict[str, Any], left_out: dict[str, str]

@@ -46,27 +46,25 @@ def word(check: str, **changes: dict[str, str | None]) -> str:
 @pytest.mark.parametrize("key", STOPPED)
 @table(
     "subject, seen, expected",
-    {
-        "refused-at-once": ("runsc", "stopped, no route", "ok"),
-        "not-said-why": ("runsc", "stopped, no answer", "ok"),
-        "stopped-and-connected": ("runsc", "stopped, connected", "NOT PROVEN"),
-        "nothing-seen-inside": ("runsc", "stopped", "NOT PROVEN"),
-        "an-empty-word-inside": ("runsc", "stopped, ", "NOT PROVEN"),
-        "somebody-elses-doing": ("runsc", "by no rule, no answer", "NOT PROVEN"),
-        "connected": ("runsc", "by no rule, connected", "NOT PROVEN"),
-        "let-through": ("runsc", "let through, no route", "NOT PROVEN"),
-        "both": ("runsc", "stopped and let through, no route", "NOT PROVEN"),
-        "not-in-force": ("runsc", "not in force, no route", "NOT PROVEN"),
-        "only-from-inside": ("runsc", "no route", "NOT PROVEN"),
-        "control-connected": (CONTROL, "let through, connected", "ok"),
-        "control-with-nobody-there": (CONTROL, "let through, no answer", "ok"),
-        "control-with-nothing-seen-inside": (CONTROL, "let through", "ok"),
-        "control-stopped": (CONTROL, "stopped, no route", "NOT PROVEN"),
-        "control-with-both": (CONTROL, "stopped and let through, connected", "NOT PROVEN"),
-        "control-connected-by-no-rule": (CONTROL, "by no rule, connected", "NOT PROVEN"),
-        "control-not-in-force": (CONTROL, "not in force, connected", "NOT PROVEN"),
-        "control-only-from-inside": (CONTROL, "connected", "NOT PROVEN"),
-    },
+    refused_at_once=("runsc", "stopped, no route", "ok"),
+    not_said_why=("runsc", "stopped, no answer", "ok"),
+    stopped_and_connected=("runsc", "stopped, connected", "NOT PROVEN"),
+    nothing_seen_inside=("runsc", "stopped", "NOT PROVEN"),
+    an_empty_word_inside=("runsc", "stopped, ", "NOT PROVEN"),
+    somebody_elses_doing=("runsc", "by no rule, no answer", "NOT PROVEN"),
+    connected=("runsc", "by no rule, connected", "NOT PROVEN"),
+    let_through=("runsc", "let through, no route", "NOT PROVEN"),
+    both=("runsc", "stopped and let through, no route", "NOT PROVEN"),
+    not_in_force=("runsc", "not in force, no route", "NOT PROVEN"),
+    only_from_inside=("runsc", "no route", "NOT PROVEN"),
+    control_connected=(CONTROL, "let through, connected", "ok"),
+    control_with_nobody_there=(CONTROL, "let through, no answer", "ok"),
+    control_with_nothing_seen_inside=(CONTROL, "let through", "ok"),
+    control_stopped=(CONTROL, "stopped, no route", "NOT PROVEN"),
+    control_with_both=(CONTROL, "stopped and let through, connected", "NOT PROVEN"),
+    control_connected_by_no_rule=(CONTROL, "by no rule, connected", "NOT PROVEN"),
+    control_not_in_force=(CONTROL, "not in force, connected", "NOT PROVEN"),
+    control_only_from_inside=(CONTROL, "connected", "NOT PROVEN"),
 )
 def test_stopped_is_what_the_rules_stopped_there_and_let_through_under_runc(
     key: str, subject: str, seen: str, expected: str
@@ -100,43 +98,41 @@ def test_the_private_addresses_are_such_as_are_blocked() -> None:
 
 @table(
     "given, kind, expected",
-    {
-        "metadata": ({}, "metadata", Try(("169.254.169.254",), 80)),
-        "node": ({}, "node", Try((GATEWAY,), 22)),
-        "smtp": ({}, "smtp", Try(("192.0.2.1", "198.51.100.1", "203.0.113.1"), 25)),
-        "a-private-network-is-allowed": (
-            {"allow": [{"to": "10.0.0.0/8"}]},
-            "private",
-            Try(("172.31.255.254", "192.168.255.254", "100.127.255.254"), 80),
-        ),
-        "another-port-is-allowed": (
-            {"allow": [{"to": "10.0.0.0/8", "ports": ["5432", "80/udp"]}]},
-            "private",
-            Try(("10.255.255.254", "172.31.255.254", "192.168.255.254", "100.127.255.254"), 80),
-        ),
-        "port-25-first": ({"smtp_ports": [465, 25]}, "smtp", 25),
-        "another-mail-port": ({"smtp_ports": [587, 465]}, "smtp", 587),
-        "ssh-is-a-node-port": ({"node_ports": ["22", "100-120"]}, "node", 2375),
-        "its-udp-is-a-node-port": ({"node_ports": ["22/udp"]}, "node", 22),
-        "the-lowest-allowed-port": (
-            {"allow": [{"to": "10.0.0.5", "ports": ["53/udp", "8000-8010", "5432"]}]},
-            "allowed",
-            Try(("10.0.0.5",), 5432),
-        ),
-        "the-first-with-an-address-and-a-port": (
-            {
-                "allow": [
-                    {"to": "10.0.0.4"},
-                    {"to": "10.1.0.0/16", "ports": ["80"]},
-                    {"to": "fd77::1", "ports": ["80"]},
-                    {"to": "10.0.0.5", "ports": ["53/udp"]},
-                    {"to": "10.0.0.6/32", "ports": ["443/tcp"]},
-                ]
-            },
-            "allowed",
-            Try(("10.0.0.6",), 443),
-        ),
-    },
+    metadata=({}, "metadata", Try(("169.254.169.254",), 80)),
+    node=({}, "node", Try((GATEWAY,), 22)),
+    smtp=({}, "smtp", Try(("192.0.2.1", "198.51.100.1", "203.0.113.1"), 25)),
+    a_private_network_is_allowed=(
+        {"allow": [{"to": "10.0.0.0/8"}]},
+        "private",
+        Try(("172.31.255.254", "192.168.255.254", "100.127.255.254"), 80),
+    ),
+    another_port_is_allowed=(
+        {"allow": [{"to": "10.0.0.0/8", "ports": ["5432", "80/udp"]}]},
+        "private",
+        Try(("10.255.255.254", "172.31.255.254", "192.168.255.254", "100.127.255.254"), 80),
+    ),
+    port_25_first=({"smtp_ports": [465, 25]}, "smtp", 25),
+    another_mail_port=({"smtp_ports": [587, 465]}, "smtp", 587),
+    ssh_is_a_node_port=({"node_ports": ["22", "100-120"]}, "node", 2375),
+    its_udp_is_a_node_port=({"node_ports": ["22/udp"]}, "node", 22),
+    the_lowest_allowed_port=(
+        {"allow": [{"to": "10.0.0.5", "ports": ["53/udp", "8000-8010", "5432"]}]},
+        "allowed",
+        Try(("10.0.0.5",), 5432),
+    ),
+    the_first_with_an_address_and_a_port=(
+        {
+            "allow": [
+                {"to": "10.0.0.4"},
+                {"to": "10.1.0.0/16", "ports": ["80"]},
+                {"to": "fd77::1", "ports": ["80"]},
+                {"to": "10.0.0.5", "ports": ["53/udp"]},
+                {"to": "10.0.0.6/32", "ports": ["443/tcp"]},
+            ]
+        },
+        "allowed",
+        Try(("10.0.0.6",), 443),
+    ),
 )
 def test_what_is_tried_is_what_the_settings_stop_and_allow(
     given: dict[str, Any], kind: str, expected: Try | int
@@ -149,25 +145,23 @@ def test_what_is_tried_is_what_the_settings_stop_and_allow(
 
 @table(
     "given, kind, why_not",
-    {
-        "metadata": ({"block": []}, "metadata", "does not include metadata"),
-        "smtp": ({"block": ["node"]}, "smtp", "does not include smtp"),
-        "node": ({"block": ["smtp"]}, "node", "does not include node"),
-        "metadata-is-allowed": (
-            {"allow": [{"to": "169.254.169.254", "reason": REASON}]},
-            "metadata",
-            "`allow` includes every",
-        ),
-        "everything-is-allowed": (
-            {"allow": [{"to": "0.0.0.0/0", "ports": ["1-100"], "reason": REASON}]},
-            "private",
-            "`allow` includes every",
-        ),
-        "no-mail-port": ({"smtp_ports": []}, "smtp", "`smtp_ports` is empty"),
-        "every-port-is-a-node-port": ({"node_ports": ["1-65535"]}, "node", "`node_ports` includes"),
-        "nothing-allowed": ({}, "allowed", "`allow` has no IPv4"),
-        "no-port-allowed": ({"allow": [{"to": "10.0.0.5"}]}, "allowed", "`allow` has no IPv4"),
-    },
+    metadata=({"block": []}, "metadata", "does not include metadata"),
+    smtp=({"block": ["node"]}, "smtp", "does not include smtp"),
+    node=({"block": ["smtp"]}, "node", "does not include node"),
+    metadata_is_allowed=(
+        {"allow": [{"to": "169.254.169.254", "reason": REASON}]},
+        "metadata",
+        "`allow` includes every",
+    ),
+    everything_is_allowed=(
+        {"allow": [{"to": "0.0.0.0/0", "ports": ["1-100"], "reason": REASON}]},
+        "private",
+        "`allow` includes every",
+    ),
+    no_mail_port=({"smtp_ports": []}, "smtp", "`smtp_ports` is empty"),
+    every_port_is_a_node_port=({"node_ports": ["1-65535"]}, "node", "`node_ports` includes"),
+    nothing_allowed=({}, "allowed", "`allow` has no IPv4"),
+    no_port_allowed=({"allow": [{"to": "10.0.0.5"}]}, "allowed", "`allow` has no IPv4"),
 )
 def test_what_is_not_tried_has_its_reason(given: dict[str, Any], kind: str, why_not: str) -> None:
     found = declared(**given)[kind]
@@ -183,12 +177,10 @@ NOT_LOADED = dict.fromkeys(IDS, NOT_WHILE_TRIED)
 
 @table(
     "egress, no_reload, expected",
-    {
-        "no-firewall": (None, None, dict.fromkeys(IDS, NO_FIREWALL)),
-        "no-firewall-while-a-release-is-tried": (None, NOT_WHILE_TRIED, NOT_LOADED),
-        "rules-that-may-not-be-loaded-yet": (Egress(), NOT_WHILE_TRIED, NOT_LOADED),
-        "rules-that-are-not-in-force": (Egress(), None, {"egress-allowed": declared()["allowed"]}),
-    },
+    no_firewall=(None, None, dict.fromkeys(IDS, NO_FIREWALL)),
+    no_firewall_while_a_release_is_tried=(None, NOT_WHILE_TRIED, NOT_LOADED),
+    rules_that_may_not_be_loaded_yet=(Egress(), NOT_WHILE_TRIED, NOT_LOADED),
+    rules_that_are_not_in_force=(Egress(), None, {"egress-allowed": declared()["allowed"]}),
 )
 def test_checks_of_the_firewall_are_left_out_only_where_there_is_none_yet(
     egress: Egress | None, no_reload: str | None, expected: dict[str, str]
@@ -217,7 +209,9 @@ def test_the_script_is_told_what_to_try() -> None:
 
 @table(
     "given, in_force",
-    {"as-loaded": ({}, "yes"), "changed": ({"now": "b"}, "''"), "gone": ({"now": None}, "''")},
+    as_loaded=({}, "yes"),
+    changed=({"now": "b"}, "''"),
+    gone=({"now": None}, "''"),
 )
 def test_the_script_knows_if_the_rules_are_in_force(given: dict[str, Any], in_force: str) -> None:
     assert f"\nin_force={in_force}\n" in told(Egress(), **given)
@@ -325,14 +319,12 @@ def said(tools: Path, *commands: str, in_force: str = "yes") -> list[str]:
 
 @table(
     "candidates, expected",
-    {
-        "a-containers-bridge": ("10.255.255.254,100.127.255.254", "100.127.255.254"),
-        "the-nodes-subnet": ("172.31.255.254,100.127.255.254", "100.127.255.254"),
-        "no-uplink": ("192.168.255.254,100.127.255.254", "100.127.255.254"),
-        "the-nodes-own": ("127.9.9.9,100.127.255.254", "100.127.255.254"),
-        "no-route": ("10.99.0.1,100.127.255.254", "100.127.255.254"),
-        "an-uplink-without-a-gateway": ("10.0.0.5,100.127.255.254", "10.0.0.5"),
-    },
+    a_containers_bridge=("10.255.255.254,100.127.255.254", "100.127.255.254"),
+    the_nodes_subnet=("172.31.255.254,100.127.255.254", "100.127.255.254"),
+    no_uplink=("192.168.255.254,100.127.255.254", "100.127.255.254"),
+    the_nodes_own=("127.9.9.9,100.127.255.254", "100.127.255.254"),
+    no_route=("10.99.0.1,100.127.255.254", "100.127.255.254"),
+    an_uplink_without_a_gateway=("10.0.0.5,100.127.255.254", "10.0.0.5"),
 )
 def test_a_private_address_is_beyond_the_node(tools: Path, candidates: str, expected: str) -> None:
     assert said(tools, f"choose private {candidates}", 'say "$to"') == [expected]
@@ -340,15 +332,13 @@ def test_a_private_address_is_beyond_the_node(tools: Path, candidates: str, expe
 
 @table(
     "kind, candidates, why_not",
-    {
-        "all-the-nodes-own": (
-            "private",
-            "10.255.255.254,172.31.255.254",
-            "no route to a private address outside the node",
-        ),
-        "metadata": ("metadata", "169.254.169.254", "the node has no route to 169.254.169.254"),
-        "smtp": ("smtp", "192.0.2.1,198.51.100.1", "the node has no route to 192.0.2.1"),
-    },
+    all_the_nodes_own=(
+        "private",
+        "10.255.255.254,172.31.255.254",
+        "no route to a private address outside the node",
+    ),
+    metadata=("metadata", "169.254.169.254", "the node has no route to 169.254.169.254"),
+    smtp=("smtp", "192.0.2.1,198.51.100.1", "the node has no route to 192.0.2.1"),
 )
 def test_what_no_packet_could_get_to_is_not_tried(
     tools: Path, kind: str, candidates: str, why_not: str
@@ -392,18 +382,16 @@ MEMBER = "172.30.0.3 . 192.0.2.1 . tcp . 25"
 
 @table(
     "stopped, passed, expected",
-    {
-        "stopped": (MEMBER, "", "stopped"),
-        "let-through": ("", MEMBER, "let through"),
-        "both": (MEMBER, MEMBER, "stopped and let through"),
-        "neither": ("", "", "by no rule"),
-        "no-room": ("a flood\n" * STOPPED_SIZE, "", "stopped4 is full"),
-        "let-through-then": ("a flood\n" * STOPPED_SIZE, MEMBER, "let through"),
-        "another-port": (f"{MEMBER}25", "", "by no rule"),
-        "another-source": (f"1{MEMBER}", "", "by no rule"),
-        "another-protocol": (MEMBER.replace("tcp", "udp"), "", "by no rule"),
-        "no-pattern": (MEMBER.replace("192.0.2", "192x0x2"), "", "by no rule"),
-    },
+    stopped=(MEMBER, "", "stopped"),
+    let_through=("", MEMBER, "let through"),
+    both=(MEMBER, MEMBER, "stopped and let through"),
+    neither=("", "", "by no rule"),
+    no_room=("a flood\n" * STOPPED_SIZE, "", "stopped4 is full"),
+    let_through_then=("a flood\n" * STOPPED_SIZE, MEMBER, "let through"),
+    another_port=(f"{MEMBER}25", "", "by no rule"),
+    another_source=(f"1{MEMBER}", "", "by no rule"),
+    another_protocol=(MEMBER.replace("tcp", "udp"), "", "by no rule"),
+    no_pattern=(MEMBER.replace("192.0.2", "192x0x2"), "", "by no rule"),
 )
 def test_what_the_rules_did_is_known_by_source_destination_and_port(
     tools: Path, tmp_path: Path, stopped: str, passed: str, expected: str
@@ -425,19 +413,17 @@ offline='' started='runsc runc' name=probe tag=1 chosen='smtp=192.0.2.1=25 allow
 
 @table(
     "in_force, inside, expected",
-    {
-        "in-force": (
-            "yes",
-            "smtp\tno route\nallowed\tconnected\n",
-            ["egress_smtp\tstopped, no route", "egress_allowed\tconnected"],
-        ),
-        "not-in-force": (
-            "",
-            "smtp\tconnected\nallowed\tconnected\n",
-            ["egress_smtp\tnot in force, connected", "egress_allowed\tnot in force, connected"],
-        ),
-        "exec-failed": ("yes", "exec failed\n", ["egress_smtp\tstopped", "egress_allowed\t"]),
-    },
+    in_force=(
+        "yes",
+        "smtp\tno route\nallowed\tconnected\n",
+        ["egress_smtp\tstopped, no route", "egress_allowed\tconnected"],
+    ),
+    not_in_force=(
+        "",
+        "smtp\tconnected\nallowed\tconnected\n",
+        ["egress_smtp\tnot in force, connected", "egress_allowed\tnot in force, connected"],
+    ),
+    exec_failed=("yes", "exec failed\n", ["egress_smtp\tstopped", "egress_allowed\t"]),
 )
 def test_what_is_told_is_what_was_seen_inside_and_of_the_rules(
     tools: Path, tmp_path: Path, in_force: str, inside: str, expected: list[str]

@@ -27,15 +27,13 @@ def cells(verdicts: list[Verdict]) -> list[list[str]]:
 
 @table(
     "lines, expected",
-    {
-        "all-started": (output(), {}),
-        "no-output": ([], {}),
-        "garbage": (["", "start", "\t\t", "runsc\tstart"], {}),
-        "one-did-not": (
-            ["runsc\tstart\tunknown\truntime", "runc\tstart\tok", "x\tstarted\tno"],
-            {"runsc": "unknown\truntime"},
-        ),
-    },
+    all_started=(output(), {}),
+    no_output=([], {}),
+    garbage=(["", "start", "\t\t", "runsc\tstart"], {}),
+    one_did_not=(
+        ["runsc\tstart\tunknown\truntime", "runc\tstart\tok", "x\tstarted\tno"],
+        {"runsc": "unknown\truntime"},
+    ),
 )
 def test_why_a_probe_did_not_start_is_told_in_the_daemons_words(
     lines: list[str], expected: dict[str, str]
@@ -50,26 +48,24 @@ ELSEWHERE = "not refused under runc either"
 
 @table(
     "lines, row",
-    {
-        "seen": (output(), ["packet-socket", "runsc", "refused", "allowed", "ok"]),
-        "not-proven": (
-            output(runsc={"raw_socket": "allowed"}),
-            ["raw-socket", "runsc", "allowed", "allowed", "NOT PROVEN"],
-        ),
-        "nothing-seen": (UNSEEN, ["exec", "runsc", "nothing seen", "answer 42", "NOT PROVEN"]),
-        "why-nothing-was-seen": (
-            [*UNSEEN, "runsc\texec.error\tdocker exec: cannot load the sandbox"],
-            ["exec", "runsc", "docker exec: cannot load the sandbox", "answer 42", "NOT PROVEN"],
-        ),
-        "left-out-by-the-script": (
-            [*output(runsc={"dns_external": None}), "node\tnot_applicable.dns-external\tno way"],
-            ["dns-external", "runsc", "no way", "n/a"],
-        ),
-        "the-nodes-own-filter": (
-            [*UNFILTERED, f"node\tnot_applicable.seccomp\t{ELSEWHERE}"],
-            ["seccomp", "runsc", ELSEWHERE, "n/a"],
-        ),
-    },
+    seen=(output(), ["packet-socket", "runsc", "refused", "allowed", "ok"]),
+    not_proven=(
+        output(runsc={"raw_socket": "allowed"}),
+        ["raw-socket", "runsc", "allowed", "allowed", "NOT PROVEN"],
+    ),
+    nothing_seen=(UNSEEN, ["exec", "runsc", "nothing seen", "answer 42", "NOT PROVEN"]),
+    why_nothing_was_seen=(
+        [*UNSEEN, "runsc\texec.error\tdocker exec: cannot load the sandbox"],
+        ["exec", "runsc", "docker exec: cannot load the sandbox", "answer 42", "NOT PROVEN"],
+    ),
+    left_out_by_the_script=(
+        [*output(runsc={"dns_external": None}), "node\tnot_applicable.dns-external\tno way"],
+        ["dns-external", "runsc", "no way", "n/a"],
+    ),
+    the_nodes_own_filter=(
+        [*UNFILTERED, f"node\tnot_applicable.seccomp\t{ELSEWHERE}"],
+        ["seccomp", "runsc", ELSEWHERE, "n/a"],
+    ),
 )
 def test_a_row_shows_both_sides_and_the_outcome(lines: list[str], row: list[str]) -> None:
     head, *rows = cells(judge(lines, RELEASE, {"runsc": Runtime(hardening="strict")}))
@@ -110,7 +106,7 @@ def test_a_row_fits_into_a_terminal_and_is_broken_between_words(columns: int) ->
     assert {word for word in whole if word.isalpha()} <= {*words}
 
 
-@table("runtime", {"usual": "runsc", "long-name": "runscwithnetstackanddebug"})
+@table("runtime", usual="runsc", long_name="runscwithnetstackanddebug")
 def test_a_row_of_words_without_end_still_fits(runtime: str) -> None:
     long = {**dict.fromkeys(SANDBOX, "x" * 200), "start": "ok", "address": "y" * 200}
     lines = [f"{side}\t{key}\t{seen}" for side in (runtime, CONTROL) for key, seen in long.items()]
@@ -201,28 +197,26 @@ REFUSED = "docker: Error response from daemon: invalid argument"
 
 @table(
     "lines, is_ok, said",
-    {
-        "proven": (output(), True, None),
-        "not-proven": (output(runsc={"raw_socket": "allowed"}), True, None),
-        "seen-and-broken": (output(runsc={"raw_socket": "allowed"}), False, None),
-        "unseen-and-broken": (UNSEEN, False, "no error message"),
-        "runtime-alone": (["runsc\tstart\tno such runtime", "runc\tstart\tok"], True, None),
-        "peer": (["runsc\tstart\tok", "runc\tstart\tok", NO_PEER], False, "no room"),
-        "no-container-starts": (
-            [f"{name}\tstart\t{REFUSED}" for name in ("runsc", "runc")],
-            False,
-            "no container starts, not under runc either: invalid argument",
-        ),
-        "control-does-not-start": (
-            ["runsc\tstart\tok", f"runc\tstart\t{REFUSED}"],
-            False,
-            "containers under runc, the control, do not start: invalid argument",
-        ),
-        "long": ([LONG], False, f": {'x' * 100} … {'x' * 190} the cause"),
-        "silent": ([], True, "the probe broke off: no error message"),
-        "broken-off": (output(), False, "no error message"),
-        "not-the-nodes": (["x node\tended\tby a tenant"], False, "no error message"),
-    },
+    proven=(output(), True, None),
+    not_proven=(output(runsc={"raw_socket": "allowed"}), True, None),
+    seen_and_broken=(output(runsc={"raw_socket": "allowed"}), False, None),
+    unseen_and_broken=(UNSEEN, False, "no error message"),
+    runtime_alone=(["runsc\tstart\tno such runtime", "runc\tstart\tok"], True, None),
+    peer=(["runsc\tstart\tok", "runc\tstart\tok", NO_PEER], False, "no room"),
+    no_container_starts=(
+        [f"{name}\tstart\t{REFUSED}" for name in ("runsc", "runc")],
+        False,
+        "no container starts, not under runc either: invalid argument",
+    ),
+    control_does_not_start=(
+        ["runsc\tstart\tok", f"runc\tstart\t{REFUSED}"],
+        False,
+        "containers under runc, the control, do not start: invalid argument",
+    ),
+    long=([LONG], False, f": {'x' * 100} … {'x' * 190} the cause"),
+    silent=([], True, "the probe broke off: no error message"),
+    broken_off=(output(), False, "no error message"),
+    not_the_nodes=(["x node\tended\tby a tenant"], False, "no error message"),
 )
 def test_a_proof_was_not_made_where_nothing_can_be_said(
     lines: list[str], is_ok: bool, said: str | None
@@ -244,12 +238,10 @@ def test_a_check_that_a_runtime_gives_up_does_not_speak_against_it() -> None:
 
 @table(
     "tried, made, said",
-    {
-        "never": ({}, {}, None),
-        "first": ({"at": "2026-11-02T", "why": "w"}, {}, "at 2026-11-02T it w"),
-        "since": ({"at": "2026-11-02T", "why": "w"}, {"at": "2026-11-01T"}, "at 2026-11-02T it w"),
-        "before": ({"at": "2026-11-02T"}, {"at": "2026-11-03T"}, None),
-    },
+    never=({}, {}, None),
+    first=({"at": "2026-11-02T", "why": "w"}, {}, "at 2026-11-02T it w"),
+    since=({"at": "2026-11-02T", "why": "w"}, {"at": "2026-11-01T"}, "at 2026-11-02T it w"),
+    before=({"at": "2026-11-02T"}, {"at": "2026-11-03T"}, None),
 )
 def test_a_try_counts_until_a_proof_is_made(
     tried: dict[str, str], made: dict[str, str], said: str | None
@@ -262,16 +254,14 @@ NO_ROOM = "Error response from daemon: no room."
 
 @table(
     "said, expected",
-    {
-        "docker-26": (f"docker: {NO_ROOM}\nSee 'docker run --help'.", f"docker: {NO_ROOM}"),
-        "docker-29": (f"docker: {NO_ROOM}\n\nRun 'docker run --help' for", f"docker: {NO_ROOM}"),
-        "a-warning-before": (f"WARNING: no swap\ndocker: {NO_ROOM}", f"docker: {NO_ROOM}"),
-        "exec": (f"WARNING: x\n{NO_ROOM}\nexit status 1", NO_ROOM),
-        "another-error": ("timeout\nSee 'docker run --help'.\n", "timeout"),
-        "no-word": ("nothing, code 124", "nothing, code 124"),
-        "nothing": ("", ""),
-        "long": ("docker: " + "x" * 999, "docker: " + "x" * 992),
-    },
+    docker_26=(f"docker: {NO_ROOM}\nSee 'docker run --help'.", f"docker: {NO_ROOM}"),
+    docker_29=(f"docker: {NO_ROOM}\n\nRun 'docker run --help' for", f"docker: {NO_ROOM}"),
+    a_warning_before=(f"WARNING: no swap\ndocker: {NO_ROOM}", f"docker: {NO_ROOM}"),
+    exec=(f"WARNING: x\n{NO_ROOM}\nexit status 1", NO_ROOM),
+    another_error=("timeout\nSee 'docker run --help'.\n", "timeout"),
+    no_word=("nothing, code 124", "nothing, code 124"),
+    nothing=("", ""),
+    long=("docker: " + "x" * 999, "docker: " + "x" * 992),
 )
 def test_dockers_own_error_is_picked_out_or_else_the_end(said: str, expected: str) -> None:
     assert picked(said) == expected

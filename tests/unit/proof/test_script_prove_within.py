@@ -33,7 +33,7 @@ def ran(
     )
 
 
-@table("answer_s, least, most", {"at-once": ("0", 120, 400), "half-a-second": ("0.5", 320, 500)})
+@table("answer_s, least, most", at_once=("0", 120, 400), half_a_second=("0.5", 320, 500))
 def test_a_node_gets_the_more_time_the_longer_its_docker_takes(
     tmp_path: Path, answer_s: str, least: int, most: int
 ) -> None:
@@ -49,10 +49,8 @@ def test_nobody_gets_more_than_the_most(tmp_path: Path) -> None:
 
 @table(
     "docker, said",
-    {
-        "hangs": ("exec sleep 60", "Docker has not answered within 1 s"),
-        "refuses": (f"echo '{REFUSES}' >&2; exit 1", f"Docker does not answer: {QUOTED}\n"),
-    },
+    hangs=("exec sleep 60", "Docker has not answered within 1 s"),
+    refuses=(f"echo '{REFUSES}' >&2; exit 1", f"Docker does not answer: {QUOTED}\n"),
 )
 def test_a_docker_that_does_not_answer_is_named_and_nothing_tried(
     tmp_path: Path, docker: str, said: str

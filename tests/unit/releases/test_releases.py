@@ -37,11 +37,9 @@ from tests.unit.releases.conftest import Command
 
 @table(
     "text, release",
-    {
-        "usual": ("20260928.0", Release(20260928, 0)),
-        "two-digit-number": ("20240729.12", Release(20240729, 12)),
-        "leading-zeros": ("20240729.007", Release(20240729, 7)),
-    },
+    usual=("20260928.0", Release(20260928, 0)),
+    two_digit_number=("20240729.12", Release(20240729, 12)),
+    leading_zeros=("20240729.007", Release(20240729, 7)),
 )
 def test_a_release_is_read_as_date_and_number(text: str, release: Release) -> None:
     assert parse_release(text) == release
@@ -63,10 +61,8 @@ def test_what_is_no_release_is_refused_with_an_example(text: str) -> None:
 
 @table(
     "read, ordered",
-    {
-        "releases": (parse_release, ["20240729.2", "20240729.9", "20240729.10", "20260928.0"]),
-        "versions": (parse_version, ["1.3.9", "1.3.10", "1.4.0-rc.2", "1.4.0-rc.10", "1.4.0"]),
-    },
+    releases=(parse_release, ["20240729.2", "20240729.9", "20240729.10", "20260928.0"]),
+    versions=(parse_version, ["1.3.9", "1.3.10", "1.4.0-rc.2", "1.4.0-rc.10", "1.4.0"]),
 )
 def test_names_compare_in_the_order_they_came_out(
     read: Callable[[str], Any], ordered: list[str]
@@ -76,16 +72,14 @@ def test_names_compare_in_the_order_they_came_out(
 
 @table(
     "printed, release",
-    {
-        "official": ("runsc version release-20260928.0\nspec: 1.1.0-rc.1\n", Release(20260928, 0)),
-        "debian": ("runsc version 0.0~20240729.0\nspec: 1.1.0", Release(20240729, 0)),
-        "missing": ("runsc version VERSION_MISSING\nspec: 1.1.0", None),
-        "nightly": ("runsc version release-20260928.0-12-g3f2a1b0", None),
-        "nothing": ("", None),
-        "another-program": ("runc version 1.1.15\nspec: 1.0.2", None),
-        "something-behind": ("runsc version release-20260928.0x", None),
-        "no-prefix": ("not runsc: runsc version 20260928.0", None),
-    },
+    official=("runsc version release-20260928.0\nspec: 1.1.0-rc.1\n", Release(20260928, 0)),
+    debian=("runsc version 0.0~20240729.0\nspec: 1.1.0", Release(20240729, 0)),
+    missing=("runsc version VERSION_MISSING\nspec: 1.1.0", None),
+    nightly=("runsc version release-20260928.0-12-g3f2a1b0", None),
+    nothing=("", None),
+    another_program=("runc version 1.1.15\nspec: 1.0.2", None),
+    something_behind=("runsc version release-20260928.0x", None),
+    no_prefix=("not runsc: runsc version 20260928.0", None),
 )
 def test_a_printed_version_names_a_release_or_none(printed: str, release: Release | None) -> None:
     assert printed_release(printed) == release
@@ -93,16 +87,14 @@ def test_a_printed_version_names_a_release_or_none(printed: str, release: Releas
 
 @table(
     "release, escapes",
-    {
-        "debian-12": ("20221219.0", ["CVE-2025-2713", "CVE-2026-96812"]),
-        "debian-13": ("20240729.0", ["CVE-2025-2713", "CVE-2026-96812"]),
-        "day-before-first-fix": ("20250318.9", ["CVE-2025-2713", "CVE-2026-96812"]),
-        "first-fix": ("20250319.0", ["CVE-2026-96812"]),
-        "last-of-the-old-layout": ("20260817.0", ["CVE-2026-96812"]),
-        "day-before-second-fix": ("20260830.99", ["CVE-2026-96812"]),
-        "floor": ("20260831.0", []),
-        "default": ("20260928.0", []),
-    },
+    debian_12=("20221219.0", ["CVE-2025-2713", "CVE-2026-96812"]),
+    debian_13=("20240729.0", ["CVE-2025-2713", "CVE-2026-96812"]),
+    day_before_first_fix=("20250318.9", ["CVE-2025-2713", "CVE-2026-96812"]),
+    first_fix=("20250319.0", ["CVE-2026-96812"]),
+    last_of_the_old_layout=("20260817.0", ["CVE-2026-96812"]),
+    day_before_second_fix=("20260830.99", ["CVE-2026-96812"]),
+    floor=("20260831.0", []),
+    default=("20260928.0", []),
 )
 def test_a_release_is_open_to_the_escapes_fixed_after_it(release: str, escapes: list[str]) -> None:
     found = escapes_in(parse_release(release))
@@ -117,17 +109,15 @@ def test_the_floor_is_the_oldest_release_without_a_known_escape() -> None:
 
 @table(
     "text, version, distributions",
-    {
-        "docker": ("29.8.2", Version(29, 8, 2), False),
-        "containerd": ("v1.7.27", Version(1, 7, 27), False),
-        "debian-docker": ("26.1.5+dfsg1", Version(26, 1, 5), True),
-        "debian-containerd": ("1.6.20~ds1", Version(1, 6, 20), True),
-        "ubuntu-runc": ("1.3.0-0ubuntu2~24.04.1", Version(1, 3, 0), True),
-        "candidate": ("1.4.0-rc.3", Version(1, 4, 0, False, 3), False),
-        "commit": ("05044ec0a9a75232cad458027ca83437aae3f4da", None, False),
-        "nothing": ("", None, False),
-        "two-numbers": ("29.8", None, False),
-    },
+    docker=("29.8.2", Version(29, 8, 2), False),
+    containerd=("v1.7.27", Version(1, 7, 27), False),
+    debian_docker=("26.1.5+dfsg1", Version(26, 1, 5), True),
+    debian_containerd=("1.6.20~ds1", Version(1, 6, 20), True),
+    ubuntu_runc=("1.3.0-0ubuntu2~24.04.1", Version(1, 3, 0), True),
+    candidate=("1.4.0-rc.3", Version(1, 4, 0, False, 3), False),
+    commit=("05044ec0a9a75232cad458027ca83437aae3f4da", None, False),
+    nothing=("", None, False),
+    two_numbers=("29.8", None, False),
 )
 def test_a_version_is_read_as_programs_say_it(
     text: str, version: Version | None, distributions: bool
@@ -138,16 +128,14 @@ def test_a_version_is_read_as_programs_say_it(
 
 @table(
     "version, commit, distributions",
-    {
-        "ubuntu-docker": ("28.2.2", "28.2.2-0ubuntu1~24.04.1", True),
-        "ubuntu-containerd": ("1.7.28", "-", True),
-        "ubuntu-runc": ("1.3.3-0ubuntu1~24.04.3", "", True),
-        "docker-ce": ("28.5.2", "89c5e8f", False),
-        "containerd": ("1.7.27", "05044ec0a9a75232cad458027ca83437aae3f4da", False),
-        "runc": ("1.2.5", "v1.2.5-0-g59923ef", False),
-        "runc-of-info": ("v1.2.5-0-g59923ef", None, False),
-        "suse-docker": ("28.3.3-ce", "bea959c7b", True),
-    },
+    ubuntu_docker=("28.2.2", "28.2.2-0ubuntu1~24.04.1", True),
+    ubuntu_containerd=("1.7.28", "-", True),
+    ubuntu_runc=("1.3.3-0ubuntu1~24.04.3", "", True),
+    docker_ce=("28.5.2", "89c5e8f", False),
+    containerd=("1.7.27", "05044ec0a9a75232cad458027ca83437aae3f4da", False),
+    runc=("1.2.5", "v1.2.5-0-g59923ef", False),
+    runc_of_info=("v1.2.5-0-g59923ef", None, False),
+    suse_docker=("28.3.3-ce", "bea959c7b", True),
 )
 def test_a_distributions_version_is_known_by_its_commit_too(
     version: str, commit: str | None, distributions: bool
@@ -157,18 +145,16 @@ def test_a_distributions_version_is_known_by_its_commit_too(
 
 @table(
     "version, is_open",
-    {
-        "a-branch-that-was-not-mended": ("1.1.15", True),
-        "before-the-fix": ("1.2.7", True),
-        "the-fix": ("1.2.8", False),
-        "before-the-fix-of-a-later-branch": ("1.3.2", True),
-        "candidate-before-the-fix": ("1.4.0-rc.2", True),
-        "candidate-with-the-fix": ("1.4.0-rc.3", False),
-        "final-of-a-mended-candidate": ("1.4.0", False),
-        "a-branch-of-later": ("1.5.0", False),
-        "a-version-of-later": ("2.0.0", False),
-        "nobody-knows": ("abcdef0", False),
-    },
+    a_branch_that_was_not_mended=("1.1.15", True),
+    before_the_fix=("1.2.7", True),
+    the_fix=("1.2.8", False),
+    before_the_fix_of_a_later_branch=("1.3.2", True),
+    candidate_before_the_fix=("1.4.0-rc.2", True),
+    candidate_with_the_fix=("1.4.0-rc.3", False),
+    final_of_a_mended_candidate=("1.4.0", False),
+    a_branch_of_later=("1.5.0", False),
+    a_version_of_later=("2.0.0", False),
+    nobody_knows=("abcdef0", False),
 )
 def test_a_branch_is_open_until_it_was_mended(version: str, is_open: bool) -> None:
     assert ("CVE-2025-52881" in {item.id for item in open_to("runc", version)}) is is_open
@@ -205,12 +191,10 @@ def test_it_knows_every_release_of_the_lock_and_none_from_behind_its_day() -> No
 
 @table(
     "key, value",
-    {
-        "no-source": ("source", "seen somewhere"),
-        "no-id": ("id", "a hole"),
-        "never-mended": ("fixed_in", []),
-        "another-program": ("program", "podman"),
-    },
+    no_source=("source", "seen somewhere"),
+    no_id=("id", "a hole"),
+    never_mended=("fixed_in", []),
+    another_program=("program", "podman"),
 )
 def test_what_has_no_source_or_no_fix_is_no_entry(key: str, value: object) -> None:
     document = json.loads(FILE.read_text())
@@ -256,42 +240,40 @@ def wrong(key: str, value: object, says: str, place: str | None = None) -> tuple
 
 @table(
     "key, value, message",
-    {
-        "short": wrong(PATH, "a" * 127, "string should match pattern"),
-        "newline": wrong(PATH, f"{SUM}\n", "string should match pattern"),
-        "capitals": wrong(PATH, SUM.upper(), "string should match pattern"),
-        "number": wrong(PATH, 1, "input should be a valid string, got 1"),
-        "one-architecture": wrong(f"{SUMS}/aarch64", None, "must also have aarch64", SUMS),
-        "another-architecture": wrong(f"{SUMS}/riscv64", {}, "input should be 'x86_64' or"),
-        "not-corroborated": wrong(f"{ENTRY}/corroborated", None, "field required"),
-        "corroborated-nowhere": wrong(f"{ENTRY}/corroborated/x86_64", " ", "string should match"),
-        "unknown-key": wrong(f"{ENTRY}/note", "x", "extra inputs are not permitted"),
-        "bad-name": wrong("releases/20260907", OURS, "not a gVisor release, got 20260907"),
-        "leading-zero": wrong("releases/20260907.00", OURS, "not the usual form of this release"),
-        "no-default": wrong("default", None, "field required"),
-        "default-not-there": wrong("default", "20260907.0", "not among the releases, got 20260907"),
-        "default-with-an-escape": wrong(
-            "default",
-            "20240729.0",
-            "open to CVE-2025-2713, CVE-2026-96812, got 20240729.0; choose 20260831.0",
-        ),
-        "layout-of-another-date": wrong(
-            f"{ENTRY}/layout", "loose", "must be archive for a release of this date, got loose"
-        ),
-        "files-of-another-layout": wrong(
-            f"{SUMS}/x86_64/runsc",
-            SUM,
-            "must name gvisor.tar.bz2, got gvisor.tar.bz2, runsc",
-            f"{SUMS}/x86_64",
-        ),
-        "two-equal": wrong(
-            PATH,
-            LOCK["releases"][OLD]["sha512"]["x86_64"][ARCHIVE],
-            f"the same checksum as {SUMS}/x86_64",
-            f"releases/{OLD}/sha512/x86_64/{ARCHIVE}",
-        ),
-        "oldest-first": wrong("releases", dict(reversed(LOCK["releases"].items())), "not in order"),
-    },
+    short=wrong(PATH, "a" * 127, "string should match pattern"),
+    newline=wrong(PATH, f"{SUM}\n", "string should match pattern"),
+    capitals=wrong(PATH, SUM.upper(), "string should match pattern"),
+    number=wrong(PATH, 1, "input should be a valid string, got 1"),
+    one_architecture=wrong(f"{SUMS}/aarch64", None, "must also have aarch64", SUMS),
+    another_architecture=wrong(f"{SUMS}/riscv64", {}, "input should be 'x86_64' or"),
+    not_corroborated=wrong(f"{ENTRY}/corroborated", None, "field required"),
+    corroborated_nowhere=wrong(f"{ENTRY}/corroborated/x86_64", " ", "string should match"),
+    unknown_key=wrong(f"{ENTRY}/note", "x", "extra inputs are not permitted"),
+    bad_name=wrong("releases/20260907", OURS, "not a gVisor release, got 20260907"),
+    leading_zero=wrong("releases/20260907.00", OURS, "not the usual form of this release"),
+    no_default=wrong("default", None, "field required"),
+    default_not_there=wrong("default", "20260907.0", "not among the releases, got 20260907"),
+    default_with_an_escape=wrong(
+        "default",
+        "20240729.0",
+        "open to CVE-2025-2713, CVE-2026-96812, got 20240729.0; choose 20260831.0",
+    ),
+    layout_of_another_date=wrong(
+        f"{ENTRY}/layout", "loose", "must be archive for a release of this date, got loose"
+    ),
+    files_of_another_layout=wrong(
+        f"{SUMS}/x86_64/runsc",
+        SUM,
+        "must name gvisor.tar.bz2, got gvisor.tar.bz2, runsc",
+        f"{SUMS}/x86_64",
+    ),
+    two_equal=wrong(
+        PATH,
+        LOCK["releases"][OLD]["sha512"]["x86_64"][ARCHIVE],
+        f"the same checksum as {SUMS}/x86_64",
+        f"releases/{OLD}/sha512/x86_64/{ARCHIVE}",
+    ),
+    oldest_first=wrong("releases", dict(reversed(LOCK["releases"].items())), "not in order"),
 )
 def test_a_wrong_lock_is_told_by_file_and_key(
     tmp_path: Path, command: Command, key: str, value: object, message: str
@@ -322,15 +304,13 @@ def broken_lock(directory: Path, changes: Mapping[str, object]) -> Path:
 
 @table(
     "content, message",
-    {
-        "empty": (b"", "line 1 column 1: Expecting value"),
-        "comma": (b'{\n  "default": "x",,\n}', "line 2 column 18: "),
-        "merge-conflict": (b"<<<<<<< HEAD\n{}", "line 1 column 1: "),
-        "twice": (b'{"default": "a", "default": "b"}', "a key exists twice, got default"),
-        "not-utf-8": (b"\xff{}", "not UTF-8 at byte 0"),
-        "deep": (b"[" * 100_000, "recursion"),
-        "a-list": (b"[]", "top: input should be a valid dict"),
-    },
+    empty=(b"", "line 1 column 1: Expecting value"),
+    comma=(b'{\n  "default": "x",,\n}', "line 2 column 18: "),
+    merge_conflict=(b"<<<<<<< HEAD\n{}", "line 1 column 1: "),
+    twice=(b'{"default": "a", "default": "b"}', "a key exists twice, got default"),
+    not_utf_8=(b"\xff{}", "not UTF-8 at byte 0"),
+    deep=(b"[" * 100_000, "recursion"),
+    a_list=(b"[]", "top: input should be a valid dict"),
 )
 @pytest.mark.parametrize("argv", [["list"], ["check"], ["add", NEW]])
 def test_a_lock_that_is_none_stops_every_command(

@@ -62,22 +62,18 @@ def test_what_is_no_answer_names_the_url_and_changes_nothing(
 
 @table(
     "text, message",
-    {
-        "truncated": (f"{SUM[:-1]}  {{}}\n", "not have 128 hexadecimal digits, got 127: "),
-        "too-long": (f"{SUM}0  {{}}\n", "got 129: "),
-        "a-sha256": (f"{SUM[:64]}  {{}}\n", "got 64: "),
-        "capitals": (f"{SUM.upper()}  {{}}\n", "got 128: "),
-        "another-file": (f"{SUM}  other.tar.bz2\n", "has no checksum of "),
-        "a-path": (f"{SUM}  x/{{}}\n", "has no checksum of "),
-        "twice": (f"{SUM}  {{}}\n{'0' * 128}  {{}}\n", "has two checksums of "),
-    },
+    truncated=(f"{SUM[:-1]}  {{}}\n", "not have 128 hexadecimal digits, got 127: "),
+    too_long=(f"{SUM}0  {{}}\n", "got 129: "),
+    a_sha256=(f"{SUM[:64]}  {{}}\n", "got 64: "),
+    capitals=(f"{SUM.upper()}  {{}}\n", "got 128: "),
+    another_file=(f"{SUM}  other.tar.bz2\n", "has no checksum of "),
+    a_path=(f"{SUM}  x/{{}}\n", "has no checksum of "),
+    twice=(f"{SUM}  {{}}\n{'0' * 128}  {{}}\n", "has two checksums of "),
 )
 @table(
     "path, file",
-    {
-        "bucket": (bucket_path(RELEASE, "x86_64"), ARCHIVE),
-        "github": (github_path(RELEASE), "gvisor-x86_64.tar.bz2"),
-    },
+    bucket=(bucket_path(RELEASE, "x86_64"), ARCHIVE),
+    github=(github_path(RELEASE), "gvisor-x86_64.tar.bz2"),
 )
 def test_a_sum_that_is_none_is_never_written(
     add: Command, origin: Origin, *, text: str, message: str, path: str, file: str
@@ -116,7 +112,7 @@ def _drips(origin: Origin) -> Handler:
     return handle
 
 
-@table("stalling", {"silent": _says_nothing, "drips": _drips})
+@table("stalling", silent=_says_nothing, drips=_drips)
 def test_an_origin_that_stalls_is_given_up(
     add: Command, origin: Origin, stalling: Callable[[Origin], Handler]
 ) -> None:
@@ -132,12 +128,10 @@ def test_an_origin_that_stalls_is_given_up(
 
 @table(
     "target, message",
-    {
-        "another-host": ("http://localhost:1/sums", "redirects to an address without"),
-        "plain-http": ("http://example.com/sums", "redirects to an address without"),
-        "ftp": ("ftp://127.0.0.1/sums", "redirects to an address without"),
-        "file": ("file:///etc/hostname", "answers 302"),
-    },
+    another_host=("http://localhost:1/sums", "redirects to an address without"),
+    plain_http=("http://example.com/sums", "redirects to an address without"),
+    ftp=("ftp://127.0.0.1/sums", "redirects to an address without"),
+    file=("file:///etc/hostname", "answers 302"),
 )
 def test_a_redirect_to_what_is_not_https_is_not_followed(
     add: Command, origin: Origin, target: str, message: str

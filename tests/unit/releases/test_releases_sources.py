@@ -20,14 +20,12 @@ BUCKET = "https://storage.googleapis.com/gvisor/releases/release"
 
 @table(
     "source, location",
-    {
-        "official": ("official", f"{BUCKET}/20260928.0/aarch64/gvisor.tar.bz2"),
-        "github": ("github", f"{GITHUB}/release-20260928.0/gvisor-aarch64.tar.bz2"),
-        "url": ("https://m/{release}/{arch}.tar", "https://m/20260928.0/aarch64.tar"),
-        "url-with-file": ("https://m/{file}", "https://m/gvisor.tar.bz2"),
-        "path": ("/srv/gvisor.tar.bz2", "/srv/gvisor.tar.bz2"),
-        "other-braces-stay": ("/srv/{other}.tar", "/srv/{other}.tar"),
-    },
+    official=("official", f"{BUCKET}/20260928.0/aarch64/gvisor.tar.bz2"),
+    github=("github", f"{GITHUB}/release-20260928.0/gvisor-aarch64.tar.bz2"),
+    url=("https://m/{release}/{arch}.tar", "https://m/20260928.0/aarch64.tar"),
+    url_with_file=("https://m/{file}", "https://m/gvisor.tar.bz2"),
+    path=("/srv/gvisor.tar.bz2", "/srv/gvisor.tar.bz2"),
+    other_braces_stay=("/srv/{other}.tar", "/srv/{other}.tar"),
 )
 def test_an_archive_lies_where_its_source_says(source: str, location: str) -> None:
     (file,) = Archive(source, {"aarch64": SHA}).fetch(RELEASE, "aarch64").files
@@ -52,10 +50,8 @@ def test_loose_files_are_fetched_one_by_one_each_with_its_own_sum() -> None:
 
 @table(
     "release, names, sidecars",
-    {
-        "up-to-the-change": (LOOSE_RELEASE, ["runsc", SHIM], False),
-        "after-it": ("20260817.1", ["gvisor.tar.bz2"], True),
-    },
+    up_to_the_change=(LOOSE_RELEASE, ["runsc", SHIM], False),
+    after_it=("20260817.1", ["gvisor.tar.bz2"], True),
 )
 def test_where_all_sums_are_known_the_date_decides_what_is_fetched(
     release: str, names: list[str], sidecars: bool
@@ -103,36 +99,34 @@ def test_apt_takes_the_package_by_its_sum_and_the_key_from_beside_the_repository
 
 @table(
     "archive, release, message",
-    {
-        "github-loose": (
-            Archive("github", {"x86_64": LOOSE["aarch64"]}),
-            LOOSE_RELEASE,
-            (
-                "GitHub has only archives, but releases up to 20260817.0 are loose files; "
-                'use gvisor_source = "official"'
-            ),
+    github_loose=(
+        Archive("github", {"x86_64": LOOSE["aarch64"]}),
+        LOOSE_RELEASE,
+        (
+            "GitHub has only archives, but releases up to 20260817.0 are loose files; "
+            'use gvisor_source = "official"'
         ),
-        "url-without-file": (
-            Archive("https://u:p@m/{arch}", {"x86_64": LOOSE["aarch64"]}),
-            LOOSE_RELEASE,
-            (
-                "the release has two files, which cannot have the same URL, got "
-                "https://m/{arch}; put {file} into"
-            ),
+    ),
+    url_without_file=(
+        Archive("https://u:p@m/{arch}", {"x86_64": LOOSE["aarch64"]}),
+        LOOSE_RELEASE,
+        (
+            "the release has two files, which cannot have the same URL, got "
+            "https://m/{arch}; put {file} into"
         ),
-        "half-of-the-loose-files": (
-            Archive("official", {"x86_64": {"runsc": SHA}}),
-            LOOSE_RELEASE,
-            "the sha512 of containerd-shim-runsc-v1 is unknown, got runsc; set ",
-        ),
-        "apt-by-the-archives-sum": (
-            Archive("apt", {"x86_64": SHA}),
-            RELEASE,
-            "the sha512 of runsc.deb is unknown, got gvisor.tar.bz2; set ",
-        ),
-        "unknown": (Archive(), "20990101.0", "the sha512 of gvisor.tar.bz2 is unknown; set "),
-        "no-release": (Archive(), "latest", "not a gVisor release, got latest"),
-    },
+    ),
+    half_of_the_loose_files=(
+        Archive("official", {"x86_64": {"runsc": SHA}}),
+        LOOSE_RELEASE,
+        "the sha512 of containerd-shim-runsc-v1 is unknown, got runsc; set ",
+    ),
+    apt_by_the_archives_sum=(
+        Archive("apt", {"x86_64": SHA}),
+        RELEASE,
+        "the sha512 of runsc.deb is unknown, got gvisor.tar.bz2; set ",
+    ),
+    unknown=(Archive(), "20990101.0", "the sha512 of gvisor.tar.bz2 is unknown; set "),
+    no_release=(Archive(), "latest", "not a gVisor release, got latest"),
 )
 def test_what_cannot_be_fetched_is_told_with_the_way_out(
     archive: Archive, release: str, message: str
@@ -171,7 +165,7 @@ def test_what_is_no_source_is_refused(text: str) -> None:
         check_source(text)
 
 
-@table("text", {"url": "https://me:secret@m/{file}", "apt": "apt+https://me:secret@m"})
+@table("text", url="https://me:secret@m/{file}", apt="apt+https://me:secret@m")
 def test_a_password_that_others_could_see_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(Problem, match=r"^the URL has a password, which every user") as raised:
         check_source(text)

@@ -54,7 +54,7 @@ def test_a_release_is_installed_written_down_and_fetched_once(machine: Machine) 
     assert len(machine.server.requests) == 1
 
 
-@table("ranges", {"range": True, "none": False})
+@table("ranges", range=True, none=False)
 def test_a_download_that_breaks_off_goes_on_from_there(machine: Machine, ranges: bool) -> None:
     body = archive()
     half = len(body) // 2
@@ -101,7 +101,7 @@ def test_what_does_not_arrive_whole_is_never_unpacked(
     assert not machine.releases.exists()
 
 
-@table("quote, name", {"quoted": ('"', "http_proxy"), "exported": ("", "export HTTP_PROXY")})
+@table("quote, name", quoted=('"', "http_proxy"), exported=("", "export HTTP_PROXY"))
 def test_the_nodes_own_proxy_is_used_where_the_environment_names_none(
     machine: Machine, quote: str, name: str
 ) -> None:
@@ -146,27 +146,25 @@ NEITHER = "contains something that is neither a file nor a directory"
 
 @table(
     "body, message",
-    {
-        "dots": (with_file("../../out"), "contains a path that leaves its directory: ../../out"),
-        "absolute": (with_file(str(OUT)), f"contains a path that leaves its directory: {OUT}"),
-        "symlink": (with_link("../../../out", tarfile.SYMTYPE), f"{NEITHER}: l"),
-        "hard-link": (with_link("runsc", tarfile.LNKTYPE), f"{NEITHER}: h"),
-        "fifo": (with_link("", tarfile.FIFOTYPE), f"{NEITHER}: p"),
-        "quote": (with_file('x"y'), 'a file name with characters that are not allowed: x"y'),
-        "truncated": (archive()[:-60], "cannot be unpacked: "),
-        "no-runsc": (archive({"README": b"x"}), "does not contain runsc, got README;"),
-        "no-shim": (archive({"runsc": RUNSC}), f"does not contain {SHIM}, got runsc;"),
-        "no-sidecars": (archive(NO_SIDECARS), f"does not contain {SENTRY}, got {SHIM} runsc;"),
-        "other-machine": (
-            with_file("runsc", program("x", "aarch64")),
-            "is built for aarch64, this node is x86_64",
-        ),
-        "script": (with_file("runsc", b"#!/bin/sh\n"), "is not an ELF program, this"),
-        "other-release": (
-            with_file("runsc", program("runsc version release-20200101.0\n")),
-            'calls itself "runsc version release-20200101.0"',
-        ),
-    },
+    dots=(with_file("../../out"), "contains a path that leaves its directory: ../../out"),
+    absolute=(with_file(str(OUT)), f"contains a path that leaves its directory: {OUT}"),
+    symlink=(with_link("../../../out", tarfile.SYMTYPE), f"{NEITHER}: l"),
+    hard_link=(with_link("runsc", tarfile.LNKTYPE), f"{NEITHER}: h"),
+    fifo=(with_link("", tarfile.FIFOTYPE), f"{NEITHER}: p"),
+    quote=(with_file('x"y'), 'a file name with characters that are not allowed: x"y'),
+    truncated=(archive()[:-60], "cannot be unpacked: "),
+    no_runsc=(archive({"README": b"x"}), "does not contain runsc, got README;"),
+    no_shim=(archive({"runsc": RUNSC}), f"does not contain {SHIM}, got runsc;"),
+    no_sidecars=(archive(NO_SIDECARS), f"does not contain {SENTRY}, got {SHIM} runsc;"),
+    other_machine=(
+        with_file("runsc", program("x", "aarch64")),
+        "is built for aarch64, this node is x86_64",
+    ),
+    script=(with_file("runsc", b"#!/bin/sh\n"), "is not an ELF program, this"),
+    other_release=(
+        with_file("runsc", program("runsc version release-20200101.0\n")),
+        'calls itself "runsc version release-20200101.0"',
+    ),
 )
 def test_an_archive_that_is_not_right_leaves_nothing(
     tmp_path: Path, server: FileServer, body: bytes, message: str
@@ -211,10 +209,8 @@ def test_what_killed_runs_left_behind_goes(node: Machine) -> None:
 
 @table(
     "pin, message",
-    {
-        "installed": (hashlib.sha512(archive()).hexdigest(), " is installed in "),
-        "another-sum": ("b" * 128, f", expected {'b' * 128}; "),
-    },
+    installed=(hashlib.sha512(archive()).hexdigest(), " is installed in "),
+    another_sum=("b" * 128, f", expected {'b' * 128}; "),
 )
 def test_an_uploaded_archive_is_gone_afterwards(node: Machine, pin: str, message: str) -> None:
     upload = node.root / "upload"
@@ -277,7 +273,7 @@ def test_what_is_damaged_is_fetched_again_and_repaired(installed: Machine, kind:
     assert installed.fetch() == f"{RELEASE} is already installed\n"
 
 
-@table("mode", {"not-executable": 0o644, "setuid": 0o4755})
+@table("mode", not_executable=0o644, setuid=0o4755)
 def test_other_modes_and_times_are_mended_without_a_download(installed: Machine, mode: int) -> None:
     (installed.home / "runsc").chmod(mode)
     (installed.home / "gvisor-bin").chmod(0o700)
@@ -385,10 +381,8 @@ def users(node: Path) -> list[str]:
 
 @table(
     "options, used",
-    {
-        "none-of-ours": ('{"BinaryName": "runc"}', []),
-        "one-of-ours": (f'{{"BinaryName": "{WRAPPER}"}}', [WRAPPER]),
-    },
+    none_of_ours=('{"BinaryName": "runc"}', []),
+    one_of_ours=(f'{{"BinaryName": "{WRAPPER}"}}', [WRAPPER]),
 )
 def test_containers_are_asked_which_release_they_need(
     tmp_path: Path, options: str, used: list[str]

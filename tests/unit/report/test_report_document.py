@@ -45,15 +45,13 @@ NOTE = MODE.model_copy(update={"severity": Severity.INFO})
 
 @table(
     "report, state, compliant",
-    {
-        "nothing-found": (host("a"), "clean", True),
-        "waived": (host("a", WAIVED), "clean", True),
-        "for-information": (host("a", NOTE), "clean", True),
-        "milder-than-fail-on": (host("a", MODE), "findings", True),
-        "at-fail-on": (host("a", SOCKET), "failed", False),
-        "worse-than-fail-on": (host("a", UNSANDBOXED), "failed", False),
-        "not-looked-at": (unknown("a"), "unknown", False),
-    },
+    nothing_found=(host("a"), "clean", True),
+    waived=(host("a", WAIVED), "clean", True),
+    for_information=(host("a", NOTE), "clean", True),
+    milder_than_fail_on=(host("a", MODE), "findings", True),
+    at_fail_on=(host("a", SOCKET), "failed", False),
+    worse_than_fail_on=(host("a", UNSANDBOXED), "failed", False),
+    not_looked_at=(unknown("a"), "unknown", False),
 )
 def test_a_hosts_state_is_of_its_findings(report: HostReport, state: str, compliant: bool) -> None:
     document = report.to_json()
@@ -63,12 +61,10 @@ def test_a_hosts_state_is_of_its_findings(report: HostReport, state: str, compli
 
 @table(
     "report, compliant",
-    {
-        "no-host": (fleet(), False),
-        "all-compliant": (fleet(host("a"), host("b", MODE)), True),
-        "one-failed": (fleet(host("a"), host("b", SOCKET)), False),
-        "one-unknown": (fleet(host("a"), unknown("b")), False),
-    },
+    no_host=(fleet(), False),
+    all_compliant=(fleet(host("a"), host("b", MODE)), True),
+    one_failed=(fleet(host("a"), host("b", SOCKET)), False),
+    one_unknown=(fleet(host("a"), unknown("b")), False),
 )
 def test_a_fleet_is_compliant_if_all_its_hosts_are(report: FleetReport, compliant: bool) -> None:
     assert report.to_json()["compliant"] is compliant
@@ -80,7 +76,7 @@ def test_the_fleets_document_holds_the_hosts_documents_by_name() -> None:
     assert fleet(second, first).to_json()["hosts"] == [first.to_json(), second.to_json()]
 
 
-@table("at", {"no-offset": "2026-11-25T01:02:03", "no-time": "yesterday", "empty": ""})
+@table("at", no_offset="2026-11-25T01:02:03", no_time="yesterday", empty="")
 def test_a_time_that_is_none_or_without_its_offset_is_refused(at: str) -> None:
     given: dict[str, Any] = {"by": "audit", "fail_on": Severity.HIGH, "error": "down"}
 
@@ -164,7 +160,7 @@ def test_a_firewall_that_is_not_in_force_is_zero_and_counts_nothing() -> None:
     assert "_total" not in text
 
 
-@table("report", {"none": host("a"), "undeclared": with_firewall(declared=False)})
+@table("report", none=host("a"), undeclared=with_firewall(declared=False))
 def test_there_are_no_metrics_of_a_firewall_that_is_not_declared(report: HostReport) -> None:
     assert "egress" not in textfile(report)
 
@@ -258,16 +254,14 @@ def test_a_rename_that_fails_leaves_the_old_report_and_nothing_beside_it(tmp_pat
 
 @table(
     "name, expected",
-    {
-        "plain": ("run-1.example.com", "run-1.example.com"),
-        "connector": ("@docker/x", "%40docker%2Fx"),
-        "slash": ("a/b", "a%2Fb"),
-        "parent": ("..", "%2E."),
-        "hidden": (".hidden", "%2Ehidden"),
-        "looks-like-ours": ("a%2fb", "a%252fb"),
-        "upper-case": ("Run", "%52un"),
-        "bytes": ("käse\0\n", "k%C3%A4se%00%0A"),
-    },
+    plain=("run-1.example.com", "run-1.example.com"),
+    connector=("@docker/x", "%40docker%2Fx"),
+    slash=("a/b", "a%2Fb"),
+    parent=("..", "%2E."),
+    hidden=(".hidden", "%2Ehidden"),
+    looks_like_ours=("a%2fb", "a%252fb"),
+    upper_case=("Run", "%52un"),
+    bytes=("käse\0\n", "k%C3%A4se%00%0A"),
 )
 def test_a_hosts_name_becomes_a_files_name(name: str, expected: str) -> None:
     assert file_name(name) == expected

@@ -122,11 +122,9 @@ def test_times_are_utc_without_an_offset() -> None:
 
 @table(
     "text, expected",
-    {
-        "markup": ("<script>&\"'", "<script>&\"'"),
-        "control": ("a\x1b[31mb\x00\ufffe", "a\ufffd[31mb\ufffd\ufffd"),
-        "beyond-ascii": ("käse 🧀", "käse 🧀"),
-    },
+    markup=("<script>&\"'", "<script>&\"'"),
+    control=("a\x1b[31mb\x00\ufffe", "a\ufffd[31mb\ufffd\ufffd"),
+    beyond_ascii=("käse 🧀", "käse 🧀"),
 )
 def test_what_a_node_says_can_be_read_back(text: str, expected: str) -> None:
     finding = UNSANDBOXED.model_copy(update={"subject": text, "evidence": text, "what": text})
@@ -180,13 +178,11 @@ def test_a_results_file_is_the_hosts_report(name: str, tmp_path: Path) -> None:
 
 @table(
     "severity, level, score",
-    {
-        "critical": (Severity.CRITICAL, "error", "9.5"),
-        "high": (Severity.HIGH, "error", "8.0"),
-        "medium": (Severity.MEDIUM, "warning", "5.5"),
-        "low": (Severity.LOW, "note", "2.0"),
-        "info": (Severity.INFO, "note", None),
-    },
+    critical=(Severity.CRITICAL, "error", "9.5"),
+    high=(Severity.HIGH, "error", "8.0"),
+    medium=(Severity.MEDIUM, "warning", "5.5"),
+    low=(Severity.LOW, "note", "2.0"),
+    info=(Severity.INFO, "note", None),
 )
 def test_a_severity_has_level_and_score(severity: Severity, level: str, score: str | None) -> None:
     found = run(fleet(host("a", SOCKET.model_copy(update={"severity": severity}))))
@@ -283,10 +279,8 @@ def test_the_fleet_is_a_line_a_host_what_fails_first_and_the_verdict() -> None:
 
 @table(
     "report, verdict",
-    {
-        "no-host": (fleet(), "NOT COMPLIANT: no host was checked"),
-        "all": (fleet(host("a"), host("b", MODE)), "compliant: 2 of 2 hosts are compliant"),
-    },
+    no_host=(fleet(), "NOT COMPLIANT: no host was checked"),
+    all=(fleet(host("a"), host("b", MODE)), "compliant: 2 of 2 hosts are compliant"),
 )
 def test_the_last_line_is_the_verdict(report: FleetReport, verdict: str) -> None:
     assert fleet_lines(report)[-1] == verdict
@@ -332,13 +326,11 @@ def test_the_schema_is_one() -> None:
 
 @table(
     "document",
-    {
-        "clean-host": host("run-1").to_json(),
-        "failed-host": failed().to_json(),
-        "unknown-host": unknown("run-4").to_json(),
-        "fleet": every_state().to_json(),
-        "host-with-a-firewall": with_firewall(stopped=(WEB, GONE)).to_json(),
-    },
+    clean_host=host("run-1").to_json(),
+    failed_host=failed().to_json(),
+    unknown_host=unknown("run-4").to_json(),
+    fleet=every_state().to_json(),
+    host_with_a_firewall=with_firewall(stopped=(WEB, GONE)).to_json(),
 )
 def test_a_document_fits_the_schema_with_what_is_worked_out(document: Data) -> None:
     assert fits(document)
@@ -363,7 +355,7 @@ OLD = Finding(
     remedy="upgrade it",
 )
 OLD_WAIVED = OLD.model_copy(update={"waived": "no upgrade before the freeze ends"})
-EACH = table("finding", {"found": OLD, "waived": OLD_WAIVED})
+EACH = table("finding", found=OLD, waived=OLD_WAIVED)
 
 
 def of_old(finding: Finding) -> FleetReport:

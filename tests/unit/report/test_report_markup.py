@@ -132,7 +132,9 @@ def test_a_hosts_section_says_what_was_found_seen_and_is_to_be_done() -> None:
 
 @table(
     "default, shown",
-    {"ours": ("runsc", True), "another": ("runc", False), "of-an-earlier-version": (None, False)},
+    ours=("runsc", True),
+    another=("runc", False),
+    of_an_earlier_version=(None, False),
 )
 def test_the_runtime_of_those_that_ask_none_is_marked(default: str | None, shown: bool) -> None:
     looked = host("a")
@@ -158,12 +160,10 @@ def test_every_state_stands_as_a_word_beside_its_shape() -> None:
 
 @table(
     "report, words",
-    {
-        "not-all": (every_state(), "Not compliant 2 of 4 hosts are compliant"),
-        "all": (fleet(host("a")), "Compliant 1 of 1 host is compliant"),
-        "unknown": (fleet(unknown("a")), "Not compliant 0 of 1 host are compliant"),
-        "no-host": (fleet(), "Not compliant No host was checked"),
-    },
+    not_all=(every_state(), "Not compliant 2 of 4 hosts are compliant"),
+    all=(fleet(host("a")), "Compliant 1 of 1 host is compliant"),
+    unknown=(fleet(unknown("a")), "Not compliant 0 of 1 host are compliant"),
+    no_host=(fleet(), "Not compliant No host was checked"),
 )
 def test_the_verdict_is_said_first(report: FleetReport, words: str) -> None:
     assert words in read(report).text
@@ -217,7 +217,7 @@ def test_what_fails_is_open_and_first_and_what_is_clean_is_folded() -> None:
     ]
 
 
-@table("clean, groups", {"few": (MANY, 0), "many": (MANY + 1, 2)})
+@table("clean, groups", few=(MANY, 0), many=(MANY + 1, 2))
 def test_many_clean_hosts_are_folded_up_together(clean: int, groups: int) -> None:
     found = read(fleet(failed("z"), *(host(f"run-{number}") for number in range(clean))))
 
@@ -239,11 +239,9 @@ def test_a_container_against_the_policy_is_first_among_all() -> None:
 
 @table(
     "at, holds, words",
-    {
-        "holds": (PROVEN, True, "yes: the node is unchanged since then"),
-        "changed": (PROVEN, False, "no: a check failed, or the node changed"),
-        "never": (None, False, "no: isolation was never proven"),
-    },
+    holds=(PROVEN, True, "yes: the node is unchanged since then"),
+    changed=(PROVEN, False, "no: a check failed, or the node changed"),
+    never=(None, False, "no: isolation was never proven"),
 )
 def test_a_proof_that_does_not_hold_is_shown_so(at: str | None, holds: bool, words: str) -> None:
     looked_at = node(at=at)
@@ -270,10 +268,8 @@ def test_the_page_says_what_containers_may_reach_of_hosts_with_a_firewall_only()
 
 @table(
     "changes, words",
-    {
-        "not-in-force": ({"in_force": False}, "Firewall declared, but not active"),
-        "undeclared": ({"declared": False}, "Firewall present, but not declared"),
-    },
+    not_in_force=({"in_force": False}, "Firewall declared, but not active"),
+    undeclared=({"declared": False}, "Firewall present, but not declared"),
 )
 def test_the_page_says_that_a_firewall_is_not_as_due(changes: Data, words: str) -> None:
     text = read(fleet(with_firewall(counters={}, **changes))).text

@@ -141,7 +141,7 @@ def test_a_link_in_the_temporary_files_place_is_not_followed(tmp_path: Path) -> 
     assert not (directory / NAME).is_symlink()
 
 
-@table("there", {"nothing": False, "file": True})
+@table("there", nothing=False, file=True)
 def test_a_missing_directory_is_named_with_what_to_do(tmp_path: Path, there: bool) -> None:
     directory = tmp_path / "text"
     if there:

@@ -74,7 +74,7 @@ def test_a_sandbox_is_in_order_and_that_is_said_once_with_the_number(
     assert looked.stdout == ("<6>1 containers checked: 1 must run in gVisor and do; 0 are exempt\n")
 
 
-@table("runtime", {"runc": "runc", "by-its-other-name": "io.containerd.runc.v2", "none-named": ""})
+@table("runtime", runc="runc", by_its_other_name="io.containerd.runc.v2", none_named="")
 def test_what_was_asked_to_be_runc_is_no_sandbox_whatever_its_process_is(
     tmp_path: Path, sandbox: int, runtime: str
 ) -> None:
@@ -108,15 +108,13 @@ def test_only_who_must_is_reported_and_who_is_exempted_is_counted(
 
 @table(
     "changes",
-    {
-        "labels": {"labels": {"a": NASTY, NASTY: "b"}},
-        "state": {"state": {"Error": NASTY, "Health": {"Log": [{"Output": NASTY}]}}},
-        "host": {"host": {**RUNSC, "Binds": [NASTY], "Annotations": {NASTY: NASTY}}},
-        "mounts": {"mounts": [{"Source": NASTY, "Destination": "}]"}]},
-        "long": {"others": {"Path": "\\" * 140_000, "Args": ['"\n' * 70_000]}},
-        "deep": {"others": {"Args": [[[{"a": [{}, [], NASTY]}]]]}},
-        "others": {"others": {"Pid": 9, "Args": [1.5e-7, -1, None, False]}},
-    },
+    labels={"labels": {"a": NASTY, NASTY: "b"}},
+    state={"state": {"Error": NASTY, "Health": {"Log": [{"Output": NASTY}]}}},
+    host={"host": {**RUNSC, "Binds": [NASTY], "Annotations": {NASTY: NASTY}}},
+    mounts={"mounts": [{"Source": NASTY, "Destination": "}]"}]},
+    long={"others": {"Path": "\\" * 140_000, "Args": ['"\n' * 70_000]}},
+    deep={"others": {"Args": [[[{"a": [{}, [], NASTY]}]]]}},
+    others={"others": {"Pid": 9, "Args": [1.5e-7, -1, None, False]}},
 )
 def test_nasty_values_hide_nothing_and_add_no_line(
     tmp_path: Path, bare: int, changes: dict[str, Any]
@@ -139,10 +137,8 @@ def test_a_container_that_went_away_meanwhile_is_no_error(tmp_path: Path, bare: 
 
 @table(
     "state",
-    {
-        "ended": {"Running": False, "Pid": 0, "Status": "exited"},
-        "about-to-be-restarted": {"Running": True, "Restarting": True, "Pid": 0},
-    },
+    ended={"Running": False, "Pid": 0, "Status": "exited"},
+    about_to_be_restarted={"Running": True, "Restarting": True, "Pid": 0},
 )
 def test_what_does_not_run_any_more_is_not_reported(tmp_path: Path, state: dict[str, Any]) -> None:
     looked = Watched(tmp_path).look([container(1, 1, state=state)])

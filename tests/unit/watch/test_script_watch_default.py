@@ -120,10 +120,8 @@ def test_a_container_that_was_removed_meanwhile_is_no_failure(docker: Docker, ba
 
 @table(
     "tag, command",
-    {
-        "by-its-id": (HELPER, f"accept sha256:{9:064x}, or remove it"),
-        "whose-command-operators-choose": ("traefik:v3", "accept with the container's name"),
-    },
+    by_its_id=(HELPER, f"accept sha256:{9:064x}, or remove it"),
+    whose_command_operators_choose=("traefik:v3", "accept with the container's name"),
 )
 def test_an_image_that_nobody_accepted_is_named_with_the_command(
     docker: Docker, tag: str, command: str

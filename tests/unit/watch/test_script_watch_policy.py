@@ -100,7 +100,7 @@ def test_a_name_is_matched_by_every_pattern_as_in_python() -> None:
     assert 250 < len(wanted) < len(found) / 2
 
 
-@table("as_json", {"as-docker": compact, "escaped": json.dumps})
+@table("as_json", as_docker=compact, escaped=json.dumps)
 def test_a_labels_value_is_compared_whole(as_json: Callable[[object], str]) -> None:
     must = [Selector(labels={"at": str(at), "a": item}) for at, item in enumerate(VALUES)]
     found = [(name, {"at": str(at), "a": name}) for at in range(len(VALUES)) for name in VALUES]

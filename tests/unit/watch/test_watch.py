@@ -67,12 +67,10 @@ def test_a_second_plan_does_nothing() -> None:
 
 @table(
     "wanted",
-    {
-        "policy": Watch((), ()),
-        "interval": Watch((COOLIFY,), (), interval_s=60),
-        "action": Watch((COOLIFY,), (), action="stop"),
-        "textfile": Watch((COOLIFY,), (), textfile_dir="/srv/text"),
-    },
+    policy=Watch((), ()),
+    interval=Watch((COOLIFY,), (), interval_s=60),
+    action=Watch((COOLIFY,), (), action="stop"),
+    textfile=Watch((COOLIFY,), (), textfile_dir="/srv/text"),
 )
 def test_what_is_declared_otherwise_is_written_again(wanted: Watch) -> None:
     plan = planned(carried_out(planned()), wanted)
@@ -82,8 +80,7 @@ def test_what_is_declared_otherwise_is_written_again(wanted: Watch) -> None:
 
 
 @table(
-    "changes",
-    {"stopped": {"timer": "inactive"}, "unknown": {"timer": None}, "disabled": {"enabled": False}},
+    "changes", stopped={"timer": "inactive"}, unknown={"timer": None}, disabled={"enabled": False}
 )
 def test_a_timer_that_would_not_look_is_started_and_nothing_is_written(
     changes: dict[str, Any],
@@ -94,10 +91,7 @@ def test_a_timer_that_would_not_look_is_started_and_nothing_is_written(
     assert not [line for line in plan.lines if line.startswith("write ")]
 
 
-@table(
-    "change",
-    {"content": {"sha256": "0" * 64}, "mode": {"mode": "777"}, "owner": {"owner": "1000:0"}},
-)
+@table("change", content={"sha256": "0" * 64}, mode={"mode": "777"}, owner={"owner": "1000:0"})
 def test_a_file_that_somebody_has_changed_is_put_right(change: dict[str, str]) -> None:
     found = carried_out(planned())
     files = {**found.files, POLICY: found.files[POLICY].model_copy(update=change)}
@@ -135,13 +129,11 @@ def test_a_node_without_systemd_is_refused_a_watch_and_may_have_none() -> None:
 
 @table(
     "wanted",
-    {
-        "no-interval": {"interval_s": 0},
-        "no-such-action": {"action": "kill"},
-        "relative-directory": {"textfile_dir": "text"},
-        "another-line": {"textfile_dir": "/a\nExecStart=/bin/sh"},
-        "a-specifier-of-systemd": {"textfile_dir": "/a%h"},
-    },
+    no_interval={"interval_s": 0},
+    no_such_action={"action": "kill"},
+    relative_directory={"textfile_dir": "text"},
+    another_line={"textfile_dir": "/a\nExecStart=/bin/sh"},
+    a_specifier_of_systemd={"textfile_dir": "/a%h"},
 )
 def test_what_cannot_be_a_unit_is_refused(wanted: dict[str, Any]) -> None:
     with pytest.raises(Problem):
@@ -156,7 +148,8 @@ def test_the_timer_looks_at_the_interval_at_once_and_after_a_boot() -> None:
 
 @table(
     "directory, writable",
-    {"nowhere": (None, []), "its-directory": ("/srv/text", ["ReadWritePaths=-/srv/text"])},
+    nowhere=(None, []),
+    its_directory=("/srv/text", ["ReadWritePaths=-/srv/text"]),
 )
 def test_the_service_may_write_where_its_metrics_go_and_nowhere_else(
     directory: str | None, writable: list[str]
@@ -258,10 +251,7 @@ def test_a_part_of_a_watch_is_told_too(machine: Machine) -> None:
     assert found.timer is None
 
 
-@table(
-    "line",
-    {"cut-short": "watch sum", "of-no-kind": "watch neither 1 /x", "no-path": "watch stat /x"},
-)
+@table("line", cut_short="watch sum", of_no_kind="watch neither 1 /x", no_path="watch stat /x")
 def test_a_malformed_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="malformed"):
         parse_node([line, *answer()])
