@@ -128,12 +128,7 @@ class ArchiveServer(FileServer):
         return self.url + PATH
 
     def put(
-        self,
-        release: str,
-        body: bytes,
-        *,
-        file: str = "gvisor.tar.bz2",
-        **behaviour: Any,
+        self, release: str, body: bytes, *, file: str = "gvisor.tar.bz2", **behaviour: Any
     ) -> Served:
         """
         Serve ``body`` as a file of ``release``.

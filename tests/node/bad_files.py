@@ -85,10 +85,7 @@ REFUSED = {
         "byte order mark": '\ufeff{"debug": true}',
         "only the mark": "\ufeff",
     },
-    AT + "the top level must be an object": {
-        "null": "null",
-        "list": "[]",
-    },
+    AT + "the top level must be an object": {"null": "null", "list": "[]"},
     AT + "too many levels of objects or lists": {
         "a thousand lists": '{"runtimes": {"x": {"options": {"a": '
         + "[" * 1000
@@ -111,10 +108,7 @@ REFUSED = {
     "^/runtimes/x/Path exists twice, also spelt path": {
         "member twice in two cases": '{"runtimes": {"x": {"path": "/a", "Path": "/b"}}}'
     },
-    AT + "not a number in JSON": {
-        "NaN": '{"mtu": NaN}',
-        "infinity": '{"mtu": Infinity}',
-    },
+    AT + "not a number in JSON": {"NaN": '{"mtu": NaN}', "infinity": '{"mtu": Infinity}'},
     AT + "the number has too many digits": {"five thousand digits": '{"mtu": ' + "9" * 5000 + "}"},
     "^/mtu must be a whole number": {
         "infinite exponent": '{"mtu": 1e999}',
@@ -131,18 +125,16 @@ REFUSED = {
         "key of a megabyte": '{"' + "k" * MEGABYTE + '": 1}',
         "empty key": '{"": 1}',
     },
-    r"^/log-opts/\S+ ": {
-        "option that is half a pair": '{"log-opts": {"\\ud800": "x"}}',
-    },
+    r"^/log-opts/\S+ ": {"option that is half a pair": '{"log-opts": {"\\ud800": "x"}}'},
     "^/runtimes/runc is reserved": {
-        "runc anew": '{"runtimes": {"runc": {"path": "/usr/bin/runc"}}}',
+        "runc anew": '{"runtimes": {"runc": {"path": "/usr/bin/runc"}}}'
     },
     "^/runtimes/": {
         "runtime as a string": '{"runtimes": {"x": "/x"}}',
         "runtime that is half a pair": '{"runtimes": {"\\ud800": {}}}',
     },
     "^/default-runtime is not registered": {
-        "default not registered": '{"default-runtime": "kata"}',
+        "default not registered": '{"default-runtime": "kata"}'
     },
     "^/registry-mirrors/0 ": {
         "mirror with a bracket": '{"registry-mirrors": ["http://[::1"]}',

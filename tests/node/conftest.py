@@ -110,9 +110,7 @@ def server(archive: Path, nodes: dict[str, LabNode]) -> Iterator[ArchiveServer]:
 
 @pytest.fixture(scope="session")
 def story(
-    nodes: dict[str, LabNode],
-    server: ArchiveServer,
-    tmp_path_factory: pytest.TempPathFactory,
+    nodes: dict[str, LabNode], server: ArchiveServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Story:
     """The main job, done before any other test has touched a node."""
     return tell(nodes, server, Fleet(nodes, tmp_path_factory.mktemp("fleet")))
@@ -120,9 +118,7 @@ def story(
 
 @pytest.fixture(scope="session")
 def brought(
-    nodes: dict[str, LabNode],
-    server: ArchiveServer,
-    tmp_path_factory: pytest.TempPathFactory,
+    nodes: dict[str, LabNode], server: ArchiveServer, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, LabNode]:
     """Return the nodes after the main job; run it if no test has."""
     bring(nodes, Fleet(nodes, tmp_path_factory.mktemp("fleet")), served(server))

@@ -46,10 +46,7 @@ UNIT = "pyinfra-gvisor-egress"
 # Before Docker 27 only docker-proxy serves IPv6 clients of these nodes, and would stay on.
 # Containers then reach published ports as the node's own, which the rules stop.
 NO_PROXY = {"gvisor_daemon_json": {"userland-proxy": False}}
-RULES: dict[str, Any] = {
-    "allow": [{"to": DATABASE, "ports": ["5432"]}],
-    "node_ports": [NODE_PORT],
-}
+RULES: dict[str, Any] = {"allow": [{"to": DATABASE, "ports": ["5432"]}], "node_ports": [NODE_PORT]}
 
 Result = TypeVar("Result")
 

@@ -74,12 +74,7 @@ def tell(ground: Ground) -> EgressStory:
 
 def look(ground: Ground, name: str) -> Look:
     """What the containers of a node reach, and what is reached of them."""
-    targets = {
-        **ground.forbidden(name),
-        **ground.forbidden6(name),
-        **ground.allowed(name),
-        **NAMES,
-    }
+    targets = {**ground.forbidden(name), **ground.forbidden6(name), **ground.allowed(name), **NAMES}
     node = ground.nodes[name].address
     published = {container: f"tcp/{node}/{port}" for container, port in PUBLISHED.items()}
     return Look(

@@ -97,11 +97,7 @@ FORGERIES = {
 }
 """By the container's name; tests/unit/sandbox/cases.json has what one such tells for others."""
 
-REAL = {
-    "forge-real": (),
-    "forge-real-mount": ("-v", "/srv:/srv:ro"),
-    "forge-real-given": _GIVEN,
-}
+REAL = {"forge-real": (), "forge-real-mount": ("-v", "/srv:/srv:ro"), "forge-real-given": _GIVEN}
 """Sandboxes of ours, and what they are given."""
 
 _RUNC = '#!/bin/sh\nexec runc "$@"\n'

@@ -116,12 +116,7 @@ def done(name: str, outcome: dict[str, object]) -> None:
     beside.rename(ASKED / name)
 
 
-KINDS: dict[str, Callable[..., None]] = {
-    "keep": keep,
-    "all": every,
-    "median": median,
-    "once": once,
-}
+KINDS: dict[str, Callable[..., None]] = {"keep": keep, "all": every, "median": median, "once": once}
 
 if __name__ == "__main__":
     KINDS[sys.argv[1]](*sys.argv[2:])

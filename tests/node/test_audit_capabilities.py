@@ -58,10 +58,7 @@ def test_all_that_an_app_was_given_is_found_and_so_is_an_engine_beside_docker(
     note = ("--annotation=io.kubernetes.cri.sandbox-name=x", "--annotation=dev.gvisor.new=x")
     start_container(node, "shop3", *app, *note, "-v=/srv/data:/d")
     forged = "cp /usr/bin/sleep /tmp/dockerd; exec /tmp/dockerd 600"
-    sh(
-        node,
-        f"docker run -d --name forger --pid=host -v /usr:/usr:ro test:1 sh -c '{forged}'",
-    )
+    sh(node, f"docker run -d --name forger --pid=host -v /usr:/usr:ro test:1 sh -c '{forged}'")
 
     seen = audit(fleet, NODE)
 

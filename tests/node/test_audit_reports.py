@@ -10,14 +10,7 @@ import pytest
 from pyinfra_gvisor.audit.observed import audit_script
 from tests.node.audits import LABELS, audit, settings, sh
 from tests.node.releases import Place
-from tests.node.running import (
-    RELEASE,
-    SENTRY,
-    Fleet,
-    pyinfra,
-    remove_container,
-    start_container,
-)
+from tests.node.running import RELEASE, SENTRY, Fleet, pyinfra, remove_container, start_container
 from tests.node.story import NODES, channels
 from tools.lab import LabNode
 

@@ -8,12 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.archives import (
-    ArchiveServer,
-    sha512,
-    small_members,
-    write_archive,
-)
+from tests.node.archives import ArchiveServer, sha512, small_members, write_archive
 from tests.node.releases import RELEASES_DIR, Place
 from tests.node.running import Fleet, no_leftovers, snapshot
 from tools.lab import LabNode

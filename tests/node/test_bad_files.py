@@ -107,10 +107,7 @@ def only_labels_added(file: BadFile, text: bytes, number: int) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "files"),
-    [
-        pytest.param("plain", FILES, id="26.1"),
-        pytest.param("docker-20", OLD, id="20.10"),
-    ],
+    [pytest.param("plain", FILES, id="26.1"), pytest.param("docker-20", OLD, id="20.10")],
 )
 def test_a_file_is_refused_as_it_is_or_gets_our_key_and_nothing_else(
     faulty: dict[str, LabNode], name: str, files: list[BadFile]

@@ -36,11 +36,7 @@ def told(egress: Ground) -> EgressStory:
 def test_without_rules_everything_is_reached(
     told: EgressStory, egress: Ground, name: str, container: str
 ) -> None:
-    expected = {
-        **egress.forbidden(name),
-        **egress.forbidden6(name),
-        **egress.allowed(name),
-    }
+    expected = {**egress.forbidden(name), **egress.forbidden6(name), **egress.allowed(name)}
 
     found = {what: told.before[name].containers[container][what] for what in expected}
 

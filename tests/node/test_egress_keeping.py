@@ -31,9 +31,7 @@ from tests.node.egress_nodes import (
     stopped,
     table,
 )
-from tests.node.egress_nodes import (
-    NAME as OUTSIDE,
-)
+from tests.node.egress_nodes import NAME as OUTSIDE
 from tests.node.faults import wait_for
 from tests.node.running import remove_container, start_container
 from tests.node.watching import keeper_says, within
@@ -142,10 +140,7 @@ def test_networks_on_bridges_of_any_name_are_inside_from_the_first_packet(
             remove_container(node, name)
         sh(node, f"docker network rm {' '.join(names)}")
 
-    expected = {
-        **dict.fromkeys(targets, "EHOSTUNREACH"),
-        "open internet": "reached",
-    }
+    expected = {**dict.fromkeys(targets, "EHOSTUNREACH"), "open internet": "reached"}
     assert after == dict.fromkeys(names, expected)
     assert second
     assert before == after

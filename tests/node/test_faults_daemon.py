@@ -12,15 +12,7 @@ import pytest
 
 from pyinfra_gvisor.base.scripts import SOCKET
 from tests.node.audits import sh
-from tests.node.faults import (
-    COLD_START,
-    FILE,
-    Faults,
-    live,
-    reloading,
-    restarting,
-    wait_for,
-)
+from tests.node.faults import COLD_START, FILE, Faults, live, reloading, restarting, wait_for
 from tests.node.planted import ASIDE, plant, uproot
 from tests.node.second_engine import AT, another_engine, engine
 from tests.node.transactions import last_run

@@ -8,13 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.node.faults import (
-    COLD_START,
-    Faults,
-    live,
-    reloading,
-    restarting,
-)
+from tests.node.faults import COLD_START, Faults, live, reloading, restarting
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow

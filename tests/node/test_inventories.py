@@ -13,15 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.node.running import (
-    PROVEN,
-    RELEASE,
-    ROOT,
-    Fleet,
-    daemon_json,
-    docker_info,
-    no_leftovers,
-)
+from tests.node.running import PROVEN, RELEASE, ROOT, Fleet, daemon_json, docker_info, no_leftovers
 from tools.lab import LabNode
 
 

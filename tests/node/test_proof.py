@@ -13,14 +13,7 @@ import pytest
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.planted import ASIDE, plant, uproot
-from tests.node.proving import (
-    OF_PARTS,
-    REAL,
-    impostor,
-    prove,
-    rows,
-    whole_row,
-)
+from tests.node.proving import OF_PARTS, REAL, impostor, prove, rows, whole_row
 from tests.node.running import (
     CURRENT,
     HOME,

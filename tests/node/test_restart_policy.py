@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.node.running import (
-    Fleet,
-    daemon_json,
-    docker_info,
-    no_leftovers,
-    processes,
-    snapshot,
-)
+from tests.node.running import Fleet, daemon_json, docker_info, no_leftovers, processes, snapshot
 from tests.node.transactions import assert_as_declared, dockerd_pid, keys
 from tools.lab import LabNode
 
