@@ -24,14 +24,16 @@ from tests.node.running import (
 from tests.node.story import LIVED_IN, channels
 from tools.lab import LabNode
 
+pytestmark = pytest.mark.usefixtures("converged")
+
 FILE = "/etc/docker/daemon.json"
 
 
 @pytest.mark.parametrize("name", LIVED_IN)
 def test_a_node_as_declared_has_nothing_against_it_and_is_left_as_it_is(
-    converged: dict[str, LabNode], fleet: Fleet, name: str
+    fleet: Fleet, name: str
 ) -> None:
-    node = converged[name]
+    node = fleet.nodes[name]
     fleet.run(name, data=PROVEN)
     before, opened = snapshot(node), channels(node)
 
@@ -47,11 +49,9 @@ def test_a_node_as_declared_has_nothing_against_it_and_is_left_as_it_is(
 
 
 @pytest.mark.parametrize("name", LIVED_IN)
-def test_how_old_everything_is_is_told(
-    converged: dict[str, LabNode], fleet: Fleet, name: str
-) -> None:
+def test_how_old_everything_is_is_told(fleet: Fleet, name: str) -> None:
     asked = "docker version -f '{{range .Server.Components}}{{.Name}} {{.Version}}\n{{end}}'"
-    told = dict(line.split() for line in sh(converged[name], asked).splitlines() if line)
+    told = dict(line.split() for line in sh(fleet.nodes[name], asked).splitlines() if line)
     old = "20260406.0"
     waivers = {key: why for key, why in WAIVERS.items() if key != "engine-vulnerable"}
     sums = {"runsc": "0" * 128, "containerd-shim-runsc-v1": "1" * 128}
@@ -94,10 +94,10 @@ def running(node: LabNode, *options: str) -> Iterator[None]:
 
 
 def test_an_app_that_only_asks_or_does_not_even_ask_is_told_from_one_that_is_in_a_sandbox(
-    converged: dict[str, LabNode], fleet: Fleet
+    fleet: Fleet,
 ) -> None:
     name = "docker-29"
-    node = converged[name]
+    node = fleet.nodes[name]
 
     with running(node, *LABELS):
         bare = audit(fleet, name)
@@ -119,15 +119,13 @@ def test_an_app_that_only_asks_or_does_not_even_ask_is_told_from_one_that_is_in_
 
 
 @pytest.mark.slow
-def test_nothing_is_found_in_the_containers_of_a_proof(
-    converged: dict[str, LabNode], fleet: Fleet, tmp_path: Path
-) -> None:
+def test_nothing_is_found_in_the_containers_of_a_proof(fleet: Fleet, tmp_path: Path) -> None:
     name = "docker-29"
     must = [{"name": "pyinfra-gvisor-probe*"}]
     beside = tmp_path / "beside"  # of the audit's inventory
     beside.mkdir()
 
-    deploy = Fleet(converged, beside).start(name, settings(must_sandbox=must, proof="always"))
+    deploy = Fleet(fleet.nodes, beside).start(name, settings(must_sandbox=must, proof="always"))
     seen = []
     while deploy.poll() is None:
         seen.append(audit(fleet, name, must_sandbox=must))
@@ -199,10 +197,8 @@ REFUSED_RELOAD = Case(
     "cases",
     [pytest.param(EACH, id="one-of-each"), pytest.param([REFUSED_RELOAD], id="refused-reload")],
 )
-def test_what_is_wrong_is_found(
-    converged: dict[str, LabNode], fleet: Fleet, cases: list[Case]
-) -> None:
-    node = converged["plain"]
+def test_what_is_wrong_is_found(fleet: Fleet, cases: list[Case]) -> None:
+    node = fleet.nodes["plain"]
     start_container(node, "image", "--runtime=runsc")
     for case in cases:
         sh(node, case.provoke)

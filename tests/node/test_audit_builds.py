@@ -12,6 +12,8 @@ from tests.node.running import Fleet
 from tests.node.story import ENDS
 from tools.lab import LabNode
 
+pytestmark = pytest.mark.usefixtures("converged")
+
 GVISOR_KERNEL = "#1 SMP Sun Jan 10 15:06:54 PST 2016"  # of every release
 FILE = "/etc/docker/daemon.json"
 SAID = "builds-unsandboxed image builds"
@@ -79,9 +81,9 @@ def prune(node: LabNode) -> None:
 
 
 def test_a_build_is_on_the_nodes_own_kernel_whatever_the_default_and_is_told_until_it_is_pruned(
-    converged: dict[str, LabNode], fleet: Fleet, name: str
+    fleet: Fleet, name: str
 ) -> None:
-    node = converged[name]
+    node = fleet.nodes[name]
 
     with default_runtime(node, "runsc"):
         in_container = sh(node, "sleep 1; docker run --rm build:1 uname -v")

@@ -8,6 +8,8 @@ from tests.node.audits import LABELS, audit, sh
 from tests.node.running import Fleet, remove_container, start_container
 from tools.lab import LabNode
 
+pytestmark = pytest.mark.usefixtures("converged")
+
 NODE = "lived-in"
 BIND = (
     "use Socket; socket(my $s, PF_INET, SOCK_STREAM, 0) or die;"
@@ -47,10 +49,8 @@ rm -rf /root/bare /srv/data
 """
 
 
-def test_all_that_an_app_was_given_is_found_and_so_is_an_engine_beside_docker(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged[NODE]
+def test_all_that_an_app_was_given_is_found_and_so_is_an_engine_beside_docker(fleet: Fleet) -> None:
+    node = fleet.nodes[NODE]
     sh(node, STRAY)
     app = (*LABELS, "--runtime=runsc", "--cap-drop=NET_RAW")
     start_container(node, "shop", *app, "--device=/dev/fuse:/dev/sda", "-v=/var/run:/r:ro")
@@ -116,9 +116,9 @@ until docker version > /dev/null 2>&1; do sleep 0.1; done
     ],
 )
 def test_a_socket_that_only_this_dockerd_has_is_guarded_as_dockers_own_is(
-    converged: dict[str, LabNode], fleet: Fleet, name: str, begin: str, end: str
+    fleet: Fleet, name: str, begin: str, end: str
 ) -> None:
-    node = converged[name]
+    node = fleet.nodes[name]
     sh(node, f"mkdir -p /srv/engine; {begin}")
     start_container(node, "shop", *LABELS, f"-v={SOCKET}:/s")
     start_container(node, "shop2", *LABELS, "-v=/srv:/s:ro")

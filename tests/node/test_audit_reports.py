@@ -14,6 +14,8 @@ from tests.node.running import RELEASE, SENTRY, Fleet, pyinfra, remove_container
 from tests.node.story import NODES, channels
 from tools.lab import LabNode
 
+pytestmark = pytest.mark.usefixtures("converged")
+
 TEXTFILES = "/var/lib/prometheus/node-exporter"
 LEAKY = "docker-28"
 
@@ -28,7 +30,7 @@ def bare(converged: dict[str, LabNode]) -> Iterator[LabNode]:
 
 
 def test_a_fleet_is_reported_whole_with_the_host_that_could_not_be_reached(
-    converged: dict[str, LabNode], fleet: Fleet, bare: LabNode
+    fleet: Fleet, bare: LabNode
 ) -> None:
     reports = fleet.directory / "fleet-reports"
     data = settings(report_dir=str(reports))
@@ -71,11 +73,9 @@ def test_metrics_are_on_the_node_in_two_channels_whatever_is_found(
     sh(bare, f"rm -r {TEXTFILES}")
 
 
-def test_a_sandbox_that_no_container_belongs_to_is_told(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
+def test_a_sandbox_that_no_container_belongs_to_is_told(fleet: Fleet) -> None:
     with Place(fleet, LEAKY, RELEASE).sandbox() as sandbox:
-        told = sh(converged[LEAKY], audit_script(())).splitlines()
+        told = sh(fleet.nodes[LEAKY], audit_script(())).splitlines()
         alive = sandbox.kernel()
 
     (leak,) = [line for line in told if line.startswith("sandbox ")]

@@ -13,6 +13,8 @@ from tests.node.releases import RELEASES_DIR, Place
 from tests.node.running import Fleet, no_leftovers, snapshot
 from tools.lab import LabNode
 
+pytestmark = pytest.mark.usefixtures("converged")
+
 WANTED = "20260914.0"
 TOOLS = [
     pytest.param("lived-in", id="with curl", marks=pytest.mark.slow),
@@ -88,11 +90,9 @@ def test_a_full_disk_is_named_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", ["lived-in", "docker-20"])
-def test_afterwards_a_good_run_finds_nothing_to_do(
-    converged: dict[str, LabNode], fleet: Fleet, name: str
-) -> None:
+def test_afterwards_a_good_run_finds_nothing_to_do(fleet: Fleet, name: str) -> None:
     outcome = fleet.run(name)
 
     assert outcome.code == 0, outcome.text
     assert outcome.idle
-    assert no_leftovers(converged[name]) == ""
+    assert no_leftovers(fleet.nodes[name]) == ""

@@ -14,6 +14,8 @@ from tests.node.old_runsc import OLD
 from tests.node.running import CURRENT, PROVEN, Fleet, snapshot
 from tools.lab import LabNode
 
+pytestmark = pytest.mark.usefixtures("converged")
+
 
 @dataclass(frozen=True)
 class Case:
@@ -97,15 +99,13 @@ def damaged(node: LabNode, case: Case) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
-def test_bad_input_is_refused_with_a_reason(
-    converged: dict[str, LabNode], fleet: Fleet, case: Case
-) -> None:
-    with damaged(converged["plain"], case):
-        before = snapshot(converged["plain"])
+def test_bad_input_is_refused_with_a_reason(fleet: Fleet, case: Case) -> None:
+    with damaged(fleet.nodes["plain"], case):
+        before = snapshot(fleet.nodes["plain"])
 
         outcome = fleet.run("plain", data=case.data)
 
-        after = snapshot(converged["plain"])
+        after = snapshot(fleet.nodes["plain"])
     assert re.search(case.says, outcome.stderr), outcome.text
     assert outcome.code == 1
     assert after == before
@@ -113,25 +113,25 @@ def test_bad_input_is_refused_with_a_reason(
     assert "hunter2" not in outcome.text
 
 
-def test_one_bad_host_fails_alone(converged: dict[str, LabNode], fleet: Fleet) -> None:
-    converged["docker-28"].exec("rm", "/var/lib/pyinfra-gvisor/proof.json")
+def test_one_bad_host_fails_alone(fleet: Fleet) -> None:
+    fleet.nodes["docker-28"].exec("rm", "/var/lib/pyinfra-gvisor/proof.json")
     case = CASES["not JSON"]
-    with damaged(converged["plain"], case):
-        before = snapshot(converged["plain"])
+    with damaged(fleet.nodes["plain"], case):
+        before = snapshot(fleet.nodes["plain"])
 
         outcome = fleet.run("plain", "docker-28", data=PROVEN)
 
-        after = snapshot(converged["plain"])
+        after = snapshot(fleet.nodes["plain"])
     assert outcome.code == 1
     assert re.search(case.says, outcome.stderr)
     assert after == before
     assert outcome.stderr.count("[docker-28] ") > 0
-    assert converged["docker-28"].exec("test", "-e", "/var/lib/pyinfra-gvisor/proof.json").code == 0
+    assert (
+        fleet.nodes["docker-28"].exec("test", "-e", "/var/lib/pyinfra-gvisor/proof.json").code == 0
+    )
 
 
-def test_afterwards_a_good_run_finds_nothing_to_do(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
+def test_afterwards_a_good_run_finds_nothing_to_do(fleet: Fleet) -> None:
     outcome = fleet.run("plain")
 
     again = fleet.run("plain")

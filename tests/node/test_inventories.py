@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.node.running import PROVEN, RELEASE, ROOT, Fleet, daemon_json, docker_info, no_leftovers
-from tools.lab import LabNode
+
+pytestmark = pytest.mark.usefixtures("converged")
 
 
 def group_data(name: str) -> dict[str, Any]:
@@ -22,10 +23,8 @@ def group_data(name: str) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key.startswith("gvisor_")}
 
 
-def test_a_control_host_gets_address_pools_and_no_gvisor(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
+def test_a_control_host_gets_address_pools_and_no_gvisor(fleet: Fleet) -> None:
+    node = fleet.nodes["plain"]
     before = daemon_json(node)
 
     outcome = fleet.run("plain", data=group_data("coolify"))
@@ -58,10 +57,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_a_node_bootstraps_itself(
-    converged: dict[str, LabNode], fleet: Fleet, packages: Path
-) -> None:
-    node = converged["plain"]
+def test_a_node_bootstraps_itself(fleet: Fleet, packages: Path) -> None:
+    node = fleet.nodes["plain"]
     node.exec(
         "sh",
         "-c",

@@ -22,7 +22,7 @@ from tests.node.running import (
 from tests.node.transactions import assert_as_declared, keys
 from tools.lab import LabNode
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("converged")]
 
 MIRRORS = {"registry-mirrors": ["https://mirror.example/"]}
 LOGS = {"log-level": "warn"}
@@ -48,11 +48,9 @@ def assert_no_change(node: LabNode, before: str, *outcomes: Outcome) -> None:
     assert no_leftovers(node) == ""
 
 
-def test_each_keeps_to_its_own_keys_and_takes_only_those_away(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
+def test_each_keeps_to_its_own_keys_and_takes_only_those_away(fleet: Fleet) -> None:
     name = "docker-29"
-    node = converged[name]
+    node = fleet.nodes[name]
     fleet.run(name, data=keys(debug=True))
     ours, running = daemon_json(node), processes(node)
 
@@ -83,10 +81,8 @@ def test_each_keeps_to_its_own_keys_and_takes_only_those_away(
 STATE = "/var/lib/pyinfra-gvisor"
 
 
-def test_a_lost_record_is_restored_and_gives_back_what_was_there(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
+def test_a_lost_record_is_restored_and_gives_back_what_was_there(fleet: Fleet) -> None:
+    node = fleet.nodes["plain"]
     fleet.run("plain")
     text = daemon_json(node)
     owns(fleet, "plain", "mirrors", MIRRORS)
@@ -113,9 +109,9 @@ def stopped(node: LabNode, name: str, runtime: str) -> None:
 
 
 def test_a_runtime_that_a_stopped_container_uses_stays_until_the_container_is_gone(
-    converged: dict[str, LabNode], fleet: Fleet
+    fleet: Fleet,
 ) -> None:
-    node = converged["plain"]
+    node = fleet.nodes["plain"]
     both = {**CURRENT, "gvisor_runtimes": {"runsc": {}, "second": {"overlay": "self"}}}
     keep = {**CURRENT, "gvisor_keep_running": True}
     assert fleet.run("plain", data=both).code == 0

@@ -27,6 +27,8 @@ from tests.node.running import (
 )
 from tools.lab import LabNode
 
+pytestmark = pytest.mark.usefixtures("converged")
+
 RECORD = "/var/lib/pyinfra-gvisor/proof.json"
 # Without the flags that runc does not know.
 AS_RUNC = """#!/bin/sh
@@ -60,10 +62,8 @@ AS_ON_A_BUSY_NODE = {
 
 
 @pytest.mark.parametrize("name", ["docker-20"])
-def test_a_converged_node_is_proven_and_nothing_else_is_touched(
-    converged: dict[str, LabNode], fleet: Fleet, name: str
-) -> None:
-    node = converged[name]
+def test_a_converged_node_is_proven_and_nothing_else_is_touched(fleet: Fleet, name: str) -> None:
+    node = fleet.nodes[name]
     before, daemon = processes(node), node.exec("cat", "/run/docker.pid").stdout
 
     outcome = prove(fleet, name, no_new_privileges=True)
@@ -80,10 +80,8 @@ def test_a_converged_node_is_proven_and_nothing_else_is_touched(
 
 
 @pytest.mark.parametrize("what", AS_ON_A_BUSY_NODE)
-def test_what_docker_does_not_do_at_once_is_done_in_the_end(
-    converged: dict[str, LabNode], fleet: Fleet, what: str
-) -> None:
-    node = converged["plain"]
+def test_what_docker_does_not_do_at_once_is_done_in_the_end(fleet: Fleet, what: str) -> None:
+    node = fleet.nodes["plain"]
     command, said, outcome = AS_ON_A_BUSY_NODE[what]
     node.put(FAILS, b"999")
     plant(node, BUSY % (command, said), "docker")
@@ -125,11 +123,9 @@ def test_a_process_that_begins_late_is_not_stopped_before(fleet: Fleet) -> None:
     assert rows(outcome)["stop"].split()[2:] == ["exited", "7", "exited", "7", "ok"]
 
 
-def test_a_runtime_that_starts_runc_is_not_proven(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
+def test_a_runtime_that_starts_runc_is_not_proven(fleet: Fleet) -> None:
     script = AS_RUNC + 'exec runc "$@"\n'
-    with impostor(converged["plain"], script):
+    with impostor(fleet.nodes["plain"], script):
         data = {**CURRENT, "gvisor_proof": "always"}
         outcome = fleet.run("plain", flags=WITH_ROWS, data=data)
 
@@ -149,7 +145,7 @@ def test_a_runtime_that_starts_runc_is_not_proven(
     ):
         assert table[check].endswith("NOT PROVEN"), table[check]
     assert table["exec"].endswith("ok")
-    assert no_leftovers(converged["plain"]) == ""
+    assert no_leftovers(fleet.nodes["plain"]) == ""
 
 
 # The container's process gets the sandbox's name and the path of runsc, out of its own file system.
@@ -170,11 +166,9 @@ exec runc "$@"
 """
 
 
-def test_a_container_with_the_name_and_the_path_of_a_sandbox_is_none(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
+def test_a_container_with_the_name_and_the_path_of_a_sandbox_is_none(fleet: Fleet) -> None:
     forger = FORGER.replace("@HOME@", HOME).replace("@SENTRY@", SENTRY)
-    with impostor(converged["plain"], AS_RUNC + forger):
+    with impostor(fleet.nodes["plain"], AS_RUNC + forger):
         outcome = prove(fleet, "plain")
 
     table = rows(outcome)
@@ -185,13 +179,11 @@ def test_a_container_with_the_name_and_the_path_of_a_sandbox_is_none(
     assert table["process-outside"].endswith("NOT PROVEN")
     assert table["release"].endswith("NOT PROVEN")
     assert table["exec"].endswith("ok")
-    assert no_leftovers(converged["plain"]) == ""
+    assert no_leftovers(fleet.nodes["plain"]) == ""
 
 
-def test_a_runtime_that_does_not_start_is_not_proven_and_a_proof_is_due_again(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
+def test_a_runtime_that_does_not_start_is_not_proven_and_a_proof_is_due_again(fleet: Fleet) -> None:
+    node = fleet.nodes["plain"]
     with impostor(node, "#!/bin/sh\nexit 1\n"):
         outcome = fleet.run("plain", data={**CURRENT, "gvisor_proof": "always"})
     failed = json.loads(node.exec("cat", RECORD).stdout)
@@ -221,10 +213,8 @@ exec @REAL@ "$@"
 """
 
 
-def test_a_runtime_in_which_nothing_can_be_started_says_so_in_dockers_words(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    with impostor(converged["plain"], f"#!/bin/sh\n{NO_EXEC.replace('@REAL@', REAL)}"):
+def test_a_runtime_in_which_nothing_can_be_started_says_so_in_dockers_words(fleet: Fleet) -> None:
+    with impostor(fleet.nodes["plain"], f"#!/bin/sh\n{NO_EXEC.replace('@REAL@', REAL)}"):
         outcome = prove(fleet, "plain")
 
     assert outcome.code == 1
@@ -232,13 +222,11 @@ def test_a_runtime_in_which_nothing_can_be_started_says_so_in_dockers_words(
     assert "docker exec: OCI runtime exec" in said
     assert "did not terminate successfully: exit status 1" in said
     assert rows(outcome)["exec"].endswith("NOT PROVEN")
-    assert no_leftovers(converged["plain"]) == ""
+    assert no_leftovers(fleet.nodes["plain"]) == ""
 
 
-def test_a_control_that_does_not_start_is_no_verdict_on_the_node(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
+def test_a_control_that_does_not_start_is_no_verdict_on_the_node(fleet: Fleet) -> None:
+    node = fleet.nodes["plain"]
     assert fleet.run("plain", data=PROVEN).code == 0
     earlier = node.exec("cat", RECORD).stdout
 
@@ -259,10 +247,8 @@ def test_a_control_that_does_not_start_is_no_verdict_on_the_node(
     assert no_leftovers(node) == ""
 
 
-def test_a_killed_proof_leaves_nothing_that_the_next_does_not_remove(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
+def test_a_killed_proof_leaves_nothing_that_the_next_does_not_remove(fleet: Fleet) -> None:
+    node = fleet.nodes["plain"]
     controller = fleet.start("plain", {**CURRENT, "gvisor_proof": "always"})
     _wait_for_probe(node)
 

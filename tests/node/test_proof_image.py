@@ -10,6 +10,8 @@ from tests.node.proving import OF_PARTS, prove, rows
 from tests.node.running import CURRENT, Fleet, no_leftovers
 from tools.lab import LabNode
 
+pytestmark = pytest.mark.usefixtures("converged")
+
 IMAGE = "shop.example.com/team/empty:1"
 # One file that is no program, and all that an image can declare against whoever starts it.
 _MAKE = r"""
@@ -35,10 +37,8 @@ def name(converged: dict[str, LabNode], request: pytest.FixtureRequest) -> Itera
     node.exec("docker", "rmi", "-f", IMAGE)
 
 
-def test_an_image_with_one_file_and_no_program_is_enough(
-    name: str, converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    volumes = converged[name].exec("docker", "volume", "ls", "-q").stdout
+def test_an_image_with_one_file_and_no_program_is_enough(name: str, fleet: Fleet) -> None:
+    volumes = fleet.nodes[name].exec("docker", "volume", "ls", "-q").stdout
 
     outcome = prove(fleet, name, image=IMAGE)
 
@@ -47,14 +47,12 @@ def test_an_image_with_one_file_and_no_program_is_enough(
     spared = {check for check, row in table.items() if row.endswith("  n/a")}
     assert spared - {"dns-external"} == {"no-new-privs", *OF_PARTS}
     assert all(row.endswith("  ok") for check, row in table.items() if check not in spared)
-    assert converged[name].exec("docker", "volume", "ls", "-q").stdout == volumes
-    assert no_leftovers(converged[name]) == ""
-    assert converged[name].exec("docker", "image", "inspect", IMAGE).code == 0
+    assert fleet.nodes[name].exec("docker", "volume", "ls", "-q").stdout == volumes
+    assert no_leftovers(fleet.nodes[name]) == ""
+    assert fleet.nodes[name].exec("docker", "image", "inspect", IMAGE).code == 0
 
 
-def test_an_image_that_is_not_there_is_not_pulled_and_it_is_said_what_to_do(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
+def test_an_image_that_is_not_there_is_not_pulled_and_it_is_said_what_to_do(fleet: Fleet) -> None:
     missing = {**CURRENT, "gvisor_proof": "always", "gvisor_proof_image": IMAGE}
 
     outcome = fleet.run("plain", data=missing)
@@ -62,4 +60,4 @@ def test_an_image_that_is_not_there_is_not_pulled_and_it_is_said_what_to_do(
     assert outcome.code == 1
     said = f"gvisor_proof_image on plain: the image is not on the node, got {IMAGE}; docker pull"
     assert said in outcome.stderr
-    assert no_leftovers(converged["plain"]) == ""
+    assert no_leftovers(fleet.nodes["plain"]) == ""

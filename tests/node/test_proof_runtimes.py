@@ -13,6 +13,8 @@ from tests.node.running import PROVEN, WITH_ROWS, Fleet, daemon_json, docker_inf
 from tests.node.transactions import FILE, assert_as_declared
 from tools.lab import LabNode
 
+pytestmark = pytest.mark.usefixtures("converged")
+
 THREE = {"runsc": {}, "net": {"network": "sandbox"}, "off": {"network": "none"}}
 
 
@@ -37,17 +39,15 @@ def test_runtimes_with_every_network_are_proven_at_once(three: LabNode, fleet: F
     assert no_leftovers(three) == ""
 
 
-def test_a_limit_that_a_runtime_ignores_is_not_in_force(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
+def test_a_limit_that_a_runtime_ignores_is_not_in_force(fleet: Fleet) -> None:
     loose = {"flags": ["--ignore-cgroups"], "reason": "to see that it is found"}
 
     outcome = prove(fleet, "plain", profiles={"runsc": {}, "loose": loose})
 
     assert rows(outcome, "runsc")["memory-limit"].endswith("ok")
     assert not rows(outcome, "loose")["memory-limit"].endswith("ok")
-    assert no_leftovers(converged["plain"]) == ""
-    converged["plain"].exec("sh", "-c", "rm -f /opt/gvisor/runtimes/loose-*")
+    assert no_leftovers(fleet.nodes["plain"]) == ""
+    fleet.nodes["plain"].exec("sh", "-c", "rm -f /opt/gvisor/runtimes/loose-*")
 
 
 _RESOLVER = r"""
@@ -94,10 +94,8 @@ def test_an_external_name_is_asked_for_where_the_node_resolves_it(
     assert rows(outcome)["dns"].endswith("ok")
 
 
-def test_a_file_that_dockerd_has_not_read_is_not_brought_into_force(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
+def test_a_file_that_dockerd_has_not_read_is_not_brought_into_force(fleet: Fleet) -> None:
+    node = fleet.nodes["plain"]
     text = daemon_json(node)
     node.put(FILE, text.replace("{", '{"debug": true,', 1).encode())
 
@@ -114,7 +112,7 @@ def test_a_file_that_dockerd_has_not_read_is_not_brought_into_force(
 
 @pytest.mark.slow
 def test_a_node_that_gives_up_no_new_privileges_shows_what_a_setuid_program_gains(
-    converged: dict[str, LabNode], fleet: Fleet
+    fleet: Fleet,
 ) -> None:
     data = {**PROVEN, "gvisor_daemon_json": {"no-new-privileges": False}}
     given_up = fleet.run("plain", flags=WITH_ROWS, data=data)
@@ -133,4 +131,4 @@ def test_a_node_that_gives_up_no_new_privileges_shows_what_a_setuid_program_gain
         "NOT PROVEN",
     ]
     assert rows(back)["no-new-privs"].endswith("  ok")
-    assert no_leftovers(converged["plain"]) == ""
+    assert no_leftovers(fleet.nodes["plain"]) == ""

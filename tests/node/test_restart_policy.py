@@ -6,9 +6,8 @@ import pytest
 
 from tests.node.running import Fleet, daemon_json, docker_info, no_leftovers, processes, snapshot
 from tests.node.transactions import assert_as_declared, dockerd_pid, keys
-from tools.lab import LabNode
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("converged")]
 
 WANTED = keys(debug=True, log_level="warn")
 RELOAD = {**WANTED, "gvisor_restart": "reload"}
@@ -16,10 +15,10 @@ UNAPPLIED = "/log-level: changed since dockerd started, restart dockerd to apply
 
 
 def test_reload_writes_everything_and_says_what_is_owed_until_the_restart_is_allowed(
-    converged: dict[str, LabNode], fleet: Fleet
+    fleet: Fleet,
 ) -> None:
     name = "docker-20"
-    node = converged[name]
+    node = fleet.nodes[name]
     fleet.run(name)
     pid, running = dockerd_pid(node), processes(node)
 
@@ -47,10 +46,8 @@ def test_reload_writes_everything_and_says_what_is_owed_until_the_restart_is_all
     assert_as_declared(fleet, name)
 
 
-def test_a_restart_by_somebody_else_pays_what_was_owed(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
+def test_a_restart_by_somebody_else_pays_what_was_owed(fleet: Fleet) -> None:
+    node = fleet.nodes["plain"]
     fleet.run("plain", data=RELOAD)
     node.exec("sh", "-c", "systemctl reset-failed docker; systemctl restart docker")
     before = snapshot(node)

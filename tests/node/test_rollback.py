@@ -28,7 +28,7 @@ from tests.node.running import (
 from tests.node.transactions import FILE, assert_as_declared, keys
 from tools.lab import LabNode
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("converged")]
 
 ROLLBACK = "deploys/rollback.py"
 OTHER_FLAG = {"gvisor_runtimes": {"runsc": {"network": "host", "overlay": "self"}}}
@@ -46,11 +46,9 @@ def wrapper(node: LabNode) -> str:
     return str(docker_info(node)["Runtimes"]["runsc"]["path"])
 
 
-def test_it_goes_back_one_change_and_keeps_what_others_did(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
+def test_it_goes_back_one_change_and_keeps_what_others_did(fleet: Fleet) -> None:
     name = "docker-29"
-    node = converged[name]
+    node = fleet.nodes[name]
     fleet.run(name, data=keys(debug=True))
     text, path, running = daemon_json(node), wrapper(node), processes(node)
     forward = fleet.run(name, data={**keys(debug=False, log_level="warn"), **OTHER_FLAG})
@@ -77,8 +75,8 @@ def test_it_goes_back_one_change_and_keeps_what_others_did(
     assert_as_declared(fleet, name)
 
 
-def test_it_goes_back_to_what_was_before_us(converged: dict[str, LabNode], fleet: Fleet) -> None:
-    node = converged["plain"]
+def test_it_goes_back_to_what_was_before_us(fleet: Fleet) -> None:
+    node = fleet.nodes["plain"]
     node.exec("sh", "-c", f"rm -rf /var/lib/pyinfra-gvisor {FILE}; systemctl reset-failed docker")
     node.exec("systemctl", "restart", "docker")
     fleet.run("plain", data=CURRENT)
@@ -121,10 +119,8 @@ def interrupt(fleet: Fleet, name: str, wanted: dict[str, Any]) -> None:
     assert fleet.nodes[name].exec("test", "-e", PENDING).code == 0
 
 
-def test_an_interrupted_change_is_undone_and_nothing_more(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["plain"]
+def test_an_interrupted_change_is_undone_and_nothing_more(fleet: Fleet) -> None:
+    node = fleet.nodes["plain"]
     fleet.run("plain", data=keys(debug=True))
     text, kept = daemon_json(node), numbers(node)
     interrupt(fleet, "plain", {"labels": ["run=interrupted"]})

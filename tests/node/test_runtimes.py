@@ -21,6 +21,8 @@ from tests.node.running import (
 from tests.node.transactions import assert_as_declared
 from tools.lab import LabNode
 
+pytestmark = pytest.mark.usefixtures("converged")
+
 REASON = "to trace one tenant's own containers"
 ODD = {"flags": ["--allow-flag-override"], "reason": REASON}
 SEVERAL = {
@@ -51,9 +53,9 @@ def links(node: LabNode, name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", ["lived-in", pytest.param("docker-20", marks=pytest.mark.slow)])
 def test_several_runtimes_stand_side_by_side_and_one_that_is_taken_out_is_gone(
-    converged: dict[str, LabNode], fleet: Fleet, name: str
+    fleet: Fleet, name: str
 ) -> None:
-    node = converged[name]
+    node = fleet.nodes[name]
 
     several = fleet.run(name, data=asking(**SEVERAL))
     again = fleet.run(name, data=asking(**SEVERAL))
@@ -98,10 +100,10 @@ def test_several_runtimes_stand_side_by_side_and_one_that_is_taken_out_is_gone(
     ],
 )
 def test_flags_that_runsc_refuses_are_told_and_nothing_is_changed(
-    converged: dict[str, LabNode], fleet: Fleet, profile: dict[str, Any], said: str
+    fleet: Fleet, profile: dict[str, Any], said: str
 ) -> None:
     name = "docker-20"
-    before = snapshot(converged[name])
+    before = snapshot(fleet.nodes[name])
 
     outcome = fleet.run(name, data=asking(runsc={}, offline={"network": "none"}, odd=profile))
 
@@ -111,5 +113,5 @@ def test_flags_that_runsc_refuses_are_told_and_nothing_is_changed(
     )
     assert said in outcome.stderr
     assert 'correct gvisor_runtimes["odd"]' in outcome.stderr
-    assert snapshot(converged[name]) == before
-    assert no_leftovers(converged[name]) == ""
+    assert snapshot(fleet.nodes[name]) == before
+    assert no_leftovers(fleet.nodes[name]) == ""

@@ -20,6 +20,8 @@ from tests.node.transactions import FILE, assert_as_declared, dockerd_pid, keys
 from tools.lab import LabNode
 from tools.lab.recipe import resource
 
+pytestmark = pytest.mark.usefixtures("converged")
+
 LIVED_IN_FILE = resource("lived-in.json")
 UNITS = "/etc/systemd/system"
 FAILS_AT_START = {"metrics_addr": "127.0.0.1:22"}  # sshd's port
@@ -27,9 +29,9 @@ FAILS_AT_START = {"metrics_addr": "127.0.0.1:22"}  # sshd's port
 
 @pytest.mark.parametrize("name", ENDS)
 def test_a_key_that_reloads_does_not_restart_and_is_not_live_once_it_is_not_wanted(
-    converged: dict[str, LabNode], fleet: Fleet, name: str
+    fleet: Fleet, name: str
 ) -> None:
-    node = converged[name]
+    node = fleet.nodes[name]
     text, before = daemon_json(node), (dockerd_pid(node), processes(node))
 
     outcome = fleet.run(name, data=keys(debug=True), flags=("-y", "--diff"))
@@ -44,11 +46,9 @@ def test_a_key_that_reloads_does_not_restart_and_is_not_live_once_it_is_not_want
     assert daemon_json(node) == text
 
 
-def test_going_back_to_a_file_without_live_restore_ends_no_container(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
+def test_going_back_to_a_file_without_live_restore_ends_no_container(fleet: Fleet) -> None:
     name = "docker-29"
-    node = converged[name]
+    node = fleet.nodes[name]
     as_before_us(node, '{"debug": false}')
     running = processes(node)
 
@@ -84,10 +84,8 @@ def as_before_us(node: LabNode, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_a_file_that_dockerd_refuses_changes_nothing_for_long(
-    converged: dict[str, LabNode], fleet: Fleet, name: str
-) -> None:
-    node = converged[name]
+def test_a_file_that_dockerd_refuses_changes_nothing_for_long(fleet: Fleet, name: str) -> None:
+    node = fleet.nodes[name]
     text, running, pid = daemon_json(node), processes(node), dockerd_pid(node)
 
     labels = ["api-key=hunter2-a", "api-key=hunter2-b"]  # dockerd quotes both when it refuses them
@@ -107,10 +105,8 @@ def test_a_file_that_dockerd_refuses_changes_nothing_for_long(
     assert_as_declared(fleet, name)
 
 
-def test_a_container_that_a_restart_would_end_is_not_ended(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["lived-in"]
+def test_a_container_that_a_restart_would_end_is_not_ended(fleet: Fleet) -> None:
+    node = fleet.nodes["lived-in"]
     start_container(node, "deploying", "--rm")
     before = snapshot_without_last_run(node)
 
@@ -131,11 +127,9 @@ def snapshot_without_last_run(node: LabNode) -> str:
     return "\n".join(line for line in snapshot(node).splitlines() if "last-run.json" not in line)
 
 
-def test_a_sandbox_of_the_old_form_outlives_restarts_that_are_not_ours(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
+def test_a_sandbox_of_the_old_form_outlives_restarts_that_are_not_ours(fleet: Fleet) -> None:
     name = "docker-29"
-    node = converged[name]
+    node = fleet.nodes[name]
     as_before_us(node, LIVED_IN_FILE)
     assert fleet.run(name).code == 0
     sandbox = processes(node)["old-sandbox"]
@@ -156,8 +150,8 @@ def test_a_sandbox_of_the_old_form_outlives_restarts_that_are_not_ours(
     assert_as_declared(fleet, name)
 
 
-def test_two_runs_at_once_do_not_mix(converged: dict[str, LabNode], fleet: Fleet) -> None:
-    node = converged["lived-in"]
+def test_two_runs_at_once_do_not_mix(fleet: Fleet) -> None:
+    node = fleet.nodes["lived-in"]
 
     runs = [fleet.start("lived-in", keys(debug=True)) for _ in range(2)]
     ended = [(*run.communicate(), run.returncode) for run in runs]

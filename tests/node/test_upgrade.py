@@ -28,7 +28,7 @@ from tests.node.story import channels
 from tests.node.transactions import assert_as_declared, dockerd_pid
 from tools.lab import LabNode
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("converged")]
 
 FIRST = RELEASE
 LOOSE, OLD, NEW = "20260817.0", "20260831.0", "20260928.0"
@@ -123,9 +123,9 @@ def leave(fleet: Fleet, name: str, offered: dict[str, Any], *containers: str) ->
 
 @pytest.mark.parametrize("name", ["docker-20"])
 def test_up_and_back_while_sandboxes_of_each_release_keep_running(
-    converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
+    fleet: Fleet, offered: dict[str, Any], name: str
 ) -> None:
-    node = converged[name]
+    node = fleet.nodes[name]
     start_container(node, "on-first", "--runtime=runsc")
     first = fleet.run(name, data=offered[LOOSE] | NEVER)
     assert first.code == 0, first.text
@@ -180,9 +180,9 @@ def goes_back(fleet: Fleet, name: str, data: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["docker-29"])
 def test_a_release_that_is_not_what_it_says_is_never_used(
-    converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
+    fleet: Fleet, offered: dict[str, Any], name: str
 ) -> None:
-    node = converged[name]
+    node = fleet.nodes[name]
     assert fleet.run(name, data=offered[OLD] | NEVER).code == 0
     start_container(node, "shop", "--runtime=runsc")
     text, known, running = daemon_json(node), runtimes(node), processes(node)
@@ -203,9 +203,9 @@ def test_a_release_that_is_not_what_it_says_is_never_used(
 
 @pytest.mark.parametrize("name", ["docker-29"])
 def test_a_release_goes_when_nothing_needs_it_any_more(
-    converged: dict[str, LabNode], fleet: Fleet, offered: dict[str, Any], name: str
+    fleet: Fleet, offered: dict[str, Any], name: str
 ) -> None:
-    node, keep_one = converged[name], {"gvisor_keep_releases": 1, **NEVER}
+    node, keep_one = fleet.nodes[name], {"gvisor_keep_releases": 1, **NEVER}
     for release in (OLD, NEW):
         assert (
             fleet.run(name, data={**offered[release], **NEVER, "gvisor_keep_releases": 9}).code == 0

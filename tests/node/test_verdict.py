@@ -13,6 +13,8 @@ from tests.node.story import ENDS
 from tests.node.watching import TEXTFILES, have_none, have_watch, journal, look_now, metrics, within
 from tools.lab import LabNode
 
+pytestmark = pytest.mark.usefixtures("converged")
+
 # A program at a path like ours, with a name that is no text and has lines of ours.
 _BLINDING = r"""
 path=$(printf '/opt/gvisor/releases/\377\nend of release users\n/opt/gvisor/releases/x')
@@ -49,9 +51,9 @@ def forgeries(
 
 @pytest.mark.parametrize("name", NODES)
 def test_a_forgery_is_told_and_a_sandbox_is_not(
-    name: str, forgeries: dict[str, Forgery], converged: dict[str, LabNode], fleet: Fleet
+    name: str, forgeries: dict[str, Forgery], fleet: Fleet
 ) -> None:
-    node = converged[name]
+    node = fleet.nodes[name]
     node.exec("install", "-d", "-m", "0755", TEXTFILES)
 
     seen = audit(fleet, name, textfile_dir=TEXTFILES)
@@ -74,10 +76,8 @@ def test_a_forgery_is_told_and_a_sandbox_is_not(
     assert metrics(node)["gvisor_watch_unsandboxed"] == len(forgeries)
 
 
-def test_a_sandbox_whose_program_was_deleted_and_repaired_is_one(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["docker-29"]
+def test_a_sandbox_whose_program_was_deleted_and_repaired_is_one(fleet: Fleet) -> None:
+    node = fleet.nodes["docker-29"]
     start_container(node, "deleted", "--runtime=runsc")
     sh(node, "rm -r /opt/gvisor")
     between = verdicts(node)["deleted"]
@@ -94,10 +94,8 @@ def test_a_sandbox_whose_program_was_deleted_and_repaired_is_one(
     assert (after, answer) == (("sandboxed", "", RELEASE), "there\n")
 
 
-def test_a_sandbox_whose_path_breaks_off_at_a_mount_is_one(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["docker-29"]
+def test_a_sandbox_whose_path_breaks_off_at_a_mount_is_one(fleet: Fleet) -> None:
+    node = fleet.nodes["docker-29"]
     sh(node, "mount -t tmpfs -o mode=755,exec tmpfs /mnt && cp -a /opt/. /mnt")
     sh(node, "mount --bind /mnt /opt")
     try:
@@ -115,10 +113,8 @@ def test_a_sandbox_whose_path_breaks_off_at_a_mount_is_one(
     assert fleet.run("docker-29").code == 0
 
 
-def test_no_name_that_a_container_chooses_blinds_a_run(
-    converged: dict[str, LabNode], fleet: Fleet
-) -> None:
-    node = converged["docker-29"]
+def test_no_name_that_a_container_chooses_blinds_a_run(fleet: Fleet) -> None:
+    node = fleet.nodes["docker-29"]
     start_container(node, "blinding", "--label=coolify.name=\u00fc\xff\nend of node state")
     node.exec("docker", "exec", "-d", "blinding", "bash", "-c", _BLINDING)
     assert within(10, lambda: node.exec("pgrep", "-x", "x").code == 0)
