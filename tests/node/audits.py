@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyinfra_gvisor.node import parse_node, state_script
-from tests.node.running import CURRENT, Fleet, Outcome, processes
+from tests.node.running import CURRENT, Fleet, Outcome, must, processes
 from tools.lab import LabNode
 
 LABELS = ("--label", "coolify.managed=true", "--label", "coolify.type=application")
@@ -21,11 +21,9 @@ WAIVERS = {
 }
 
 
-def sh(node: LabNode, command: str) -> str:
-    """Run a command, which must succeed; return its output."""
-    ran = node.exec("sh", "-c", command)
-    assert ran.code == 0, f"{command}\n{ran.stdout}{ran.stderr}"
-    return ran.stdout
+def sh(node: LabNode, script: str, *arguments: str) -> str:
+    """Run a script, which must succeed; return its output."""
+    return must(node, "sh", "-c", script, "sh", *arguments)
 
 
 def of_before(node: LabNode, release: str) -> set[str]:

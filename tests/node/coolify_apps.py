@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.coolify.host import DATA, NETWORK, App
+from tests.node.running import must
 from tools.lab import LabNode
 
 IMAGE = "stand-in/app:1"
@@ -26,14 +27,12 @@ def have_platform(node: LabNode) -> None:
     """The apps' image, the network ``coolify``, and a Caddy in a runc container before them."""
     for path in _HERE.iterdir():
         node.put(f"{_PROXY}/{path.name}", path.read_bytes())
-    ran = node.exec("sh", f"{_PROXY}/platform.sh", _PROXY, IMAGE, NETWORK, PROXY)
-    assert ran.code == 0, ran.stderr
+    must(node, "sh", f"{_PROXY}/platform.sh", _PROXY, IMAGE, NETWORK, PROXY)
 
 
 def remove_platform(node: LabNode) -> None:
     """Remove the apps, the proxy, their network and their files."""
-    ran = node.exec("sh", "-euc", _REMOVE)
-    assert ran.code == 0, ran.stderr
+    must(node, "sh", "-euc", _REMOVE)
 
 
 def app(uuid: str, **known: Any) -> App:
@@ -47,8 +46,7 @@ def up(node: LabNode, app: App, compose_file: str) -> None:
     node.put(f"{directory}/docker-compose.yaml", compose_file.encode())
     node.put(f"{directory}/.env", f"SERVICE_NAME={app.name}\n".encode())
     where = ("--project-directory", directory, "-f", f"{directory}/docker-compose.yaml")
-    ran = node.exec("docker", "compose", "-p", app.uuid, *where, "up", "-d", "--remove-orphans")
-    assert ran.code == 0, ran.stderr
+    must(node, "docker", "compose", "-p", app.uuid, *where, "up", "-d", "--remove-orphans")
 
 
 def ask(node: LabNode, name: str, *, peer: str | None = None) -> dict[str, Any]:
@@ -61,7 +59,6 @@ def ask(node: LabNode, name: str, *, peer: str | None = None) -> dict[str, Any]:
     url = f"http://127.0.0.1/?ask={peer}" if peer else "http://127.0.0.1/"
     retry = ("--retry", "50", "--retry-delay", "0", "--retry-all-errors")
     until = ("--retry-max-time", f"{ANSWER_TIMEOUT_S}", "--max-time", f"{ANSWER_TIMEOUT_S}")
-    ran = node.exec("curl", "-fsS", *retry, *until, "-H", f"Host: {name}", url)
-    assert ran.code == 0, ran.stderr
-    answer: dict[str, Any] = json.loads(ran.stdout)
+    ran = must(node, "curl", "-fsS", *retry, *until, "-H", f"Host: {name}", url)
+    answer: dict[str, Any] = json.loads(ran)
     return answer

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.node.audits import sh
-from tests.node.running import CURRENT, Fleet, Outcome, start_container
+from tests.node.running import CURRENT, Fleet, Outcome, must, start_container
 from tools.lab import FLAVOURS, LabNode, NodeSpec
 
 SPECS = {
@@ -167,15 +167,15 @@ class Ground:
 
     def _restore(self, name: str) -> None:
         node, outside = self.nodes[name], self.nodes["outside"]
-        shell(node, _SIX, address6(node))
+        sh(node, _SIX, address6(node))
         way, way6 = outside.address, address6(outside)
         for to in OUTSIDE:
             sh(node, f"ip route replace {to} via {way}")
         for to in (METADATA6, PUBLIC6):
             sh(node, f"ip -6 route replace {to} via {way6}")
         sh(outside, f"ip -6 route replace {prefix6(name)} via {address6(node)}")
-        shell(node, _RESOLV, RESOLVER, NETWORK)
-        shell(node, _SERVE, _SERVER, f"tcp/{NODE_PORT}")
+        sh(node, _RESOLV, RESOLVER, NETWORK)
+        sh(node, _SERVE, _SERVER, f"tcp/{NODE_PORT}")
 
     def have_containers(self, *names: str) -> None:
         """Have the network and both containers on run nodes, serving."""
@@ -200,14 +200,14 @@ def prepare(nodes: Mapping[str, LabNode], directory: Path) -> Ground:
     outside = nodes["outside"]
     sh(nodes[WITHOUT_NFT], "dpkg --purge nftables > /dev/null")
     upstream = sh(outside, "sed -n 's/^nameserver //p' /etc/resolv.conf | head -n 1").strip()
-    shell(outside, _SIX, address6(outside))
+    sh(outside, _SIX, address6(outside))
     for to in OUTSIDE:
         sh(outside, f"ip address replace {to}/32 dev lo")
     for to in (METADATA6, PUBLIC6):
         sh(outside, f"ip -6 address replace {to}/128 dev lo")
     tcp = (f"tcp/{port}" for port in ("80", "25", "5432"))
     udp = (f"udp/{METADATA}/53", *(f"udp/{to}/{UDP_PORT}" for to in (PRIVATE, PUBLIC)))
-    shell(outside, _SERVE, _SERVER, *tcp, *udp, f"dns/{RESOLVER}/{upstream}")
+    sh(outside, _SERVE, _SERVER, *tcp, *udp, f"dns/{RESOLVER}/{upstream}")
     ground.restore(*RUN)
     return ground
 
@@ -221,15 +221,13 @@ def at_once(job: Callable[[str], Result], names: Iterable[str]) -> dict[str, Res
 
 def serve(node: LabNode, container: str) -> None:
     """Have a container say hello on port 80; it goes on until the container ends."""
-    ran = node.exec("docker", "exec", "-d", container, "python3", "-c", _SERVER, "tcp/80")
-    assert ran.code == 0, ran.stderr
+    must(node, "docker", "exec", "-d", container, "python3", "-c", _SERVER, "tcp/80")
 
 
 def probe(node: LabNode, targets: Mapping[str, str], *inside: str) -> dict[str, str]:
     """Return what somebody gets when it tries to reach these targets, by name."""
-    ran = node.exec(*inside, "python3", "-c", _PROBE, *targets.values())
-    assert ran.code == 0, ran.stderr
-    words = dict(line.rsplit(" ", 1) for line in ran.stdout.splitlines())
+    ran = must(node, *inside, "python3", "-c", _PROBE, *targets.values())
+    words = dict(line.rsplit(" ", 1) for line in ran.splitlines())
     return {what: words[target] for what, target in targets.items()}
 
 
@@ -246,13 +244,6 @@ def prefix6(name: str) -> str:
 def gateway6(name: str) -> str:
     """The node's own address there."""
     return prefix6(name).replace("/64", "1")
-
-
-def shell(node: LabNode, script: str, *arguments: str) -> str:
-    """Run a script, which must succeed; return its output."""
-    ran = node.exec("sh", "-c", script, "sh", *arguments)
-    assert ran.code == 0, f"{script}\n{ran.stdout}{ran.stderr}"
-    return ran.stdout
 
 
 def ruleset(node: LabNode) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.node.running import must
 from tools.lab import FLAVOURS, Flavour, LabNode
 
 PACKAGES = (
@@ -29,5 +30,4 @@ def equipped(name: str) -> Flavour:
 
 def free_port_80(node: LabNode) -> None:
     """Stop Caddy, which Debian starts."""
-    ran = node.exec("systemctl", "disable", "--quiet", "--now", "caddy")
-    assert ran.code == 0, ran.stderr
+    must(node, "systemctl", "disable", "--quiet", "--now", "caddy")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from tests.node.running import Fleet, Outcome, no_leftovers, processes
+from tests.node.running import Fleet, Outcome, must, no_leftovers, processes
 from tools.lab import LabNode
 
 FILE = "/etc/docker/daemon.json"
@@ -143,14 +143,8 @@ class Faults:
 
 def live(node: LabNode) -> dict[str, Any]:
     """Return dockerd's configuration, as far as it shows it."""
-    shown = node.exec(
-        "docker",
-        "info",
-        "--format",
-        "[{{json .Labels}},{{json .LoggingDriver}},{{json .LiveRestoreEnabled}}]",
-    )
-    assert shown.code == 0, shown.stderr
-    labels, driver, live_restore = json.loads(shown.stdout)
+    form = "[{{json .Labels}},{{json .LoggingDriver}},{{json .LiveRestoreEnabled}}]"
+    labels, driver, live_restore = json.loads(must(node, "docker", "info", "--format", form))
     return {"labels": labels or [], "log-driver": driver, "live-restore": live_restore}
 
 

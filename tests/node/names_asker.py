@@ -4,7 +4,6 @@ Asks for names again and again. Sent into containers as text; what came of it is
 + ``keep red-runc``: by libc, as programs do, until there is ``/asked/stop``; into ``/asked/keep``
 + ``all 1000``: for ``n1`` to ``n1000``, each once, as soon as there is ``/asked/go``; into a file
   there that is called as this container is
-+ ``median red-runc 500``: so often, and how long it takes; of another resolver if it is named
 + ``once mine 169.254.53.53``: from that resolver
 
 But for ``keep``, a query goes out once and never again.
@@ -12,7 +11,6 @@ But for ``keep``, a query goes out once and never again.
 
 import json
 import socket
-import statistics
 import struct
 import sys
 import time
@@ -73,19 +71,6 @@ def answered(asking: socket.socket, numbers: set[int]) -> list[str]:
     return found
 
 
-def median(host: str, count: str, server: str = "") -> None:
-    took_us = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        asking.connect((server or resolver(), 53))
-        asking.settimeout(LOST_S)
-        for number in range(int(count)):
-            then_s = time.perf_counter()
-            asking.send(query(host, number))
-            asking.recv(4096)
-            took_us.append((time.perf_counter() - then_s) * 1e6)
-    sys.stdout.write(f"{round(statistics.median(took_us))}\n")
-
-
 def once(host: str, server: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.connect((server, 53))
@@ -116,7 +101,7 @@ def done(name: str, outcome: dict[str, object]) -> None:
     beside.rename(ASKED / name)
 
 
-KINDS: dict[str, Callable[..., None]] = {"keep": keep, "all": every, "median": median, "once": once}
+KINDS: dict[str, Callable[..., None]] = {"keep": keep, "all": every, "once": once}
 
 if __name__ == "__main__":
     KINDS[sys.argv[1]](*sys.argv[2:])

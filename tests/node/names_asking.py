@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.node.audits import sh
 from tests.node.names_nodes import ADDRESS, ADDRESS6, UNIT, Ground
-from tests.node.running import remove_container
+from tests.node.running import must, remove_container
 from tests.node.watching import TEXTFILES, within
 from tools.lab import LabNode
 
@@ -46,8 +46,7 @@ findmnt -n -t nsfs | wc -l
 
 def asked_while(node: LabNode, job: Callable[[], object], host: str) -> dict[str, Any]:
     """Count each address that a name gives in a container before, during and after a job."""
-    ran = node.exec("sh", "-c", _START, "sh", ASKER, host)
-    assert ran.code == 0, ran.stderr
+    sh(node, _START, ASKER, host)
     try:
         sh(node, "sleep 5")
         job()
@@ -61,9 +60,8 @@ def asked_while(node: LabNode, job: Callable[[], object], host: str) -> dict[str
 
 def asked(node: LabNode, container: str, *what: str) -> str:
     """Return the output of ``names_asker.py`` in a container."""
-    ran = node.exec("docker", "exec", container, "python3", "-c", ASKER, *what)
-    assert ran.code == 0, ran.stderr
-    return ran.stdout.strip()
+    ran = must(node, "docker", "exec", container, "python3", "-c", ASKER, *what)
+    return ran.strip()
 
 
 def program(node: LabNode) -> str:

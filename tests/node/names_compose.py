@@ -16,7 +16,7 @@ from tests.node.audits import sh
 from tests.node.names_asking import settled, sockets
 from tests.node.names_nodes import COMPOSE, UNIT, Ground, probe
 from tests.node.names_story import BEYOND, RUN, Came
-from tests.node.running import remove_container
+from tests.node.running import must, remove_container
 from tests.node.watching import within
 from tools.lab import LabNode
 
@@ -125,8 +125,7 @@ class Project:
 
     def compose(self, *arguments: str) -> None:
         """Run a command of Compose, which must succeed."""
-        ran = self.node.exec(*_COMMANDS[self.name], "-p", PROJECT, "-f", _FILE, *arguments)
-        assert ran.code == 0, ran.stderr
+        must(self.node, *_COMMANDS[self.name], "-p", PROJECT, "-f", _FILE, *arguments)
 
     def clear(self) -> None:
         """Have the file, and nothing that an earlier run has left."""

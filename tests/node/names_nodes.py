@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.node.egress_nodes import at_once, shell
+from tests.node.audits import sh
+from tests.node.egress_nodes import at_once
 from tests.node.equipped import equipped, free_port_80
-from tests.node.running import Deployed, Fleet
+from tests.node.running import Deployed, Fleet, must
 from tools.lab import LabNode, NodeSpec
 
 SPECS = {
@@ -112,8 +113,7 @@ class Ground(Deployed):
         for network, options in NETWORKS.items():
             if node.exec("docker", "network", "inspect", network).code != 0:
                 command = ("docker", "network", "create", *options, network)
-                ran = node.exec(*command)
-                assert ran.code == 0, ran.stderr
+                must(node, *command)
         start(node, containers())
 
     def probe(self, name: str, container: str, targets: Iterable[str]) -> dict[str, str]:
@@ -137,12 +137,12 @@ def _surround(node: LabNode) -> None:
     node.put(_SERVER_PATH, _SERVER.encode())
     node.put("/etc/systemd/system/names-surroundings.service", _SURROUNDINGS.encode())
     node.put("/etc/systemd/system/names-resolvers.service", _RESOLVERS.encode())
-    shell(node, _HAVE)
+    sh(node, _HAVE)
 
 
 def start(node: LabNode, wanted: Mapping[str, tuple[str, ...]]) -> None:
     """Have containers with their options, each of which says its name on port 80."""
-    shell(node, _START, _SERVER, *(f"{name} {' '.join(item)}" for name, item in wanted.items()))
+    sh(node, _START, _SERVER, *(f"{name} {' '.join(item)}" for name, item in wanted.items()))
 
 
 def containers() -> dict[str, tuple[str, ...]]:
@@ -171,6 +171,5 @@ def containers() -> dict[str, tuple[str, ...]]:
 
 def probe(node: LabNode, targets: Iterable[str], *inside: str) -> dict[str, str]:
     """Return the answers to somebody's questions."""
-    ran = node.exec(*inside, "python3", "-c", _PROBE, *targets)
-    assert ran.code == 0, ran.stderr
-    return dict(line.rsplit("=", 1) for line in ran.stdout.splitlines())
+    ran = must(node, *inside, "python3", "-c", _PROBE, *targets)
+    return dict(line.rsplit("=", 1) for line in ran.splitlines())

@@ -19,6 +19,7 @@ import yaml
 from pyinfra_gvisor.releases.lock import DEFAULT
 from tests.documented import START, Block, Command, all_commands, blocks, commands
 from tests.node.archives import current_archive, release_archive
+from tests.node.audits import sh
 from tests.packaging.checkout import LEAKS, PYPROJECT, built_wheel, copy_to
 from tools.lab import LabNode, lab_arch
 from tools.lab.cache import Cache
@@ -235,8 +236,7 @@ class Reader:
             archive.add(self.shop.wheels, "srv/wheels")
             archive.add(self.shop.bucket, "srv/gvisor")
         node.put("/srv/bundle.tar", bundle.getvalue())
-        prepared = node.exec("sh", "-c", f"tar -C / -xf /srv/bundle.tar\n{_PYTHON}")
-        assert prepared.code == 0, prepared.stderr
+        sh(node, f"tar -C / -xf /srv/bundle.tar\n{_PYTHON}")
         for file in wanted["write_files"]:
             text = file["content"]
             if file["path"].endswith("settings.py"):
@@ -283,8 +283,7 @@ def skips(command: Command, reasons: Mapping[tuple[str, str], str]) -> bool:
 
 def have_image(node: LabNode) -> None:
     """Have an image on the node that is called as the one in the pages."""
-    ran = node.exec("sh", "-c", _IMAGE)
-    assert ran.code == 0, ran.stderr
+    sh(node, _IMAGE)
 
 
 def typed(pages: list[Path]) -> list[Command]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.node.audits import sh
 from tests.node.running import Fleet, Outcome
 from tools.lab import LabNode
 
@@ -86,9 +87,7 @@ class Place:
 
     def sh(self, command: str) -> str:
         """Run a command in the release's directory, which must succeed; return its output."""
-        ran = self.node.exec("sh", "-c", f"cd {self.home} && {command}")
-        assert ran.code == 0, ran.stderr
-        return ran.stdout
+        return sh(self.node, f"cd {self.home} && {command}")
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest."""

@@ -118,6 +118,12 @@ class Fleet:
         run = pyinfra_unloaded if unloaded else pyinfra
         return run(inventory, str(deploy), *flags, timeout_s=self.timeout_s)
 
+    def deploy(self, *names: str, **given: Any) -> Outcome:
+        """Run a deploy, which must succeed."""
+        outcome = self.run(*names, **given)
+        assert outcome.code == 0, outcome.text
+        return outcome
+
     def start(
         self, name: str, data: Mapping[str, Any], *, deploy: str = DEPLOY
     ) -> subprocess.Popen[str]:
@@ -208,6 +214,13 @@ def pyinfra_unloaded(*arguments: str, timeout_s: int = TIMEOUT_S) -> Outcome:
     return Outcome(ran.returncode, ran.stdout, ran.stderr)
 
 
+def must(node: LabNode, *command: str) -> str:
+    """Run a command on a node, which must succeed; return its output."""
+    ran = node.exec(*command)
+    assert ran.code == 0, f"{command}\n{ran.stdout}{ran.stderr}"
+    return ran.stdout
+
+
 _LISTING = r"""
 find /etc /opt /usr/local /root /home /srv /var/lib/pyinfra-gvisor /run/pyinfra-gvisor /var/tmp \
     /var/lib/apt /var/lib/dpkg -xdev ! -type d ! -name '*.lock' ! -name changes \
@@ -260,8 +273,7 @@ printf '%s\n' $containers | xargs -r -n 1 -P 4 docker rm -f
 
 def start_container(node: LabNode, name: str, *options: str) -> None:
     """Start a container with the node's own programs; ``options`` are those of ``docker run``."""
-    ran = node.exec("sh", "-c", _START, "sh", name, *options)
-    assert ran.code == 0, ran.stderr
+    must(node, "sh", "-c", _START, "sh", name, *options)
 
 
 def remove_container(node: LabNode, name: str) -> None:

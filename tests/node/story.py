@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.node.archives import ArchiveServer
-from tests.node.running import PROVEN, WITH_ROWS, Fleet, Outcome, processes, snapshot
+from tests.node.running import PROVEN, WITH_ROWS, Fleet, Outcome, must, processes, snapshot
 from tools.lab import LabNode
 
 NODES = ("plain", "lived-in", "docker-20", "docker-28", "docker-29", "docker-29-overlay2")
@@ -59,13 +59,11 @@ def bring(
 ) -> None:
     """Run the main job and restart containers: all run on our release, as after some time."""
     names = [name for name in NODES if name in nodes]
-    outcome = fleet.run(*names, data=PROVEN, by_host=by_host)
-    assert outcome.code == 0, outcome.text
+    fleet.deploy(*names, data=PROVEN, by_host=by_host)
     for name in names:
         count_channels(nodes[name])
         if name in LIVED_IN:
-            ran = nodes[name].exec("docker", "restart", "-t", "2", "old-sandbox")
-            assert ran.code == 0, ran.stderr
+            must(nodes[name], "docker", "restart", "-t", "2", "old-sandbox")
 
 
 def served(server: ArchiveServer) -> dict[str, dict[str, Any]]:

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.audit.observed import audit_script
 from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.releases.known import newer_than, open_to
 from tests.node.audits import LABELS, WAIVERS, audit, of_before, settings, sh
+from tests.node.releases import Place
 from tests.node.running import (
     HOME,
     PROVEN,
     RELEASE,
+    SENTRY,
     Fleet,
     remove_container,
     snapshot,
@@ -214,3 +217,13 @@ def test_what_is_wrong_is_found(fleet: Fleet, cases: list[Case]) -> None:
         assert seen.found[case.expect]["remedy"]
     assert fleet.run("plain").code == 0
     assert audit(fleet, "plain").found == {}
+
+
+def test_a_sandbox_that_no_container_belongs_to_is_told(fleet: Fleet) -> None:
+    with Place(fleet, "docker-28", RELEASE).sandbox() as sandbox:
+        told = sh(fleet.nodes["docker-28"], audit_script(())).splitlines()
+        alive = sandbox.kernel()
+
+    (leak,) = [line for line in told if line.startswith("sandbox ")]
+    assert SENTRY in leak
+    assert "gVisor" in alive or "2016" in alive

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.node.audits import sh
 from tests.node.old_runsc import OLD
 from tests.node.running import CURRENT, PROVEN, Fleet, snapshot
 from tools.lab import LabNode
@@ -89,13 +90,11 @@ CASES = {
 @contextmanager
 def damaged(node: LabNode, case: Case) -> Iterator[None]:
     """The node with what is wrong, and afterwards without."""
-    broken = node.exec("sh", "-c", case.damage)
-    assert broken.code == 0, broken.stderr
+    sh(node, case.damage)
     try:
         yield
     finally:
-        mended = node.exec("sh", "-c", case.mend)
-        assert mended.code == 0, mended.stderr
+        sh(node, case.mend)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])

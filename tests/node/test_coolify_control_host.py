@@ -37,7 +37,6 @@ TABLE = {
 }
 DROPPED = {"cap_drop": ["ALL"]}
 HONOURED = {"cap_drop": ["ALL"], "runtime": "runsc"}
-RETURN = b"    return $compose_options->toArray();\n"
 HONEST = "4.4.0"  # knows the option by itself
 THEIRS = """# of another add-on
 services:
@@ -109,28 +108,6 @@ def test_a_patch_that_got_lost_is_put_back_by_the_timer(host: ControlHost, fleet
     assert custom(host) is not None
 
 
-def test_a_source_that_is_not_as_we_know_it_is_left_alone_and_everybody_says_so(
-    host: ControlHost, fleet: Fleet
-) -> None:
-    have(fleet)
-    shipped = host.source_bytes()
-    odd = shipped.replace(RETURN, b"    return $compose_options->all();\n")
-    host.write_source(odd)
-
-    outcome = run(fleet)
-    looked = look_now(host)
-    host.restart()
-
-    said = "coolify.runtime_option: coolify on control: unknown version of Coolify's function"
-    assert outcome.code == 1
-    assert said in outcome.stderr
-    assert looked != 0
-    assert "Coolify does not honour --runtime" in journal(host)[-1]
-    assert (
-        host.source_bytes() == odd
-    )  # and it has started: the entry script cannot keep it from that
-
-
 def test_an_upgrade_to_a_coolify_that_knows_it_needs_nothing_of_ours(
     host: ControlHost, fleet: Fleet
 ) -> None:
@@ -164,30 +141,6 @@ def test_a_compose_file_of_others_is_merged_and_given_back_to_the_byte(
     assert custom(host) == THEIRS
     assert host.node.exec("stat", "-c", "%a", COMPOSE).stdout == "640\n"
     assert host.source_bytes() == shipped
-
-
-def test_a_compose_file_that_docker_compose_would_not_take_is_not_written(
-    host: ControlHost, fleet: Fleet
-) -> None:
-    host.node.put(COMPOSE, THEIRS.encode())
-    # Ours is fine: what compose refuses here is what a stand-in for a broken plug-in makes of it.
-    host.node.exec("sh", "-c", "mkdir -p /root/.docker/cli-plugins")
-    host.node.put("/root/.docker/cli-plugins/docker-compose", _BROKEN.encode(), mode=0o755)
-
-    outcome = run(fleet)
-    host.node.exec("rm", "-r", "/root/.docker")
-
-    assert outcome.code == 1
-    assert "docker compose refuses the files with our change: no such mount" in outcome.stderr
-    assert custom(host) == THEIRS
-
-
-_BROKEN = """#!/bin/sh
-case "$*" in
-    docker-cli-plugin-metadata) exec /usr/libexec/docker/cli-plugins/docker-compose "$@" ;;
-    *custom.yml.new*) echo 'no such mount' >&2; exit 1 ;;
-esac
-"""
 
 
 def test_what_is_mounted_stays_until_coolify_is_recreated_and_then_all_is_gone(

@@ -26,8 +26,7 @@ def apps(coolify: Coolify, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     fleet = Fleet(coolify.nodes, tmp_path_factory.mktemp("apps"))
     as_shipped(coolify.control)
     have(fleet)
-    converged = fleet.run("run", data=CURRENT)
-    assert converged.code == 0, converged.text
+    fleet.deploy("run", data=CURRENT)
     have_platform(coolify.run)
     yield coolify
     remove_platform(coolify.run)

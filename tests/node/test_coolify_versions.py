@@ -33,9 +33,7 @@ def others() -> Iterator[dict[str, LabNode]]:
 def run(fleet: Fleet, name: str, **settings: object) -> Outcome:
     """The deploy on that control host, which has to end well."""
     data = {**NO_GVISOR, **settings}
-    outcome = fleet.run(name, deploy=DEPLOY, data=data, groups={"coolify": [name]})
-    assert outcome.code == 0, outcome.text
-    return outcome
+    return fleet.deploy(name, deploy=DEPLOY, data=data, groups={"coolify": [name]})
 
 
 def test_the_option_is_honoured_kept_and_taken_back(

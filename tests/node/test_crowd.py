@@ -13,6 +13,7 @@ from threading import Event, Thread
 
 import pytest
 
+from tests.node.audits import sh
 from tests.node.faults import Faults, restarting
 from tests.node.running import processes, remove_containers
 from tools.lab import LabNode
@@ -103,8 +104,7 @@ def pinging(node: LabNode) -> Iterator[None]:
 @pytest.fixture
 def crowd(faults: Faults) -> Iterator[Faults]:
     """The lived-in node with forty containers more, half of them sandboxes."""
-    started = faults.node.exec("sh", "-c", _START, "sh", str(HALF), str(PORT), _SERVE)
-    assert started.code == 0, started.stderr
+    sh(faults.node, _START, str(HALF), str(PORT), _SERVE)
     faults.remember()
     yield faults
     remove_containers(faults.node, "^/(web$|runc-|runsc-)")

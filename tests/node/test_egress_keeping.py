@@ -27,13 +27,12 @@ from tests.node.egress_nodes import (
     counted,
     gateway6,
     kept,
-    shell,
     stopped,
     table,
 )
 from tests.node.egress_nodes import NAME as OUTSIDE
 from tests.node.faults import wait_for
-from tests.node.running import remove_container, start_container
+from tests.node.running import must, remove_container, start_container
 from tests.node.watching import keeper_says, within
 from tools.lab import LabNode
 
@@ -127,8 +126,7 @@ def test_networks_on_bridges_of_any_name_are_inside_from_the_first_packet(
     try:
         for name, bridge in zip(names, BRIDGES, strict=True):
             option = f"com.docker.network.bridge.name={bridge}"
-            made = node.exec("docker", "network", "create", "--opt", option, name)
-            assert made.code == 0, made.stderr
+            must(node, "docker", "network", "create", "--opt", option, name)
             start_container(node, name, f"--network={name}")
         after = at_once(lambda name: egress.probe(NAME, name, targets), names)
         second = changes_nothing(egress)
@@ -342,7 +340,7 @@ def test_what_one_of_ufw_and_us_stops_is_stopped_and_the_plan_names_it(
 @pytest.mark.slow
 def test_a_node_whose_way_out_is_a_bridge_is_not_cut_off(egress: Ground, node: LabNode) -> None:
     sh(node, f"systemctl stop {UNIT}")
-    shell(node, _MOVE, "eth0", "br0")
+    sh(node, _MOVE, "eth0", "br0")
     try:
         egress.restore(NAME)
         outcome = egress.deploy(NAME)
@@ -355,7 +353,7 @@ def test_a_node_whose_way_out_is_a_bridge_is_not_cut_off(egress: Ground, node: L
             }
         )
     finally:
-        shell(node, _MOVE, "br0", "eth0")
+        sh(node, _MOVE, "br0", "eth0")
         egress.restore(NAME)
 
     assert f"[{NAME}] br0 is not filtered: it carries the default route" in outcome.stderr
@@ -409,26 +407,6 @@ def test_a_controller_that_is_killed_is_not_waited_for_longer_than_it_was_given(
     assert egress.probe(NAME, "sandbox", TARGETS) == IN_FORCE
     again = egress.deploy(NAME)
     assert again.idle
-
-
-@pytest.mark.slow
-def test_a_power_cut_on_probation_comes_up_with_the_old_rules(
-    egress: Ground, node: LabNode
-) -> None:
-    before = table(node)
-
-    with on_probation(egress, NAME, confirm_s=600):
-        node.kill()
-        node.start()
-    egress.restore(NAME)
-
-    assert table(node) == before
-    assert egress.probe(NAME, "sandbox", TARGETS) == IN_FORCE
-    mended, second = egress.deploy(NAME), egress.deploy(NAME)
-    assert "new rules are not confirmed yet" in mended.stderr
-    assert pending(node) == []
-    assert table(node) == before
-    assert second.idle
 
 
 def shown(node: LabNode, unit: str, name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.node.archives import ArchiveServer
+from tests.node.audits import sh
 from tests.node.old_runsc import OLD, OLD_DEBIAN_12
 from tests.node.running import Fleet, docker_info, snapshot
 from tools.lab import FLAVOURS, Lab, LabNode, NodeSpec
@@ -28,10 +29,7 @@ def bare() -> Iterator[dict[str, LabNode]]:
         "rm -rf /etc/docker /run/docker.sock /run/docker.pid; ! command -v docker"
     )
     for node in made:
-        ran = node.exec(
-            "sh", "-c", purge.replace("docker-cli " if "12" in node.spec.flavour.name else "\0", "")
-        )
-        assert ran.code == 0, ran.stderr
+        sh(node, purge.replace("docker-cli " if "12" in node.spec.flavour.name else "\0", ""))
     yield dict(zip(FLAVOUR_NAMES, made, strict=True))
     lab.down()
 

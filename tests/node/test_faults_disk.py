@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.node.audits import sh
 from tests.node.faults import COLD_START, Faults, live, reloading, restarting
 from tools.lab import LabNode
 
@@ -38,13 +39,11 @@ _FILL = "dd if=/dev/zero of={place}/filler bs=1k 2> /dev/null || true"
 @contextmanager
 def small(node: LabNode, place: str) -> Iterator[None]:
     """The directory on a file system of one megabyte."""
-    made = node.exec("sh", "-c", _MOUNT, "sh", place)
-    assert made.code == 0, made.stderr
+    sh(node, _MOUNT, place)
     try:
         yield
     finally:
-        undone = node.exec("sh", "-c", _UNMOUNT, "sh", place)
-        assert undone.code == 0, undone.stderr
+        sh(node, _UNMOUNT, place)
 
 
 def full_at(step: str, place: str) -> str:

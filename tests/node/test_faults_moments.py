@@ -16,7 +16,7 @@ import pytest
 
 from tests.node.audits import sh
 from tests.node.faults import FILE, Faults, live, reloading, restarting, wait_for
-from tests.node.running import processes, remove_container, start_container
+from tests.node.running import must, processes, remove_container, start_container
 from tests.node.second_engine import another_engine
 from tests.node.unit_files import units
 from tools.lab import LabNode
@@ -71,8 +71,7 @@ print "$told{answered} $told{failed}\\n";
 def job(node: LabNode, name: str, *command: str, told: str = "/dev/null") -> Iterator[None]:
     """Have a command run on a node; it ends by a signal."""
     output = f"--property=StandardOutput=truncate:{told}"
-    ran = node.exec("systemd-run", "--quiet", "--collect", f"--unit={name}", output, *command)
-    assert ran.code == 0, ran.stderr
+    must(node, "systemd-run", "--quiet", "--collect", f"--unit={name}", output, *command)
     try:
         yield
     finally:

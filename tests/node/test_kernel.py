@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.node.conftest import LAB, lab_of
-from tests.node.running import Fleet, Outcome, snapshot
+from tests.node.running import Fleet, Outcome, must, snapshot
 from tools.lab import FLAVOURS, LabNode, NodeSpec
 
 NAME = "debian-13"
@@ -92,9 +92,8 @@ def whole(node: LabNode) -> tuple[list[str], dict[str, str]]:
 
 def strong(node: LabNode) -> dict[str, str]:
     """Those that are to be in force, as they are."""
-    ran = node.exec("sysctl", *STRONG)
-    assert ran.code == 0, ran
-    return dict(line.split(" = ") for line in ran.stdout.splitlines())
+    ran = must(node, "sysctl", *STRONG)
+    return dict(line.split(" = ") for line in ran.splitlines())
 
 
 def test_everything_is_in_force_a_second_run_changes_nothing_and_removal_gives_all_back(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.node.running import must
 from tools.lab import FLAVOURS, Lab, LabError, LabNode, NodeSpec
 from tools.lab.recipe import resource
 from tools.lab.spec import KINDS
@@ -127,33 +128,6 @@ def test_a_lived_in_node_has_what_others_left(lab: Lab) -> None:
     assert _kernel(node, "old-sandbox") != _inside(node, "uname", "-v")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param("/etc/docker/deep/new", id="in-a-new-directory"),
-        pytest.param("/tmp/lab", id="on-a-tmpfs"),
-        pytest.param("/run/lab", id="on-another-tmpfs"),
-    ],
-)
-def test_put_writes_a_file(lab: Lab, path: str) -> None:
-    node = lab.up(SPECS)[0]
-    content = b"\x00\xff no newline"
-
-    node.put(path, content, mode=0o640)
-
-    found = _inside(node, "stat", "--format", "%a %U %s", path)
-    node.exec("rm", "-r", "/etc/docker/deep", path)
-    assert found == f"640 root {len(content)}\n"
-
-
-def test_exec_tells_how_a_command_ended(lab: Lab) -> None:
-    node = lab.up(SPECS)[0]
-
-    ran = node.exec("sh", "-c", "echo out; echo err >&2; exit 3")
-
-    assert ran == (3, "out\n", "err\n")
-
-
 def test_two_processes_at_once_make_each_node_once(lab: Lab) -> None:
     lab.down()
 
@@ -197,9 +171,7 @@ def _ids(nodes: list[LabNode]) -> list[str | None]:
 
 
 def _inside(node: LabNode, *command: str) -> str:
-    ran = node.exec(*command)
-    assert ran.code == 0, ran.stderr
-    return ran.stdout
+    return must(node, *command)
 
 
 def _running(node: LabNode) -> set[str]:

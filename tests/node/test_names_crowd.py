@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.node.audits import sh
-from tests.node.egress_nodes import shell
 from tests.node.names_asking import ASKER, DIRECTORY, asked, peak_kib, said, settled, sockets
 from tests.node.names_nodes import ADDRESS, UNIT, Ground
 from tests.node.running import remove_containers
@@ -107,7 +106,7 @@ def test_no_name_is_lost_while_docker_stands_still(names: Ground, node: LabNode)
 @contextmanager
 def crowd(node: LabNode, containers: int, called: int) -> Iterator[None]:
     """Containers that ask for so many names of another one as soon as they are told to."""
-    shell(node, _GATHER, ASKER, str(containers), str(called))
+    sh(node, _GATHER, ASKER, str(containers), str(called))
     try:
         yield
     finally:
@@ -126,21 +125,3 @@ def answered(node: LabNode, containers: int, go: str) -> list[dict[str, Any]]:
 def lost(found: list[dict[str, Any]], called: int) -> list[dict[str, Any]]:
     """What came to those who had not the answer for each name."""
     return [item for item in found if item["came"] != {CALLED_ADDRESS: called}]
-
-
-def test_how_long_a_query_takes(names: Ground, node: LabNode) -> None:
-    ways = {
-        "Docker's, runc": ("red-runc",),
-        "Docker's, runsc with the host's network": ("red-runsc",),
-        "the resolver, runc": ("red-runc", ADDRESS),
-        "the resolver, runsc with its own network": ("red-gvisor",),
-    }
-
-    found = {
-        way: int(asked(node, container, "median", "red-runsc", "500", *server))
-        for way, (container, *server) in ways.items()
-    }
-
-    print(f"median of 500, us: {found}")  # noqa: T201
-    assert min(found.values()) > 0
-    assert peak_kib(node) < MOST_KIB

@@ -13,6 +13,7 @@ from tests.node.egress_nodes import at_once
 from tests.node.names_asking import asked_while, holding, peak_kib, program, said
 from tests.node.names_nodes import ADDRESS, ADDRESS6, PAIRED, UNIT, Ground
 from tests.node.names_story import BEYOND, by_name
+from tests.node.running import must
 from tests.node.watching import within
 from tools.lab import LabNode
 
@@ -41,9 +42,8 @@ _FUZZ = (Path(__file__).parent / "names_fuzz.py").read_text()
 
 def sent(node: LabNode, container: str, *what: str) -> dict[str, object]:
     """What came of all that a container has sent (``names_fuzz.py``), by address."""
-    ran = node.exec("docker", "exec", container, "python3", "-c", _FUZZ, *what)
-    assert ran.code == 0, ran.stderr
-    found: dict[str, object] = json.loads(ran.stdout)
+    ran = must(node, "docker", "exec", container, "python3", "-c", _FUZZ, *what)
+    found: dict[str, object] = json.loads(ran)
     return found
 
 

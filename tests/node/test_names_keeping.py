@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.node.audits import sh
-from tests.node.egress_nodes import at_once, shell
+from tests.node.egress_nodes import at_once
 from tests.node.names_asking import asked_while, left, program
 from tests.node.names_nodes import ADDRESS, PAIRED, RUNTIMES, UNIT, Ground, containers
 from tests.node.names_story import BEYOND, LARGE, by_name
@@ -98,35 +98,6 @@ def test_without_it_a_query_fails_and_only_where_it_is_needed(names: Ground, nod
         **dict.fromkeys(wanted, "failed"),
         "tcp/red-gvisor/80": "red-gvisor",  # from its /etc/hosts
     }
-    assert has_names(names)
-    no_change_is_left_to_make(names)
-
-
-# What somebody has on a node of his own may keep it from starting.
-_BREAK = f"""
-set -eu
-mkdir /etc/systemd/system/{UNIT}.service.d
-cat > /etc/systemd/system/{UNIT}.service.d/own.conf << END
-[Service]
-ExecStart=
-ExecStart=/usr/bin/python3 -c 'raise SystemExit("no such option")'
-END
-systemctl stop {UNIT}.socket {UNIT}.service
-systemctl daemon-reload
-"""
-
-
-def test_one_that_does_not_start_fails_the_run_and_says_why(names: Ground, node: LabNode) -> None:
-    shell(node, _BREAK)
-    try:
-        failed = names.run(NAME)
-    finally:
-        sh(node, f"rm -r /etc/systemd/system/{UNIT}.service.d")
-
-    assert failed.code == 1
-    said = f"{UNIT}.service on {NAME}: this service does not start: no such option"
-    assert said in failed.stderr
-    names.deploy(NAME)
     assert has_names(names)
     no_change_is_left_to_make(names)
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.node.egress_nodes import address6, at_once, shell
+from tests.node.audits import sh
+from tests.node.egress_nodes import address6, at_once
 from tests.node.names_asking import counted, counting, holding, said
 from tests.node.names_nodes import ADDRESS, ADDRESS6, Ground, probe
 from tests.node.watching import within
@@ -55,13 +56,13 @@ esac
 @contextmanager
 def way_to(node: LabNode, machine: LabNode) -> Iterator[None]:
     """Have what another machine sends to the resolver's addresses come to this node."""
-    shell(node, _NODE, "begin", address6(node))
-    shell(machine, _MACHINE, "begin", address6(machine), node.address, address6(node))
+    sh(node, _NODE, "begin", address6(node))
+    sh(machine, _MACHINE, "begin", address6(machine), node.address, address6(node))
     try:
         yield
     finally:
-        shell(machine, _MACHINE, "end", address6(machine), node.address, address6(node))
-        shell(node, _NODE, "end", address6(node))
+        sh(machine, _MACHINE, "end", address6(machine), node.address, address6(node))
+        sh(node, _NODE, "end", address6(node))
 
 
 def asked_by_strangers(names: Ground) -> dict[str, dict[str, str]]:

@@ -78,30 +78,6 @@ def test_each_keeps_to_its_own_keys_and_takes_only_those_away(fleet: Fleet) -> N
     assert_no_change(node, before, owns(fleet, name, "mirrors", {}))
 
 
-STATE = "/var/lib/pyinfra-gvisor"
-
-
-def test_a_lost_record_is_restored_and_gives_back_what_was_there(fleet: Fleet) -> None:
-    node = fleet.nodes["plain"]
-    fleet.run("plain")
-    text = daemon_json(node)
-    owns(fleet, "plain", "mirrors", MIRRORS)
-    record = node.exec("cat", f"{STATE}/owned.json").stdout
-
-    node.exec("rm", f"{STATE}/owned.json")
-    missing = owns(fleet, "plain", "mirrors", MIRRORS)
-    restored = node.exec("cat", f"{STATE}/owned.json").stdout
-    node.put(f"{STATE}/owned.json", b"\xff\x00garbage")
-    damaged = owns(fleet, "plain", "mirrors", {})
-
-    assert (missing.code, damaged.code) == (0, 0), missing.text + damaged.text
-    assert f"{STATE}/owned.json is missing: restore it from" in missing.stderr
-    assert f"{STATE}/owned.json is damaged: restore it from" in damaged.stderr
-    assert restored == record
-    assert daemon_json(node) == text
-    assert_as_declared(fleet, "plain")
-
-
 def stopped(node: LabNode, name: str, runtime: str) -> None:
     """A container that ran under this runtime."""
     start_container(node, name, f"--runtime={runtime}")

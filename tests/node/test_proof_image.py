@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.node.audits import sh
 from tests.node.proving import OF_PARTS, prove, rows
 from tests.node.running import CURRENT, Fleet, no_leftovers
 from tools.lab import LabNode
@@ -31,8 +32,7 @@ def name(converged: dict[str, LabNode], request: pytest.FixtureRequest) -> Itera
     node = converged[request.param]
     # which Docker 20.10 cannot import
     more = () if request.param == "docker-20" else ("--change", "STOPSIGNAL SIGQUIT")
-    made = node.exec("sh", "-c", _MAKE, "sh", IMAGE, *more)
-    assert made.code == 0, made.stderr
+    sh(node, _MAKE, IMAGE, *more)
     yield request.param
     node.exec("docker", "rmi", "-f", IMAGE)
 

@@ -8,6 +8,7 @@ import pytest
 
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
+from tests.node.audits import sh
 from tests.node.proving import prove, rows
 from tests.node.running import PROVEN, WITH_ROWS, Fleet, daemon_json, docker_info, no_leftovers
 from tests.node.transactions import FILE, assert_as_declared
@@ -78,8 +79,7 @@ _STOP_RESOLVING = (
 def resolving(converged: dict[str, LabNode], request: pytest.FixtureRequest) -> Iterator[str]:
     """A node with a resolver that has one address for every name."""
     node = converged[request.param]
-    started = node.exec("sh", "-c", _RESOLVE, "sh", _RESOLVER)
-    assert started.code == 0, started.stderr
+    sh(node, _RESOLVE, _RESOLVER)
     yield request.param
     node.exec("sh", "-c", _STOP_RESOLVING)
 

@@ -14,7 +14,7 @@ from tests.node import egress_server
 from tests.node.archives import current_archive, release_archive, sha512
 from tests.node.audits import audit, sh
 from tests.node.conftest import LAB, lab_of
-from tests.node.egress_nodes import address6, at_once, probe, shell
+from tests.node.egress_nodes import address6, at_once, probe
 from tests.node.equipped import equipped
 from tests.node.running import (
     CURRENT,
@@ -22,6 +22,7 @@ from tests.node.running import (
     Fleet,
     Outcome,
     daemon_json,
+    must,
     processes,
     snapshot,
     start_container,
@@ -119,9 +120,7 @@ class Ground:
 
     def ask(self, words: list[str]) -> str:
         """Return what the client says."""
-        ran = self.nodes["outside"].exec("python3", "-c", _ASK, *words)
-        assert ran.code == 0, ran.stderr
-        return ran.stdout
+        return must(self.nodes["outside"], "python3", "-c", _ASK, *words)
 
     def failed_during(self, name: str, job: str, **data: object) -> tuple[Outcome, set[str]]:
         """Run a deploy under clients; return what it said, and which ports failed a request."""
@@ -144,7 +143,7 @@ class Ground:
 def prepare(ground: Ground, name: str) -> None:
     """Have containers that serve: on a network with IPv4 only, as Coolify's proxy is."""
     node = ground.nodes[name]
-    shell(node, _SIX, address6(node))
+    sh(node, _SIX, address6(node))
     sh(node, "docker network create front > /dev/null")
     published = ("8080:80", "53:53/udp", "9000-9001:81-82", f"{node.address}:8082:80")
     start_container(node, "web", "--network=front", *(f"--publish={item}" for item in published))
@@ -166,7 +165,7 @@ def serve(ground: Ground, name: str) -> None:
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """The nodes before anything of ours was on them."""
     with lab_of(f"{LAB}-reach", SPECS) as nodes:
-        shell(nodes["outside"], _SIX, address6(nodes["outside"]))
+        sh(nodes["outside"], _SIX, address6(nodes["outside"]))
         made = Ground(nodes, Fleet(nodes, tmp_path_factory.mktemp("reach")))
         at_once(lambda name: prepare(made, name), RUN)
         yield made
@@ -199,8 +198,7 @@ def test_a_converge_leaves_every_published_port_answering_over_both_families(
     assert f"{STAYS}{ground.only_by_proxy(name)}" in outcome.stderr
     assert "userland-proxy" not in daemon_json(ground.nodes[name])
     assert ground.nodes[name].exec("ip", "link", "show", "pgvnode").code != 0
-    second = ground.fleet.run(name, data=CURRENT)
-    assert second.code == 0, second.text
+    second = ground.fleet.deploy(name, data=CURRENT)
     assert second.idle
     assert ground.nodes[name].exec("pgrep", "-f", "^sleep 60$").stdout == ""
 
@@ -275,11 +273,11 @@ def test_a_change_that_cuts_a_port_unforeseen_goes_back(
         rf"published port \d+/tcp on {address6(node)} worked before the change, and does not work"
     )
     if name == "docker-20":  # only containers come to docker-proxy then
-        shell(node, _NO_SIX)
+        sh(node, _NO_SIX)
         said = r"published port \d+/tcp answered container peer by the node's address before"
 
     outcome = ground.fleet.run(name, data=keys(userland_proxy_path=_DEAF_PATH))
-    shell(node, _SIX, address6(node))
+    sh(node, _SIX, address6(node))
 
     assert outcome.code == 1
     assert re.search(said, outcome.stderr), outcome.text
@@ -325,7 +323,7 @@ def test_what_containers_alone_would_lose_stays_and_dockerd_reloads_a_file_that_
     assert told
     name = "docker-26"
     node = ground.nodes[name]
-    shell(node, _NO_SIX)
+    sh(node, _NO_SIX)
     text = daemon_json(node).replace("{", '{\n    "userland-proxy": true,', 1)
     node.put("/etc/docker/daemon.json", text.encode())
     sh(node, "systemctl reload docker")
@@ -336,7 +334,7 @@ def test_what_containers_alone_would_lose_stays_and_dockerd_reloads_a_file_that_
     outcome = ground.fleet.run(name, data=data, flags=("-y", "--diff"))
     answered = ground.answers_to_a_neighbour(name)
     second = ground.fleet.run(name, data=data)
-    shell(node, _SIX, address6(node))
+    sh(node, _SIX, address6(node))
 
     assert refused
     assert outcome.code == 0, outcome.text
@@ -358,8 +356,7 @@ def test_where_dockerd_makes_no_rules_docker_proxy_stays_for_ipv4_too(ground: Gr
     serve(ground, name)
     before = ground.answers(name)
 
-    outcome = ground.fleet.run(name, data=CURRENT)
+    outcome = ground.fleet.deploy(name, data=CURRENT)
 
-    assert outcome.code == 0, outcome.text
     assert f"{STAYS}53/udp over IPv4 (web), 53/udp over IPv6 (web), 8080/tcp over" in outcome.stderr
     assert ground.answers(name) == before == set(ground.ports(name))

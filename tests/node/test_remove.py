@@ -97,8 +97,7 @@ def removed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Removed]:
 def there_and_back(fleet: Fleet) -> Removed:
     nodes = fleet.nodes
     before = {name: look(nodes[name]) for name in NODES}
-    installed = fleet.run(*NODES)
-    assert installed.code == 0, installed.text
+    fleet.deploy(*NODES)
     snapshots = {name: snapshot(nodes[name]) for name in NODES}
     dry = fleet.run(*NODES, deploy=REMOVE, flags=("--dry", "--diff"))
     dry_changed = tuple(name for name in NODES if snapshot(nodes[name]) != snapshots[name])
@@ -173,8 +172,7 @@ def test_a_second_removal_changes_nothing(removed: Removed) -> None:
 @pytest.fixture
 def node(removed: Removed) -> LabNode:
     """A node with gVisor on it, and nobody's containers."""
-    installed = removed.fleet.run("plain", data=CURRENT)
-    assert installed.code == 0, installed.text
+    removed.fleet.deploy("plain", data=CURRENT)
     return removed.fleet.nodes["plain"]
 
 
@@ -206,8 +204,7 @@ def test_a_running_sandbox_can_be_left_running(removed: Removed) -> None:
     assert nodes[0].exec("docker", "exec", "tenant", "true").code == 0
     for node in nodes:
         remove_container(node, "tenant")
-    last = fleet.run(*names, deploy=REMOVE)
-    assert last.code == 0, last.text
+    fleet.deploy(*names, deploy=REMOVE)
     assert [look(fleet.nodes[name]).text for name in names] == [
         removed.before[name].text for name in names
     ]

@@ -64,23 +64,6 @@ def test_damage_is_repaired_under_a_running_sandbox(place: Place, sandbox: Sandb
     assert second.stderr.count("No changes") == 1, second.text
 
 
-def test_what_has_its_content_still_is_verified_again_without_a_download(
-    place: Place, sandbox: Sandbox, server: ArchiveServer
-) -> None:
-    place.sh("chown 1000:1000 runsc && chmod u+s,a-x runsc")
-    server.requests.clear()
-
-    outcome = place.install()
-    second = place.install()
-
-    assert outcome.code == 0, outcome.text
-    assert not server.requests
-    assert place.is_whole()
-    assert place.sh("stat -c '%a %U' runsc") == "755 root\n"
-    assert sandbox.kernel().strip() == GVISOR
-    assert second.stderr.count("No changes") == 1, second.text
-
-
 def test_another_pin_is_fetched_under_a_running_sandbox_or_nothing_is_lost(
     place: Place, sandbox: Sandbox, server: ArchiveServer, body: Path
 ) -> None:

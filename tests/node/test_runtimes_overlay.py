@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.node.running import CURRENT, Fleet, remove_container, start_container
+from tests.node.running import CURRENT, Fleet, must, remove_container, start_container
 from tests.node.story import ENDS
 from tests.node.transactions import assert_as_declared
 from tools.lab import LabNode
@@ -28,8 +28,7 @@ def ready(
 ) -> Iterator[LabNode]:
     """A node with a runtime for each overlay, and afterwards as declared."""
     fleet = Fleet(brought, tmp_path_factory.mktemp("overlay"))
-    outcome = fleet.run(request.param, data=OVERLAYS)
-    assert outcome.code == 0, outcome.text
+    fleet.deploy(request.param, data=OVERLAYS)
     yield brought[request.param]
     assert_as_declared(fleet, request.param)
 
@@ -45,14 +44,12 @@ def node(ready: LabNode) -> Iterator[LabNode]:
 def write(node: LabNode, runtime: str) -> None:
     """A container that has written a file into its root file system."""
     start_container(node, "writer", f"--runtime={runtime}")
-    wrote = node.exec("docker", "exec", "writer", "sh", "-c", f"echo kept > {WRITTEN}")
-    assert wrote.code == 0, wrote.stderr
+    must(node, "docker", "exec", "writer", "sh", "-c", f"echo kept > {WRITTEN}")
 
 
 def in_image(node: LabNode) -> bool:
     """If what was written is in an image that is made of the container."""
-    committed = node.exec("docker", "commit", "writer", "written:1")
-    assert committed.code == 0, committed.stderr
+    must(node, "docker", "commit", "writer", "written:1")
     look = ("docker", "run", "--rm", "-v", "/usr:/usr:ro", "written:1", "cat", WRITTEN)
     return node.exec(*look).stdout == "kept\n"
 
@@ -65,8 +62,7 @@ def seen_from_outside(node: LabNode) -> bool:
 
 def after_a_restart(node: LabNode) -> bool:
     """If what was written is still there after ``docker restart``."""
-    restarted = node.exec("docker", "restart", "-t", "1", "writer")
-    assert restarted.code == 0, restarted.stderr
+    must(node, "docker", "restart", "-t", "1", "writer")
     return node.exec("docker", "exec", "writer", "cat", WRITTEN).stdout == "kept\n"
 
 

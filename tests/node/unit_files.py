@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.node.audits import sh
 from tests.node.running import remove_container, start_container
 from tools.lab import LabNode
 
@@ -46,8 +47,7 @@ def units(node: LabNode, **relations: str) -> Iterator[None]:
     remove_container(node, "image-maker")
     for name, relation in relations.items():
         write_unit(node, name, relation, attached=False)
-        ran = node.exec("sh", "-c", STARTS.format(name))
-        assert ran.code == 0, ran.stderr
+        sh(node, STARTS.format(name))
     try:
         yield
     finally:

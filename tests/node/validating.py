@@ -38,8 +38,7 @@ _TIDY = "rm -f /etc/docker/daemon.json.coolify"
 def survives(fleet: Fleet, name: str) -> None:
     """Check that keys and containers are unchanged, and the next run only proves the node."""
     node = fleet.nodes[name]
-    first = fleet.run(name, data=PROVEN)
-    assert first.code == 0, first.text
+    fleet.deploy(name, data=PROVEN)
     start_container(node, "validated", "--runtime=runsc")
     text, keys, running = daemon_json(node), parsed(node), processes(node)
 
@@ -55,11 +54,9 @@ def survives(fleet: Fleet, name: str) -> None:
     assert "Jan 10 15:06:54 PST 2016" in sh(node, "docker exec validated uname -v")
     remove_container(node, "validated")
     node.exec("sh", "-c", _TIDY)
-    proven = fleet.run(name, data=PROVEN)  # jq writes the file otherwise: it is proven anew
-    assert proven.code == 0, proven.text
+    proven = fleet.deploy(name, data=PROVEN)  # jq writes the file otherwise: it is proven anew
     assert proven.steps_changed == 1, "the proof"
-    again = fleet.run(name, data=PROVEN)
-    assert again.code == 0, again.text
+    again = fleet.deploy(name, data=PROVEN)
     assert again.idle
     node.put(FILE, text.encode())  # as other tests know it
     assert_as_declared(fleet, name, data=PROVEN)

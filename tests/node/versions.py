@@ -42,7 +42,6 @@ EVIDENCE = {
     "test_remove": "20.10 forgets the names that it gives to runc itself at a reload",
     "test_runtimes": "20.10 accepts any entry of runtimes: daemon/runtime_unix.go",
     "test_runtimes_overlay": "the root file system is overlay2's or a snapshot of containerd's",
-    "test_sources": "one node has curl, the other only wget",
     "test_transaction": "20.10 removes runtime scripts at a reload, later ones only at a start",
     "test_verdict": "20.10 does not list runc after a reload, so who asks for it looks strange",
 }

@@ -58,18 +58,14 @@ docker run -d --name "$1" --runtime=runsc {" ".join(COOLIFYS)} -v /usr:/usr:ro f
 
 def have_watch(fleet: Fleet, name: str = "plain", **settings: Any) -> Outcome:
     """Run the deploy with a watch and further settings."""
-    outcome = fleet.run(name, data={**WATCH, **settings})
-    assert outcome.code == 0, outcome.text
-    return outcome
+    return fleet.deploy(name, data={**WATCH, **settings})
 
 
 def have_none(fleet: Fleet, name: str = "plain") -> Outcome:
     """Run the deploy without a watch, and remove a test's containers."""
     remove_containers(fleet.nodes[name], "^/watched-")
     fleet.nodes[name].exec("docker", "image", "rm", "forger:1")
-    outcome = fleet.run(name, data=RELEASED)
-    assert outcome.code == 0, outcome.text
-    return outcome
+    return fleet.deploy(name, data=RELEASED)
 
 
 def start(node: LabNode, name: str, *options: str) -> str:
@@ -173,8 +169,7 @@ def sees_one_of_two(fleet: Fleet, name: str) -> None:
     assert journal(node, good) == []
     assert looks(node) >= before + 2
     assert processes(node) == running
-    second = fleet.run(name, data=WATCH)
-    assert second.code == 0, second.text
+    second = fleet.deploy(name, data=WATCH)
     assert second.idle
 
 
