@@ -11,7 +11,8 @@ from typing import Any
 from tests.bench.machine import measured_on
 from tests.bench.node import BenchNode, converge
 from tests.bench.results import Row
-from tests.node.running import RELEASE, remove_container, start_container
+from tests.node.containers import remove_container, start_container
+from tests.node.running import RELEASE
 from tools.lab import FLAVOURS, Lab, NodeSpec
 
 LAB_NAME = "gvisor-bench-default"

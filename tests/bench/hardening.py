@@ -14,7 +14,8 @@ from pathlib import Path
 from tests.bench.machine import measured_on
 from tests.bench.node import BenchNode, converge
 from tests.bench.results import Row
-from tests.node.running import RELEASE, start_container
+from tests.node.containers import start_container
+from tests.node.running import RELEASE
 from tools.lab import FLAVOURS, Lab, NodeSpec
 
 LAB_NAME = "gvisor-bench-hardening"

@@ -19,8 +19,9 @@ from tests.bench.machine import measured_on
 from tests.bench.measure import BenchError
 from tests.bench.node import LAB_NAME, BenchNode, converge
 from tests.bench.results import Row
+from tests.node.containers import remove_container, start_container
 from tests.node.egress_nodes import PUBLIC, counted
-from tests.node.running import CURRENT, remove_container, start_container
+from tests.node.running import CURRENT
 from tools.lab import Lab, NodeSpec
 
 ROUNDS = 15

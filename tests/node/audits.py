@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyinfra_gvisor.node import parse_node, state_script
-from tests.node.running import CURRENT, Fleet, Outcome, must, processes
+from tests.node.containers import must
+from tests.node.running import CURRENT, Fleet, Outcome
+from tests.node.seeing import processes
 from tools.lab import LabNode
 
 LABELS = ("--label", "coolify.managed=true", "--label", "coolify.type=application")

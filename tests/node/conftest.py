@@ -13,10 +13,11 @@ import pytest
 from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
 from tests.node import coolify_nodes, dispatching, egress_nodes, names_nodes, sharing, versions
 from tests.node.archives import ArchiveServer, current_archive
+from tests.node.containers import remove_container
 from tests.node.coolify_nodes import Coolify
 from tests.node.egress_nodes import Ground
 from tests.node.faults import Faults
-from tests.node.running import Fleet, remove_container
+from tests.node.running import Fleet
 from tests.node.story import Story, bring, served, tell
 from tools.lab import FLAVOURS, Lab, LabNode, NodeSpec, lab_arch
 from tools.lab.spec import OWN_ARCH

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.coolify.host import DATA, NETWORK, App
-from tests.node.running import must
+from tests.node.containers import must
 from tools.lab import LabNode
 
 IMAGE = "stand-in/app:1"

@@ -7,19 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.node.audits import sh
-from tests.node.running import (
-    CURRENT,
-    PROVEN,
-    WITH_ROWS,
-    Fleet,
-    Outcome,
-    daemon_json,
-    docker_info,
-    processes,
-    snapshot,
-)
-from tests.node.transactions import keys
+from tests.node.running import CURRENT, PROVEN, WITH_ROWS, Fleet, Outcome
+from tests.node.seeing import daemon_json, docker_info, processes, snapshot
+from tests.node.transactions import keys, restart_docker
 from tools.lab import FLAVOURS, LabNode, tell_on_stderr
 from tools.lab.cache import Cache
 from tools.lab.make import built_docker
@@ -104,8 +94,3 @@ def put_programs(node: LabNode, *names: str) -> None:
         content, mode = built[path]
         node.put(f"{path}.new", content, mode=mode)
         assert node.exec("mv", f"{path}.new", path).code == 0
-
-
-def restart_docker(node: LabNode) -> None:
-    """Restart dockerd as an operator does; systemd counts no more than three starts a minute."""
-    sh(node, "systemctl reset-failed docker; systemctl restart docker")

@@ -8,18 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tests.node.containers import remove_container, start_container
 from tests.node.docker_29 import OTHER_WRAPPER
-from tests.node.running import (
-    Fleet,
-    Outcome,
-    daemon_json,
-    docker_info,
-    no_leftovers,
-    processes,
-    remove_container,
-    snapshot,
-    start_container,
-)
+from tests.node.running import Fleet, Outcome
+from tests.node.seeing import daemon_json, docker_info, no_leftovers, processes, snapshot
 from tests.node.transactions import FILE, keys
 from tools.lab import LabNode
 

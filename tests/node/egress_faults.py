@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from tests.node.egress_nodes import RULES, TABLE, Ground
-from tests.node.faults import wait_for
+from tests.node.faults import kill, wait_for
 from tools.lab import LabNode
 
 DENIED = "198.51.100.0/24"  # RFC 5737, TEST-NET-2
@@ -50,13 +48,6 @@ def on_probation(ground: Ground, name: str, *, confirm_s: int) -> Iterator[subpr
         yield controller
     finally:
         kill(controller)
-
-
-def kill(controller: subprocess.Popen[str]) -> None:
-    """Kill a controller as a power cut does."""
-    if controller.poll() is None:
-        os.killpg(controller.pid, signal.SIGKILL)
-    controller.wait()
 
 
 def pending(node: LabNode) -> list[str]:

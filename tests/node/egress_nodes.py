@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.node.audits import sh
-from tests.node.running import CURRENT, Fleet, Outcome, must, start_container
+from tests.node.containers import must, start_container
+from tests.node.running import Deployed, Fleet
 from tools.lab import FLAVOURS, LabNode, NodeSpec
 
 SPECS = {
@@ -72,41 +72,17 @@ ip -6 address replace "$1/64" dev eth0 nodad
 """
 
 
-@dataclass(frozen=True)
-class Ground:
-    """The nodes by their names in ``SPECS``, and how pyinfra is run on them."""
-
-    nodes: Mapping[str, LabNode]
-    fleet: Fleet
-    known: dict[str, str] = field(default_factory=dict, repr=False)
-
-    def deploy(
-        self, *names: str, egress: Mapping[str, Any] | None = RULES, proof: str = "never"
-    ) -> Outcome:
-        """Run the main job with these rules (None: no firewall); it must succeed."""
-        outcome = self.run(*names, egress=egress, proof=proof)
-        assert outcome.code == 0, outcome.text
-        return outcome
+class Ground(Deployed):
+    """The nodes by their names in ``SPECS``; each run has these rules, or none (None)."""
 
     def firewalled(self, name: str) -> LabNode:
         """Return a node with these rules, with one container under runc and one under runsc."""
         node = self.nodes[name]
-        if self.known.get(name) != kept(node):
+        if f"{name}\n{kept(node)}" not in self.known:
             self.deploy(name)
             self.have_containers(name)
-            self.known[name] = kept(node)
+            self.known.add(f"{name}\n{kept(node)}")
         return node
-
-    def run(
-        self,
-        *names: str,
-        egress: Mapping[str, Any] | None = RULES,
-        proof: str = "never",
-        flags: tuple[str, ...] = ("-y",),
-    ) -> Outcome:
-        """Run the main job with these rules, whatever the result. Other tests cover the proof."""
-        data = {**CURRENT, "gvisor_egress": egress, **NO_PROXY, "gvisor_proof": proof}
-        return self.fleet.run(*names, data=data, flags=flags)
 
     def probe(self, name: str, container: str, targets: Mapping[str, str]) -> dict[str, str]:
         """Return what a container gets when it tries to reach these targets, by name."""
@@ -117,10 +93,7 @@ class Ground:
         return probe(self.nodes["outside"], targets)
 
     def forbidden(self, name: str) -> dict[str, str]:
-        """
-        Return the targets that the default rules block, and how to reach them
-        (``egress_probe.py``).
-        """
+        """Return what the default rules block, and how to reach it (``egress_probe.py``)."""
         node, outside = self.nodes[name], self.nodes["outside"]
         return {
             "metadata": f"tcp/{METADATA}/80",
@@ -196,7 +169,7 @@ class Ground:
 
 def prepare(nodes: Mapping[str, LabNode], directory: Path) -> Ground:
     """Make the ground of these nodes: routes, what is outside, gVisor on the run nodes."""
-    ground = Ground(nodes, Fleet(nodes, directory))
+    ground = Ground(nodes, Fleet(nodes, directory), {"gvisor_egress": RULES, **NO_PROXY})
     outside = nodes["outside"]
     sh(nodes[WITHOUT_NFT], "dpkg --purge nftables > /dev/null")
     upstream = sh(outside, "sed -n 's/^nameserver //p' /etc/resolv.conf | head -n 1").strip()

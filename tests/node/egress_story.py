@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.node.audits import sh
+from tests.node.containers import remove_container, start_container
 from tests.node.egress_nodes import (
     CONTAINERS,
     GATEWAY,
@@ -22,7 +23,8 @@ from tests.node.egress_nodes import (
     ruleset,
     stopped,
 )
-from tests.node.running import Outcome, remove_container, snapshot, start_container
+from tests.node.running import Outcome
+from tests.node.seeing import snapshot
 from tools.lab import LabNode
 
 NAMES = {"name outside": f"name/{NAME}", "name of a peer": "name/tenant"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.node.running import must
+from tests.node.containers import must
 from tools.lab import FLAVOURS, Flavour, LabNode
 
 PACKAGES = (

@@ -9,6 +9,8 @@ so that every restart has to bring it along and take it away again.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -16,7 +18,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from tests.node.running import Fleet, Outcome, must, no_leftovers, processes
+from tests.node.containers import must
+from tests.node.running import Fleet, Outcome
+from tests.node.seeing import no_leftovers, processes
 from tools.lab import LabNode
 
 FILE = "/etc/docker/daemon.json"
@@ -108,6 +112,12 @@ class Faults:
         """Let the stopped change continue."""
         self.node.exec("rm", "-f", "/run/at-step")
 
+    def cut_power(self, controller: subprocess.Popen[str]) -> None:
+        """Cut the node's power and boot again; its controller is gone with it."""
+        self.node.kill()
+        self.node.start()
+        kill(controller)
+
     def _deploy(
         self, wanted: Mapping[str, Any], step: str, hook: str, others: Mapping[str, Any]
     ) -> str:
@@ -146,6 +156,13 @@ def live(node: LabNode) -> dict[str, Any]:
     form = "[{{json .Labels}},{{json .LoggingDriver}},{{json .LiveRestoreEnabled}}]"
     labels, driver, live_restore = json.loads(must(node, "docker", "info", "--format", form))
     return {"labels": labels or [], "log-driver": driver, "live-restore": live_restore}
+
+
+def kill(controller: subprocess.Popen[str]) -> None:
+    """Kill a controller as a power cut does."""
+    if controller.poll() is None:
+        os.killpg(controller.pid, signal.SIGKILL)
+    controller.wait()
 
 
 def after(wanted: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:

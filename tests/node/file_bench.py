@@ -13,8 +13,9 @@ from pyinfra_gvisor.daemon_json.plan import Plan, plan_daemon_json
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from tests.node.bad_files import BadFile
+from tests.node.containers import remove_container, start_container
 from tests.node.odd_files import BESIDE
-from tests.node.running import processes, remove_container, start_container
+from tests.node.seeing import processes
 from tests.node.transactions import FILE
 from tools.lab import LabNode
 

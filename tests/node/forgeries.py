@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 
 from tests.node.audits import LABELS, sh
-from tests.node.running import HOME, RELEASE, remove_containers
+from tests.node.containers import remove_containers
+from tests.node.running import HOME, RELEASE
 from tools.lab import LabNode
 
 NAMED = "exec -a runsc-sandbox"

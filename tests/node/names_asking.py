@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.node.audits import sh
+from tests.node.containers import must, remove_container
 from tests.node.names_nodes import ADDRESS, ADDRESS6, UNIT, Ground
-from tests.node.running import must, remove_container
 from tests.node.watching import TEXTFILES, within
 from tools.lab import LabNode
 

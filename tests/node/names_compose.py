@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.node.audits import sh
+from tests.node.containers import must, remove_container
 from tests.node.names_asking import settled, sockets
 from tests.node.names_nodes import COMPOSE, UNIT, Ground, probe
 from tests.node.names_story import BEYOND, RUN, Came
-from tests.node.running import must, remove_container
 from tests.node.watching import within
 from tools.lab import LabNode
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.node.audits import sh
+from tests.node.containers import must
 from tests.node.egress_nodes import at_once
 from tests.node.equipped import equipped, free_port_80
-from tests.node.running import Deployed, Fleet, must
+from tests.node.running import Deployed, Fleet
 from tools.lab import LabNode, NodeSpec
 
 SPECS = {

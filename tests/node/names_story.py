@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from tests.node.audits import sh
 from tests.node.egress_nodes import at_once
 from tests.node.names_nodes import COMPOSED, OUTSIDE, OUTSIDE_TOO, PAIRED, SPECS, Ground, containers
-from tests.node.running import Outcome, snapshot
+from tests.node.running import Outcome
+from tests.node.seeing import snapshot
 from tests.node.story import channels, count_channels
 from tools.lab import LabNode
 

@@ -1,10 +1,9 @@
-"""Install one release by ``gvisor.release`` only, and start a sandbox that runs from it."""
+"""Install one release by ``gvisor.release`` only."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,31 +30,6 @@ cd "$1" && find . ! -type d ! -path ./manifest.json \
     -printf '%P %y %m %U:%G %s %T@ %C@\n' | LC_ALL=C sort
 """
 _SUMS = "cd \"$1\" && find . -type f ! -path ./manifest.json -printf '%P\\n' | xargs sha256sum"
-
-CONFIG: dict[str, Any] = {
-    "ociVersion": "1.0.0",
-    "process": {
-        "user": {"uid": 0, "gid": 0},
-        "args": ["sleep", "600"],
-        "env": ["PATH=/usr/bin"],
-        "cwd": "/",
-    },
-    "root": {"path": "rootfs"},
-    "mounts": [
-        {"destination": "/proc", "type": "proc", "source": "proc"},
-        {"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro"]},
-    ],
-    "linux": {"namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")]},
-}
-"""Of a bundle whose container sleeps, with the node's own programs."""
-
-_START = r"""
-set -eu
-mkdir -p /run/sandbox/rootfs/usr /run/sandbox/rootfs/proc
-for link in bin lib lib64; do ln -sfn "usr/$link" "/run/sandbox/rootfs/$link"; done
-"$1" --root /run/sandbox/root --network=none --ignore-cgroups run -detach \
-    -bundle /run/sandbox sandbox < /dev/null > /run/sandbox/log 2>&1
-"""
 
 
 @dataclass(frozen=True)
@@ -116,30 +90,3 @@ class Place:
     def remove(self) -> None:
         """Remove the release."""
         self.node.exec("rm", "-rf", self.home)
-
-    @contextmanager
-    def sandbox(self) -> Iterator[Sandbox]:
-        """A sandbox that runs from this release, without Docker."""
-        self.node.put("/run/sandbox/config.json", json.dumps(CONFIG).encode())
-        ran = self.node.exec("sh", "-c", _START, "sh", f"{self.home}/runsc")
-        assert ran.code == 0, self.node.exec("cat", "/run/sandbox/log").stdout
-        try:
-            yield Sandbox(self)
-        finally:
-            self.node.exec(
-                f"{self.home}/runsc", "--root", "/run/sandbox/root", "delete", "-force", "sandbox"
-            )
-            self.node.exec("rm", "-rf", "/run/sandbox")
-
-
-@dataclass(frozen=True)
-class Sandbox:
-    """A running sandbox."""
-
-    place: Place
-
-    def kernel(self) -> str:
-        """Return the output of ``exec``: it needs the release's runsc and a live sandbox."""
-        runsc = f"{self.place.home}/runsc"
-        command = (runsc, "--root", "/run/sandbox/root", "exec", "sandbox", "uname", "-v")
-        return self.place.node.exec(*command).stdout

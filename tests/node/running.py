@@ -1,14 +1,14 @@
-"""pyinfra run on lab nodes as a user runs it, and what a node looks like before and after."""
+"""pyinfra run on lab nodes as a user runs it."""
+
+# ruff: noqa: F401 - what a node looks like is taken from here, too
 
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,9 @@ from typing import Any
 
 from pyinfra_gvisor.planning.absence import PROTECTIONS
 from tests.loaded_pyinfra import LoadedPyinfra
+from tests.node.containers import remove_containers
 from tests.node.repacked import repacked
+from tests.node.seeing import daemon_json, docker_info, no_leftovers, processes, snapshot
 from tools.lab import LabNode, chosen_runsc, tell_on_stderr
 from tools.lab.cache import Cache
 from tools.lab.runsc import SETTING
@@ -24,7 +26,6 @@ from tools.lab.runsc import SETTING
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = "deploys/gvisor.py"
 TIMEOUT_S = 400
-REMOVAL_S = 60
 WITH_ROWS = ("-y", "--data", "gvisor_proof_rows=True")  # shows each check of a proof
 
 _CACHE = Cache.of(os.environ)
@@ -212,114 +213,3 @@ def pyinfra_unloaded(*arguments: str, timeout_s: int = TIMEOUT_S) -> Outcome:
         stdin=subprocess.DEVNULL,
     )
     return Outcome(ran.returncode, ran.stdout, ran.stderr)
-
-
-def must(node: LabNode, *command: str) -> str:
-    """Run a command on a node, which must succeed; return its output."""
-    ran = node.exec(*command)
-    assert ran.code == 0, f"{command}\n{ran.stdout}{ran.stderr}"
-    return ran.stdout
-
-
-_LISTING = r"""
-find /etc /opt /usr/local /root /home /srv /var/lib/pyinfra-gvisor /run/pyinfra-gvisor /var/tmp \
-    /var/lib/apt /var/lib/dpkg -xdev ! -type d ! -name '*.lock' ! -name changes \
-    -printf '%p %y %M %u %s %T@ %l\n' 2>/dev/null | sort
-find /etc /opt /usr/local /root /home /srv /var/lib/pyinfra-gvisor /run/pyinfra-gvisor /var/tmp \
-    -xdev -type d -printf '%p %M %u\n' 2>/dev/null | sort
-ls -la /var/lib/docker/runtimes 2>/dev/null
-docker ps -a --no-trunc --format '{{.ID}} {{.Names}} {{.State}}'
-docker images -a --no-trunc --format '{{.ID}}' | sort
-docker network ls --no-trunc --format '{{.ID}}'
-docker volume ls -q
-docker info --format \
-    '{{json .Runtimes}} {{.LiveRestoreEnabled}} {{json .SecurityOptions}} {{.DefaultRuntime}}'
-cat /run/docker.pid
-"""
-
-
-def snapshot(node: LabNode) -> str:
-    """Return everything that a deploy could change on a node: files, containers, dockerd."""
-    listing = node.exec("sh", "-c", _LISTING).stdout
-    return f"{listing}\n{json.dumps(processes(node))}"
-
-
-def processes(node: LabNode) -> dict[str, int]:
-    """Return the pid of every running container, by name."""
-    look = "docker ps -q | xargs -r docker inspect --format '{{.Name}} {{.State.Pid}};'"
-    found = re.findall(r"/(\S+) (\d+);", node.exec("sh", "-c", look).stdout)
-    return {name: int(pid) for name, pid in found}
-
-
-_START = r"""
-set -eu
-if ! docker image inspect test:1 > /dev/null 2>&1; then
-    mkdir -p /root/tree/proc /root/tree/sys /root/tree/dev /root/tree/tmp /root/tree/etc
-    for link in bin lib lib64; do ln -sfn "usr/$link" "/root/tree/$link"; done
-    tar -C /root/tree -c . | docker import - test:1 > /dev/null
-    rm -rf /root/tree
-fi
-name=$1
-shift
-docker run -d --name "$name" -v /usr:/usr:ro "$@" test:1 sleep infinity > /dev/null
-"""
-
-_REMOVE = r"""
-set -eu
-containers=$(docker ps -aq --filter "name=$1")
-printf '%s\n' $containers | xargs -r -n 1 -P 4 docker rm -f
-"""
-
-
-def start_container(node: LabNode, name: str, *options: str) -> None:
-    """Start a container with the node's own programs; ``options`` are those of ``docker run``."""
-    must(node, "sh", "-c", _START, "sh", name, *options)
-
-
-def remove_container(node: LabNode, name: str) -> None:
-    """Remove a container that a test started."""
-    remove_containers(node, f"^/{name}$")
-
-
-def remove_containers(node: LabNode, names: str) -> None:
-    """
-    Away with those whose names match the expression, or the test fails: the next would meet them.
-
-    On a busy machine Docker may be told of an end too late ("did not receive an exit event").
-    """
-    tries = [node.exec("sh", "-c", _REMOVE, "sh", names)]
-    until_s = time.monotonic() + REMOVAL_S
-    while tries[-1].code != 0 and time.monotonic() < until_s:
-        time.sleep(0.5)
-        tries.append(node.exec("sh", "-c", _REMOVE, "sh", names))
-    assert tries[-1].code == 0, tries
-
-
-def daemon_json(node: LabNode) -> str:
-    """Return the text of daemon.json."""
-    return node.exec("cat", "/etc/docker/daemon.json").stdout
-
-
-def docker_info(node: LabNode) -> dict[str, Any]:
-    """Return the daemon's own information."""
-    found: dict[str, Any] = json.loads(node.exec("docker", "info", "--format", "{{json .}}").stdout)
-    return found
-
-
-def no_leftovers(node: LabNode) -> str:
-    """Return what a run must not leave, one line each; empty if all is clean."""
-    look = (
-        "ls -A /etc/docker | grep -v -e '^daemon.json$' -e '^key.json$';"
-        "iptables-save | grep PYINFRA; nft list tables | grep held;"
-        "find /etc/systemd/system -name 'pyinfra*' ! -name 'pyinfra-gvisor-scripts.*'"
-        " ! -name 'pyinfra-gvisor-keeper.*';"
-        "ls -A /opt/gvisor/releases 2>/dev/null | grep '^\\.';"
-        "ls -A /var/lib/pyinfra-gvisor 2>/dev/null | grep -e '^\\.' -e '^pending';"
-        "ls -A /var/lib/pyinfra-gvisor/generations 2>/dev/null | grep -v '^[0-9]*$';"
-        "ls -A /run/pyinfra-gvisor 2>/dev/null | grep -v -e 'lock$' -e '^runtimes$'"
-        " -e '^permits$' -e '^mounts$';"
-        "find /run/pyinfra-gvisor/permits /run/pyinfra-gvisor/mounts -type f 2>/dev/null;"
-        "docker ps -aq --filter label=pyinfra-gvisor.probe; docker images -q pyinfra-gvisor-probe;"
-        "docker network ls -q --filter label=pyinfra-gvisor.probe; ls -A /var/tmp | grep pyinfra"
-    )
-    return node.exec("sh", "-c", look).stdout

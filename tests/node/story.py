@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.node.archives import ArchiveServer
-from tests.node.running import PROVEN, WITH_ROWS, Fleet, Outcome, must, processes, snapshot
+from tests.node.containers import must
+from tests.node.running import PROVEN, WITH_ROWS, Fleet, Outcome
+from tests.node.seeing import processes, snapshot
 from tools.lab import LabNode
 
 NODES = ("plain", "lived-in", "docker-20", "docker-28", "docker-29", "docker-29-overlay2")

@@ -11,7 +11,8 @@ import pytest
 from tests.node.apt_repository import Signer, build_package, repository
 from tests.node.archives import ArchiveServer, small_members
 from tests.node.releases import Place
-from tests.node.running import Fleet, snapshot
+from tests.node.running import Fleet
+from tests.node.seeing import snapshot
 from tests.unit.releases.file_server import Served
 from tools.lab import LabNode
 

@@ -13,17 +13,10 @@ from pyinfra_gvisor.audit.observed import audit_script
 from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.releases.known import newer_than, open_to
 from tests.node.audits import LABELS, WAIVERS, audit, of_before, settings, sh
-from tests.node.releases import Place
-from tests.node.running import (
-    HOME,
-    PROVEN,
-    RELEASE,
-    SENTRY,
-    Fleet,
-    remove_container,
-    snapshot,
-    start_container,
-)
+from tests.node.containers import remove_container, start_container
+from tests.node.running import HOME, PROVEN, RELEASE, SENTRY, Fleet
+from tests.node.sandboxes import sandbox
+from tests.node.seeing import snapshot
 from tests.node.story import LIVED_IN, channels
 from tools.lab import LabNode
 
@@ -220,9 +213,11 @@ def test_what_is_wrong_is_found(fleet: Fleet, cases: list[Case]) -> None:
 
 
 def test_a_sandbox_that_no_container_belongs_to_is_told(fleet: Fleet) -> None:
-    with Place(fleet, "docker-28", RELEASE).sandbox() as sandbox:
-        told = sh(fleet.nodes["docker-28"], audit_script(())).splitlines()
-        alive = sandbox.kernel()
+    node = fleet.nodes["docker-28"]
+
+    with sandbox(node, f"{HOME}/runsc", "stray") as stray:
+        told = sh(node, audit_script(())).splitlines()
+        alive = stray.says("uname", "-v")
 
     (leak,) = [line for line in told if line.startswith("sandbox ")]
     assert SENTRY in leak

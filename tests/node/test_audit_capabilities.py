@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.node.audits import LABELS, audit, sh
-from tests.node.running import Fleet, remove_container, start_container
+from tests.node.containers import remove_container, start_container
+from tests.node.running import Fleet
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.usefixtures("converged")

@@ -10,7 +10,8 @@ import pytest
 
 from tests.node.archives import ArchiveServer, sha512, small_members, write_archive
 from tests.node.releases import RELEASES_DIR, Place
-from tests.node.running import Fleet, no_leftovers, snapshot
+from tests.node.running import Fleet
+from tests.node.seeing import no_leftovers, snapshot
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.usefixtures("converged")

@@ -16,7 +16,7 @@ from pyinfra_gvisor.daemon_json.plan import Plan
 from tests.node.bad_files import GOOD, BadFile, refused
 from tests.node.file_bench import APPLY, BENCH, READ, Bench, bench, lay_out, planned
 from tests.node.odd_files import accepted, no_files
-from tests.node.running import no_leftovers
+from tests.node.seeing import no_leftovers
 from tests.node.transactions import FILE
 from tools.lab import LabNode
 

@@ -12,7 +12,8 @@ import pytest
 
 from tests.node.audits import sh
 from tests.node.old_runsc import OLD
-from tests.node.running import CURRENT, PROVEN, Fleet, snapshot
+from tests.node.running import CURRENT, PROVEN, Fleet
+from tests.node.seeing import snapshot
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.usefixtures("converged")

@@ -14,8 +14,9 @@ from threading import Event, Thread
 import pytest
 
 from tests.node.audits import sh
+from tests.node.containers import remove_containers
 from tests.node.faults import Faults, restarting
-from tests.node.running import processes, remove_containers
+from tests.node.seeing import processes
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow

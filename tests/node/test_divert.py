@@ -17,7 +17,9 @@ from tests.node.audits import audit, sh
 from tests.node.conftest import LAB, lab_of
 from tests.node.dispatching import IMAGE, SPECS, Ground, in_sandbox, prepare, start
 from tests.node.dispatching import ORIGINAL as DAEMON_JSON
-from tests.node.running import Fleet, processes
+from tests.node.running import Fleet
+from tests.node.seeing import processes
+from tests.node.transactions import restart_docker
 from tools.lab import LabNode
 
 KINDS = ("docker-20", "docker-26", "docker-28", "docker-29")
@@ -116,11 +118,6 @@ def run_of(node: LabNode, runtime: str) -> str:
     """Return what a container under a runtime sees of its kernel, or Docker's error."""
     ran = node.exec("docker", "run", "--rm", "--runtime", runtime, IMAGE, "uname", "-v")
     return ran.stdout.strip() or ran.stderr
-
-
-def restart_docker(node: LabNode) -> None:
-    """Restart dockerd as an operator does; systemd counts no more than three starts a minute."""
-    sh(node, "systemctl reset-failed docker; systemctl restart docker")
 
 
 def test_who_asks_for_runc_gets_a_sandbox_and_a_second_run_changes_nothing(taken: Ground) -> None:

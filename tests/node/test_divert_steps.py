@@ -18,7 +18,8 @@ from tests.node.conftest import LAB, lab_of
 from tests.node.dispatching import SPECS, Ground, prepare, start
 from tests.node.divert_steps import Steps
 from tests.node.faults import wait_for
-from tests.node.running import Fleet, processes
+from tests.node.running import Fleet
+from tests.node.seeing import processes
 from tests.node.test_divert import ASIDE, ORIGINAL, RUNC, run_of
 from tools.lab import LabNode
 

@@ -12,11 +12,12 @@ from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node import docker_29, docker_29_store
 from tests.node.conftest import LAB, lab_of
-from tests.node.docker_29 import CONTAINERS, Upgrade, restart_docker
+from tests.node.docker_29 import CONTAINERS, Upgrade
 from tests.node.docker_29_store import Store, firewall, insecure, nftables, reloads, starts
 from tests.node.proving import rows
-from tests.node.running import Fleet, daemon_json, docker_info, no_leftovers
-from tests.node.transactions import FILE, dockerd_pid
+from tests.node.running import Fleet
+from tests.node.seeing import daemon_json, docker_info, no_leftovers
+from tests.node.transactions import FILE, dockerd_pid, restart_docker
 from tools.lab import FLAVOURS, NodeSpec
 
 NODES = {

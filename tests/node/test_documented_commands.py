@@ -10,7 +10,7 @@ import pytest
 from tests.documented import HOW_TO, PAGES, START
 from tests.node.conftest import LAB, lab_of
 from tests.node.reading_docs import Reader, Shop, have_image, skips, typed
-from tests.node.running import daemon_json, no_leftovers
+from tests.node.seeing import daemon_json, no_leftovers
 from tools.lab import FLAVOURS, Lab, LabNode, NodeSpec
 
 TRIAL = f"{LAB}-trial"

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.node.running import CURRENT, ROOT, TIMEOUT_S, Outcome, daemon_json, snapshot
+from tests.node.running import CURRENT, ROOT, TIMEOUT_S, Outcome
+from tests.node.seeing import daemon_json, snapshot
 from tools.lab import LabNode
 
 COMMAND = (sys.executable, "-m", "pyinfra_gvisor.command", "drift")

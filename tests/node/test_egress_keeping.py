@@ -8,7 +8,8 @@ import pytest
 
 from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
 from tests.node.audits import audit, sh
-from tests.node.egress_faults import CANDIDATE, NEW, kill, on_probation, pending
+from tests.node.containers import must, remove_container, start_container
+from tests.node.egress_faults import CANDIDATE, NEW, on_probation, pending
 from tests.node.egress_nodes import (
     CONTAINERS,
     GATEWAY,
@@ -31,8 +32,7 @@ from tests.node.egress_nodes import (
     table,
 )
 from tests.node.egress_nodes import NAME as OUTSIDE
-from tests.node.faults import wait_for
-from tests.node.running import must, remove_container, start_container
+from tests.node.faults import kill, wait_for
 from tests.node.watching import keeper_says, within
 from tools.lab import LabNode
 

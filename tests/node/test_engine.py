@@ -11,7 +11,8 @@ import pytest
 from tests.node.archives import ArchiveServer
 from tests.node.audits import sh
 from tests.node.old_runsc import OLD, OLD_DEBIAN_12
-from tests.node.running import Fleet, docker_info, snapshot
+from tests.node.running import Fleet
+from tests.node.seeing import docker_info, snapshot
 from tools.lab import FLAVOURS, Lab, LabNode, NodeSpec
 
 FLAVOUR_NAMES = ("debian-13", "debian-12")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -133,11 +131,8 @@ def test_power_that_goes_before_a_bad_file_was_tried_leaves_a_daemon_that_starts
     wait_for(plain.node, "test -e /run/at-step")
     plain.node.exec("sed", "-i", f"s/^{{/{{ {THEIRS},/", FILE)
 
-    plain.node.kill()
-    plain.node.start()
+    plain.cut_power(controller)
 
-    os.killpg(controller.pid, signal.SIGKILL)
-    controller.wait()
     assert last_run(plain.node)["result"] == "reverted"
     assert live(plain.node) == plain.before
     assert plain.node.exec("grep", "-F", THEIRS, FILE).code == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from typing import Any
 
 import pytest
@@ -89,10 +87,7 @@ def test_a_power_cut_leaves_the_old_or_the_new_configuration(
     wanted = change(faults.before)
     controller = faults.start(wanted, step=step)
 
-    faults.node.kill()
-    faults.node.start()
+    faults.cut_power(controller)
 
-    os.killpg(controller.pid, signal.SIGKILL)
-    controller.wait()
     assert faults.node.exec("test", "-e", PENDING).code == 1, "undone or finished at boot"
     faults.assert_sound(wanted)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shlex
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,9 +13,10 @@ from itertools import cycle
 import pytest
 
 from tests.node.audits import sh
-from tests.node.faults import FILE, Faults, live, reloading, restarting, wait_for
-from tests.node.running import must, processes, remove_container, start_container
+from tests.node.containers import must, remove_container, start_container
+from tests.node.faults import FILE, Faults, kill, live, reloading, restarting, wait_for
 from tests.node.second_engine import another_engine
+from tests.node.seeing import processes
 from tests.node.unit_files import units
 from tools.lab import LabNode
 
@@ -115,8 +114,7 @@ def test_nothing_ends_and_nothing_is_lost_at_any_moment(served: Faults, plain: F
             wanted = change(served.before)
             controller = served.start(wanted)
             time.sleep(moment)
-            os.killpg(controller.pid, signal.SIGKILL)
-            controller.wait()
+            kill(controller)
         wait_for(node, "! test -e /var/lib/pyinfra-gvisor/pending")
 
     assert processes(node) == before, moments

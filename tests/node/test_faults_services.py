@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.node.audits import sh
+from tests.node.containers import remove_container, start_container
 from tests.node.faults import PENDING, Faults, reloading, restarting, wait_for
-from tests.node.running import remove_container, start_container
 
 pytestmark = pytest.mark.slow
 
@@ -64,11 +62,8 @@ def test_after_a_power_cut_the_next_run_ends_what_was_begun(
     wanted = restarting(faults.before)
     controller = faults.start(wanted, step="switch live-restore off")
 
-    faults.node.kill()
-    faults.node.start()
+    faults.cut_power(controller)
 
-    os.killpg(controller.pid, signal.SIGKILL)
-    controller.wait()
     assert faults.node.exec("test", "-e", PENDING).code == 0
     ended = faults.run(wanted)
     said = "an earlier change was interrupted; this run finishes or undoes it first"

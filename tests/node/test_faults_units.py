@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.node.faults import Faults, restarting
-from tests.node.running import processes
+from tests.node.seeing import processes
 from tests.node.unit_files import STARTS, remove_unit, units, write_unit
 from tools.lab import LabNode
 

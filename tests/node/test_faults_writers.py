@@ -10,16 +10,10 @@ from typing import Any
 import pytest
 
 from tests.node.audits import sh
+from tests.node.containers import remove_container, start_container
 from tests.node.faults import COLD_START, FILE, Faults
-from tests.node.running import (
-    CURRENT,
-    Outcome,
-    daemon_json,
-    no_leftovers,
-    processes,
-    remove_container,
-    start_container,
-)
+from tests.node.running import CURRENT, Outcome
+from tests.node.seeing import daemon_json, no_leftovers, processes
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow

@@ -9,15 +9,10 @@ import pytest
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.audits import sh
+from tests.node.containers import remove_container, start_container
 from tests.node.proving import prove, rows
-from tests.node.running import (
-    CURRENT,
-    Fleet,
-    no_leftovers,
-    processes,
-    remove_container,
-    start_container,
-)
+from tests.node.running import CURRENT, Fleet
+from tests.node.seeing import no_leftovers, processes
 from tools.lab import LabNode
 
 NAME = "docker-29"

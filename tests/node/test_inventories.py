@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.node.running import PROVEN, RELEASE, ROOT, Fleet, daemon_json, docker_info, no_leftovers
+from tests.node.running import PROVEN, RELEASE, ROOT, Fleet
+from tests.node.seeing import daemon_json, docker_info, no_leftovers
 
 pytestmark = pytest.mark.usefixtures("converged")
 

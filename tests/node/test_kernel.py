@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from tests.node.conftest import LAB, lab_of
-from tests.node.running import Fleet, Outcome, must, snapshot
+from tests.node.containers import must
+from tests.node.running import Fleet, Outcome
+from tests.node.seeing import snapshot
 from tools.lab import FLAVOURS, LabNode, NodeSpec
 
 NAME = "debian-13"

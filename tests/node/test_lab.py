@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.node.running import must
+from tests.node.containers import must
 from tools.lab import FLAVOURS, Lab, LabError, LabNode, NodeSpec
 from tools.lab.recipe import resource
 from tools.lab.spec import KINDS

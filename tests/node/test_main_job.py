@@ -8,18 +8,10 @@ import pytest
 
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
+from tests.node.containers import remove_container, start_container
 from tests.node.proving import OF_PARTS
-from tests.node.running import (
-    HOME,
-    RELEASE,
-    SENTRY,
-    daemon_json,
-    docker_info,
-    no_leftovers,
-    processes,
-    remove_container,
-    start_container,
-)
+from tests.node.running import HOME, RELEASE, SENTRY
+from tests.node.seeing import daemon_json, docker_info, no_leftovers, processes
 from tests.node.story import LIVED_IN, NODES, Story
 from tests.node.transactions import FORGETFUL
 from tools.lab import LabNode

@@ -19,7 +19,7 @@ from tests.node.names_nodes import (
     probe,
 )
 from tests.node.names_story import RUN, Came, NamesStory, by_name, expected, tell
-from tests.node.running import processes
+from tests.node.seeing import processes
 from tests.node.watching import within
 
 ALL_PAIRED = tuple(name for names in PAIRED.values() for name in names)

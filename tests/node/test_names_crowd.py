@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.node.audits import sh
+from tests.node.containers import remove_containers
 from tests.node.names_asking import ASKER, DIRECTORY, asked, peak_kib, said, settled, sockets
 from tests.node.names_nodes import ADDRESS, UNIT, Ground
-from tests.node.running import remove_containers
 from tests.node.watching import within
 from tools.lab import LabNode
 

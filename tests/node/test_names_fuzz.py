@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.node.audits import sh
+from tests.node.containers import must
 from tests.node.egress_nodes import at_once
 from tests.node.names_asking import asked_while, holding, peak_kib, program, said
 from tests.node.names_nodes import ADDRESS, ADDRESS6, PAIRED, UNIT, Ground
 from tests.node.names_story import BEYOND, by_name
-from tests.node.running import must
 from tests.node.watching import within
 from tools.lab import LabNode
 

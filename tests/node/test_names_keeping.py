@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.node.audits import sh
+from tests.node.containers import remove_containers
 from tests.node.egress_nodes import at_once
 from tests.node.names_asking import asked_while, left, program
 from tests.node.names_nodes import ADDRESS, PAIRED, RUNTIMES, UNIT, Ground, containers
 from tests.node.names_story import BEYOND, LARGE, by_name
-from tests.node.running import processes, remove_containers
+from tests.node.seeing import processes
 from tests.node.watching import within
 from tools.lab import LabNode
 

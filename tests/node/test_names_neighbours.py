@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.node.containers import remove_container
 from tests.node.names_nodes import KINDS, Ground, start
-from tests.node.running import remove_container
 from tests.node.watching import within
 
 NODE, NAME = "names-29", "moving"

@@ -7,18 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.node.running import (
-    CURRENT,
-    Fleet,
-    Outcome,
-    daemon_json,
-    docker_info,
-    no_leftovers,
-    processes,
-    remove_container,
-    snapshot,
-    start_container,
-)
+from tests.node.containers import remove_container, start_container
+from tests.node.running import CURRENT, Fleet, Outcome
+from tests.node.seeing import daemon_json, docker_info, no_leftovers, processes, snapshot
 from tests.node.transactions import assert_as_declared, keys
 from tools.lab import LabNode
 

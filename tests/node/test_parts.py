@@ -12,7 +12,8 @@ from tests.node.audits import sh
 from tests.node.conftest import LAB, SPECS, lab_of
 from tests.node.equipped import equipped
 from tests.node.planted import ASIDE, plant, uproot
-from tests.node.running import CURRENT, Fleet, Outcome, snapshot
+from tests.node.running import CURRENT, Fleet, Outcome
+from tests.node.seeing import snapshot
 from tests.node.test_kernel import KEPT
 from tools.lab import LabNode, NodeSpec
 

@@ -21,17 +21,11 @@ from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.archives import current_archive, release_archive, sha512
 from tests.node.audits import sh
 from tests.node.conftest import LAB, lab_of
+from tests.node.containers import start_container
 from tests.node.equipped import equipped, free_port_80
 from tests.node.faults import PENDING, wait_for
-from tests.node.running import (
-    CURRENT,
-    OFF,
-    Fleet,
-    Outcome,
-    no_leftovers,
-    processes,
-    start_container,
-)
+from tests.node.running import CURRENT, OFF, Fleet, Outcome
+from tests.node.seeing import no_leftovers, processes
 from tools.lab import LabNode, NodeSpec
 from tools.lab.containers import ContainerNode
 

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import time
 
 import pytest
 
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
+from tests.node.faults import kill
 from tests.node.planted import ASIDE, plant, uproot
 from tests.node.proving import OF_PARTS, REAL, impostor, prove, rows, whole_row
-from tests.node.running import (
-    CURRENT,
-    HOME,
-    PROVEN,
-    RELEASE,
-    SENTRY,
-    WITH_ROWS,
-    Fleet,
-    no_leftovers,
-    processes,
-)
+from tests.node.running import CURRENT, HOME, PROVEN, RELEASE, SENTRY, WITH_ROWS, Fleet
+from tests.node.seeing import no_leftovers, processes
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.usefixtures("converged")
@@ -251,13 +241,12 @@ def test_a_killed_proof_leaves_nothing_that_the_next_does_not_remove(fleet: Flee
     controller = fleet.start("plain", {**CURRENT, "gvisor_proof": "always"})
     _wait_for_probe(node)
 
-    os.killpg(controller.pid, signal.SIGKILL)
+    kill(controller)
     node.exec(
         "sh",
         "-c",
         "pkill -KILL -f 'timeout -k [0-9]+ [0-9]+ sh'; pkill -KILL -f 'label=pyinfra-gvisor.probe'",
     )
-    controller.wait()
     fleet.deploy("plain", data={**CURRENT, "gvisor_proof": "always"})
 
     assert no_leftovers(node) == ""

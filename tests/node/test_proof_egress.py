@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +14,10 @@ from tests.node import egress_server
 from tests.node.audits import sh
 from tests.node.conftest import LAB, lab_of
 from tests.node.equipped import equipped, free_port_80
+from tests.node.faults import kill
 from tests.node.proving import prove, rows
-from tests.node.running import PROVEN, WITH_ROWS, Fleet, Outcome, no_leftovers
+from tests.node.running import PROVEN, WITH_ROWS, Fleet, Outcome
+from tests.node.seeing import no_leftovers
 from tools.lab import LabNode, NodeSpec
 
 SPECS = {name: NodeSpec(equipped("debian-13")) for name in ("run", "outside")}
@@ -177,8 +177,7 @@ def test_a_killed_proof_leaves_nobody_let_through_that_the_next_does_not_take_ba
     controller = ground.fleet.start("run", {**DATA, "gvisor_proof": "always"})
 
     sh(ground.node, _KILL)
-    os.killpg(controller.pid, signal.SIGKILL)
-    controller.wait()
+    kill(controller)
     left = ground.members("controls4")
     seen = ground.prove()
 

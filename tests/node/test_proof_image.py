@@ -8,7 +8,8 @@ import pytest
 
 from tests.node.audits import sh
 from tests.node.proving import OF_PARTS, prove, rows
-from tests.node.running import CURRENT, Fleet, no_leftovers
+from tests.node.running import CURRENT, Fleet
+from tests.node.seeing import no_leftovers
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.usefixtures("converged")

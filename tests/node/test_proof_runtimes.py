@@ -10,7 +10,8 @@ from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.audits import sh
 from tests.node.proving import prove, rows
-from tests.node.running import PROVEN, WITH_ROWS, Fleet, daemon_json, docker_info, no_leftovers
+from tests.node.running import PROVEN, WITH_ROWS, Fleet
+from tests.node.seeing import daemon_json, docker_info, no_leftovers
 from tests.node.transactions import FILE, assert_as_declared
 from tools.lab import LabNode
 

@@ -14,19 +14,11 @@ from tests.node import egress_server
 from tests.node.archives import current_archive, release_archive, sha512
 from tests.node.audits import audit, sh
 from tests.node.conftest import LAB, lab_of
+from tests.node.containers import must, start_container
 from tests.node.egress_nodes import address6, at_once, probe
 from tests.node.equipped import equipped
-from tests.node.running import (
-    CURRENT,
-    RELEASE,
-    Fleet,
-    Outcome,
-    daemon_json,
-    must,
-    processes,
-    snapshot,
-    start_container,
-)
+from tests.node.running import CURRENT, RELEASE, Fleet, Outcome
+from tests.node.seeing import daemon_json, processes, snapshot
 from tests.node.transactions import FORGETFUL, keys
 from tests.node.watching import within
 from tools.lab import FLAVOURS, LabNode, NodeSpec

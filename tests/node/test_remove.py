@@ -9,19 +9,9 @@ from typing import Any
 import pytest
 
 from tests.node.conftest import LAB, SPECS
-from tests.node.running import (
-    CURRENT,
-    HOME,
-    Fleet,
-    Outcome,
-    daemon_json,
-    docker_info,
-    no_leftovers,
-    processes,
-    remove_container,
-    snapshot,
-    start_container,
-)
+from tests.node.containers import remove_container, start_container
+from tests.node.running import CURRENT, HOME, Fleet, Outcome
+from tests.node.seeing import daemon_json, docker_info, no_leftovers, processes, snapshot
 from tests.node.story import SPREAD
 from tests.node.transactions import FILE
 from tools.lab import Lab, LabNode

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.node.archives import ArchiveServer, release_archive, sha512
-from tests.node.releases import Place, Sandbox
+from tests.node.releases import Place
 from tests.node.running import Fleet
+from tests.node.sandboxes import Sandbox
+from tests.node.sandboxes import sandbox as a_sandbox
 from tools.lab import LabNode
 
 RELEASE = "20261001.0"
@@ -45,8 +47,8 @@ def place(
 @pytest.fixture(scope="module")
 def sandbox(place: Place) -> Iterator[Sandbox]:
     """The one that has to survive all of this."""
-    with place.sandbox() as running:
-        assert running.kernel().strip() == GVISOR
+    with a_sandbox(place.node, f"{place.home}/runsc", "kept") as running:
+        assert running.says("uname", "-v") == GVISOR
         yield running
 
 
@@ -60,7 +62,7 @@ def test_damage_is_repaired_under_a_running_sandbox(place: Place, sandbox: Sandb
     assert outcome.code == 0, outcome.text
     assert f"repair runsc {RELEASE} from http" in outcome.stderr
     assert place.is_whole()
-    assert sandbox.kernel().strip() == GVISOR
+    assert sandbox.says("uname", "-v") == GVISOR
     assert second.stderr.count("No changes") == 1, second.text
 
 
@@ -84,5 +86,5 @@ def test_another_pin_is_fetched_under_a_running_sandbox_or_nothing_is_lost(
     assert f"fetch runsc {RELEASE} again from http" in fetched.stderr
     assert list(place.manifest()["sha512"].values()) == list(pin["gvisor_sha512"].values())
     assert place.is_whole()
-    assert sandbox.kernel().strip() == GVISOR
+    assert sandbox.says("uname", "-v") == GVISOR
     assert second.stderr.count("No changes") == 1, second.text

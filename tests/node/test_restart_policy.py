@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.node.running import Fleet, daemon_json, docker_info, no_leftovers, processes, snapshot
+from tests.node.running import Fleet
+from tests.node.seeing import daemon_json, docker_info, no_leftovers, processes, snapshot
 from tests.node.transactions import assert_as_declared, dockerd_pid, keys
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("converged")]

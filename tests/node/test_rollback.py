@@ -9,20 +9,10 @@ import pytest
 
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
+from tests.node.containers import remove_container, start_container
 from tests.node.proving import rows
-from tests.node.running import (
-    CURRENT,
-    PROVEN,
-    WITH_ROWS,
-    Fleet,
-    daemon_json,
-    docker_info,
-    no_leftovers,
-    processes,
-    remove_container,
-    snapshot,
-    start_container,
-)
+from tests.node.running import CURRENT, PROVEN, WITH_ROWS, Fleet
+from tests.node.seeing import daemon_json, docker_info, no_leftovers, processes, snapshot
 from tests.node.transactions import FILE, assert_as_declared, keys
 from tools.lab import LabNode
 

@@ -7,17 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.node.running import (
-    CURRENT,
-    RELEASE,
-    Fleet,
-    daemon_json,
-    docker_info,
-    no_leftovers,
-    remove_container,
-    snapshot,
-    start_container,
-)
+from tests.node.containers import remove_container, start_container
+from tests.node.running import CURRENT, RELEASE, Fleet
+from tests.node.seeing import daemon_json, docker_info, no_leftovers, snapshot
 from tests.node.transactions import assert_as_declared
 from tools.lab import LabNode
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.node.running import CURRENT, Fleet, must, remove_container, start_container
+from tests.node.containers import must, remove_container, start_container
+from tests.node.running import CURRENT, Fleet
 from tests.node.story import ENDS
 from tests.node.transactions import assert_as_declared
 from tools.lab import LabNode

@@ -13,7 +13,8 @@ from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.daemon_json.service import service_script
 from pyinfra_gvisor.node import parse_node, state_script
 from tests.node.audits import sh
-from tests.node.running import docker_info, processes, remove_container, start_container
+from tests.node.containers import remove_container, start_container
+from tests.node.seeing import docker_info, processes
 from tools.lab import LabNode, Ran
 
 TIMEOUT_S = 8

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.node.containers import remove_container, start_container
 from tests.node.faults import wait_for
-from tests.node.running import (
-    Fleet,
-    Outcome,
-    daemon_json,
-    docker_info,
-    processes,
-    remove_container,
-    snapshot,
-    start_container,
-)
+from tests.node.running import Fleet, Outcome
+from tests.node.seeing import daemon_json, docker_info, processes, snapshot
 from tests.node.story import ENDS
 from tests.node.transactions import FILE, assert_as_declared, dockerd_pid, keys
 from tools.lab import LabNode

@@ -11,19 +11,10 @@ from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.archives import ArchiveServer, release_members, sha512, write_archive
 from tests.node.audits import verdicts
+from tests.node.containers import remove_container, start_container
 from tests.node.old_runsc import loose_files
-from tests.node.running import (
-    RELEASE,
-    WITH_ROWS,
-    Fleet,
-    daemon_json,
-    docker_info,
-    no_leftovers,
-    processes,
-    remove_container,
-    snapshot,
-    start_container,
-)
+from tests.node.running import RELEASE, WITH_ROWS, Fleet
+from tests.node.seeing import daemon_json, docker_info, no_leftovers, processes, snapshot
 from tests.node.story import channels
 from tests.node.transactions import assert_as_declared, dockerd_pid
 from tools.lab import LabNode

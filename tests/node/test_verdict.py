@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.node.audits import audit, sh, verdicts
+from tests.node.containers import remove_container, start_container
 from tests.node.forgeries import REAL, Forgery, forge, forget
-from tests.node.running import RELEASE, SENTRY, Fleet, processes, remove_container, start_container
+from tests.node.running import RELEASE, SENTRY, Fleet
+from tests.node.seeing import processes
 from tests.node.story import ENDS
 from tests.node.watching import TEXTFILES, have_none, have_watch, journal, look_now, metrics, within
 from tools.lab import LabNode

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.node.conftest import LAB, SPECS, lab_of
-from tests.node.running import RELEASED, SENTRY, Fleet, no_leftovers, processes, snapshot
+from tests.node.running import RELEASED, SENTRY, Fleet
+from tests.node.seeing import no_leftovers, processes, snapshot
 from tests.node.watching import (
     COOLIFYS,
     INTERVAL_S,

@@ -6,7 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.node.running import CURRENT, Fleet, no_leftovers
+from tests.node.audits import sh
+from tests.node.containers import must
+from tests.node.running import CURRENT, Fleet
+from tests.node.seeing import no_leftovers
 from tools.lab import LabNode
 
 FILE = "/etc/docker/daemon.json"
@@ -16,20 +19,21 @@ FORGETFUL = ("docker-28",)
 
 def keys(**own: Any) -> dict[str, Any]:
     """Settings for the main job, with these keys of daemon.json besides."""
-    return {
-        **CURRENT,
-        "gvisor_daemon_json": {key.replace("_", "-"): value for key, value in own.items()},
-    }
+    given = {key.replace("_", "-"): value for key, value in own.items()}
+    return {**CURRENT, "gvisor_daemon_json": given}
 
 
 def dockerd_pid(node: LabNode) -> str:
     return node.exec("cat", "/run/docker.pid").stdout.strip()
 
 
+def restart_docker(node: LabNode) -> None:
+    """Restart dockerd as an operator does; systemd counts no more than three starts a minute."""
+    sh(node, "systemctl reset-failed docker; systemctl restart docker")
+
+
 def last_run(node: LabNode) -> Mapping[str, Any]:
-    found: dict[str, Any] = json.loads(
-        node.exec("cat", "/var/lib/pyinfra-gvisor/last-run.json").stdout
-    )
+    found: dict[str, Any] = json.loads(must(node, "cat", "/var/lib/pyinfra-gvisor/last-run.json"))
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.node.audits import sh
-from tests.node.running import remove_container, start_container
+from tests.node.containers import remove_container, start_container
 from tools.lab import LabNode
 
 _RUN = "/usr/bin/docker run {options} --name {name} -v /usr:/usr:ro test:1 sleep infinity"

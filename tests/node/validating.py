@@ -6,15 +6,9 @@ import json
 from typing import Any
 
 from tests.node.audits import sh
-from tests.node.running import (
-    PROVEN,
-    Fleet,
-    daemon_json,
-    docker_info,
-    processes,
-    remove_container,
-    start_container,
-)
+from tests.node.containers import remove_container, start_container
+from tests.node.running import PROVEN, Fleet
+from tests.node.seeing import daemon_json, docker_info, processes
 from tests.node.transactions import FILE, assert_as_declared
 from tools.lab import LabNode
 

@@ -9,16 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
-from tests.node.running import (
-    HOME,
-    RELEASED,
-    SENTRY,
-    Fleet,
-    Outcome,
-    processes,
-    remove_containers,
-    start_container,
-)
+from tests.node.containers import remove_containers, start_container
+from tests.node.running import HOME, RELEASED, SENTRY, Fleet, Outcome
+from tests.node.seeing import processes
 from tools.lab import LabNode
 
 INTERVAL_S = 10

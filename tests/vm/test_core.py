@@ -19,18 +19,12 @@ import pytest
 
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, RUNC_BY_NAME
 from tests.node.audits import LABELS, audit, sh
+from tests.node.containers import remove_container, start_container
 from tests.node.dispatching import in_sandbox
 from tests.node.faults import PAUSE, PENDING, wait_for
 from tests.node.proving import rows
-from tests.node.running import (
-    PROVEN,
-    WITH_ROWS,
-    Fleet,
-    Outcome,
-    processes,
-    remove_container,
-    start_container,
-)
+from tests.node.running import PROVEN, WITH_ROWS, Fleet, Outcome
+from tests.node.seeing import processes
 from tests.vm.conftest import NAME, SPEC
 from tools.compatibility.kept import read_record
 from tools.lab import LabNode, qemu

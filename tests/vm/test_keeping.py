@@ -12,17 +12,11 @@ from typing import Any
 import pytest
 
 from tests.node.audits import LABELS, sh
+from tests.node.containers import remove_container, start_container
 from tests.node.faults import wait_for
 from tests.node.proving import rows
-from tests.node.running import (
-    PROVEN,
-    WITH_ROWS,
-    Fleet,
-    no_leftovers,
-    processes,
-    remove_container,
-    start_container,
-)
+from tests.node.running import PROVEN, WITH_ROWS, Fleet
+from tests.node.seeing import no_leftovers, processes
 from tests.node.watching import UNIT
 from tests.vm.conftest import FOREIGN, NAME
 from tests.vm.slowing import slowed, speed_of
