@@ -45,6 +45,7 @@ class Look:
 class EgressStory:
     """By node: what was reached, what the runs printed, and what they changed."""
 
+    ground: Ground
     before: Mapping[str, Look]
     load: Outcome
     after: Mapping[str, Look]
@@ -70,8 +71,8 @@ def tell(ground: Ground) -> EgressStory:
     latecomer = at_once(lambda name: made_later(ground, name), RUN)
     unchanged = at_once(lambda name: whole(nodes[name]), RUN)
     second = ground.deploy(*RUN, proof="changed")
-    second_changed = changed(nodes, unchanged)
-    return EgressStory(before, load, after, found, counts, latecomer, second, second_changed)
+    seen = (before, load, after, found, counts, latecomer)
+    return EgressStory(ground, *seen, second, changed(nodes, unchanged))
 
 
 def look(ground: Ground, name: str) -> Look:

@@ -25,8 +25,6 @@ from tools.lab import LabNode
 
 FILE = "/etc/docker/daemon.json"
 PENDING = "/var/lib/pyinfra-gvisor/pending"
-RELOAD_STEPS = ("claim", "write", "reload after", "look", "done")
-RESTART_STEPS = ("claim", "write", "restart after", "switch live-restore off", "look", "done")
 NUMBERS = count(1)
 COLD_START = {"metrics-addr": "127.0.0.1:22"}  # sshd's port: no check knows, no dockerd starts
 

@@ -37,6 +37,7 @@ Came = Mapping[str, str]
 class NamesStory:
     """By node: what the runs printed and changed, and what each container resolves."""
 
+    ground: Ground
     dry: Outcome
     dry_changed: tuple[str, ...]
     rolled_out: Outcome
@@ -63,7 +64,8 @@ def tell(ground: Ground) -> NamesStory:
     ground.known.update(RUN)
     where = at_once(lambda name: addresses(nodes[name]), RUN)
     came = at_once(lambda name: look(ground, name, where[name]), RUN)
-    return NamesStory(dry, dry_changed, rolled_out, second, second_changed, opened, where, came)
+    runs = (dry, dry_changed, rolled_out, second, second_changed)
+    return NamesStory(ground, *runs, opened, where, came)
 
 
 def look(ground: Ground, name: str, where: Mapping[str, str]) -> Mapping[str, Came]:

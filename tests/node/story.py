@@ -27,6 +27,7 @@ ENDS = (SPREAD[0], SPREAD[-1])
 class Story:
     """The nodes before, between and after, and what the runs printed."""
 
+    nodes: Mapping[str, LabNode]
     before: dict[str, str]
     processes: dict[str, dict[str, int]]
     dry: Outcome
@@ -51,7 +52,8 @@ def tell(nodes: Mapping[str, LabNode], server: ArchiveServer, fleet: Fleet) -> S
     second = fleet.run(*NODES, data=PROVEN, by_host=by_host, unloaded=True)
     opened = {name: channels(nodes[name]) - counted[name] for name in NODES}
     after_second = {name: snapshot(nodes[name]) for name in NODES}
-    return Story(before, running, dry, after_dry, converge, converged, second, after_second, opened)
+    runs = (before, running, dry, after_dry, converge, converged, second, after_second)
+    return Story(nodes, *runs, opened)
 
 
 def bring(

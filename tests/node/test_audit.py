@@ -18,6 +18,7 @@ from tests.node.running import HOME, PROVEN, RELEASE, SENTRY, Fleet
 from tests.node.sandboxes import sandbox
 from tests.node.seeing import snapshot
 from tests.node.story import LIVED_IN, channels
+from tests.table import table
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.usefixtures("converged")
@@ -189,10 +190,7 @@ REFUSED_RELOAD = Case(
 )
 
 
-@pytest.mark.parametrize(
-    "cases",
-    [pytest.param(EACH, id="one-of-each"), pytest.param([REFUSED_RELOAD], id="refused-reload")],
-)
+@table("cases", {"one-of-each": EACH, "refused-reload": [REFUSED_RELOAD]})
 def test_what_is_wrong_is_found(fleet: Fleet, cases: list[Case]) -> None:
     node = fleet.nodes["plain"]
     start_container(node, "image", "--runtime=runsc")

@@ -7,6 +7,7 @@ import pytest
 from tests.node.audits import LABELS, audit, sh
 from tests.node.containers import remove_container, start_container
 from tests.node.running import Fleet
+from tests.table import table
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.usefixtures("converged")
@@ -109,12 +110,12 @@ until docker version > /dev/null 2>&1; do sleep 0.1; done
 """
 
 
-@pytest.mark.parametrize(
-    ("name", "begin", "end"),
-    [
-        pytest.param(NODE, BY_FLAG, NOT_BY_FLAG, id="flag"),
-        pytest.param("sysvinit", BY_KEY, NOT_BY_KEY, id="hosts-in-daemon.json"),
-    ],
+@table(
+    "name, begin, end",
+    {
+        "flag": (NODE, BY_FLAG, NOT_BY_FLAG),
+        "hosts-in-daemon.json": ("sysvinit", BY_KEY, NOT_BY_KEY),
+    },
 )
 def test_a_socket_that_only_this_dockerd_has_is_guarded_as_dockers_own_is(
     fleet: Fleet, name: str, begin: str, end: str

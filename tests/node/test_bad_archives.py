@@ -12,6 +12,7 @@ from tests.node.archives import ArchiveServer, sha512, small_members, write_arch
 from tests.node.releases import RELEASES_DIR, Place
 from tests.node.running import Fleet
 from tests.node.seeing import no_leftovers, snapshot
+from tests.table import table
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.usefixtures("converged")
@@ -68,10 +69,8 @@ def test_an_archive_with_another_sum_is_refused_and_a_good_run_converges(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["lived-in", "docker-20"], ids=["with curl", "with wget"])
-@pytest.mark.parametrize(
-    "size_mib", [pytest.param(4, id="in the download"), pytest.param(20, id="in unpacking")]
-)
+@table("name", {"with curl": "lived-in", "with wget": "docker-20"})
+@table("size_mib", {"in the download": 4, "in unpacking": 20})
 def test_a_full_disk_is_named_and_leaves_nothing(
     place: Callable[[str], Place], server: ArchiveServer, name: str, size_mib: int
 ) -> None:

@@ -18,6 +18,7 @@ from tests.node.file_bench import APPLY, BENCH, READ, Bench, bench, lay_out, pla
 from tests.node.odd_files import accepted, no_files
 from tests.node.seeing import no_leftovers
 from tests.node.transactions import FILE
+from tests.table import table
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
@@ -105,10 +106,7 @@ def only_labels_added(file: BadFile, text: bytes, number: int) -> bool:
     return lost in file.lost and json.loads(text) == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "files"),
-    [pytest.param("plain", FILES, id="26.1"), pytest.param("docker-20", OLD, id="20.10")],
-)
+@table("name, files", {"26.1": ("plain", FILES), "20.10": ("docker-20", OLD)})
 def test_a_file_is_refused_as_it_is_or_gets_our_key_and_nothing_else(
     faulty: dict[str, LabNode], name: str, files: list[BadFile]
 ) -> None:

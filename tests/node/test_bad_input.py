@@ -14,6 +14,7 @@ from tests.node.audits import sh
 from tests.node.old_runsc import OLD
 from tests.node.running import CURRENT, PROVEN, Fleet
 from tests.node.seeing import snapshot
+from tests.table import table
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.usefixtures("converged")
@@ -98,7 +99,7 @@ def damaged(node: LabNode, case: Case) -> Iterator[None]:
         sh(node, case.mend)
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
+@table("case", CASES)
 def test_bad_input_is_refused_with_a_reason(fleet: Fleet, case: Case) -> None:
     with damaged(fleet.nodes["plain"], case):
         before = snapshot(fleet.nodes["plain"])

@@ -9,6 +9,7 @@ import pytest
 from tests.coolify.host import SOURCE, VERSIONS, ControlHost
 from tests.node.coolify_nodes import Coolify
 from tests.node.watching import within
+from tests.table import table
 from tools.lab import Ran
 
 CURRENT = next(iter(VERSIONS))
@@ -81,9 +82,7 @@ def test_an_entry_script_runs_as_www_data_before_horizon(host: ControlHost) -> N
     assert host.inside("ls", "/tmp/own-entry-ran")
 
 
-@pytest.mark.parametrize(
-    "script", [pytest.param("exit 1\n", id="exit"), pytest.param("false\n", id="failing-command")]
-)
+@table("script", {"exit": "exit 1\n", "failing-command": "false\n"})
 def test_an_entry_script_that_fails_stops_the_container_from_starting(
     host: ControlHost, script: str
 ) -> None:

@@ -20,6 +20,7 @@ from tests.node.dispatching import ORIGINAL as DAEMON_JSON
 from tests.node.running import Fleet
 from tests.node.seeing import processes
 from tests.node.transactions import restart_docker
+from tests.table import table
 from tools.lab import LabNode
 
 KINDS = ("docker-20", "docker-26", "docker-28", "docker-29")
@@ -229,7 +230,7 @@ def test_its_package_is_upgraded_and_the_original_installed_again_beside_it(
     assert taken.run(kind, **ALL).idle
 
 
-@pytest.mark.parametrize(("command", "script"), [(HALF, ""), ("", KILL)], ids=["half", "whole"])
+@table("command, script", {"half": (HALF, ""), "whole": ("", KILL)})
 def test_an_upgrade_that_is_killed_is_survived_and_finished_by_the_next(
     taken: Ground, command: str, script: str
 ) -> None:

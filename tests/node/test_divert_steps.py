@@ -21,6 +21,7 @@ from tests.node.faults import wait_for
 from tests.node.running import Fleet
 from tests.node.seeing import processes
 from tests.node.test_divert import ASIDE, ORIGINAL, RUNC, run_of
+from tests.table import table
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
@@ -65,9 +66,7 @@ def lose_power(node: LabNode) -> None:
 
 
 # One kind of node for each direction: the steps are the same with every Docker.
-@pytest.mark.parametrize(
-    ("kind", "wanted"), [("docker-26", True), ("docker-29", False)], ids=["given", "taken-back"]
-)
+@table("kind, wanted", {"given": ("docker-26", True), "taken-back": ("docker-29", False)})
 def test_a_run_that_ends_before_any_step_is_survived_and_finished_by_the_next(
     ground: Ground, kind: str, wanted: bool
 ) -> None:

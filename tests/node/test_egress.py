@@ -21,8 +21,9 @@ from tests.node.egress_nodes import (
 )
 from tests.node.egress_nodes import GATEWAY as GATEWAY4
 from tests.node.egress_story import EgressStory, tell
+from tests.table import table
 
-RUNTIMES = [pytest.param(name, id=runtime) for name, runtime in CONTAINERS.items()]
+each_runtime = table("container", {runtime: name for name, runtime in CONTAINERS.items()})
 
 
 @pytest.fixture(scope="module")
@@ -31,52 +32,35 @@ def told(egress: Ground) -> EgressStory:
     return tell(egress)
 
 
-@pytest.mark.parametrize("container", RUNTIMES)
+@each_runtime
 @pytest.mark.parametrize("name", RUN)
-def test_without_rules_everything_is_reached(
-    told: EgressStory, egress: Ground, name: str, container: str
+def test_without_rules_everything_is_reached_and_then_what_is_allowed_and_named(
+    told: EgressStory, name: str, container: str
 ) -> None:
-    expected = {**egress.forbidden(name), **egress.forbidden6(name), **egress.allowed(name)}
+    ground = told.ground
+    allowed = ground.allowed(name)
+    before, after = (moment[name].containers[container] for moment in (told.before, told.after))
 
-    found = {what: told.before[name].containers[container][what] for what in expected}
+    every = {*ground.forbidden(name), *ground.forbidden6(name), *allowed}
+    assert {what: before[what] for what in every} == dict.fromkeys(every, "reached")
+    assert {what: after[what] for what in allowed} == dict.fromkeys(allowed, "reached")
+    assert before["name outside"] == after["name outside"] == PUBLIC
+    assert before["name of a peer"] == after["name of a peer"] != "unknown"
 
-    assert found == dict.fromkeys(expected, "reached")
 
-
-@pytest.mark.parametrize("container", RUNTIMES)
+@each_runtime
 @pytest.mark.parametrize("name", RUN)
 def test_what_is_forbidden_is_refused_in_both_versions_of_ip(
-    told: EgressStory, egress: Ground, name: str, container: str
+    told: EgressStory, name: str, container: str
 ) -> None:
     expected = {
-        **dict.fromkeys(egress.forbidden(name), "EHOSTUNREACH"),
-        **dict.fromkeys(egress.forbidden6(name), "EACCES"),
+        **dict.fromkeys(told.ground.forbidden(name), "EHOSTUNREACH"),
+        **dict.fromkeys(told.ground.forbidden6(name), "EACCES"),
     }
 
     found = {what: told.after[name].containers[container][what] for what in expected}
 
     assert found == expected
-
-
-@pytest.mark.parametrize("container", RUNTIMES)
-@pytest.mark.parametrize("name", RUN)
-def test_what_is_allowed_is_reached_as_before(
-    told: EgressStory, egress: Ground, name: str, container: str
-) -> None:
-    expected = egress.allowed(name)
-
-    found = {what: told.after[name].containers[container][what] for what in expected}
-
-    assert found == dict.fromkeys(expected, "reached")
-
-
-@pytest.mark.parametrize("container", RUNTIMES)
-@pytest.mark.parametrize("name", RUN)
-def test_names_resolve_as_before(told: EgressStory, name: str, container: str) -> None:
-    before, after = (moment[name].containers[container] for moment in (told.before, told.after))
-
-    assert before["name outside"] == after["name outside"] == PUBLIC
-    assert before["name of a peer"] == after["name of a peer"] != "unknown"
 
 
 @pytest.mark.parametrize("name", RUN)
@@ -87,10 +71,8 @@ def test_published_ports_are_reached_from_outside_as_before(told: EgressStory, n
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_who_was_stopped_is_remembered_and_nobody_else(
-    told: EgressStory, egress: Ground, name: str
-) -> None:
-    node, outside = egress.nodes[name], egress.nodes["outside"]
+def test_who_was_stopped_is_remembered_and_nobody_else(told: EgressStory, name: str) -> None:
+    node, outside = (told.ground.nodes[item] for item in (name, "outside"))
     aimed = {
         f"{METADATA} tcp 80",
         f"{METADATA} udp 53",

@@ -13,6 +13,7 @@ from tests.node.audits import sh
 from tests.node.old_runsc import OLD, OLD_DEBIAN_12
 from tests.node.running import Fleet
 from tests.node.seeing import docker_info, snapshot
+from tests.table import table
 from tools.lab import FLAVOURS, Lab, LabNode, NodeSpec
 
 FLAVOUR_NAMES = ("debian-13", "debian-12")
@@ -35,14 +36,12 @@ def bare() -> Iterator[dict[str, LabNode]]:
     lab.down()
 
 
-@pytest.mark.parametrize(
-    ("key", "says"),
-    [
-        pytest.param(
-            b"another key", r"sha256 of \S+ is [0-9a-f]{64}, expected 1500c1f5", id="other-key"
-        ),
-        pytest.param(None, "cannot fetch http://127.0.0.1:18080/linux/debian/gpg", id="no-key"),
-    ],
+@table(
+    "key, says",
+    {
+        "other-key": (b"another key", r"sha256 of \S+ is [0-9a-f]{64}, expected 1500c1f5"),
+        "no-key": (None, "cannot fetch http://127.0.0.1:18080/linux/debian/gpg"),
+    },
 )
 def test_dockers_own_repository_is_not_added_without_its_very_key(
     bare: dict[str, LabNode], archive: Path, tmp_path: Path, key: bytes | None, says: str

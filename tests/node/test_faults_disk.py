@@ -10,6 +10,7 @@ import pytest
 
 from tests.node.audits import sh
 from tests.node.faults import COLD_START, Faults, live, reloading, restarting
+from tests.table import table
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
@@ -61,15 +62,17 @@ WRITTEN_TO_STATE = {
 }
 # After these something is written there; a reload has only the first two.
 WRITTEN_TO_ETC = {restarting: (BEFORE, "write", "restart after", "switch live-restore off")}
-ROWS = [
-    pytest.param(where, change, step, id=f"{where}-{change.__name__}-{step.replace(' ', '-')}")
-    for where, written in (("state", WRITTEN_TO_STATE), ("etc", WRITTEN_TO_ETC))
-    for change, steps in written.items()
-    for step in steps
-]
 
 
-@pytest.mark.parametrize(("where", "change", "step"), ROWS)
+@table(
+    "where, change, step",
+    {
+        f"{where}-{change.__name__}-{step.replace(' ', '-')}": (where, change, step)
+        for where, written in (("state", WRITTEN_TO_STATE), ("etc", WRITTEN_TO_ETC))
+        for change, steps in written.items()
+        for step in steps
+    },
+)
 def test_a_disk_that_is_full_at_a_step_leaves_the_old_or_the_new_configuration(
     faults: Faults, where: str, change: Any, step: str
 ) -> None:
@@ -88,7 +91,7 @@ def test_a_disk_that_is_full_at_a_step_leaves_the_old_or_the_new_configuration(
         faults.assert_sound(wanted)
 
 
-@pytest.mark.parametrize("where", [pytest.param(name, id=name) for name in PLACES])
+@pytest.mark.parametrize("where", PLACES)
 def test_a_full_disk_does_not_keep_a_failed_change_from_being_undone(
     faults: Faults, where: str
 ) -> None:

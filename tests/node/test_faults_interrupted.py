@@ -6,53 +6,33 @@ from typing import Any
 
 import pytest
 
-from tests.node.faults import (
-    PENDING,
-    RELOAD_STEPS,
-    RESTART_STEPS,
-    Faults,
-    reloading,
-    restarting,
-    wait_for,
-)
+from tests.node.faults import PENDING, Faults, reloading, restarting, wait_for
+from tests.table import table
 
 pytestmark = pytest.mark.slow
 
-STEPS = [
-    *(
-        pytest.param(reloading, step, id=f"reload-{step.replace(' ', '-')}")
-        for step in RELOAD_STEPS
-    ),
-    *(
-        pytest.param(restarting, step, id=f"restart-{step.replace(' ', '-')}")
-        for step in RESTART_STEPS
-    ),
-]
+
+def steps(reload: tuple[str, ...], restart: tuple[str, ...]) -> pytest.MarkDecorator:
+    """At these steps of a change that a reload applies, and of one that a restart does."""
+    both = {"reload": (reloading, reload), "restart": (restarting, restart)}
+    return table(
+        "change, step",
+        {
+            f"{kind}-{step.replace(' ', '-')}": (change, step)
+            for kind, (change, names) in both.items()
+            for step in names
+        },
+    )
+
 
 # A boot puts the old file back, or finishes; by these it chooses which, and files differ.
-AT_BOOT = [
-    step
-    for step in STEPS
-    if step.id
-    in (
-        *("reload-claim", "reload-write", "reload-done", "restart-restart-after"),
-        *("restart-switch-live-restore-off", "restart-look", "restart-done"),
-    )
-]
+LAST = ("restart after", "switch live-restore off", "look", "done")
+at_boot = steps(("claim", "write", "done"), LAST)
 # By these the next run chooses how to end what a dead script has left.
-KILLED = [
-    step
-    for step in STEPS
-    if step.id
-    in (
-        *("reload-claim", "reload-look", "reload-done"),
-        *("restart-restart-after", "restart-switch-live-restore-off"),
-        *("restart-look", "restart-done"),
-    )
-]
+killed = steps(("claim", "look", "done"), LAST)
 
 
-@pytest.mark.parametrize(("change", "step"), KILLED)
+@killed
 def test_a_script_that_is_killed_is_undone_or_finished_by_the_next_run(
     faults: Faults, change: Any, step: str
 ) -> None:
@@ -79,7 +59,7 @@ def test_a_lost_connection_changes_nothing_about_the_outcome(faults: Faults) -> 
     faults.assert_sound(wanted)
 
 
-@pytest.mark.parametrize(("change", "step"), AT_BOOT)
+@at_boot
 def test_a_power_cut_leaves_the_old_or_the_new_configuration(
     plain: Faults, change: Any, step: str
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.node.audits import sh
 from tests.node.containers import remove_container, start_container
 from tests.node.faults import PENDING, Faults, reloading, restarting, wait_for
+from tests.table import table
 
 pytestmark = pytest.mark.slow
 
@@ -40,9 +41,7 @@ def elsewhere(request: pytest.FixtureRequest, broken: Callable[[str], Faults]) -
         faults.node.exec("sh", "-c", UNDER_SYSTEMD)
 
 
-@pytest.mark.parametrize(
-    "change", [pytest.param(reloading, id="reload"), pytest.param(restarting, id="restart")]
-)
+@table("change", {"reload": reloading, "restart": restarting})
 def test_a_change_is_done_and_ends_no_container(
     elsewhere: Faults, change: Callable[..., dict[str, object]]
 ) -> None:

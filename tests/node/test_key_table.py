@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.key_table import WITHOUT_EFFECT
 from pyinfra_gvisor.daemon_json.keys import KEYS, Version, version_of
+from tests.table import table
 from tests.unit.daemon_json.key_samples import WRONG, right
 from tools.lab import LabNode
 
@@ -29,14 +28,7 @@ rm -rf /tmp/key-table
 """
 
 
-each_docker = pytest.mark.parametrize(
-    "docker",
-    [
-        pytest.param("plain", id="26.1"),
-        pytest.param("docker-28", id="28.5"),
-        pytest.param("docker-29", id="29.7"),
-    ],
-)
+each_docker = table("docker", {"26.1": "plain", "28.5": "docker-28", "29.7": "docker-29"})
 
 
 def answers(node: LabNode, files: list[dict[str, Json]]) -> list[str]:

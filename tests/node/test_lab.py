@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.node.containers import must
+from tests.table import table
 from tools.lab import FLAVOURS, Lab, LabError, LabNode, NodeSpec
 from tools.lab.recipe import resource
 from tools.lab.spec import KINDS
@@ -44,21 +45,19 @@ def test_a_second_up_re_uses_the_nodes(lab: Lab) -> None:
     assert second[0].host_key() != second[1].host_key()
 
 
-@pytest.mark.parametrize(
-    ("number", "breaks"),
-    [
-        pytest.param(0, lambda _, node: node.kill(), id="killed"),
-        pytest.param(
+@table(
+    "number, breaks",
+    {
+        "killed": (0, lambda _, node: node.kill()),
+        "dockerd-does-not-answer": (
             0,
             lambda _, node: node.exec("systemctl", "stop", "docker.socket", "docker.service"),
-            id="dockerd-does-not-answer",
         ),
-        pytest.param(
+        "not-finished": (
             1,
             lambda lab, node: lab.cache.ready(NAME, str(node.container.id)).unlink(),
-            id="not-finished",
         ),
-    ],
+    },
 )
 def test_a_node_that_does_not_work_is_replaced_and_the_others_stay(
     lab: Lab, number: int, breaks: Callable[[Lab, LabNode], object]

@@ -14,7 +14,7 @@ from tests.node.running import HOME, RELEASE, SENTRY
 from tests.node.seeing import daemon_json, docker_info, no_leftovers, processes
 from tests.node.story import LIVED_IN, NODES, Story
 from tests.node.transactions import FORGETFUL
-from tools.lab import LabNode
+from tests.table import table
 from tools.lab.parts import GVISOR
 
 FOREIGN = (
@@ -67,10 +67,8 @@ def test_isolation_is_proven_with_a_negative_control(story: Story, name: str) ->
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_a_container_that_asks_for_runsc_gets_the_release(
-    nodes: dict[str, LabNode], story: Story, name: str
-) -> None:
-    node = nodes[name]
+def test_a_container_that_asks_for_runsc_gets_the_release(story: Story, name: str) -> None:
+    node = story.nodes[name]
 
     start_container(node, "asks", "--runtime=runsc")
     executable = node.exec("readlink", f"/proc/{processes(node)['asks']}/exe").stdout.strip()
@@ -81,11 +79,9 @@ def test_a_container_that_asks_for_runsc_gets_the_release(
     assert kernel == "#1 SMP Sun Jan 10 15:06:54 PST 2016"
 
 
-@pytest.mark.parametrize("name", ["plain", "lived-in"], ids=["uploaded", "downloaded"])
-def test_a_node_knows_that_its_runsc_is_a_build_of_the_labs(
-    nodes: dict[str, LabNode], story: Story, name: str
-) -> None:
-    manifest = json.loads(nodes[name].exec("cat", f"{HOME}/manifest.json").stdout)
+@table("name", {"uploaded": "plain", "downloaded": "lived-in"})
+def test_a_node_knows_that_its_runsc_is_a_build_of_the_labs(story: Story, name: str) -> None:
+    manifest = json.loads(story.nodes[name].exec("cat", f"{HOME}/manifest.json").stdout)
 
     built = f"/lab-build-gvisor.dev-gvisor@{GVISOR.version}"
     assert built in manifest["source"]
@@ -93,12 +89,12 @@ def test_a_node_knows_that_its_runsc_is_a_build_of_the_labs(
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_the_daemon_is_hardened(nodes: dict[str, LabNode], story: Story, name: str) -> None:
-    info = docker_info(nodes[name])
-    start_container(nodes[name], "hardened", "--runtime=runc")
-    pid = processes(nodes[name])["hardened"]
-    status = nodes[name].exec("grep", "NoNewPrivs", f"/proc/{pid}/status").stdout
-    remove_container(nodes[name], "hardened")
+def test_the_daemon_is_hardened(story: Story, name: str) -> None:
+    info = docker_info(story.nodes[name])
+    start_container(story.nodes[name], "hardened", "--runtime=runc")
+    pid = processes(story.nodes[name])["hardened"]
+    status = story.nodes[name].exec("grep", "NoNewPrivs", f"/proc/{pid}/status").stdout
+    remove_container(story.nodes[name], "hardened")
 
     assert info["LiveRestoreEnabled"] is True
     assert status.split() == ["NoNewPrivs:", "1"]
@@ -107,10 +103,8 @@ def test_the_daemon_is_hardened(nodes: dict[str, LabNode], story: Story, name: s
 
 
 @pytest.mark.parametrize("name", LIVED_IN)
-def test_foreign_keys_keep_their_bytes_and_their_order(
-    nodes: dict[str, LabNode], story: Story, name: str
-) -> None:
-    text = daemon_json(nodes[name])
+def test_foreign_keys_keep_their_bytes_and_their_order(story: Story, name: str) -> None:
+    text = daemon_json(story.nodes[name])
 
     places = [text.index(line) for line in FOREIGN]
     assert places == sorted(places)
@@ -126,17 +120,15 @@ def test_foreign_keys_keep_their_bytes_and_their_order(
 
 @pytest.mark.parametrize("name", LIVED_IN)
 def test_running_containers_are_the_same_processes_after_the_restart(
-    nodes: dict[str, LabNode], story: Story, name: str
+    story: Story, name: str
 ) -> None:
     assert story.processes[name].keys() == {"shop-db", "old-sandbox"}
     assert json.loads(story.converged[name].splitlines()[-1]) == story.processes[name]
 
 
 @pytest.mark.parametrize("name", LIVED_IN)
-def test_an_old_sandbox_still_answers_exec_stop_and_restart(
-    nodes: dict[str, LabNode], story: Story, name: str
-) -> None:
-    node = nodes[name]
+def test_an_old_sandbox_still_answers_exec_stop_and_restart(story: Story, name: str) -> None:
+    node = story.nodes[name]
 
     inside = node.exec("docker", "exec", "old-sandbox", "uname", "-v")
     restarted = node.exec("docker", "restart", "-t", "3", "old-sandbox")
@@ -163,18 +155,16 @@ def test_a_second_run_needs_one_exec_channel(story: Story, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_nothing_is_left_behind(nodes: dict[str, LabNode], story: Story, name: str) -> None:
-    assert no_leftovers(nodes[name]) == ""
+def test_nothing_is_left_behind(story: Story, name: str) -> None:
+    assert no_leftovers(story.nodes[name]) == ""
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_nobody_but_root_can_hold_a_lock_of_ours(
-    nodes: dict[str, LabNode], story: Story, name: str
-) -> None:
+def test_nobody_but_root_can_hold_a_lock_of_ours(story: Story, name: str) -> None:
     held = "for lock in /run/pyinfra-gvisor/*.lock; do test -e $lock && flock -n $lock true; done"
 
-    by_root = nodes[name].exec("sh", "-c", held)
-    by_another = nodes[name].exec("su", "nobody", "-s", "/bin/sh", "-c", held)
+    by_root = story.nodes[name].exec("sh", "-c", held)
+    by_another = story.nodes[name].exec("su", "nobody", "-s", "/bin/sh", "-c", held)
 
     assert by_root.code == 0, by_root
     assert by_another.code != 0, by_another

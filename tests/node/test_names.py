@@ -18,11 +18,10 @@ from tests.node.names_nodes import (
     Ground,
     probe,
 )
-from tests.node.names_story import RUN, Came, NamesStory, by_name, expected, tell
+from tests.node.names_story import RUN, NamesStory, by_name, expected, tell
 from tests.node.seeing import processes
 from tests.node.watching import within
-
-ALL_PAIRED = tuple(name for names in PAIRED.values() for name in names)
+from tests.table import table
 
 
 @pytest.fixture(scope="module")
@@ -31,55 +30,27 @@ def told(names: Ground) -> NamesStory:
     return tell(names)
 
 
-def of_kind(told: NamesStory, name: str, kind: str) -> tuple[object, object]:
-    """What the paired containers have of one kind of questions, and what they are to have."""
-    wanted = expected(told.addresses[name])
+@pytest.mark.parametrize("name", RUN)
+@table(
+    "kind",
+    {
+        "by-name-and-alias": "tcp",
+        "by-ipv6": "tcp6",
+        "names-outside-and-of-other-networks": "name",
+        "what-does-not-fit-into-a-packet": "ask",
+        "names-of-addresses": "back",
+    },
+)
+def test_every_container_has_the_names_that_docker_gives(
+    told: NamesStory, name: str, kind: str
+) -> None:
     found, known = (
-        {container: _only(kind, asked[container]) for container in ALL_PAIRED}
-        for asked in (told.came[name], wanted)
+        {
+            item: {what: came for what, came in asked[item].items() if what.startswith(f"{kind}/")}
+            for item in (*PAIRED["red"], *PAIRED["blue"])
+        }
+        for asked in (told.came[name], expected(told.addresses[name]))
     )
-    return found, known
-
-
-def _only(kind: str, came: Came) -> dict[str, str]:
-    return {what: word for what, word in came.items() if what.startswith(f"{kind}/")}
-
-
-@pytest.mark.parametrize("name", RUN)
-def test_every_container_reaches_every_other_by_name_and_by_alias(
-    told: NamesStory, name: str
-) -> None:
-    found, known = of_kind(told, name, "tcp")
-
-    assert found == known
-
-
-@pytest.mark.parametrize("name", RUN)
-def test_so_it_does_by_ipv6(told: NamesStory, name: str) -> None:
-    found, known = of_kind(told, name, "tcp6")
-
-    assert found == known
-
-
-@pytest.mark.parametrize("name", RUN)
-def test_names_outside_are_known_and_those_of_other_networks_are_not(
-    told: NamesStory, name: str
-) -> None:
-    found, known = of_kind(told, name, "name")
-
-    assert found == known
-
-
-@pytest.mark.parametrize("name", RUN)
-def test_what_does_not_fit_into_a_packet_comes_over_tcp(told: NamesStory, name: str) -> None:
-    found, known = of_kind(told, name, "ask")
-
-    assert found == known
-
-
-@pytest.mark.parametrize("name", RUN)
-def test_addresses_have_names(told: NamesStory, name: str) -> None:
-    found, known = of_kind(told, name, "back")
 
     assert found == known
 
@@ -88,18 +59,19 @@ def test_addresses_have_names(told: NamesStory, name: str) -> None:
 def test_services_on_an_internal_network_know_each_other_and_nobody_else(
     told: NamesStory, name: str
 ) -> None:
-    known = expected(told.addresses[name])
+    found, known = (
+        {item: asked[item] for item in COMPOSED}
+        for asked in (told.came[name], expected(told.addresses[name]))
+    )
 
-    found = {container: told.came[name][container] for container in COMPOSED}
-
-    assert found == {container: known[container] for container in COMPOSED}
+    assert found == known
 
 
 @pytest.mark.parametrize("name", RUN)
 def test_options_for_dns_are_kept_in_a_container_that_is_read_only(
-    told: NamesStory, names: Ground, name: str
+    told: NamesStory, name: str
 ) -> None:
-    text = sh(names.nodes[name], "docker exec options cat /etc/resolv.conf")
+    text = sh(told.ground.nodes[name], "docker exec options cat /etc/resolv.conf")
 
     words = {line for line in text.splitlines() if line and not line.startswith("#")}
     assert words == {
@@ -112,10 +84,8 @@ def test_options_for_dns_are_kept_in_a_container_that_is_read_only(
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_on_the_default_bridge_there_are_no_names_as_ever(
-    told: NamesStory, names: Ground, name: str
-) -> None:
-    text = sh(names.nodes[name], "docker exec bridged cat /etc/resolv.conf")
+def test_on_the_default_bridge_there_are_no_names_as_ever(told: NamesStory, name: str) -> None:
+    text = sh(told.ground.nodes[name], "docker exec bridged cat /etc/resolv.conf")
 
     assert ADDRESS not in text
     assert told.came[name]["bridged"] == expected(told.addresses[name])["bridged"]
@@ -134,9 +104,9 @@ $inside iptables -D OUTPUT -p tcp --dport 80
 
 @pytest.mark.parametrize("name", RUN)
 def test_only_with_a_stack_of_its_own_no_packet_is_made_by_the_hosts_kernel(
-    told: NamesStory, names: Ground, name: str
+    told: NamesStory, name: str
 ) -> None:
-    node = names.nodes[name]
+    node = told.ground.nodes[name]
     running = processes(node)
 
     found = {}
@@ -150,11 +120,9 @@ def test_only_with_a_stack_of_its_own_no_packet_is_made_by_the_hosts_kernel(
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_published_ports_are_reached_from_outside(
-    told: NamesStory, names: Ground, name: str
-) -> None:
-    outside = names.nodes[RUN[RUN.index(name) - 1]]
-    where = names.nodes[name].address
+def test_published_ports_are_reached_from_outside(told: NamesStory, name: str) -> None:
+    outside = told.ground.nodes[RUN[RUN.index(name) - 1]]
+    where = told.ground.nodes[name].address
 
     found = probe(outside, [f"tcp/{where}/{port}" for port in PUBLISHED.values()])
 
@@ -162,13 +130,11 @@ def test_published_ports_are_reached_from_outside(
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_a_container_has_names_from_its_first_moment_on(
-    told: NamesStory, names: Ground, name: str
-) -> None:
+def test_a_container_has_names_from_its_first_moment_on(told: NamesStory, name: str) -> None:
     targets = by_name("tcp", PAIRED["red"])
     options = ("--network=red", "--runtime=gvisor", "-v", "/usr:/usr:ro", "names:1")
 
-    found = probe(names.nodes[name], targets, "docker", "run", "--rm", *options)
+    found = probe(told.ground.nodes[name], targets, "docker", "run", "--rm", *options)
 
     assert found == targets
 
@@ -221,8 +187,8 @@ def test_a_second_run_changes_nothing_and_costs_a_channel(told: NamesStory) -> N
 
 @pytest.mark.parametrize("name", RUN)
 def test_no_runtime_said_of_a_container_that_its_names_may_not_resolve(
-    told: NamesStory, names: Ground, name: str
+    told: NamesStory, name: str
 ) -> None:
-    said = sh(names.nodes[name], f"journalctl -q -o cat -t {UNIT}")
+    said = sh(told.ground.nodes[name], f"journalctl -q -o cat -t {UNIT}")
 
     assert re.findall("^[0-9a-f]{64}: .*", said, re.MULTILINE) == []

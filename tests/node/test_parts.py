@@ -15,6 +15,7 @@ from tests.node.planted import ASIDE, plant, uproot
 from tests.node.running import CURRENT, Fleet, Outcome
 from tests.node.seeing import snapshot
 from tests.node.test_kernel import KEPT
+from tests.table import table
 from tools.lab import LabNode, NodeSpec
 
 NODES = {
@@ -89,40 +90,35 @@ def have(fleet: Fleet, part: str, *, wanted: bool = True, dry: bool = False) -> 
     return fleet.run("fitted", deploy=deploy, data=data, flags=flags)
 
 
-@pytest.mark.parametrize(
-    ("name", "settings", "said"),
-    [
-        pytest.param(
+@table(
+    "name, settings, said",
+    {
+        "a-firewall-that-locks-out": (
             "plain",
             {"gvisor_egress": {"interfaces": ["eth*"]}},
             "the interface connects this node to its network",
-            id="a-firewall-that-locks-out",
         ),
-        pytest.param(
+        "a-firewall-without-systemd": (
             "sysvinit",
             DECLARED["egress"],
             "the egress firewall needs systemd on the node, got ",
-            id="a-firewall-without-systemd",
         ),
-        pytest.param(
+        "metrics-for-nobody": (
             "plain",
             {"gvisor_watch": True, "gvisor_textfile_dir": "/srv/none"},
             "preflight: node on plain: /srv/none is not a directory; create this directory, or ",
-            id="metrics-for-nobody",
         ),
-        pytest.param(
+        "a-resolver-without-its-python": (
             "plain",
             DECLARED["resolver"],
             "need Python's asyncio, which python3-minimal lacks, got Python 3.13",
-            id="a-resolver-without-its-python",
         ),
-        pytest.param(
+        "a-value-that-the-kernel-refuses": (
             "plain",
             {"gvisor_kernel": {"sysctls": {**KEPT["sysctls"], "net.ipv4.tcp_syncookies": "many"}}},
             "kernel.surface: net.ipv4.tcp_syncookies on plain: the kernel refuses 'many'",
-            id="a-value-that-the-kernel-refuses",
         ),
-    ],
+    },
 )
 def test_what_a_node_cannot_have_is_refused_before_the_first_change(
     fresh: Fleet, name: str, settings: dict[str, Any], said: str

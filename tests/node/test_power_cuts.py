@@ -26,6 +26,7 @@ from tests.node.equipped import equipped, free_port_80
 from tests.node.faults import PENDING, wait_for
 from tests.node.running import CURRENT, OFF, Fleet, Outcome
 from tests.node.seeing import no_leftovers, processes
+from tests.table import table
 from tools.lab import LabNode, NodeSpec
 from tools.lab.containers import ContainerNode
 
@@ -233,7 +234,7 @@ def cuts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cuts]:
         yield cuts
 
 
-@pytest.mark.parametrize("state", [MANY, FEW], ids=["bring-parts", "take-them-away"])
+@table("state", {"bring-parts": MANY, "take-them-away": FEW})
 def test_power_cuts_in_the_middle_of_steps_leave_no_app_down_and_the_last_run_gets_there(
     cuts: Cuts, state: dict[str, Any]
 ) -> None:

@@ -18,6 +18,7 @@ from tests.node.faults import kill
 from tests.node.proving import prove, rows
 from tests.node.running import PROVEN, WITH_ROWS, Fleet, Outcome
 from tests.node.seeing import no_leftovers
+from tests.table import table
 from tools.lab import LabNode, NodeSpec
 
 SPECS = {name: NodeSpec(equipped("debian-13")) for name in ("run", "outside")}
@@ -118,13 +119,7 @@ def test_a_roll_out_ends_in_seeing_the_firewall_at_work(ground: Ground) -> None:
     assert again.idle
 
 
-@pytest.mark.parametrize(
-    "out",
-    [
-        pytest.param(("metadata", "smtp"), id="metadata-and-smtp"),
-        pytest.param(("private", "node"), id="private-and-node"),
-    ],
-)
+@table("out", {"metadata-and-smtp": ("metadata", "smtp"), "private-and-node": ("private", "node")})
 def test_a_rule_that_is_not_among_those_in_force_is_not_proven_to_stop_anything(
     ground: Ground, out: tuple[str, ...]
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.node.archives import current_archive, release_members
 from tests.node.running import HOME, SENTRY
 from tests.node.sandboxes import DIRECTORY, sandbox
+from tests.table import table
 from tools.lab import LabNode
 
 OLD_PROGRAM = "/usr/local/bin/runsc"
@@ -79,12 +80,12 @@ def test_the_strictest_policy_wants_a_sidecar_that_the_lab_build_lacks(node: Lab
         pass
 
 
-@pytest.mark.parametrize(
-    ("path", "major", "minor", "says"),
-    [
-        pytest.param("/dev/nvidiactl", 195, 255, "failed to get Nvidia driver version", id="gpu"),
-        pytest.param("/dev/accel0", 120, 0, "mounting .*sysfs", id="tpu"),
-    ],
+@table(
+    "path, major, minor, says",
+    {
+        "gpu": ("/dev/nvidiactl", 195, 255, "failed to get Nvidia driver version"),
+        "tpu": ("/dev/accel0", 120, 0, "mounting .*sysfs"),
+    },
 )
 def test_a_device_alone_leads_to_the_hosts_driver_without_a_flag(
     node: LabNode, path: str, major: int, minor: int, says: str

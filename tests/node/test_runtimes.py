@@ -11,6 +11,7 @@ from tests.node.containers import remove_container, start_container
 from tests.node.running import CURRENT, RELEASE, Fleet
 from tests.node.seeing import daemon_json, docker_info, no_leftovers, snapshot
 from tests.node.transactions import assert_as_declared
+from tests.table import table
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.usefixtures("converged")
@@ -70,25 +71,22 @@ def test_several_runtimes_stand_side_by_side_and_one_that_is_taken_out_is_gone(
     assert "offline" not in docker_info(node)["Runtimes"]
 
 
-@pytest.mark.parametrize(
-    ("profile", "said"),
-    [
-        pytest.param(
+@table(
+    "profile, said",
+    {
+        "misspelt": (
             {"flags": ["--oci-secomp"], "reason": REASON},
             "flag provided but not defined: -oci-secomp",
-            id="misspelt",
         ),
-        pytest.param(
+        "value": (
             {"flags": ["--file-access=sometimes"], "reason": REASON},
             'invalid value "sometimes" for flag -file-access',
-            id="value",
         ),
-        pytest.param(
+        "two-that-exclude-each-other": (
             {"overlay": "self", "flags": ["--file-access=shared"]},
             "overlay flag is incompatible with shared file access for rootfs",
-            id="two-that-exclude-each-other",
         ),
-    ],
+    },
 )
 def test_flags_that_runsc_refuses_are_told_and_nothing_is_changed(
     fleet: Fleet, profile: dict[str, Any], said: str

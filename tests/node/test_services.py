@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -15,6 +15,7 @@ from pyinfra_gvisor.node import parse_node, state_script
 from tests.node.audits import sh
 from tests.node.containers import remove_container, start_container
 from tests.node.seeing import docker_info, processes
+from tests.node.watching import within
 from tools.lab import LabNode, Ran
 
 TIMEOUT_S = 8
@@ -69,10 +70,7 @@ class Service:
         self.node.put(FILE, text.encode())
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(kind, id=kind) for kind in ("systemd", "sysvinit", "process")],
-)
+@pytest.fixture(scope="module", params=["systemd", "sysvinit", "process"])
 def service(request: pytest.FixtureRequest, nodes: dict[str, LabNode]) -> Iterator[Service]:
     """A dockerd with live-restore; afterwards the node is what it was."""
     kind: str = request.param
@@ -81,7 +79,7 @@ def service(request: pytest.FixtureRequest, nodes: dict[str, LabNode]) -> Iterat
     node.exec("cp", "-a", "/etc/docker", "/root/docker.before")
     node.put(FILE, b'{"live-restore": true}')
     node.exec("sh", "-c", "kill -HUP $(cat /run/docker.pid)")
-    assert eventually(lambda: docker_info(node)["LiveRestoreEnabled"] is True)
+    assert within(10, lambda: docker_info(node)["LiveRestoreEnabled"] is True)
     if kind == "process":
         node.exec("sh", "-c", BY_HAND)
         node.wait_until_ready()
@@ -103,7 +101,7 @@ def test_a_reload_is_taken_over_by_the_same_process(service: Service) -> None:
     ran = service.run("service_reload; service_log; service_name")
 
     assert ran.code == 0, ran.stderr
-    assert eventually(lambda: docker_info(service.node)["Debug"] is True)
+    assert within(10, lambda: docker_info(service.node)["Debug"] is True)
     assert dockerd_pid(service) == pid
     assert ran.stdout.count("\n") == 1
 
@@ -176,12 +174,3 @@ def words(service: Service) -> str:
     """What dockerd was started with; not its environment if systemd gives each start another."""
     lines = service.node.exec("sh", "-c", STATE).stdout.splitlines()
     return lines[0] if service.kind == "systemd" else "\n".join(lines)
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    until_s = time.monotonic() + 10
-    while not condition():
-        if time.monotonic() > until_s:
-            return False
-        time.sleep(0.1)
-    return True

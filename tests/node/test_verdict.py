@@ -38,8 +38,6 @@ facts = (AuditState, CoolifyState, Generations, NodeState, ReleaseUsers, Runtime
 assert [fact for fact in facts if host.get_fact(fact) is None] == []
 """
 
-NODES = [pytest.param(name, id=name) for name in ENDS]
-
 
 @pytest.fixture
 def forgeries(
@@ -51,7 +49,7 @@ def forgeries(
     have_none(fleet, name)
 
 
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", ENDS)
 def test_a_forgery_is_told_and_a_sandbox_is_not(
     name: str, forgeries: dict[str, Forgery], fleet: Fleet
 ) -> None:
