@@ -94,12 +94,10 @@ class BenchNode:
         cpu_ns = self.cpu_ns()
         self._settle()
         daemons = ("--identifier=sshd", "--identifier=sshd-session")  # the latter since OpenSSH 9.8
-        lines = self._journal(
-            "--output=cat", f"--after-cursor={mark.cursor}", *daemons
-        ).splitlines()
+        said = self._journal("--output=cat", f"--after-cursor={mark.cursor}", *daemons).splitlines()
         return Cost(
-            channels=sum(line.startswith(_SESSION) for line in lines),
-            connections=sum(line.startswith(_CONNECTION) for line in lines),
+            channels=sum(line.startswith(_SESSION) for line in said),
+            connections=sum(line.startswith(_CONNECTION) for line in said),
             cpu_s=(cpu_ns - mark.cpu_ns) / 1e9,
         )
 

@@ -20,14 +20,8 @@ from tests.bench.results import FLOOR, OURS, PROOF, Results, Row, channels, wall
 from tests.bench.start import MORE_MOST_MS
 
 _HEADER = (
-    "hosts",
-    "what",
-    "wall s (min to max)",
-    "times ours",
-    "times floor",
-    "controller CPU s",
-    "node CPU s",
-    "channels a host",
+    *("hosts", "what", "wall s (min to max)", "times ours", "times floor"),
+    *("controller CPU s", "node CPU s", "channels a host"),
 )
 
 _RUNTIME_CALLS = {"docker kill": 2}  # kill, and delete when the container has ended

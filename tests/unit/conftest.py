@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from shutil import copy2
 
 import pytest
 from hypothesis import settings
 
-from tests.unit.node_script import process
+from tests.unit.node_script import Machine, process
 
 # A failure here is to be a failure there.
 settings.register_profile("unit", derandomize=True, database=None, deadline=None, max_examples=60)
@@ -29,3 +30,9 @@ def bare() -> Iterator[int]:
     """A process that is none."""
     with process() as pid:
         yield pid
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A node with perl on which Docker does not run."""
+    return Machine(tmp_path)

@@ -72,6 +72,12 @@ def stub(directory: Path, name: str, text: str) -> None:
     path.chmod(0o755)
 
 
+def systemctl(directory: Path, log: Path, state: str, does: str = "") -> None:
+    """A systemctl to which everything is in this state, and which writes down what it is asked."""
+    answers = f"is-failed) [ {state} = failed ] ;; is-active) echo {state}; [ {state} = active ]"
+    stub(directory, "systemctl", f'echo "$*" >> {log}\n{does}\ncase "$1" in {answers} ;; esac')
+
+
 @contextmanager
 def held(lock: Path) -> Iterator[IO[str]]:
     """A lock as another script has it; closing the file lets it go."""

@@ -15,27 +15,12 @@ IMAGE_LABEL = "pyinfra-gvisor.lab-image"
 SPEC_LABEL = "pyinfra-gvisor.lab-node"
 
 PACKAGES = (
-    "systemd",
-    "systemd-sysv",
-    "dbus",
-    "openssh-server",
-    "iproute2",
-    "ca-certificates",
-    "python3-minimal",
-    "iptables",
-    "nftables",
-    "kmod",
-    "sudo",
-    "procps",
-    "bzip2",
+    *("systemd", "systemd-sysv", "dbus", "openssh-server", "iproute2", "ca-certificates"),
+    *("python3-minimal", "iptables", "nftables", "kmod", "sudo", "procps", "bzip2"),
 )
 VIRTUAL_PACKAGES = (
-    "linux-image-cloud-{arch}",
-    "initramfs-tools",
-    "udev",
-    "apparmor",
-    "libpam-systemd",
-    "python3",
+    *("linux-image-cloud-{arch}", "initramfs-tools", "udev"),
+    *("apparmor", "libpam-systemd", "python3"),
 )
 """Further packages in a virtual machine, as on every server."""
 
@@ -105,15 +90,9 @@ def disk_command(
 def _mmdebstrap(
     flavour: Flavour, hooks: list[str], target: str, *, packages: tuple[str, ...]
 ) -> list[str]:
-    return [
-        "mmdebstrap",
-        "--mode=root",
-        "--variant=minbase",
-        f"--include={','.join((*packages, *flavour.packages))}",
-        *(f"--customize-hook={hook}" for hook in hooks),
-        flavour.suite,
-        target,
-    ]
+    included = ",".join((*packages, *flavour.packages))
+    words = ["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={included}"]
+    return [*words, *(f"--customize-hook={hook}" for hook in hooks), flavour.suite, target]
 
 
 def additions(flavour: Flavour) -> list[list[str]]:

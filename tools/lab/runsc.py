@@ -91,12 +91,8 @@ def official(path: Path, arch: str) -> Runsc:
     if sum_ != pinned:
         what = f"lab: {SETTING}: sha512 of {path} is {sum_}, expected {pinned}"
         raise LabError(what, todo="download the archive again")
-    settings = {
-        "gvisor_release": release,
-        "gvisor_source": str(path),
-        "gvisor_sha512": {arch: sum_},
-    }
-    return Runsc(settings, str(path))
+    given = {"gvisor_release": release, "gvisor_source": str(path), "gvisor_sha512": {arch: sum_}}
+    return Runsc(given, str(path))
 
 
 def debian() -> Runsc:

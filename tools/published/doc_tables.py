@@ -58,24 +58,13 @@ PROOF_FILE = REFERENCE / "proof-checks.md"
 
 SETTING_GROUPS = {
     "Releases": (
-        "release",
-        "source",
-        "sha512",
-        "download_timeout_s",
-        "keep_releases",
-        "accept_risk",
+        *("release", "source", "sha512", "download_timeout_s", "keep_releases", "accept_risk"),
     ),
     "Runtimes and proof": ("runtimes", "proof", "proof_image", "proof_rows"),
     "Containers that ask for no runtime": tuple(DispatchSettings.model_fields),
     "Docker and daemon.json": (
-        "docker",
-        "daemon_json",
-        "daemon_json_if_absent",
-        "restart",
-        "apply_timeout_s",
-        "restart_units",
-        "restart_wait_s",
-        "host_timeout_s",
+        *("docker", "daemon_json", "daemon_json_if_absent", "restart", "apply_timeout_s"),
+        *("restart_units", "restart_wait_s", "host_timeout_s"),
     ),
     "Roll back and remove": ("generation", "keep_running"),
     "Around the sandbox": tuple(

@@ -21,6 +21,14 @@ from tests.unit.answers import Running
 from tests.unit.audit.audited import BARE, COOLIFY, app, audited, found, ids, with_container
 from tests.unit.coolify.coolify_answers import HONOURED, container, host, patched, persistent, php
 
+UUID = "wkg0ok8s8k4wco04ws4gcw0c"
+LABELS = {**COOLIFY, "coolify.applicationId": "7", "coolify.pullRequestId": "0"}
+DAMAGED = php("damaged", "reason two returns", probe=None)
+CACHE = "build_cache 18 2026-11-25T14:05:19Z"
+HELPER = "ghcr.io/coollabsio/coolify-helper:1.0.12"
+BUILDER = "moby/buildkit:buildx-stable-1"
+NO_GVISOR: dict[str, Any] = {"settings": {"gvisor_runtimes": {}}}
+
 
 @table(
     "selector, name, labels, expected",
@@ -82,10 +90,6 @@ def test_what_makes_no_policy_is_told(key: str, value: Any, says: str) -> None:
     assert says in problems[f"gvisor_{key}"]
 
 
-UUID = "wkg0ok8s8k4wco04ws4gcw0c"
-LABELS = {**COOLIFY, "coolify.applicationId": "7", "coolify.pullRequestId": "0"}
-
-
 def declared(runtime: str | None = "runsc", *, by_options: bool = True) -> DeclaredApps:
     """A Coolify with one app, whose number is 7."""
     return DeclaredApps({"7": DeclaredApp(UUID, "shop", runtime, by_options)})
@@ -102,9 +106,7 @@ def compared(apps: DeclaredApps | None, **container: Any) -> HostReport:
     no_sandbox=({**BARE, "runtime": "runsc"}, "runsc and was not seen in gVisor"),
     another_one=({"runtime": "gvisor"}, "gvisor and was not seen in gVisor"),
 )
-def test_an_app_that_did_not_get_what_it_asks_for_is_found(
-    container: dict[str, Any], said: str
-) -> None:
+def test_an_app_without_what_it_asks_for_is_found(container: dict[str, Any], said: str) -> None:
     report = compared(declared(), **container)
 
     finding = found(report)["app-option-not-in-force shop"]
@@ -131,13 +133,10 @@ def test_a_sandbox_that_the_next_deployment_would_lose_is_found() -> None:
     a_preview=(declared(None), {**LABELS, "coolify.pullRequestId": "12"}),
     without_a_number=(declared(None), COOLIFY),
 )
-def test_what_options_do_not_reach_is_not_compared(
-    apps: DeclaredApps | None, labels: dict[str, str]
-) -> None:
+def test_what_options_miss_is_no_finding(apps: DeclaredApps | None, labels: dict[str, str]) -> None:
     sandboxed, bare = (compared(apps, labels=labels, **runs) for runs in ({}, BARE))
 
-    assert list(ids(sandboxed)) == []
-    assert list(ids(bare)) == ["container-unsandboxed"]
+    assert (list(ids(sandboxed)), list(ids(bare))) == ([], ["container-unsandboxed"])
 
 
 def test_an_app_whose_container_is_what_it_asks_for_has_nothing_against_it() -> None:
@@ -162,9 +161,6 @@ def test_a_coolify_that_does_not_answer_fails_the_audit_and_hides_nothing() -> N
     assert "app-unknown" not in ids(report)
 
 
-DAMAGED = php("damaged", "reason two returns", probe=None)
-
-
 @table(
     "lines, rules",
     as_declared=([*persistent(), *patched()], []),
@@ -174,9 +170,7 @@ DAMAGED = php("damaged", "reason two returns", probe=None)
     another_source=([*persistent(), *DAMAGED], ["coolify-drops-option"]),
     no_coolify=([], ["coolify-drops-option", "coolify-not-kept"]),
 )
-def test_a_control_host_that_would_lose_the_option_is_found(
-    lines: list[str], rules: list[str]
-) -> None:
+def test_a_control_host_that_would_lose_it_is_found(lines: list[str], rules: list[str]) -> None:
     report = audited(control=host(*lines))
 
     assert sorted(ids(report)) == rules
@@ -187,12 +181,6 @@ def test_a_control_host_that_is_not_to_honour_it_is_left_alone() -> None:
     report = audited(control=host(container(), *php()), settings={"gvisor_coolify": False})
 
     assert list(ids(report)) == []
-
-
-CACHE = "build_cache 18 2026-11-25T14:05:19Z"
-HELPER = "ghcr.io/coollabsio/coolify-helper:1.0.12"
-BUILDER = "moby/buildkit:buildx-stable-1"
-NO_GVISOR: dict[str, Any] = {"settings": {"gvisor_runtimes": {}}}
 
 
 def running(name: str, image: str) -> list[str]:
@@ -246,12 +234,9 @@ def test_builds_that_must_stay_are_waived_with_a_reason() -> None:
 
     report = audited(CACHE, settings={"gvisor_waivers": {"builds-unsandboxed": reason}})
 
-    assert found(report) == {}
-    assert report.state == "clean"
+    assert (found(report), report.state) == ({}, "clean")
 
 
 def test_a_cache_that_docker_does_not_tell_is_no_empty_one() -> None:
-    report = audited("build_error no answer within 10 s")
-
-    finding = found(report)["builds-unknown image builds"]
+    finding = found(audited("build_error no answer within 10 s"))["builds-unknown image builds"]
     assert (finding.severity, finding.evidence) == (Severity.LOW, "no answer within 10 s")

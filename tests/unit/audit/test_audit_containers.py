@@ -11,6 +11,7 @@ from pyinfra_gvisor.audit.annotation_rules import ANNOTATIONS, known
 from pyinfra_gvisor.audit.capability_rules import DEFAULT_CAPABILITIES
 from pyinfra_gvisor.audit.security_rules import MASKED
 from pyinfra_gvisor.policy.findings import Finding, Severity
+from tests.arguments import Data
 from tests.cases.proven import RELEASE, proven_answer
 from tests.table import table
 from tests.unit.answers import UNIT_FLAGS, compact, program_sha256
@@ -19,9 +20,15 @@ from tests.unit.audit.audited import BARE, COOLIFY, app, audited, found, ids, wa
 LOW, MEDIUM, HIGH, CRITICAL = Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL
 ANNOTATED = {"dev.gvisor.flag.host-uds": "open"}
 EXEMPT = [{"name": "shop", "reason": "it is our own build server"}]
+GPUS = {"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]]}
+KEPT = "container-capabilities-kept shop"
+OLD = "/usr/local/bin/runsc"
+RULES = ("docker-socket", "host-path", "gvisor-path")
+SOCKET, HOST, OURS = (f"container-{rule} shop" for rule in RULES)
+VOLUME, ANOTHER = (f"/var/lib/docker/volumes/{name}/_data" for name in "ab")
 
 
-def device(host: str, inside: str = "") -> dict[str, Any]:
+def device(host: str, inside: str = "") -> Data:
     """A device as Docker has it, by default under its own name."""
     given = {"PathOnHost": host, "PathInContainer": inside or host, "CgroupPermissions": "rwm"}
     return {"Devices": [given]}
@@ -30,8 +37,7 @@ def device(host: str, inside: str = "") -> dict[str, Any]:
 def test_an_app_in_a_sandbox_has_nothing_against_it() -> None:
     report = with_container(app())
 
-    assert found(report) == {}
-    assert (report.state, report.compliant) == ("clean", True)
+    assert (found(report), report.state, report.compliant) == ({}, "clean", True)
     (container,) = report.containers
     assert (container.must, container.sandboxed, container.asked) == (True, True, "runsc")
 
@@ -45,9 +51,7 @@ def test_an_app_in_a_sandbox_has_nothing_against_it() -> None:
     runsc_but_no_sandbox={"argv0": "runsc"},
     a_process_that_is_gone={"executable": "", "argv0": "", "here": False},
 )
-def test_an_app_that_is_not_in_a_sandbox_is_found_whatever_it_looks_like(
-    changes: dict[str, Any],
-) -> None:
+def test_an_app_that_is_not_in_a_sandbox_is_found_whatever_it_looks_like(changes: Data) -> None:
     report = with_container(app(**changes))
 
     finding = found(report)["container-unsandboxed shop"]
@@ -114,7 +118,7 @@ def test_an_exemption_of_another_container_is_none() -> None:
     annotation=({"Annotations": ANNOTATED}, (), "container-annotation", None),
 )
 def test_what_an_app_was_given_beyond_its_sandbox_is_found(
-    given: dict[str, Any], mounts: tuple[str, ...], rule: str, cis: str | None
+    given: Data, mounts: tuple[str, ...], rule: str, cis: str | None
 ) -> None:
     report = with_container(app(given=given, mounts=mounts, sha256=program_sha256(RELEASE)))
 
@@ -136,9 +140,7 @@ def test_a_docker_socket_outside_of_a_sandbox_is_worse() -> None:
     with_an_escape=("20240729.0/runsc", HIGH, "escapes: CVE-2025-2713, CVE-2026-96812"),
     foreign=("/usr/local/bin/runsc", MEDIUM, "runs from /usr/local/bin/runsc"),
 )
-def test_a_sandbox_of_another_release_is_found(
-    path: str, severity: Severity, evidence: str
-) -> None:
+def test_a_sandbox_of_other_releases_is_found(path: str, severity: Severity, evidence: str) -> None:
     report = with_container(app(executable=str(Path("/opt/gvisor/releases") / path)))
 
     finding = found(report)["container-old-release shop"]
@@ -157,20 +159,16 @@ def test_a_waiver_by_rule_or_by_docker_bench_id_accepts_with_its_reason() -> Non
 
 def test_a_container_that_vanished_before_it_could_be_asked_is_judged_by_what_is_known() -> None:
     process, container = app().lines()
-    bare = container.replace('"Given"', '"Other"')
 
-    report = audited(process, bare)
+    report = audited(process, container.replace('"Given"', '"Other"'))
 
     assert found(report) == {}
     assert report.containers[0].must is False
 
 
-def option(text: str) -> dict[str, Any]:
+def option(text: str) -> Data:
     """A container with this ``--security-opt``."""
     return {"SecurityOpt": [text]}
-
-
-GPUS = {"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]]}
 
 
 @table(
@@ -199,7 +197,7 @@ GPUS = {"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]]}
     all=("capabilities", {"CapAdd": ["all"]}, "added: ALL", MEDIUM, HIGH),
 )
 def test_what_a_container_was_given_is_as_bad_as_what_it_opens_there(
-    rule: str, given: dict[str, Any], said: str, sandboxed: Severity, bare: Severity
+    rule: str, given: Data, said: str, sandboxed: Severity, bare: Severity
 ) -> None:
     inside, outside = (found(with_container(app(given=given, **at))) for at in ({}, BARE))
 
@@ -223,12 +221,12 @@ def test_what_a_container_was_given_is_as_bad_as_what_it_opens_there(
     null={"SecurityOpt": None, "MaskedPaths": None, "Devices": None, "CapAdd": None},
     dockers_list={"MaskedPaths": [*sorted(MASKED), "/proc/interrupts"]},
 )
-def test_what_is_no_weaker_than_dockers_own_is_no_finding(given: dict[str, Any]) -> None:
+def test_what_is_no_weaker_than_dockers_own_is_no_finding(given: Data) -> None:
     assert set(ids(with_container(app(given=given)))) <= {"container-host-pid"}
 
 
 @table("runtime", flag={"flags": ["--oci-seccomp"]}, strict={"hardening": "strict"})
-def test_a_profile_that_a_sandbox_keeps_is_missed_more(runtime: dict[str, Any]) -> None:
+def test_a_profile_that_a_sandbox_keeps_is_missed_more(runtime: Data) -> None:
     given = {"SecurityOpt": ["seccomp=unconfined"]}
 
     report = with_container(app(given=given), runtimes={"runsc": runtime})
@@ -264,22 +262,15 @@ def test_a_harmless_annotation_is_told_and_fails_nothing() -> None:
 
 def test_the_worst_of_several_annotations_counts_and_all_are_named() -> None:
     given = {"dev.gvisor.flag.debug": "true", "dev.gvisor.internal.tpuproxy": "true"}
-    report = with_container(app(given={"Annotations": given}))
 
-    finding = found(report)["container-annotation shop"]
+    finding = found(with_container(app(given={"Annotations": given})))["container-annotation shop"]
     assert finding.severity is HIGH
     assert all(name in finding.evidence for name in given)
 
 
 @table("row", {row.name: row for row in ANNOTATIONS})
 def test_no_annotation_is_hidden_by_an_earlier_row(row: Any) -> None:
-    name = row.name + ("x" if row.name[-1] in ".-" else "")
-
-    assert known(name).what == row.what
-
-
-KEPT = "container-capabilities-kept shop"
-OLD = "/usr/local/bin/runsc"
+    assert known(row.name + ("x" if row.name[-1] in ".-" else "")).what == row.what
 
 
 @table(
@@ -288,9 +279,7 @@ OLD = "/usr/local/bin/runsc"
     some=({"CapDrop": ["NET_RAW", "CAP_MKNOD"]}, "MKNOD, NET_RAW", 12),
     one_it_had_not=({"CapDrop": ["SYS_ADMIN"], "CapAdd": ["CHOWN"]}, "SYS_ADMIN", 13),
 )
-def test_capabilities_that_nobody_asked_for_are_told(
-    given: dict[str, Any], dropped: str, kept: int
-) -> None:
+def test_capabilities_that_nobody_asked_for_are_told(given: Data, dropped: str, kept: int) -> None:
     report = with_container(app(given=given))
 
     finding = found(report)[KEPT]
@@ -304,7 +293,7 @@ def test_capabilities_that_nobody_asked_for_are_told(
     privileged={"CapDrop": None, "Privileged": True},
     all_added={"CapDrop": None, "CapAdd": ["ALL"]},
 )
-def test_whose_capabilities_are_told_already_is_not_told_twice(given: dict[str, Any]) -> None:
+def test_whose_capabilities_are_told_already_is_not_told_twice(given: Data) -> None:
     report = with_container(app(given=given))
 
     assert KEPT not in found(report)
@@ -318,7 +307,7 @@ def test_what_the_policy_leaves_alone_may_keep_what_docker_gives() -> None:
     assert found(foreign) == found(exempted) == {}
 
 
-def low_ports(given: dict[str, Any], settings: Any = None, **changes: Any) -> Finding | None:
+def low_ports(given: Data, settings: Any = None, **changes: Any) -> Finding | None:
     """What is said of the low ports of a sandbox of an older runsc, without a capability."""
     shop = app(given={"Ports": ["80/tcp"], **given}, **{"executable": OLD, **changes})
     return found(with_container(shop, **(settings or {}))).get("container-low-port shop")
@@ -335,16 +324,13 @@ def low_ports(given: dict[str, Any], settings: Any = None, **changes: Any) -> Fi
     privileged=({"Privileged": True}, False),
     a_higher_port=({"Ports": ["1024/tcp"]}, False),
 )
-def test_a_low_port_is_told_where_its_capability_is_missing(
-    given: dict[str, Any], told: bool
-) -> None:
+def test_a_low_port_is_told_where_its_capability_is_missing(given: Data, told: bool) -> None:
     assert (low_ports(given) is not None) is told
 
 
 def test_low_ports_are_told_with_what_lets_them_be_bound() -> None:
     finding = low_ports({"Ports": ["443/tcp", "53/udp", "8080/tcp"]})
 
-    assert finding
     assert (finding.severity, finding.evidence) == (MEDIUM, "443/tcp, 53/udp")
     assert "--cap-add=NET_BIND_SERVICE" in finding.remedy
 
@@ -365,16 +351,11 @@ def sentry(release: str) -> dict[str, str]:
     what_the_policy_leaves_alone=({"labels": {}}, {}, Severity.INFO),
 )
 def test_a_low_port_is_told_only_where_the_hosts_kernel_decides(
-    changes: dict[str, Any], settings: dict[str, Any], severity: Severity | None
+    changes: Data, settings: Data, severity: Severity | None
 ) -> None:
     finding = low_ports({}, settings, **changes)
 
     assert (finding and finding.severity) is severity
-
-
-RULES = ("docker-socket", "host-path", "gvisor-path")
-SOCKET, HOST, OURS = (f"container-{rule} shop" for rule in RULES)
-VOLUME, ANOTHER = (f"/var/lib/docker/volumes/{name}/_data" for name in "ab")
 
 
 @table(
@@ -407,9 +388,7 @@ VOLUME, ANOTHER = (f"/var/lib/docker/volumes/{name}/_data" for name in "ab")
     only_begins_like_it=("/etc/docker-shop", set()),
 )
 def test_a_mount_of_what_is_guarded_is_found(mount: str, rules: set[str]) -> None:
-    report = with_container(app(mounts=(mount,)))
-
-    assert set(found(report)) == rules
+    assert set(found(with_container(app(mounts=(mount,))))) == rules
 
 
 @table(
@@ -453,9 +432,7 @@ def test_a_guarded_path_may_itself_lie_elsewhere() -> None:
     places = compact({"/opt/gvisor": ["/data/opt/gvisor"], "/var/lib/docker": ["/data/docker"]})
     process, container = app(mounts=("/data",)).lines()
 
-    report = audited(f"places {places}", process, container)
-
-    assert set(found(report)) == {HOST, OURS}
+    assert set(found(audited(f"places {places}", process, container))) == {HOST, OURS}
 
 
 def test_a_volume_in_a_data_directory_that_is_a_link_is_no_finding() -> None:
@@ -463,18 +440,14 @@ def test_a_volume_in_a_data_directory_that_is_a_link_is_no_finding() -> None:
     there = {VOLUME: ["/data/docker/volumes/a/_data"]}
     process, container = app(mounts=(VOLUME,), kind="volume", places=there).lines()
 
-    report = audited(f"places {places}", process, container)
-
-    assert found(report) == {}
+    assert found(audited(f"places {places}", process, container)) == {}
 
 
 @table("other, rule", a_directory_of_ours=("/opt/gvisor", OURS), a_volume=(ANOTHER, HOST))
 def test_a_volume_that_is_another_ones_is_found(other: str, rule: str) -> None:
     there = {VOLUME: [other, VOLUME]}
 
-    report = with_container(app(mounts=(VOLUME,), kind="volume", places=there))
-
-    assert set(found(report)) == {rule}
+    assert set(found(with_container(app(mounts=(VOLUME,), kind="volume", places=there)))) == {rule}
 
 
 @pytest.mark.parametrize("kind", ["volume", "image"])

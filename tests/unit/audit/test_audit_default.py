@@ -2,54 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from pyinfra_gvisor.audit.default_rules import DEFAULT_RULES
 from pyinfra_gvisor.coolify.declared_apps import DeclaredApp, DeclaredApps
-from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.parts.divert.files import PROGRAM
-from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.report.document import HostReport
-from pyinfra_gvisor.runtimes.wrappers import wrappers
-from pyinfra_gvisor.settings import load_settings
-from tests.cases.proven import INSTALLED, RELEASE, proven_answer
+from tests.cases.proven import INSTALLED, proven, proven_answer
 from tests.table import table
-from tests.unit.answers import Running, after, answer, compact, info, installed, node
+from tests.unit.answers import Running, answer, compact, info, installed
 from tests.unit.audit.audited import BARE, COOLIFY, app, audited, found, ids
 from tests.unit.parts.keeper_answers import keeping
+from tests.unit.planning.test_preflight import settings_of
 
 DEFAULT = {"gvisor_default": "sandbox"}
+IMAGE, NOT_ACCEPTED = "image sha256:ab", "is not accepted on this node"
+ACCEPT = "run pyinfra-gvisor accept"
 
 
-def switched() -> list[str]:
-    """The answer of a node whose default runtime is ours, and was proven."""
-    settings, _ = load_settings(DEFAULT)
-    assert settings
-    defaults = settings.daemon_json_defaults()
-    plan = plan_daemon_json(node(), wanted_daemon_json(settings), if_absent=defaults)
-    scripts = wrappers(RELEASE, settings.runtimes, settings.dispatch)
-    given = {**after(plan), **INSTALLED, "wrappers": {item.path: item.sha256 for item in scripts}}
-    digest = fingerprint(node(**given), RELEASE, settings.proven_runtimes, declared=settings)
-    proven = {**given, "state": {**given["state"], "proof": {"fingerprint": digest}}}
-    return keeping(answer(**proven), **DEFAULT)
+# A node whose default runtime is ours, and was proven.
+ANSWER = keeping(answer(**proven(settings_of(**DEFAULT))), **DEFAULT)
 
 
-ANSWER = switched()
-
-
-def place(container: Running | str, where: str, **changes: Any) -> str:
+def place(name: str, where: str, **changes: Any) -> str:
     """The line that says where a container would run."""
-    name = container if isinstance(container, str) else container.name
-    identity = name if isinstance(container, str) else _id(container)
+    known = {"id": hashlib.sha256(name.encode()).hexdigest(), "name": name, "where": where}
     given = {"asked": "gvisordefault", "why": "not infrastructure", "when": "start", **changes}
-    return "place " + compact({"id": identity, "name": name, "where": where, **given})
-
-
-def _id(container: Running) -> str:
-    line = container.lines()[1]
-    return line.partition('"Id":"')[2].partition('"')[0]
+    return "place " + compact({**known, **given})
 
 
 def judged(*lines: str, apps: DeclaredApps | None = None) -> HostReport:
@@ -64,7 +45,7 @@ def test_a_node_that_is_as_declared_has_nothing_against_it() -> None:
 def test_every_container_must_run_in_gvisor_whatever_its_labels_are() -> None:
     bare = app(labels={}, **BARE)
 
-    report = judged(*bare.lines(), place(bare, "sandbox", asked="runc", when="recreated"))
+    report = judged(*bare.lines(), place("shop", "sandbox", asked="runc", when="recreated"))
 
     finding = found(report)["container-unsandboxed shop"]
     assert finding.severity is Severity.CRITICAL
@@ -79,7 +60,7 @@ def test_every_container_must_run_in_gvisor_whatever_its_labels_are() -> None:
     a_sandbox_that_asked_for_nothing=(app(runtime="gvisordefault"), "sandbox", True),
 )
 def test_what_runs_where_it_has_to_is_in_order(container: Running, where: str, must: bool) -> None:
-    report = judged(*container.lines(), place(container, where))
+    report = judged(*container.lines(), place("shop", where))
 
     assert found(report) == {}
     assert report.containers[0].must is must
@@ -103,12 +84,8 @@ def test_a_container_of_which_nobody_knows_whether_it_is_infrastructure_must_run
     recreate=({"asked": "runc", "when": "recreated"}, "sandbox", "recreate"),
     refused=({"why": "privileged"}, "refused", "Stop the container"),
 )
-def test_the_remedy_is_what_helps_this_container(
-    changes: dict[str, Any], where: str, remedy: str
-) -> None:
-    bare = app(**BARE)
-
-    report = judged(*bare.lines(), place(bare, where, **changes))
+def test_the_remedy_helps_this_container(changes: dict[str, Any], where: str, remedy: str) -> None:
+    report = judged(*app(**BARE).lines(), place("shop", where, **changes))
 
     assert remedy in found(report)["container-unsandboxed shop"].remedy
 
@@ -116,7 +93,7 @@ def test_the_remedy_is_what_helps_this_container(
 def test_infrastructure_that_runs_in_gvisor_is_a_note_at_most() -> None:
     proxy = app(runtime="gvisordefault", labels={})
 
-    report = judged(*proxy.lines(), place(proxy, "runc", why="proxy: routes all apps"))
+    report = judged(*proxy.lines(), place("shop", "runc", why="proxy: routes all apps"))
 
     about = [item for item in found(report).values() if item.subject == "shop"]
     assert {item.severity for item in about} == {Severity.INFO}
@@ -135,7 +112,7 @@ def test_a_container_that_would_not_start_again_is_found_with_the_reason(
     shop = app()
     lines = shop.lines() if runs else []
 
-    report = judged(*lines, place(shop, "refused", why="sysctl a.b", **changes))
+    report = judged(*lines, place("shop", "refused", why="sysctl a.b", **changes))
 
     finding = found(report)["container-refused shop"]
     assert finding.severity is severity
@@ -150,15 +127,9 @@ def test_a_container_that_would_not_start_again_is_found_with_the_reason(
     network=("mount of :/share on /data (network file system)", Severity.MEDIUM),
 )
 def test_a_refused_mount_may_have_had_its_effect(why: str, severity: Severity) -> None:
-    report = judged(place("shop", "refused", why=why))
-
-    finding = found(report)["container-refused shop"]
+    finding = found(judged(place("shop", "refused", why=why)))["container-refused shop"]
     written = "Docker may already have written to /" in finding.remedy
     assert (finding.severity, written) == (severity, severity is Severity.HIGH)
-
-
-IMAGE, NOT_ACCEPTED = "image sha256:ab", "is not accepted on this node"
-ACCEPT = "run pyinfra-gvisor accept"
 
 
 @table(
@@ -169,12 +140,8 @@ ACCEPT = "run pyinfra-gvisor accept"
     ),
     entry=("privileged; not the accepted coolify-helper: other user", "Recreate"),
 )
-def test_a_refused_container_of_the_platforms_does_not_run_and_is_grave(
-    why: str, remedy: str
-) -> None:
-    report = judged(place("agent", "refused", why=why))
-
-    finding = found(report)["container-refused agent"]
+def test_a_refused_container_of_the_platforms_is_down_and_grave(why: str, remedy: str) -> None:
+    finding = found(judged(place("agent", "refused", why=why)))["container-refused agent"]
     assert finding.severity is Severity.HIGH
     assert remedy in finding.remedy
 
@@ -198,9 +165,7 @@ def test_a_way_past_the_judge_is_found(settings: dict[str, Any], severity: Sever
 def test_a_shim_is_named_by_a_runtime_that_leads_to_it() -> None:
     path = "/usr/local/bin/containerd-shim-runsc-v1-old"
 
-    report = audited(f"foreign_shim {path}", settings=DEFAULT)
-
-    finding = found(report)[f"judge-bypassed {path}"]
+    finding = found(audited(f"foreign_shim {path}", settings=DEFAULT))[f"judge-bypassed {path}"]
     assert finding.evidence == "docker run --runtime io.containerd.runsc.v1-old starts it"
 
 
@@ -233,9 +198,7 @@ def test_an_image_that_nobody_accepted_is_found_with_the_command_that_accepts_it
 ) -> None:
     image = {"id": "sha256:abc", "names": ["helper:2"], "shapes": shapes}
 
-    report = judged("unaccepted " + compact(image))
-
-    finding = found(report)["image-not-accepted image helper:2"]
+    finding = found(judged("unaccepted " + compact(image)))["image-not-accepted image helper:2"]
     assert finding.severity is severity
     assert f"run pyinfra-gvisor accept {thing}. Or remove" in finding.remedy
 
@@ -260,7 +223,7 @@ def test_no_app_has_to_ask_for_a_runtime() -> None:
     shop = app(runtime="gvisordefault", labels=labels)
     apps = DeclaredApps(apps={"7": DeclaredApp(uuid="u", name="shop", runtime=None)})
 
-    report = judged(*shop.lines(), place(shop, "sandbox"), apps=apps)
+    report = judged(*shop.lines(), place("shop", "sandbox"), apps=apps)
 
     assert "app-option-missing" not in ids(report)
 
@@ -270,7 +233,7 @@ def test_the_default_runtime_has_the_options_of_the_runtime_of_its_sandboxes() -
     program = f"/opt/gvisor/releases/{old}/runsc"
     shop = app(runtime="gvisordefault", executable=program, given={"Ports": ["80/tcp"]})
 
-    report = judged(*installed(old), *shop.lines(), place(shop, "sandbox"))
+    report = judged(*installed(old), *shop.lines(), place("shop", "sandbox"))
 
     assert "container-low-port" in ids(report)
 
@@ -307,7 +270,7 @@ def test_a_sandbox_that_asked_for_runc_has_the_options_of_the_default_runtime(na
 
     report = audited(
         *(*TAKES_RUNC, *installed(old), *shop.lines()),
-        place(shop, "sandbox", asked=name),
+        place("shop", "sandbox", asked=name),
         settings=settings,
         answer=answer(**{**INSTALLED, "docker": info(runtimes=alias)}),
     )

@@ -7,6 +7,7 @@ from typing import Any
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.report.document import HostReport
+from tests.arguments import Data
 from tests.cases.proven import INSTALLED, RELEASE, proven, proven_answer
 from tests.table import table
 from tests.unit.answers import END, LATER_S, STARTED_S, UNIT_FLAGS, Running, answer, info, installed
@@ -18,9 +19,12 @@ PROOF = "/var/lib/pyinfra-gvisor/proof.json"
 DEBIAN = {"gvisor_release": "20240729.0", "gvisor_source": "debian"}
 ACCEPTED = {"gvisor_accept_risk": "throwaway nodes"}
 NET_RAW = "raw sockets of the host kernel (--net-raw)"
+TAR, NULLS = "gvisor.tar.bz2", "0" * 128
+PINNED = known(RELEASE, "x86_64")[TAR]
+MANIFEST_HAS = "the manifest has"
 
 
-def with_proof(record: dict[str, Any] | None) -> list[str]:
+def with_proof(record: Data | None) -> list[str]:
     """The answer of a node with this record of a proof."""
     given = proven()
     state = {**given["state"], "proof": record}
@@ -33,7 +37,6 @@ def test_a_node_as_declared_is_clean_with_waivers_that_say_why() -> None:
     report = audited()
 
     assert found(report) == {}
-    assert report.node is not None
     assert report.node.proof.holds
     assert set(waived(report)) == {
         f"docker-{name} {FILE}" for name in ("authorization", "icc", "logging", "userns")
@@ -59,11 +62,6 @@ def test_a_release_that_is_not_there_or_not_what_was_installed_is_found() -> Non
     assert f"release-missing /opt/gvisor/releases/{RELEASE}" not in found(damaged)
 
 
-TAR, NULLS = "gvisor.tar.bz2", "0" * 128
-PINNED = known(RELEASE, "x86_64")[TAR]
-MANIFEST_HAS = "the manifest has"
-
-
 def release_of(sha512: dict[str, str], release: str = RELEASE) -> list[str]:
     """The answer of a node that is as declared, with a release of which these sums are recorded."""
     given = {**proven(), **({"releases": []} if release == RELEASE else {})}
@@ -83,9 +81,7 @@ def release_of(sha512: dict[str, str], release: str = RELEASE) -> list[str]:
     none=({}, f"{MANIFEST_HAS} no sha512 of {TAR}"),
     of_another_kind=({"runsc.deb": NULLS}, f"{MANIFEST_HAS} no sha512 of {TAR}, only of runsc.deb"),
 )
-def test_a_release_from_other_files_than_the_pinned_ones_is_found(
-    sha512: dict[str, str], evidence: str
-) -> None:
+def test_a_release_of_files_without_pins_is_found(sha512: dict[str, str], evidence: str) -> None:
     report = audited(answer=release_of(sha512))
 
     finding = found(report)[f"release-unpinned /opt/gvisor/releases/{RELEASE}"]
@@ -170,8 +166,7 @@ def test_what_the_operator_gave_a_reason_for_is_not_found_in_the_wrapper_from_be
     accepted = registered(OURS, flags="--net-raw", **given)
     more = registered(OURS, flags="--net-raw --rootless", **given)
 
-    assert accepted == []
-    assert [item.evidence for item in more] == [f"{OURS}: {ROOTLESS}"]
+    assert (accepted, [item.evidence for item in more]) == ([], [f"{OURS}: {ROOTLESS}"])
 
 
 def test_a_wrapper_that_was_changed_is_found_by_its_own_name() -> None:
@@ -188,12 +183,8 @@ def test_a_wrapper_that_was_changed_is_found_by_its_own_name() -> None:
     runc=({"runsc": {"path": "/usr/bin/runc"}}, "starts /usr/bin/runc,"),
     arguments=({"runsc": {"path": "/x", "runtimeArgs": ["--y"]}}, "starts /x --y,"),
 )
-def test_a_runtime_that_is_not_the_declared_one_is_found(
-    runtimes: dict[str, Any], evidence: str
-) -> None:
-    docker = info(runtimes=runtimes, live_restore=True)
-
-    report = audited(answer=proven_answer(docker=docker))
+def test_a_runtime_that_is_not_the_declared_one_is_found(runtimes: Data, evidence: str) -> None:
+    report = audited(answer=proven_answer(docker=info(runtimes=runtimes, live_restore=True)))
 
     finding = found(report)["runtime-not-declared runtime runsc"]
     assert finding.evidence.startswith(evidence)
@@ -216,20 +207,15 @@ def test_a_release_with_an_escape_is_found_unless_it_was_accepted() -> None:
     empty=({}, "proof-stale"),
     damaged=({"at": "x", "checks": "y", "release": 7}, "proof-stale"),
 )
-def test_a_node_that_is_not_proven_as_it_is_now_is_found(
-    record: dict[str, Any] | None, rule: str
-) -> None:
+def test_a_node_that_is_not_proven_as_it_is_now_is_found(record: Data | None, rule: str) -> None:
     report = audited(answer=with_proof(record))
 
     assert set(found(report)) == {f"{rule} {PROOF}"}
-    assert report.node is not None
     assert not report.node.proof.holds
 
 
 @table("age_s, is_found", young=(59, False), old=(60, True))
-def test_a_sandbox_without_a_container_is_found_when_it_is_no_start_any_more(
-    age_s: int, is_found: bool
-) -> None:
+def test_a_sandbox_without_a_container_is_found_after_its_start(age_s: int, is_found: bool) -> None:
     report = audited(f"sandbox 4712 {age_s} /opt/gvisor/releases/x/runsc\t{'ab' * 32}")
 
     assert ("sandbox-leaked process 4712" in found(report)) is is_found
@@ -242,7 +228,7 @@ def test_a_node_without_gvisor_is_held_against_its_daemon_json_only() -> None:
     assert f"daemon-json-not-declared {FILE}" in found(report)
 
 
-def edited(text: str) -> dict[str, Any]:
+def edited(text: str) -> Data:
     """A node as declared whose file was then written by somebody else."""
     return {"answer": proven_answer(daemon_json=text, mtime_s=LATER_S + 60)}
 
@@ -252,7 +238,7 @@ def edited(text: str) -> dict[str, Any]:
     a_key=("false", "true", "not-declared", "changed by somebody else: /userland-proxy"),
     what_dockerd_would_not_start_with=("{", "{,", "unusable", "line 1"),
 )
-def test_what_somebody_else_changed_is_told_with_its_place(
+def test_what_others_changed_is_told_with_its_place(
     old: str, new: str, rule: str, evidence: str
 ) -> None:
     report = audited(**edited(proven()["daemon_json"].replace(old, new, 1)))
@@ -268,12 +254,10 @@ def test_what_somebody_else_changed_is_told_with_its_place(
     read_as_the_journal_says=((f"reload_log {LATER_S + 61}.5",), False),
     the_later=((f"reload_event {LATER_S}.0", f"reload_log {LATER_S + 61}.5"), False),
 )
-def test_somebody_else_s_key_that_dockerd_has_not_read_is_found(
+def test_a_key_of_others_that_dockerd_has_not_read_is_found(
     lines: tuple[str, ...], is_found: bool
 ) -> None:
-    text = proven()["daemon_json"].replace("{", '{"debug": true,', 1)
-
-    report = audited(*lines, **edited(text))
+    report = audited(*lines, **edited(proven()["daemon_json"].replace("{", '{"debug": true,', 1)))
 
     key = f"daemon-json-unread {FILE}"
     assert (key in found(report)) is is_found
@@ -329,9 +313,7 @@ def test_a_waiver_of_no_rule_is_told_with_what_may_have_been_meant() -> None:
 def test_a_stopped_container_whose_runtime_is_not_registered_is_found(
     runtime: str, severity: Severity | None
 ) -> None:
-    report = audited(f'idle ["/shop",false,"{runtime}"]')
-
-    finding = found(report).get("runtime-unregistered shop")
+    finding = found(audited(f'idle ["/shop",false,"{runtime}"]')).get("runtime-unregistered shop")
     assert (finding.severity if finding else None) is severity
     if finding:
         assert finding.evidence == (
@@ -340,9 +322,7 @@ def test_a_stopped_container_whose_runtime_is_not_registered_is_found(
 
 
 def test_a_running_container_whose_runtime_is_not_registered_fails_the_host() -> None:
-    running = Running("shop", runtime="net")
-
-    finding = found(audited(*running.lines()))["runtime-unregistered shop"]
+    finding = found(audited(*Running("shop", runtime="net").lines()))["runtime-unregistered shop"]
 
     assert finding.severity is Severity.HIGH
     assert finding.evidence.endswith("; the container runs now")
@@ -381,12 +361,8 @@ def flagged(*more: str) -> HostReport:
     no_new_privileges=("--no-new-privileges=false", "2.14", True),
     userland_proxy=("--userland-proxy=true", "2.16", True),
 )
-def test_a_flag_that_weakens_dockerd_is_found_by_its_id(
-    arguments: str, cis: str, is_found: bool
-) -> None:
-    report = flagged(*arguments.split())
-
-    assert (cis in {item.cis for item in found(report).values()}) is is_found
+def test_a_flag_that_weakens_dockerd_is_found(arguments: str, cis: str, is_found: bool) -> None:
+    assert (cis in {item.cis for item in found(flagged(*arguments.split())).values()}) is is_found
 
 
 @table(
@@ -402,21 +378,15 @@ def test_what_is_waived_and_yet_done_is_not_told(argument: str, key: str) -> Non
 
 @table(
     "changes, rule, is_found",
-    {
-        "live-restore": ({"LiveRestoreEnabled": False}, "docker-live-restore", True),
-        "seccomp": ({"SecurityOptions": ["name=apparmor"]}, "docker-seccomp", True),
-        "19.03": ({"ServerVersion": "19.03.15"}, "docker-old", True),
-        "20.10": ({"ServerVersion": "20.10.24+dfsg1"}, "docker-old", False),
-    },
+    live_restore=({"LiveRestoreEnabled": False}, "docker-live-restore", True),
+    seccomp=({"SecurityOptions": ["name=apparmor"]}, "docker-seccomp", True),
+    docker_19_03=({"ServerVersion": "19.03.15"}, "docker-old", True),
+    docker_20_10=({"ServerVersion": "20.10.24+dfsg1"}, "docker-old", False),
 )
-def test_what_the_live_daemon_shows_counts(
-    changes: dict[str, Any], rule: str, is_found: bool
-) -> None:
+def test_what_the_live_daemon_shows_counts(changes: Data, rule: str, is_found: bool) -> None:
     docker = {**proven()["docker"], **changes}
 
-    report = audited(answer=proven_answer(docker=docker))
-
-    assert (rule in ids(report)) is is_found
+    assert (rule in ids(audited(answer=proven_answer(docker=docker)))) is is_found
 
 
 @table(

@@ -19,19 +19,23 @@ from tests.unit.answers import Running, answer, info, installed
 from tests.unit.audit.audited import AT, BARE, app, audited, found, ids
 from tests.unit.releases.origin_server import some_sums
 
+COMMIT = {"ID": "05044ec0a9a75232cad458027ca83437aae3f4da"}
+COMPONENTS = ("component containerd v1.7.28 05044ec0a9a7", "component runc 1.3.2 v1.3.2-0-gaeabe4e")
+HIGH, MEDIUM = Severity.HIGH, Severity.MEDIUM
+OLD = "1.6.20~ds1-1+deb12u1"
+NEXT = "20261005.0"
+RAISED = {"gvisor_release": NEXT, "gvisor_sha512": {"x86_64": "a" * 128}}
+PENDING = f"upgrade-pending runsc {NEXT}"
+PINNED = {"gvisor.tar.bz2": "0" * 128}
+ELSEWHERE = info(runtimes={"runsc": {"path": "/usr/bin/runsc"}}, live_restore=True)
+WRAPPER = next(iter(proven()["wrappers"]))
+
 
 def vulnerable(version: str, *lines: str, **docker: Any) -> dict[str, Finding]:
     """What is said of the programs of a Docker of this version, by their names."""
-    told = {
-        **proven()["docker"],
-        "ServerVersion": version,
-        "ContainerdCommit": {},
-        "RuncCommit": {},
-    }
-    report = audited(*lines, answer=proven_answer(docker={**told, **docker}))
-    return {
-        item.subject.split()[0]: item for item in report.findings if item.id == "engine-vulnerable"
-    }
+    own = {**proven()["docker"], "ServerVersion": version, "ContainerdCommit": {}, "RuncCommit": {}}
+    report = audited(*lines, answer=proven_answer(docker={**own, **docker}))
+    return {one.subject.split()[0]: one for one in report.findings if one.id == "engine-vulnerable"}
 
 
 def test_a_docker_with_a_published_hole_is_told_with_where_it_is_mended() -> None:
@@ -48,12 +52,6 @@ def test_a_docker_of_a_distribution_may_have_been_mended_under_its_number() -> N
 
     assert found.severity is Severity.MEDIUM
     assert found.evidence.endswith("a distribution package, which may contain some of these fixes")
-
-
-COMMIT = {"ID": "05044ec0a9a75232cad458027ca83437aae3f4da"}
-COMPONENTS = ("component containerd v1.7.28 05044ec0a9a7", "component runc 1.3.2 v1.3.2-0-gaeabe4e")
-HIGH, MEDIUM = Severity.HIGH, Severity.MEDIUM
-OLD = "1.6.20~ds1-1+deb12u1"
 
 
 @table(
@@ -77,9 +75,7 @@ def test_containerd_and_runc_are_known_by_their_versions_and_not_guessed_at(
 
 
 def test_a_runc_with_a_published_hole_is_told_with_its_number() -> None:
-    found = vulnerable("29.8.2", *COMPONENTS)
-
-    assert "CVE-2025-52881" in found["runc"].evidence
+    assert "CVE-2025-52881" in vulnerable("29.8.2", *COMPONENTS)["runc"].evidence
 
 
 def test_ubuntus_docker_is_known_by_what_it_says_of_its_commit() -> None:
@@ -133,7 +129,9 @@ def test_of_a_node_without_gvisor_no_release_is_old() -> None:
 
 @table(
     "days, severity",
-    {"89-days": (89, None), "90-days": (90, Severity.LOW), "900-days": (900, Severity.LOW)},
+    of_89_days=(89, None),
+    of_90_days=(90, Severity.LOW),
+    of_900_days=(900, Severity.LOW),
 )
 def test_what_is_known_says_itself_that_it_is_old(days: int, severity: Severity | None) -> None:
     found = judge_package(known().as_of + timedelta(days=days), {})
@@ -150,11 +148,6 @@ def test_a_package_that_writes_daemon_json_is_told() -> None:
     found = [item for item in report.findings if item.id == "package-writes-daemon-json"]
     assert [item.subject for item in found] == ["package nvidia-docker2", "package runsc"]
     assert ids(report) == ["package-writes-daemon-json"] * 2
-
-
-NEXT = "20261005.0"
-RAISED = {"gvisor_release": NEXT, "gvisor_sha512": {"x86_64": "a" * 128}}
-PENDING = f"upgrade-pending runsc {NEXT}"
 
 
 def having(proof: dict[str, Any] | None = None, **changes: Any) -> list[str]:
@@ -192,7 +185,6 @@ def test_such_a_node_is_compliant_and_not_clean() -> None:
 
     assert report.compliant
     assert report.state == "findings"
-    assert report.node is not None
     assert (report.node.release, report.node.in_use) == (NEXT, RELEASE)
     assert report.node.proof.holds
     assert f'gvisor_release_info{{release="{RELEASE}"' in textfile(report)
@@ -221,11 +213,6 @@ def test_an_app_on_an_older_release_still_is_one() -> None:
 
     evidence = found(report)["container-old-release shop"].evidence
     assert evidence == f"runs on runsc {older}; {RELEASE} is in use"
-
-
-PINNED = {"gvisor.tar.bz2": "0" * 128}
-ELSEWHERE = info(runtimes={"runsc": {"path": "/usr/bin/runsc"}}, live_restore=True)
-WRAPPER = next(iter(proven()["wrappers"]))
 
 
 @table(
@@ -268,5 +255,4 @@ def test_a_node_on_the_declared_release_has_no_pending_upgrade() -> None:
     report = audited(answer=having())
 
     assert found(report) == {}
-    assert report.node is not None
     assert report.node.in_use is None

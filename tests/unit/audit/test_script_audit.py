@@ -109,12 +109,9 @@ def test_what_a_container_was_given_is_seen(machine: Machine) -> None:
 
     assert (seen.privileged, seen.network_mode, seen.pid_mode) == (True, "host", "host")
     assert (seen.capabilities, seen.dropped) == (("SYS_ADMIN",), ("ALL",))
-    assert seen.annotations == obeyed
-    assert seen.labels == {"app": NASTY, "o.d-d/<&>": "x"}
-    assert seen.image == "shop:2"
-    assert seen.ports == ("443/tcp", "53/udp", "80/tcp")
-    assert seen.devices[0].host == "/dev/sda"
-    assert seen.device_rules == ("c 1:* rwm",)
+    assert (seen.annotations, seen.labels) == (obeyed, {"app": NASTY, "o.d-d/<&>": "x"})
+    assert (seen.image, seen.ports) == ("shop:2", ("443/tcp", "53/udp", "80/tcp"))
+    assert (seen.devices[0].host, seen.device_rules) == ("/dev/sda", ("c 1:* rwm",))
     assert seen.device_requests[0].ids == ("a/b=c",)
     assert seen.security[0] == "apparmor=unconfined"
     assert seen.security[1].startswith("seccomp={")
@@ -140,9 +137,7 @@ def test_an_escaped_label_is_known_by_its_name(machine: Machine) -> None:
     text = json.dumps(document).replace('"app"', '"\\u0061pp"')
     answers[f"/containers/{1:064x}/json"] = says(text)
 
-    seen = ask(machine, answers)
-
-    assert seen.given[f"{1:064x}"].labels == {"app": "x"}
+    assert ask(machine, answers).given[f"{1:064x}"].labels == {"app": "x"}
 
 
 @table(
@@ -151,14 +146,12 @@ def test_an_escaped_label_is_known_by_its_name(machine: Machine) -> None:
     one=('{"time":5,"timeNano":5250000000}\n', 5.25),
     the_last=('{"timeNano":5250000000}\n{"timeNano":7500000000}', 7.5),
 )
-def test_when_dockerd_has_read_its_file_anew_is_seen(
-    machine: Machine, events: str, at: float | None
-) -> None:
+def test_when_dockerd_read_a_file_is_seen(machine: Machine, events: str, at: float | None) -> None:
     assert observed(machine, events=events).reloaded_s == at
 
 
 @table("identity, is_leak", unknown=("d" * 64, True), known=(f"{1:064x}", False))
-def test_a_sandbox_is_a_leak_only_without_a_container(
+def test_a_sandbox_without_container_is_a_leak(
     machine: Machine, identity: str, is_leak: bool
 ) -> None:
     command = ["runsc-sandbox", "-c", "sleep 60 & wait", "x", identity]
@@ -174,9 +167,7 @@ def test_a_sandbox_is_a_leak_only_without_a_container(
     assert bool(re.search(rf"^sandbox {running.pid} \d ", output, re.MULTILINE)) is is_leak
 
 
-def test_a_process_that_only_calls_itself_a_sandbox_is_the_nodes_own_or_it_is_none(
-    machine: Machine,
-) -> None:
+def test_a_process_that_only_calls_itself_a_sandbox_is_the_nodes_or_none(machine: Machine) -> None:
     with process("runsc-sandbox") as pid:
         document = container(1, pid)
         seen = observed(machine, document)
@@ -185,9 +176,7 @@ def test_a_process_that_only_calls_itself_a_sandbox_is_the_nodes_own_or_it_is_no
 
 
 def test_without_perl_nothing_is_guessed(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, perl=False, wide="yes", labels="")
-
-    seen = ask(machine, routes([]))
+    seen = ask(Machine(tmp_path, perl=False, wide="yes", labels=""), routes([]))
 
     assert seen.node.info is None
     assert seen.node.docker_error == (
@@ -213,9 +202,7 @@ def test_where_a_container_is_and_since_when_is_seen(machine: Machine) -> None:
     assert seen.started_s == pytest.approx(1795615288.104)
 
 
-def test_a_deploy_asks_neither_where_containers_are_nor_for_those_that_do_not_run(
-    tmp_path: Path,
-) -> None:
+def test_a_deploy_asks_neither_where_containers_are_nor_for_stopped_ones(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     document, idle = shop(state={"StartedAt": "2026-11-25T14:01:28Z"}), container(2, 0, name="idle")
     answers = {**routes([document, idle]), **routes([document]), ANSWERS_ALL: listing(idle["Id"])}
@@ -229,9 +216,7 @@ def test_a_deploy_asks_neither_where_containers_are_nor_for_those_that_do_not_ru
 
 
 @table("name, told", there=("text", "yes"), gone=("none", "no"))
-def test_whether_the_directory_for_metrics_is_there_is_told(
-    tmp_path: Path, name: str, told: str
-) -> None:
+def test_whether_metrics_have_a_directory_is_told(tmp_path: Path, name: str, told: str) -> None:
     machine = Machine(tmp_path, textfile_dir=f"{tmp_path}/{name}")
     (tmp_path / "text").mkdir()
 
@@ -270,9 +255,7 @@ def test_what_a_firewall_has_counted_is_told_with_the_time(tmp_path: Path) -> No
 
     found = read([line.removeprefix("egress_observed ") for line in lines])
     assert (found.counters, found.is_full) == ({"drop_node": 7}, False)
-    assert [(item.source, item.to) for item in found.attempts] == [
-        ("172.18.0.2", "10.0.0.5:22/tcp")
-    ]
+    assert [(one.source, one.to) for one in found.attempts] == [("172.18.0.2", "10.0.0.5:22/tcp")]
     assert [abs(float(line.split(" ")[1]) - time.time()) < 60 for line in lines] == [True] * 3
 
 
@@ -301,13 +284,10 @@ def test_a_proof_without_end_keeps_no_audit_from_its_work(tmp_path: Path) -> Non
         lock.write_text("1\n")
         ran = run(f"{replaced(script('audit/state', observed=''), changes)}\necho goes on")
 
-    assert ran.returncode == 0
-    assert ran.stdout.splitlines()[-1] == "goes on"
+    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "goes on")
 
 
-def test_containers_that_do_not_run_are_told_with_the_runtime_they_ask_for(
-    machine: Machine,
-) -> None:
+def test_stopped_containers_are_told_with_the_runtime_they_ask_for(machine: Machine) -> None:
     up = container(1, 1, name="up")
     idle = [
         container(2, 0, name="idle", host={"Runtime": "n\u00e9t"}),
@@ -333,9 +313,7 @@ def test_a_flood_of_labels_hides_nothing_of_a_container(machine: Machine) -> Non
     document["HostConfig"]["Annotations"] = {f"a{number}": "" for number in range(70000)}
     document["HostConfig"]["Privileged"] = True
 
-    seen = of_shop(machine, document)
-
-    assert seen.privileged
+    assert of_shop(machine, document).privileged
 
 
 def told(machine: Machine, *documents: dict[str, Any], ids: str = "[]") -> Observed:
@@ -360,9 +338,7 @@ def test_a_guarded_path_is_told_by_where_its_links_lead(machine: Machine) -> Non
     (machine.root / "data").mkdir()
     (machine.root / "guarded").symlink_to("data")
 
-    seen = told(machine)
-
-    assert seen.places == {f"{machine.root}/guarded": (f"{machine.root}/data",)}
+    assert told(machine).places == {f"{machine.root}/guarded": (f"{machine.root}/data",)}
 
 
 def test_what_is_mounted_twice_is_told_by_both_paths(machine: Machine) -> None:
@@ -487,7 +463,6 @@ def test_what_a_container_runs_is_none_even_in_the_nodes_process_namespace(
         ["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
-        assert parent.stdout
         pid = int(parent.stdout.readline())
         alone = told(machine)
         machine.socket.unlink()

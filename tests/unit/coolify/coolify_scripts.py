@@ -12,7 +12,7 @@ from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.coolify import files
 from pyinfra_gvisor.coolify.control_host import STATE_SCRIPTS, ControlHost, parse_control_host
 from tests.unit.coolify.coolify_answers import HONOURED, OURS
-from tests.unit.shells import replaced, run, stub, toolbox
+from tests.unit.shells import replaced, run, stub, systemctl, toolbox
 
 Ran = subprocess.CompletedProcess[str]
 
@@ -103,13 +103,7 @@ class Factory:
 
     def systemctl(self, state: str = "inactive", does: str = "") -> None:
         """A systemctl to which everything is in this state, and which does something besides."""
-        stub(
-            self.path,
-            "systemctl",
-            f'echo "$*" >> {self.stubs}/systemctl\n{does}\n'
-            f'case "$1" in is-failed) [ {state} = failed ] ;; is-active) echo {state}; '
-            f"[ {state} = active ] ;; esac",
-        )
+        systemctl(self.path, self.stubs / "systemctl", state, does)
 
     def told(self, what: str) -> list[str]:
         """What was asked: ``verbs``, ``composed``, ``systemctl`` (questions are left out)."""

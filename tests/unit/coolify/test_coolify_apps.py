@@ -49,9 +49,7 @@ def test_a_second_run_asks_for_nothing_and_says_nothing(team: Team) -> None:
     team.server.seen.clear()
     team.lines.clear()
 
-    assert team.set(found) == Outcome()
-    assert team.server.seen == []
-    assert team.lines == []
+    assert (team.set(found), team.server.seen, team.lines) == (Outcome(), [], [])
 
 
 def test_an_app_is_written_from_what_it_says_then(team: Team) -> None:
@@ -82,10 +80,7 @@ def test_an_app_that_went_out_of_reach_is_not_written(team: Team) -> None:
 
     assert not outcome.ok
     assert outcome.set == ("c",)
-    assert [label for label, _ in outcome.failed] == [
-        "app a (server run-1)",
-        "app b (server run-1)",
-    ]
+    assert [who for who, _ in outcome.failed] == ["app a (server run-1)", "app b (server run-1)"]
     assert team.server.patches == {c: 1}
 
 
@@ -135,18 +130,14 @@ def test_a_write_that_came_to_nothing_fails_and_the_next_run_does_it(team: Team)
 
     assert first.set == ("a", "c")
     assert first.failed[0][1].endswith("; the app does not have the option; run again")
-    assert second == Outcome(set=("b",))
-    assert team.server.patches == {a: 1, b: 2, c: 1}
+    assert (second, team.server.patches) == (Outcome(set=("b",)), {a: 1, b: 2, c: 1})
 
 
 def test_a_write_that_was_done_without_an_answer_is_not_done_again(team: Team) -> None:
     a, b, c = team.apps(*"abc")
     team.server.arm(f"PATCH /applications/{b}", "late")
 
-    outcome = team.set()
-
-    assert outcome == Outcome(set=("a", "b", "c"))
-    assert team.server.patches == {a: 1, b: 1, c: 1}
+    assert (team.set(), team.server.patches) == (Outcome(set=("a", "b", "c")), {a: 1, b: 1, c: 1})
 
 
 def test_apps_without_an_answer_fail_and_three_in_a_row_end_the_run(team: Team) -> None:
@@ -165,9 +156,7 @@ def test_apps_without_an_answer_fail_and_three_in_a_row_end_the_run(team: Team) 
 
 
 @pytest.mark.parametrize("asked", ["GET", "PATCH"])
-def test_a_token_that_is_withdrawn_ends_the_run_and_the_next_one_goes_on(
-    team: Team, asked: str
-) -> None:
+def test_a_withdrawn_token_ends_the_run_and_the_next_one_goes_on(team: Team, asked: str) -> None:
     _, b, _ = team.apps(*"abc")
     found = team.look()
 
@@ -205,8 +194,7 @@ def test_nothing_is_restarted_where_that_is_not_wanted(team: Team) -> None:
     outcome = team.set(choice=NEVER)
 
     assert outcome == Outcome(set=("a",), redeploys=frozenset({"earlier"}))
-    assert team.server.asked("POST *") == []
-    assert team.writes == []
+    assert (team.server.asked("POST *"), team.writes) == ([], [])
 
 
 @table(
@@ -227,8 +215,7 @@ def test_only_a_running_app_is_restarted_and_a_stopped_one_never_started(
     outcome = team.set(choice=CHANGED)
 
     assert team.state.restarted == ([shop] if status.startswith("running") else [])
-    assert outcome.set == ("shop",)
-    assert outcome.ok == is_ok
+    assert (outcome.set, outcome.ok) == (("shop",), is_ok)
     assert team.redeploys == ({shop} if is_owed else frozenset())
 
 
@@ -248,11 +235,9 @@ def test_a_deployment_that_does_not_finish_is_told_and_tried_again_by_the_next_r
     team.state.course = ("in_progress", "finished")
     second = team.set(choice=CHANGED)
 
-    assert (first.set, first.redeployed) == (("a", "b"), ())
-    assert first.redeploys == {a, b}
+    assert (first.set, first.redeployed, first.redeploys) == (("a", "b"), (), {a, b})
     assert all(why in text for _, text in first.failed)
-    assert second == Outcome(redeployed=("a", "b"))
-    assert team.server.patches == {a: 1, b: 1}
+    assert (second, team.server.patches) == (Outcome(redeployed=("a", "b")), {a: 1, b: 1})
     assert team.redeploys == frozenset()
 
 
@@ -273,10 +258,8 @@ def test_a_restart_is_asked_for_until_coolify_begins_it_or_the_time_is_over(
 
     said = f"Coolify started no deployment within 60 s: {why}"
     assert given_up.failed == (("app a (server run-1)", said),)
-    assert (given_up.redeploys, tries) == ({shop}, 13)
-    assert begun == Outcome(redeployed=("a",))
-    assert team.state.restarted == [shop]
-    assert len(team.server.asked("POST *")) == 13 + 4
+    assert (given_up.redeploys, tries, begun) == ({shop}, 13, Outcome(redeployed=("a",)))
+    assert (team.state.restarted, len(team.server.asked("POST *"))) == ([shop], 13 + 4)
 
 
 def test_what_an_earlier_run_owes_is_restarted_if_it_still_asks_for_the_runtime(team: Team) -> None:
@@ -288,8 +271,7 @@ def test_what_an_earlier_run_owes_is_restarted_if_it_still_asks_for_the_runtime(
 
     outcome = team.set(choice=choice)
 
-    assert outcome == Outcome(redeployed=("done",))
-    assert team.state.restarted == [done]
+    assert (outcome, team.state.restarted) == (Outcome(redeployed=("done",)), [done])
     assert {line.split(": ", 1)[1] for line in team.lines if "not restarted" in line} == {
         "not restarted: its options do not ask for runsc",
         "not restarted: exempt: moves next week",
@@ -305,8 +287,7 @@ def test_an_app_that_was_not_set_by_us_is_not_owed(team: Team) -> None:
     outcome = team.set(found, CHANGED)
 
     assert outcome == Outcome(set=("b",), unchanged=("a",), redeployed=("b",))
-    assert team.state.restarted == [b]
-    assert team.writes == [{a, b}, {b}, frozenset()]
+    assert (team.state.restarted, team.writes) == ([b], [{a, b}, {b}, frozenset()])
 
 
 def test_an_app_that_may_have_been_set_stays_owed(team: Team) -> None:
@@ -319,8 +300,7 @@ def test_an_app_that_may_have_been_set_stays_owed(team: Team) -> None:
     second = team.set(choice=CHANGED)
 
     assert not first.ok
-    assert redeploys == {shop}
-    assert second == Outcome(redeployed=("a",))
+    assert (redeploys, second) == ({shop}, Outcome(redeployed=("a",)))
     assert team.server.patches == {shop: 1}
 
 
@@ -330,9 +310,7 @@ def test_a_restart_without_an_answer_is_not_asked_for_again_in_this_run(team: Te
 
     outcome = team.set(choice=CHANGED)
 
-    assert outcome.redeployed == ("b",)
-    assert team.state.restarted == [a, b]
-    assert team.redeploys == {a}
+    assert (outcome.redeployed, team.state.restarted, team.redeploys) == (("b",), [a, b], {a})
 
 
 def test_a_token_that_is_withdrawn_leaves_the_rest_owed(team: Team) -> None:
@@ -379,8 +357,7 @@ def test_a_run_that_is_killed_at_any_request_is_finished_by_the_next(
             assert second.ok
             assert {runtime_of(team.state.options(uuid)) for uuid in apps} == {"runsc"}
             assert team.server.patches == dict.fromkeys(apps, 1)
-            assert set(team.state.restarted) == set(apps)
-            assert team.redeploys == frozenset()
+            assert (set(team.state.restarted), team.redeploys) == (set(apps), frozenset())
         if is_whole:
             break
 

@@ -30,12 +30,14 @@ services:
               target: /etc/entrypoint.d/60-own.sh
             - type: tmpfs
 """
+OLD = ("/own/old.sh:/etc/entrypoint.d/50-own.sh:ro", "/own/gone:/opt/gone", PATCH)
+LIST = "services:\n  coolify:\n    volumes:\n"
+BY_HAND = f"{LIST}      - {ENTRY}\n      - {PATCH}\n"
+TAKE_OUT = f"the file must not contain these:\n{MARK} at the end of a line"
 
 
 @table("newline", lf="\n", crlf="\r\n")
-def test_our_lines_come_in_first_as_others_are_written_and_go_again_to_the_byte(
-    newline: str,
-) -> None:
+def test_our_lines_come_first_as_others_are_written_and_go_again_to_the_byte(newline: str) -> None:
     text = FILE.replace("\n", newline)
 
     added = merged(text, MOUNTS)
@@ -70,12 +72,6 @@ def test_one_line_without_an_end_gets_it_back_to_have_none() -> None:
 
     assert added == WHOLE.replace(f":  {MARK}", ":", 1).rstrip("\n")
     assert removed(added, MOUNTS) == "services:"
-
-
-OLD = ("/own/old.sh:/etc/entrypoint.d/50-own.sh:ro", "/own/gone:/opt/gone", PATCH)
-LIST = "services:\n  coolify:\n    volumes:\n"
-BY_HAND = f"{LIST}      - {ENTRY}\n      - {PATCH}\n"
-TAKE_OUT = f"the file must not contain these:\n{MARK} at the end of a line"
 
 
 @table(
@@ -160,9 +156,7 @@ def test_what_is_there_by_hand_is_not_written_a_second_time() -> None:
     a_comment=("# x\n", 5, ""),
     a_comment_between=("      # x\n", 3, ""),
 )
-def test_a_key_line_of_ours_stays_for_what_somebody_wrote_beneath_it(
-    theirs: str, at: int, left: str
-) -> None:
+def test_a_key_line_of_ours_stays_for_what_others_wrote(theirs: str, at: int, left: str) -> None:
     lines = WHOLE.splitlines(keepends=True)
     text = "".join([*lines[:at], theirs, *lines[at:]])
 
@@ -174,9 +168,7 @@ def test_a_key_line_of_ours_stays_for_what_somebody_wrote_beneath_it(
 
 
 def test_a_key_line_that_stays_keeps_our_mark_while_we_do() -> None:
-    text = merged(None, OLD) + "      - /a:/b\n"
-
-    assert merged(text, MOUNTS) == WHOLE + "      - /a:/b\n"
+    assert merged(merged(None, OLD) + "      - /a:/b\n", MOUNTS) == WHOLE + "      - /a:/b\n"
 
 
 @table(

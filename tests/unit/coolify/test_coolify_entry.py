@@ -45,7 +45,6 @@ look > {directory}/after
 read -r next
 echo "next $next"
 """
-WENT_ON = "status 0\nnext 99-own.sh\nat the end\n"
 
 
 @dataclass
@@ -91,7 +90,7 @@ class Container:
 
     def expect_as_it_was(self, ran: subprocess.CompletedProcess[str]) -> None:
         """Nothing of the sourcing shell is another, and it went on."""
-        assert (ran.returncode, ran.stdout) == (0, WENT_ON)
+        assert (ran.returncode, ran.stdout) == (0, "status 0\nnext 99-own.sh\nat the end\n")
         before, after = (self.root / name for name in ("before", "after"))
         assert before.read_text() == after.read_text()
         assert "kept" in before.read_text()
@@ -164,9 +163,7 @@ def test_whatever_php_does_coolify_starts(container: Container, php: str, told: 
     ignores_its_end="trap '' TERM; exec sleep 1000",
     leaves_somebody_with_the_pipe="sleep 4 & sleep 4",
 )
-def test_a_php_that_hangs_does_not_keep_coolify_from_starting(
-    container: Container, php: str
-) -> None:
+def test_a_php_that_hangs_keeps_no_coolify_from_starting(container: Container, php: str) -> None:
     container.php(php)
 
     ran = container.start(limit_s=1)
@@ -198,9 +195,7 @@ def test_without_a_program_or_the_patcher_nothing_is_run(container: Container, l
     functions_of_these_names="php() { exit 9; }; timeout() { exit 9; }",
 )
 def test_a_shell_that_is_set_otherwise_stays_so(container: Container, before: str) -> None:
-    ran = container.start(before=before)
-
-    container.expect_as_it_was(ran)
+    container.expect_as_it_was(container.start(before=before))
 
 
 def test_the_true_patcher_is_run(container: Container) -> None:

@@ -48,6 +48,7 @@ RUNTIMES = st.sampled_from(
 WORDS = st.one_of(OTHERS, RUNTIMES)
 BLANKS = st.sampled_from([" ", "  ", "\t", " \t "])
 EDGES = st.sampled_from(["", "", " ", "\n", "\t\n ", " \r\n"])
+each_variant = pytest.mark.parametrize("variant", [pytest.param(x, id=x) for x in UNPATCHED])
 
 
 @st.composite
@@ -89,9 +90,7 @@ TAKEN: dict[str, tuple[str | None, str | None]] = {
 
 
 @table("text, runtime", TAKEN)
-def test_the_runtime_is_read_as_the_patched_function_reads_it(
-    text: str | None, runtime: str | None
-) -> None:
+def test_a_runtime_is_read_as_the_function_reads_it(text: str | None, runtime: str | None) -> None:
     assert runtime_of(text) == runtime
 
 
@@ -126,8 +125,7 @@ def test_only_the_runtime_is_changed(before: str | None, after: str) -> None:
 def test_coolify_takes_what_was_set_once(text: str, runtime: str) -> None:
     once = with_runtime(text, runtime)
 
-    assert runtime_of(once) == runtime
-    assert with_runtime(once, runtime) == once
+    assert (runtime_of(once), with_runtime(once, runtime)) == (runtime, once)
     check_text(once)
     assert "\n" not in once.strip(" \t\r\n")
     assert ("--ip" in once) == ("--ip" in text)
@@ -148,9 +146,7 @@ def test_the_other_options_keep_their_order_whatever_is_set(words: list[str]) ->
     words = [word for word in words if word.startswith("-")]
     others = [word for word in words if word.split("=")[0].split()[0] != "--runtime"]
 
-    after = with_runtime(" ".join(words), "runsc")
-
-    assert without_runtime(after) == " ".join(others)
+    assert without_runtime(with_runtime(" ".join(words), "runsc")) == " ".join(others)
 
 
 @table(
@@ -263,9 +259,6 @@ def _split(told: Any) -> tuple[str, Any]:
         return json.dumps(told), None
     runtime = answer.pop("runtime", None)
     return json.dumps({**told, "answer": answer or []}), runtime
-
-
-each_variant = pytest.mark.parametrize("variant", [pytest.param(x, id=x) for x in UNPATCHED])
 
 
 @each_variant

@@ -20,6 +20,7 @@ RETURN = "    return $compose_options->toArray();\n"
 BEGIN = "    // pyinfra-gvisor begin"
 END = "    // pyinfra-gvisor end\n"
 KEYS = ("function", "block", "probe")
+OURS_ARE_THERE = "if (str_contains(file_get_contents('bootstrap/helpers/docker.php'), 'begin'))"
 
 
 @pytest.fixture
@@ -47,8 +48,7 @@ def test_a_source_is_patched_once_and_gets_its_own_bytes_back(
     assert [answer["changed"] for answer in (applied, again, removed)] == ["yes", "no", "yes"]
     told, gone = ([item[key] for key in KEYS] for item in (applied, removed))
     assert (told, gone) == (["patched", "present", HONOURS], ["unpatched", "none", "[]"])
-    assert same == patched
-    assert tree.seen().content == original.content
+    assert (same, tree.seen().content) == (patched, original.content)
     assert patched.content.count(line_end.encode()) == patched.content.count(b"\n")
     assert len(patched.content.splitlines()) == len(original.content.splitlines()) + 5
     assert patched.names == original.names
@@ -84,15 +84,11 @@ def test_state_changes_nothing_and_tells_what_there_is(tree: Tree) -> None:
 
     answer = tree.run_without_change("state")
 
-    assert (answer.code, answer.error) == (0, "")
-    assert answer["function"] == "unpatched"
-    assert answer["name"] == SOURCES["v4_3_11"].function
-    assert answer["version"] == VERSION
-    assert answer["probe"] == "[]"
-    assert answer["written_s"] == "1700000000"
+    assert (answer.code, answer.error, answer["function"]) == (0, "", "unpatched")
+    assert (answer["name"], answer["version"]) == (SOURCES["v4_3_11"].function, VERSION)
+    assert (answer["probe"], answer["written_s"]) == ("[]", "1700000000")
     assert answer["stat"] == f"{before.mode & 0o7777:o}:{before.owner[0]}:{before.owner[1]}"
-    assert len(answer["sha256"]) == 64
-    assert answer.lines[-1] == "end"
+    assert (len(answer["sha256"]), answer.lines[-1]) == (64, "end")
 
 
 @table(
@@ -101,14 +97,10 @@ def test_state_changes_nothing_and_tells_what_there_is(tree: Tree) -> None:
     says_so_itself=("'version' => '4.0.0-beta.449',", "4.0.0-beta.449"),
     does_not_say=("'helper_version' => '1.0.15',", "4.9.1"),
 )
-def test_the_version_is_what_coolify_itself_would_show(
-    tree: Tree, constants: str, expected: str
-) -> None:
+def test_the_version_is_what_coolify_would_show(tree: Tree, constants: str, expected: str) -> None:
     tree.write("config/constants.php", f"<?php return ['coolify' => [\n{constants}\n]];\n")
 
-    answer = tree.run("state", environment={"COOLIFY_VERSION": "4.9.1"})
-
-    assert answer["version"] == expected
+    assert tree.run("state", environment={"COOLIFY_VERSION": "4.9.1"})["version"] == expected
 
 
 @table(
@@ -148,8 +140,7 @@ def test_a_line_that_somebody_put_behind_our_block_stays(tree: Tree) -> None:
     removed = tree.run("remove")
 
     assert (applied.code, applied["changed"], applied["block"]) == (0, "yes", "present")
-    assert removed["changed"] == "yes"
-    assert tree.seen().content == wanted
+    assert (removed["changed"], tree.seen().content) == ("yes", wanted)
 
 
 def test_a_block_that_coolify_no_longer_needs_is_taken_out(tmp_path: Path) -> None:
@@ -176,8 +167,7 @@ def test_mode_and_owner_stay(tree: Tree) -> None:
     answer = tree.run("apply")
 
     after = tree.seen()
-    assert answer.code == 0
-    assert (after.mode, after.owner) == (before.mode, before.owner)
+    assert (answer.code, after.mode, after.owner) == (0, before.mode, before.owner)
     assert after.inode != before.inode  # written beside and renamed
 
 
@@ -245,9 +235,7 @@ def public() -> Iterator[Tree]:
 
 
 NOT_THERE = "convertDockerRunToCompose() is defined 0 times, expected once"
-NOT_ONE_RETURN = (
-    "the expected return line is there {} times, or outside convertDockerRunToCompose()"
-)
+NOT_ONCE = "the expected return line is there {} times, or outside convertDockerRunToCompose()"
 TWICE = "convertDockerRunToCompose() is defined 2 times, expected once"
 NO_PAIR = "expected the markers begin and end of our lines, got "
 NOT_OURS = "other lines stand between the markers of our lines"
@@ -265,15 +253,15 @@ FUNCTION_DAMAGES: dict[str, Damage] = {
         [(HEADER, HEADER.replace("custom_docker_run_options", "options"))],
         "convertDockerRunToCompose() has no parameter $custom_docker_run_options",
     ),
-    "return-indented": ([(RETURN, f"    {RETURN}")], NOT_ONE_RETURN.format(0)),
-    "return-twice": ([(RETURN, RETURN + RETURN)], NOT_ONE_RETURN.format(2)),
+    "return-indented": ([(RETURN, f"    {RETURN}")], NOT_ONCE.format(0)),
+    "return-twice": ([(RETURN, RETURN + RETURN)], NOT_ONCE.format(2)),
     "return-behind": (
         [(RETURN, f"    return [];\n}}\nfunction other()\n{{\n{RETURN}")],
-        NOT_ONE_RETURN.format(1),
+        NOT_ONCE.format(1),
     ),
     "return-before": (
         [(RETURN, "    return [];\n"), (HEADER, f"function other()\n{{\n{RETURN}}}\n{HEADER}")],
-        NOT_ONE_RETURN.format(1),
+        NOT_ONCE.format(1),
     ),
 }
 BLOCK_DAMAGES: dict[str, Damage] = {
@@ -300,8 +288,7 @@ def test_a_function_that_is_not_as_we_know_it_is_refused(
 
     assert told.code == 0
     assert told["function"] == ("missing" if reason == NOT_THERE else "damaged")
-    assert told["reason"] == reason
-    assert (applied.code, applied.lines) == (3, [])
+    assert (told["reason"], applied.code, applied.lines) == (reason, 3, [])
     assert applied.error == f"{tree.helper}: {reason}; nothing was changed\n"
     assert (removed.code, removed["changed"]) == (0, "no")  # nothing of ours is there
 
@@ -352,9 +339,6 @@ def test_a_directory_that_may_not_be_written_is_refused(public: Tree) -> None:
     assert answer.error.count("\n") == 1
 
 
-OURS_ARE_THERE = "if (str_contains(file_get_contents('bootstrap/helpers/docker.php'), 'begin'))"
-
-
 def test_what_php_refuses_is_not_put_in(tree: Tree) -> None:
     function = tree.helper.read_text().removeprefix("<?php")
     tree.helper.write_text(tree.helper.read_text() + "}\n")
@@ -388,9 +372,7 @@ def test_a_coolify_that_does_not_run_is_not_touched(tree: Tree) -> None:
     answers_nothing=("echo 'x'; exit(0);", "x"),
     answers_without_it=("echo 'probe []'; exit(0);", "it answers []"),
 )
-def test_a_source_that_does_not_work_with_our_lines_is_put_back(
-    tree: Tree, does: str, reason: str
-) -> None:
+def test_a_source_that_fails_with_our_lines_is_put_back(tree: Tree, does: str, reason: str) -> None:
     tree.autoload(f"{OURS_ARE_THERE} {{ {does} }}")
 
     answer = tree.run_without_change("apply", restores=True)

@@ -25,25 +25,25 @@ from tests.unit.coolify.coolify_answers import (
     php,
 )
 
+THEIRS = "services:\n  coolify:\n    labels:\n      - mine=1\n"
+IDLE = NodeFile(files.ENTRY, "644", files.idle_entry_text())
+MOUNTED = OURS[:2]
+RUNS = (container(), *patched())
+
 
 def test_a_control_host_is_read_whole() -> None:
-    found = host(
-        *persistent(), *patched(MASTER, "stale 11", "asked_s 1790000002.50"), "redeploy abc"
-    )
+    found = host(*persistent(), *patched(MASTER, "stale 11", "asked_s 1790000002.50"), "redeploy a")
 
-    assert found.container is not None
     assert found.container.running
     assert [mount.target for mount in found.container.mounts] == [
         mount.split(":")[1] for mount in files.MOUNTS
     ]
     function = found.function
-    assert function is not None
     assert (function.state, function.version, function.honours) == ("patched", "4.3.11", True)
     assert [(item.pid, item.command) for item in function.workers] == [(11, "php artisan horizon")]
     assert (function.stale, function.asked_s) == ((11,), 1790000002.5)
     assert found.files.keys() == set(files.paths())
-    assert (found.timer, found.timer_enabled) == ("active", True)
-    assert found.redeploys == {"abc"}
+    assert (found.timer, found.timer_enabled, found.redeploys) == ("active", True, {"a"})
 
 
 @table(
@@ -55,13 +55,8 @@ def test_a_control_host_is_read_whole() -> None:
     no_json=("no JSON", False),
     no_answer=(None, False),
 )
-def test_only_one_string_that_was_asked_for_counts_as_honoured(
-    probe: str | None, honours: bool
-) -> None:
-    function = host(container(), *php("patched", probe=probe)).function
-
-    assert function is not None
-    assert function.honours is honours
+def test_only_the_string_asked_for_counts_as_honoured(probe: str | None, honours: bool) -> None:
+    assert host(container(), *php("patched", probe=probe)).function.honours is honours
 
 
 @table(
@@ -77,13 +72,6 @@ def test_only_one_string_that_was_asked_for_counts_as_honoured(
 def test_an_answer_that_is_malformed_is_refused(lines: list[str]) -> None:
     with pytest.raises(ValueError, match="the control host's answer is"):
         parse_control_host(lines)
-
-
-THEIRS = "services:\n  coolify:\n    labels:\n      - mine=1\n"
-IDLE = NodeFile(files.ENTRY, "644", files.idle_entry_text())
-MOUNTED = OURS[:2]
-KEPT = OURS[2:]
-RUNS = (container(), *patched())
 
 
 @table(
@@ -148,9 +136,7 @@ def test_workers_with_old_code_are_ended_and_asked_once(present: bool, told: lis
         "knows --runtime but does not pass it on as one string",
     ),
 )
-def test_what_cannot_be_mended_is_refused_with_the_reason(
-    lines: list[str] | None, said: str
-) -> None:
+def test_what_cannot_be_mended_is_refused_with_a_reason(lines: list[str] | None, said: str) -> None:
     with pytest.raises(Problem) as error:
         plan_option(host(*(lines or ()), docker=lines is not None), present=True)
 
@@ -175,8 +161,7 @@ def test_a_bare_host_gets_every_file_and_a_merged_compose_file(text: str | None)
 
     plan = plan_persistence(host(container(), *patched(), *lines), present=True)
 
-    assert plan.action == "install"
-    assert plan.files == OURS
+    assert (plan.action, plan.files) == ("install", OURS)
     assert (plan.compose_before, plan.compose_after) == (text, merged(text, files.MOUNTS))
     assert f"write {files.ENTRY}" in plan.lines
     word = "create" if text is None else "change"
@@ -199,7 +184,7 @@ def test_a_host_that_is_as_declared_is_left_so(lines: list[str]) -> None:
 @table(
     "lines, expected",
     unreadable=(lies(*MOUNTED, mode="600", owner="1000:0"), f"write {files.ENTRY}"),
-    roots_own_is_anothers=(lies(*KEPT, owner="9999:0"), f"write {files.KEEPER}"),
+    roots_own_is_anothers=(lies(*OURS[2:], owner="9999:0"), f"write {files.KEEPER}"),
     no_compose=(["compose absent"], f"create {files.COMPOSE} for the next upgrade:"),
     no_timer=(["timer inactive"], "start pyinfra-gvisor-coolify.timer"),
     another_unit=([f"file sum {'0' * 64} {files.TIMER}"], f"write {files.TIMER}"),
@@ -228,8 +213,7 @@ def test_a_host_that_cannot_keep_it_is_refused(lines: list[str], said: str) -> N
 def test_a_removal_gives_the_compose_file_back_and_leaves_nothing() -> None:
     plan = plan_persistence(host(*persistent(mounts=(), text=THEIRS), *php()), present=False)
 
-    assert (plan.action, plan.keeps_mounts) == ("remove", False)
-    assert plan.compose_after == THEIRS
+    assert (plan.action, plan.keeps_mounts, plan.compose_after) == ("remove", False, THEIRS)
     assert f"remove {files.ENTRY}" in plan.lines
     assert f"remove {files.KEEPER}" in plan.lines
 

@@ -29,9 +29,7 @@ from tests.unit.coolify.coolify_team import NEVER, Team, team_at_work
 
 RUN = Server(uuid="s1", name="run-1", ip="192.0.2.10")
 OTHER = Server(uuid="s2", name="spare", ip="192.0.2.11")
-SWARM = Server.model_validate(
-    {"uuid": "s3", "name": "swarm", "settings": {"is_swarm_manager": True}}
-)
+SWARM = Server(uuid="s3", name="swarm", settings={"is_swarm_manager": True})
 
 
 def verdict(
@@ -78,11 +76,7 @@ def of_database(options: str) -> Verdict:
 def test_an_app_without_it_is_to_be_set() -> None:
     found = of_app("--init")
 
-    assert (found.state, found.before, found.after) == (
-        "to_set",
-        "--init",
-        "--init --runtime=runsc",
-    )
+    assert (found.state, found.before, found.after) == ("to_set", "--init", f"--init {SET}")
     assert (found.kind, found.label) == ("app", "app shop (server run-1)")
     assert of_database("--init").kind == "database"
 
@@ -136,9 +130,7 @@ EACH_SERVICE = 'write "runtime: runsc" into each service of'
     ),
     refused_but_set=(of_app(f"--env=$HOME {SET}"), ENFORCED),
 )
-def test_a_verdict_says_what_is_so_or_what_is_to_be_done(
-    found: Verdict, expected: tuple[str, str]
-) -> None:
+def test_a_verdict_says_what_is_or_what_to_do(found: Verdict, expected: tuple[str, str]) -> None:
     state, text = expected
 
     assert found.state == state
@@ -234,34 +226,25 @@ def test_it_takes_no_request_more_than_it_needs(team: Team) -> None:
     team.look(Choice("runsc", ("run-1",)))
 
     assert team.server.asked() == [
-        "GET /servers",
-        f"GET /servers/{team.run}/resources",
-        f"GET /servers/{other}/resources",
-        "GET /applications",
-        "GET /databases",
-        f"GET /applications/{a}",
-        f"GET /applications/{b}",
+        *("GET /servers", *(f"GET /servers/{run}/resources" for run in (team.run, other))),
+        *("GET /applications", "GET /databases", *(f"GET /applications/{app}" for app in (a, b))),
     ]
 
 
 def test_where_no_server_is_chosen_nothing_is_asked(team: Team) -> None:
     choice = Choice("runsc", ())
 
-    found = team.look(choice)
+    seen = team.look(choice)
 
     assert team.server.seen == []
-    assert plan_lines(found, choice) == [
-        "gvisor_coolify_servers is empty: no app is checked or set"
-    ]
+    assert plan_lines(seen, choice) == ["gvisor_coolify_servers is empty: no app is checked or set"]
 
 
 @table("pattern", name="run-1", uuid="srv0x*", address="192.0.2.1?")
 def test_a_server_is_chosen_by_any_of_its_names(team: Team, pattern: str) -> None:
     team.state.add_server("run-2", "198.51.100.7")
 
-    found = team.look(Choice("runsc", (pattern,)))
-
-    assert [each.name for each in found.servers] == ["run-1"]
+    assert [each.name for each in team.look(Choice("runsc", (pattern,))).servers] == ["run-1"]
 
 
 def test_a_pattern_that_names_no_server_is_told_with_those_there_are(team: Team) -> None:
@@ -286,9 +269,7 @@ def test_an_app_on_several_servers_gets_one_verdict(team: Team) -> None:
 
 
 @pytest.mark.parametrize("kind", ["500", "redirect"])
-def test_databases_that_are_not_told_keep_no_app_from_being_looked_at(
-    team: Team, kind: Kind
-) -> None:
+def test_databases_that_are_not_told_keep_no_app_from_a_look(team: Team, kind: Kind) -> None:
     team.state.add_app("shop", team.run)
     team.state.add_database("pg", team.run, "--runtime=runsc")
     team.server.arm("GET /databases", kind, times=3)
@@ -310,11 +291,8 @@ def test_the_plan_says_app_by_app_what_changes(team: Team) -> None:
         f'app shop (server run-1): {head} "--cap-drop=ALL" -> "--cap-drop=ALL --runtime=runsc"',
         f'app blog (server run-1): {head} none -> "--runtime=runsc"',
     ]
-    write = 'write "--init --runtime=runsc" into its Custom Docker options'
-    assert lines[2:4] == [
-        f"by hand: database pg (server run-1): {write}:",
-        "  the API cannot set it",
-    ]
+    do = 'write "--init --runtime=runsc" into its Custom Docker options'
+    assert lines[2:4] == [f"by hand: database pg (server run-1): {do}:", "  the API cannot set it"]
     assert lines[4:7] == [
         "gap: pull request previews run without the options: shop",
         "gap: builds run directly on the host kernel: shop",

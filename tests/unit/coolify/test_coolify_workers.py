@@ -84,8 +84,7 @@ def test_a_worker_that_has_read_the_file_as_it_is_is_left_alone(tree: Tree, star
     assert (answer.code, answer["asked"], answer.all("stale")) == (0, "no", [])
     assert (int(pid), command) == (worker.pid, "php artisan horizon")
     assert before_s - 1 < float(started_s) < time.time() + 1
-    assert _terminated(tree) == 0
-    assert answer.lines[-1] == "end"
+    assert (_terminated(tree), answer.lines[-1]) == (0, "end")
 
 
 def test_a_worker_from_before_the_patch_is_asked_to_end_and_does(tree: Tree, start: Start) -> None:
@@ -94,8 +93,7 @@ def test_a_worker_from_before_the_patch_is_asked_to_end_and_does(tree: Tree, sta
     applied = tree.run("apply")
     renewed = tree.run("renew")
 
-    assert applied.all("stale") == [str(worker.pid)]
-    assert applied["asked_s"] == ""
+    assert (applied.all("stale"), applied["asked_s"]) == ([str(worker.pid)], "")
     assert (renewed.code, renewed["asked"]) == (0, "yes")
     assert worker.wait(timeout=START_TIMEOUT_S) == -15
     after = tree.run("state")
@@ -111,8 +109,7 @@ def test_a_worker_that_ends_a_deployment_first_is_asked_once(tree: Tree, start: 
 
     first, second, told = (tree.run(verb) for verb in ("renew", "renew", "state"))
 
-    assert [first["asked"], second["asked"]] == ["yes", "no"]
-    assert _terminated(tree) == 1
+    assert ([first["asked"], second["asked"]], _terminated(tree)) == (["yes", "no"], 1)
     assert worker.poll() is None
     for answer in (first, second, told):
         assert answer.all("stale") == [str(worker.pid)]
@@ -128,8 +125,7 @@ def test_a_worker_that_has_begun_since_is_asked_too(tree: Tree, start: Start) ->
 
     answer = tree.run("renew")
 
-    assert answer["asked"] == "yes"
-    assert worker.wait(timeout=START_TIMEOUT_S) == -15
+    assert (answer["asked"], worker.wait(timeout=START_TIMEOUT_S)) == ("yes", -15)
     assert _terminated(tree) == 2
 
 
@@ -187,8 +183,7 @@ def test_a_horizon_that_cannot_be_asked_is_told_and_asked_again(tree: Tree, star
 
     assert (failed.code, failed.lines) == (4, [])
     assert failed.error == "php artisan horizon:terminate: Connection refused\n"
-    assert again["asked"] == "yes"
-    assert worker.wait(timeout=START_TIMEOUT_S) == -15
+    assert (again["asked"], worker.wait(timeout=START_TIMEOUT_S)) == ("yes", -15)
 
 
 def test_the_note_follows_no_link(tree: Tree, start: Start, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ EDITED = "# somebody's edit\n"
 OWN = ("docker-compose.yml", "docker-compose.prod.yml")
 STARTED = ["daemon-reload", f"enable --quiet {files.NAME}.timer", f"restart {files.NAME}.timer"]
 REFUSES_NEW = "case \"$*\" in *.new*) echo 'WARN: a' >&2; echo 'no such mount' >&2; exit 1 ;; esac"
+STOPPED = [f"disable --quiet --now {files.NAME}.timer", "daemon-reload"]
 
 
 @pytest.fixture
@@ -58,8 +59,7 @@ def test_every_file_is_there_as_it_was_sent_and_the_timer_is_started(factory: Fa
     for item in OURS:
         assert lies(factory.at(item.path)) == f"{item.mode}:0:0"
     assert factory.at(files.MOUNTED_PATCHER).read_text() == factory.patcher
-    assert factory.compose.read_text() == MERGED
-    assert lies(factory.compose) == "644:9999:0"
+    assert (factory.compose.read_text(), lies(factory.compose)) == (MERGED, "644:9999:0")
     assert factory.told("systemctl") == STARTED
 
 
@@ -68,8 +68,7 @@ def test_a_compose_file_keeps_its_mode_and_owner(factory: Factory) -> None:
 
     ran = factory.install(THEIRS, MERGED)
 
-    assert ran.returncode == 0
-    assert factory.compose.read_text() == MERGED
+    assert (ran.returncode, factory.compose.read_text()) == (0, MERGED)
     assert lies(factory.compose) == "640:1234:4321"
 
 
@@ -91,8 +90,7 @@ def test_a_compose_file_that_is_as_it_has_to_be_is_not_touched(factory: Factory)
     first = factory.install(THEIRS, THEIRS)
     last = factory.remove(THEIRS, THEIRS)
 
-    assert (first.returncode, last.returncode) == (0, 0)
-    assert factory.tree()[files.COMPOSE] == before
+    assert (first.returncode, last.returncode, factory.tree()[files.COMPOSE]) == (0, 0, before)
     assert factory.told("composed") == []
 
 
@@ -119,8 +117,7 @@ def test_a_compose_file_that_is_not_as_it_was_read_stops_it_before_anything_is_w
     gone = "the file has been removed since it was read; run again\n"
     assert ran.returncode == 1
     assert ran.stderr == SAID.format(compose=factory.compose) + (said if now else gone)
-    assert factory.tree() == before
-    assert factory.told("systemctl") == []
+    assert (factory.tree(), factory.told("systemctl")) == (before, [])
 
 
 def test_an_edit_while_compose_is_asked_is_not_lost(factory: Factory) -> None:
@@ -131,15 +128,12 @@ def test_an_edit_while_compose_is_asked_is_not_lost(factory: Factory) -> None:
 
     assert ran.returncode == 1
     assert "the file has changed since it was read; it is left unchanged. Run again" in ran.stderr
-    assert factory.compose.read_text() == EDITED
-    assert factory.told("systemctl") == []
+    assert (factory.compose.read_text(), factory.told("systemctl")) == (EDITED, [])
     assert [path.name for path in factory.source.glob("*.new")] == []
 
 
 @table("was", theirs=THEIRS, none=None)
-def test_a_text_that_compose_refuses_stops_it_before_anything_is_written(
-    factory: Factory, was: str | None
-) -> None:
+def test_a_text_that_compose_refuses_is_never_written(factory: Factory, was: str | None) -> None:
     if was is not None:
         theirs(factory)
     factory.says("compose", REFUSES_NEW)
@@ -160,8 +154,7 @@ def test_a_text_that_compose_refused_before_too_is_written(factory: Factory) -> 
 
     ran = factory.install(THEIRS, MERGED)
 
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert factory.compose.read_text() == MERGED
+    assert (ran.returncode, ran.stderr, factory.compose.read_text()) == (0, "", MERGED)
 
 
 def test_a_docker_without_compose_is_not_asked(factory: Factory) -> None:
@@ -181,9 +174,7 @@ def test_a_docker_without_compose_is_not_asked(factory: Factory) -> None:
     ours_alone=([*OWN, ".env"], "-f {new}"),
     of_postgres=([*OWN, ".env"], "-f {new} -f docker-compose.postgres-upgrade.yml"),
 )
-def test_compose_is_asked_as_an_upgrade_asks_it(
-    factory: Factory, without: list[str], asked: str
-) -> None:
+def test_compose_is_asked_as_upgrades_do(factory: Factory, without: list[str], asked: str) -> None:
     for name in without:
         (factory.source / name).unlink()
     if "postgres" in asked:
@@ -217,15 +208,12 @@ def test_a_file_that_cannot_be_written_leaves_compose_and_the_timer_alone(factor
     ran = factory.install(THEIRS, MERGED)
 
     assert ran.returncode != 0
-    assert factory.compose.read_text() == THEIRS
-    assert factory.told("systemctl") == []
+    assert (factory.compose.read_text(), factory.told("systemctl")) == (THEIRS, [])
     assert not list(factory.source.rglob("*.new"))
 
 
 @table("text", written=MERGED, removed=None)
-def test_what_a_run_that_was_killed_left_is_not_followed_and_goes(
-    factory: Factory, text: str | None
-) -> None:
+def test_what_a_killed_run_left_is_not_used_and_goes(factory: Factory, text: str | None) -> None:
     theirs(factory)
     other = factory.top / "other"
     other.write_text("somebody's\n")
@@ -233,13 +221,9 @@ def test_what_a_run_that_was_killed_left_is_not_followed_and_goes(
 
     ran = factory.install(THEIRS, text)
 
-    assert ran.returncode == 0
-    assert other.read_text() == "somebody's\n"
+    assert (ran.returncode, other.read_text()) == (0, "somebody's\n")
     assert not Path(f"{factory.compose}.new").is_symlink()
     assert factory.compose.exists() == (text is not None)
-
-
-STOPPED = [f"disable --quiet --now {files.NAME}.timer", "daemon-reload"]
 
 
 @pytest.fixture
@@ -264,16 +248,13 @@ def test_a_removal_leaves_nothing_and_a_second_one_ends_well_too(kept: Factory) 
     again = kept.remove(None, None)
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
-    assert told == STOPPED
-    assert (again.returncode, again.stderr) == (0, "")
+    assert (told, again.returncode, again.stderr) == (STOPPED, 0, "")
     assert kept.files() == set()
     assert not kept.at(files.MOUNTED_DIR).exists()
     assert not kept.at(files.KEEP_DIR).parent.exists()
 
 
-def test_what_is_mounted_stays_and_does_nothing_until_it_is_no_longer_mounted(
-    kept: Factory,
-) -> None:
+def test_what_is_mounted_stays_and_does_nothing_until_it_is_not_mounted(kept: Factory) -> None:
     ran = kept.remove(MERGED, None, mounted=True)
     again = kept.remove(None, None, mounted=True)
     left = kept.files()
@@ -282,15 +263,13 @@ def test_what_is_mounted_stays_and_does_nothing_until_it_is_no_longer_mounted(
 
     assert [item.returncode for item in (ran, again, last)] == [0, 0, 0]
     assert left == {files.ENTRY, files.MOUNTED_PATCHER}
-    assert (entry, patcher) == (files.idle_entry_text(), kept.patcher)
-    assert kept.files() == set()
+    assert (entry, patcher, kept.files()) == (files.idle_entry_text(), kept.patcher, set())
 
 
 def test_a_text_of_others_is_given_back(kept: Factory) -> None:
     ran = kept.remove(MERGED, THEIRS)
 
-    assert ran.returncode == 0
-    assert kept.files() == {files.COMPOSE}
+    assert (ran.returncode, kept.files()) == (0, {files.COMPOSE})
     assert kept.compose.read_text() == THEIRS
 
 
@@ -303,8 +282,7 @@ def test_compose_goes_first_then_the_timer_then_the_files(kept: Factory) -> None
     kept.remove(MERGED, None)
 
     found = [path.removeprefix(str(kept.top)) for path in seen.read_text().splitlines()]
-    assert found == list(files.paths())
-    assert kept.files() == set()
+    assert (found, kept.files()) == (list(files.paths()), set())
 
 
 def test_a_timer_that_somebody_removed_is_no_longer_enabled(kept: Factory) -> None:
@@ -312,8 +290,7 @@ def test_a_timer_that_somebody_removed_is_no_longer_enabled(kept: Factory) -> No
 
     ran = kept.remove(MERGED, None)
 
-    assert ran.returncode == 0
-    assert kept.files() == set()
+    assert (ran.returncode, kept.files()) == (0, set())
     assert not (kept.at(UNITS) / f"timers.target.wants/{files.NAME}.timer").is_symlink()
     assert kept.told("systemctl") == ["daemon-reload"]
 
@@ -340,6 +317,5 @@ def test_what_else_lies_beside_ours_stays(kept: Factory) -> None:
 
     ran = kept.remove(MERGED, None)
 
-    assert ran.returncode == 0
-    assert kept.files() == others
+    assert (ran.returncode, kept.files()) == (0, others)
     assert all(kept.tree()[path] == before[path] for path in others)

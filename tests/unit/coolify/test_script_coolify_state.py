@@ -17,7 +17,9 @@ from tests.table import table
 from tests.unit.coolify.coolify_scripts import RUN_DIR, SECRET, WORKS, Factory
 from tests.unit.shells import held, stub
 
-WRITERS = ("chmod", "chown", "cp", "mkdir", "mktemp", "mv", "rm", "sync")
+NO_ANSWER = "echo; echo 'WARNING: a' >&2; echo 'Cannot connect' >&2; exit 1"
+ODD = "services:\r\n  c: $(id) '%s' \u00fc"
+LONG = "# " + "x" * 5000 + "\n\n\n"
 
 
 def write(path: Path, data: bytes = b"") -> None:
@@ -33,12 +35,10 @@ def test_a_running_coolify_is_asked_by_the_patcher_and_read(factory: Factory) ->
 
     found = factory.state()
 
-    assert found.container is not None
     assert found.container.image == "ghcr.io/coollabsio/coolify:4.3.11"
     assert found.container.running
     assert found.source_dir
     assert [f"{item.source}:{item.target}:ro" for item in found.container.mounts] == list(MOUNTS)
-    assert found.function is not None
     assert (found.function.state, found.function.honours) == ("patched", True)
     assert found.redeploys == {"abc", "def"}
     assert found.init == Path("/proc/1/comm").read_text().strip()
@@ -55,9 +55,6 @@ def test_a_host_without_docker_and_without_coolifys_files_is_told(factory: Facto
     assert (ran.returncode, ran.stderr) == (0, "")
     assert (found.docker, found.docker_error, found.container) == (False, None, None)
     assert not found.source_dir
-
-
-NO_ANSWER = "echo; echo 'WARNING: a' >&2; echo 'Cannot connect' >&2; exit 1"
 
 
 @table(
@@ -82,7 +79,6 @@ def test_a_container_that_does_not_run_is_not_asked(factory: Factory) -> None:
 
     found = factory.state()
 
-    assert found.container is not None
     assert not found.container.running
     assert (found.function, factory.told("verbs")) == (None, [])
 
@@ -103,10 +99,6 @@ def test_a_patcher_that_fails_is_told_in_one_line_and_says_nothing_else(
 
     assert (found.function, found.function_error) == (None, error)
     assert found.container is not None
-
-
-ODD = "services:\r\n  c: $(id) '%s' \u00fc"
-LONG = "# " + "x" * 5000 + "\n\n\n"
 
 
 @table(
@@ -184,7 +176,7 @@ def test_looking_changes_nothing(factory: Factory) -> None:
     factory.compose.write_text("services:\n")
     before = factory.tree()
     # nor does it elsewhere: it calls no program that writes, and no output goes to a file
-    for name in WRITERS:
+    for name in ("chmod", "chown", "cp", "mkdir", "mktemp", "mv", "rm", "sync"):
         stub(factory.path, name, f"echo {name} >> {factory.stubs}/wrote")
     text = re.sub(r"^ *#.*$", "", script(*STATE_SCRIPTS), flags=re.MULTILINE)
 
@@ -201,7 +193,6 @@ STALE = "worker 11 1.25 php artisan horizon\nstale 11"
 UNSAFE = "Coolify does not honour --runtime; new deployments run directly on the host kernel"
 LOST = "Coolify did not honour --runtime any more; it was patched again and honours --runtime now"
 DROPS = "Coolify knows --runtime, but does not pass it on to Docker"
-NATIVE_LIST = 'probe {"runtime":["runscprobe"]}'
 
 
 @pytest.fixture
@@ -326,7 +317,7 @@ def test_a_look_at_a_coolify_that_honours_the_option_says_nothing(factory: Facto
         (1, f"<3>{UNSAFE}: {REFUSED}\n", ["apply"]),
     ),
     another_answer=(
-        lambda host: host.php("apply", "changed no", NATIVE_LIST, "end"),
+        lambda host: host.php("apply", "changed no", 'probe {"runtime":["runscprobe"]}', "end"),
         (1, f'<3>{DROPS}: it answers {{"runtime":["runscprobe"]}}\n', ["apply"]),
     ),
     no_answer_of_the_function=(
@@ -352,8 +343,7 @@ def test_a_look_that_cannot_renew_horizon_fails(factory: Factory) -> None:
 
     ran = factory.keep()
 
-    assert ran.returncode == 1
-    assert ran.stdout.splitlines()[1:] == [f"<3>{said}: no redis"]
+    assert (ran.returncode, ran.stdout.splitlines()[1:]) == (1, [f"<3>{said}: no redis"])
 
 
 def test_a_look_without_the_patcher_fails_and_asks_for_the_deploy(factory: Factory) -> None:

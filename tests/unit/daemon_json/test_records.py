@@ -26,6 +26,7 @@ from pyinfra_gvisor.node.records import VERSIONS
 from pyinfra_gvisor.planning.wanted import plan_without_us
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import RUNSC, after, compact, in_base64, node
 
@@ -42,6 +43,10 @@ DAMAGED = {
     "another-form": ({"state.owned": in_base64('{"paths": 7}')}, "damaged"),
     "no-version": ({"state.owned": in_base64('{"version": "x"}')}, "damaged"),
 }
+END = "end of generations"
+TEXT = '{\r\n\t"bip": "gr\u00fc\u00df"\r\n}'
+OLDER: dict[str, Json] = {"path": wrapper("runsc", "20260831.0", Runtime()).path}
+OWNED_THEN = merge(TEXT, Owned(), {("runtimes", "runsc"): RUNSC}).owned
 
 
 def changed(**given: Any) -> Node:
@@ -55,23 +60,18 @@ def without_copy(**given: Any) -> Node:
 
 
 @table("given, state", DAMAGED)
-def test_a_lost_record_is_read_from_its_copy_and_that_is_said(
-    given: dict[str, Any], state: str
-) -> None:
+def test_a_lost_record_is_read_from_its_copy_and_that_is_said(given: Data, state: str) -> None:
     found = changed(**given)
 
     assert owned_by_us(found) == OWNED
     mended = mending(found)
-    assert mended
     assert (mended.source, mended.target) == (COPY_JSON, OWNED_JSON)
     assert mended.why == f"{OWNED_JSON} is {state}: restore it"
     assert harmless_faults(found)[-1] == (OWNED_JSON, f"{state}; its second copy counts")
 
 
 @table("given, state", DAMAGED)
-def test_a_lost_record_without_a_copy_is_refused_with_the_way_out(
-    given: dict[str, Any], state: str
-) -> None:
+def test_a_lost_record_without_a_copy_is_refused_with_the_way_out(given: Data, state: str) -> None:
     found = without_copy(**given)
 
     for plan in (lambda: plan_daemon_json(found, {}), lambda: plan_without_us(found, lambda: ())):
@@ -89,7 +89,6 @@ def test_what_was_recovered_gives_the_original_back_to_the_byte() -> None:
 def test_a_record_without_a_copy_gets_one_and_then_rests() -> None:
     mended = mending(without_copy())
 
-    assert mended
     assert (mended.source, mended.target) == (OWNED_JSON, COPY_JSON)
     assert mending(changed()) is None
     assert mending(node()) is None
@@ -105,7 +104,7 @@ def test_a_record_without_a_copy_gets_one_and_then_rests() -> None:
     an_entry_of_another_name={"daemon_json": compact({"runtimes": {"x": RUNSC}})},
     not_over_yet={"pending": "yes", "generations_owned": "yes"},
 )
-def test_a_node_without_a_record_is_new_where_there_never_was_one(given: dict[str, Any]) -> None:
+def test_a_node_without_a_record_is_new_where_there_never_was_one(given: Data) -> None:
     assert owned_by_us(node(**given)) == Owned()
 
 
@@ -120,9 +119,7 @@ def test_a_node_without_a_record_is_new_where_there_never_was_one(given: dict[st
         "owned.json is missing, but daemon.json has runtimes of ours, got runsc",
     ),
 )
-def test_what_only_we_can_have_left_shows_that_the_record_is_lost(
-    given: dict[str, Any], said: str
-) -> None:
+def test_what_only_we_can_have_left_shows_that_the_record_is_lost(given: Data, said: str) -> None:
     with pytest.raises(UnusableRecord, match=said):
         owned_by_us(node(**given))
 
@@ -150,12 +147,6 @@ def test_another_damaged_record_stops_no_run_and_what_it_means_is_said(name: str
     assert what.startswith("damaged: 7 characters that are not a record; ")
 
 
-END = "end of generations"
-TEXT = '{\r\n\t"bip": "gr\u00fc\u00df"\r\n}'
-OLDER: dict[str, Json] = {"path": wrapper("runsc", "20260831.0", Runtime()).path}
-OWNED_THEN = merge(TEXT, Owned(), {("runtimes", "runsc"): RUNSC}).owned
-
-
 def kept(*numbers: int) -> list[Generation]:
     """Generations of these numbers, a day after another."""
     return [Generation(number=number, made_s=number * 86_400) for number in numbers]
@@ -177,8 +168,7 @@ def test_a_generation_is_read_to_the_byte_with_what_was_ours() -> None:
     (found,) = parse_generations(lines)
 
     assert (found.number, found.made_s, found.text) == (3, 1_700_000_000, TEXT)
-    assert found.owned == OWNED_THEN
-    assert found.values == {("runtimes", "runsc"): RUNSC}
+    assert (found.owned, found.values) == (OWNED_THEN, {("runtimes", "runsc"): RUNSC})
 
 
 @table(
@@ -207,9 +197,7 @@ def test_generations_are_read_oldest_first_with_their_files(
     cut_base64=["generation 3 1", "daemon 3 e3", END],
     not_utf_8=["generation 3 1", "daemon 3 /w==", END],
 )
-def test_an_answer_that_cannot_be_understood_is_an_error_of_this_host_alone(
-    lines: Sequence[str],
-) -> None:
+def test_an_answer_that_is_malformed_is_an_error_of_this_host_alone(lines: Sequence[str]) -> None:
     with pytest.raises(ValueError, match="the node's answer"):
         parse_generations(lines)
 
@@ -221,9 +209,7 @@ def test_an_answer_that_cannot_be_understood_is_an_error_of_this_host_alone(
     another_form=('{"paths": 7}', "damaged"),
     newer=('{"version": 999}', "from a newer pyinfra-gvisor"),
 )
-def test_a_generation_whose_record_cannot_be_used_is_refused_and_others_are_not(
-    record: str, said: str
-) -> None:
+def test_only_a_generation_whose_record_cannot_be_used_is_refused(record: str, said: str) -> None:
     lines = ["generation 3 1", f"owned 3 {in_base64(record)}", "generation 4 2", END]
 
     found = parse_generations(lines)

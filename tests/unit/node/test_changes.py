@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.node.changes import Change, author, members, parse_changes, settings_digest
 from tests.unit.settings.loaded_settings import good
-from tests.unit.shells import replaced, stub, toolbox
+from tests.unit.shells import replaced, run, stub, toolbox
 
 WHO = {"controller": "ctl", "user": "ann", "package": "1.2.0", "settings": "0123456789ab"}
 BEFORE = '{"at":"2026-10-01T10:00:00Z","what":"egress.rules: apply"}'
@@ -36,13 +35,8 @@ def record(
     programs = toolbox(root / "bin", "tail")
     for name, does in stubs.items():
         stub(programs, name, does)
-    ran = subprocess.run(
-        ["sh", "-c", replaced(text, {"/dev/log": journal})],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={"PATH": str(programs)},
-    )
+    ran = run(replaced(text, {"/dev/log": journal}), path=programs)
+    assert ran.returncode == 0
     return ran.stderr
 
 

@@ -77,9 +77,7 @@ def test_a_process_may_be_called_anything(tmp_path: Path) -> None:
     machine = Machine(tmp_path, wide="yes")
     names = [EVERY_BYTE, MARKERS, b"\xff\xfe", b"runsc-sandbox"]
     given = [[name, b"-c", b"read x", name] for name in names]
-    running = [
-        subprocess.Popen(words, executable="/bin/sh", stdin=subprocess.PIPE) for words in given
-    ]
+    running = [subprocess.Popen(one, executable="/bin/sh", stdin=subprocess.PIPE) for one in given]
     try:
         documents = [container(item.pid, item.pid, name="app") for item in running]
         said = about(machine, documents)
@@ -98,9 +96,7 @@ def test_labels_and_networks_may_hold_any_text(tmp_path: Path) -> None:
     odd = EVERY_BYTE.decode("latin-1") + MARKERS.decode("latin-1") + "\U0001f600"
     document = container(1, 1, labels={"app": odd})
 
-    said = about(machine, [document])
-
-    line = next(line for line in said if line.startswith("container "))
+    line = next(line for line in about(machine, [document]) if line.startswith("container "))
     assert json.loads(line.removeprefix("container "))["Given"]["Labels"] == {"app": odd}
     assert compact(document).isascii() is False
 
@@ -122,8 +118,7 @@ def test_what_a_container_was_given_may_be_any_text(tmp_path: Path) -> None:
 
     seen = parse_observed(about(machine, [document]))
     (given,) = seen.given.values()
-    assert given.annotations == {f"dev.gvisor.{odd}": odd}
-    assert given.devices[0].host == odd
+    assert (given.annotations, given.devices[0].host) == ({f"dev.gvisor.{odd}": odd}, odd)
     assert given.masked == (odd,)
     assert given.security[0] == f"seccomp={odd * 9}"[: len(given.security[0])]
     assert given.mounts[0].places == (str(tmp_path / "real"),)

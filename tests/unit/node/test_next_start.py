@@ -110,12 +110,8 @@ def test_only_what_would_be_refused_is_a_warning() -> None:
     with_a_name=("coolify-proxy", "accept coolify-proxy"),
     without=("node-exporter", "accept with the container's name"),
 )
-def test_an_image_whose_command_operators_choose_is_accepted_by_a_containers_name(
-    shape: str, command: str
-) -> None:
-    image = UnacceptedImage(id="sha256:9", names=("x:3",), shapes=(shape,))
-
-    (line,) = told(images=[image])
+def test_an_image_whose_command_varies_is_accepted_by_containers(shape: str, command: str) -> None:
+    (line,) = told(images=[UnacceptedImage(id="sha256:9", names=("x:3",), shapes=(shape,))])
 
     assert line.endswith(f"let the platform start it once, then run pyinfra-gvisor {command}")
 
@@ -129,9 +125,7 @@ def test_an_image_whose_command_operators_choose_is_accepted_by_a_containers_nam
     ),
     as_now=(app(), place(), "gVisor"),
 )
-def test_a_container_that_changes_its_place_is_told_with_both(
-    container: Running, item: Place, text: str
-) -> None:
+def test_a_container_that_moves_is_told_so(container: Running, item: Place, text: str) -> None:
     found, identity = running_shop(container)
 
     (line,) = place_lines({identity: item}, found.containers, ())

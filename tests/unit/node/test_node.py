@@ -70,7 +70,6 @@ def test_kernel_and_architecture_are_read_from_uname(
 def test_the_running_dockerd_is_read_with_its_start_and_flags() -> None:
     found = node()
 
-    assert found.dockerd
     assert (found.dockerd.pid, found.dockerd.identity) == (812, IDENTITY)
     assert found.dockerd.started_s == STARTED_S
     assert found.dockerd.arguments == found.flags == UNIT_FLAGS
@@ -83,13 +82,8 @@ def test_the_running_dockerd_is_read_with_its_start_and_flags() -> None:
     clock_set_forward_after_the_start=(STARTED_S - 3599.75, STARTED_S - 3599.75),
     clock_set_back_after_the_start=(STARTED_S + 3600.25, STARTED_S),
 )
-def test_dockerds_start_is_the_older_of_what_ticks_and_its_pid_file_say(
-    written_s: float, started_s: float
-) -> None:
-    dockerd = node(pid_file_mtime=str(written_s)).dockerd
-
-    assert dockerd
-    assert dockerd.started_s == started_s
+def test_dockerds_start_is_the_older_of_its_two_times(written_s: float, started_s: float) -> None:
+    assert node(pid_file_mtime=str(written_s)).dockerd.started_s == started_s
 
 
 @table(
@@ -105,9 +99,8 @@ def test_who_starts_dockerd_is_read(line: str, kind: str, unit: str) -> None:
 
 def test_a_newer_unit_adds_the_flags_of_the_next_start() -> None:
     unit = in_base64("ExecStart=/usr/sbin/dockerd $DOCKER_OPTS --debug")
-    options = in_base64('DOCKER_OPTS="--dns 9.9.9.9"\n')
 
-    found = node(unit=unit, docker_opts=options)
+    found = node(unit=unit, docker_opts=in_base64('DOCKER_OPTS="--dns 9.9.9.9"\n'))
 
     assert found.next_arguments == ("--dns", "9.9.9.9", "--debug")
     assert found.flags == (*UNIT_FLAGS, "--dns", "9.9.9.9", "--debug")
@@ -120,10 +113,7 @@ def test_a_newer_unit_adds_the_flags_of_the_next_start() -> None:
     unicode_and_quote=("--label=gr\u00fc\u00df", '"'),
 )
 def test_dockerds_flags_are_read_word_by_word(flags: tuple[str, ...]) -> None:
-    dockerd = node(flags=flags).dockerd
-
-    assert dockerd
-    assert dockerd.arguments == flags
+    assert node(flags=flags).dockerd.arguments == flags
 
 
 def test_every_start_of_dockerd_has_an_identity_of_its_own() -> None:
@@ -144,9 +134,7 @@ def test_docker_info_is_read() -> None:
 
     found = node(docker=docker).info
 
-    assert found
-    assert found.server_version == "29.8.2"
-    assert found.runtimes["runsc"].path == "/x"
+    assert (found.server_version, found.runtimes["runsc"].path) == ("29.8.2", "/x")
     assert found.runtimes["runsc"].arguments == ("--a",)
     assert found.runtimes["runc"].arguments is None
     assert (found.default_runtime, found.live_restore) == ("runsc", True)
@@ -162,9 +150,7 @@ def test_docker_info_is_read() -> None:
     empty=({"LocalNodeState": ""}, False),
     nothing_said=({}, False),
 )
-def test_a_node_is_in_swarm_mode_unless_it_says_otherwise(
-    swarm: dict[str, str], active: bool
-) -> None:
+def test_a_node_is_in_swarm_mode_unless_it_denies_it(swarm: dict[str, str], active: bool) -> None:
     docker = DockerInfo.model_validate({"ServerVersion": "26", "Swarm": swarm})
 
     assert docker.swarm_active is active
@@ -179,9 +165,7 @@ def test_an_old_file_that_was_put_there_later_was_changed_later() -> None:
 
 @pytest.mark.parametrize("state", ["absent", "unreadable", "directory", "dangling"])
 def test_a_daemon_json_that_is_no_text_says_what_it_is(state: str) -> None:
-    lines = [*answer(without=("daemon_json",))[:-1], f"daemon_json {state}", END]
-
-    found = parse_node(lines)
+    found = parse_node([*answer(without=("daemon_json",))[:-1], f"daemon_json {state}", END])
 
     assert (found.daemon_json.state, found.daemon_json.text) == (state, None)
 
@@ -200,9 +184,7 @@ def test_a_node_prints_as_json_and_is_read_back() -> None:
 
 
 def test_no_line_of_a_nodes_state_has_a_name_that_an_audit_reads_for_something_else() -> None:
-    told = inspect.getsource(observed)
-
-    read = set(re.findall(r'_of\(output, "(\w+)"\)', told))
+    read = set(re.findall(r'_of\(output, "(\w+)"\)', inspect.getsource(observed)))
 
     assert "sandbox" in read
     assert read & set(LISTS) == {"container"}  # an audit asks Docker for more of it
@@ -317,9 +299,7 @@ def test_a_sandbox_is_known_by_its_process_and_what_handles_its_runtime() -> Non
     another_tree=("/opt/gvisor/releases-old/20260928.0/runsc", "runsc"),
     process_gone=("", ""),
 )
-def test_a_container_of_runc_is_not_sandboxed_and_runs_from_no_release(
-    executable: str, argv0: str
-) -> None:
+def test_a_container_of_runc_has_no_sandbox_and_no_release(executable: str, argv0: str) -> None:
     running = Running("app", runtime="runsc", executable=executable, argv0=argv0)
 
     (container,) = node(containers=[running]).containers
@@ -336,8 +316,7 @@ def test_containers_are_read_by_name_with_flags_and_mounts() -> None:
         ]
     ).containers
 
-    assert [item.name for item in found] == ["a", "z"]
-    assert [item.pid for item in found] == [2, 3]
+    assert ([item.name for item in found], [item.pid for item in found]) == (["a", "z"], [2, 3])
     assert [item.runtime for item in found] == ["runsc", "runc"]
     assert [item.auto_remove for item in found] == [False, True]
     assert [item.docker_socket for item in found] == [True, False]

@@ -28,6 +28,7 @@ ONE = "proxy udp 2001:db8::5 53 172.18.0.3 dns 53"
 OUTER = "outer6 eth0"
 OFF: dict[str, Json] = {"userland-proxy": False}
 LOST, LOST_SIX = "8080/tcp over IPv6 (web)", "8081/tcp over IPv6 (six)"
+NFTABLES = info(ServerVersion="29.7.1", FirewallBackend={"Driver": "nftables"})
 
 
 def node(reach: Iterable[str] = (), egress: Iterable[str] = (), **given: Any) -> Node:
@@ -69,7 +70,6 @@ SHOP = ("proxy tcp 0.0.0.0 80 172.18.0.2 shop 8080", "joined shop front 172.18.0
 NEXT = "joined next front 172.18.0.3 -"
 JOB = "joined job back 172.19.0.2 -"
 BOTH = ("joined both back 172.19.0.3 -", "joined both front 172.18.0.4 -")
-SHOP6 = "proxy tcp :: 80 172.18.0.2 shop 8080"
 OVER6 = ("proxy tcp :: 80 fd00:1::2 shop 8080", "joined shop front - fd00:1::2", OUTER)
 STOPPED = ("stopped tcp 0.0.0.0 80 0.0.0.0 shop 8080", "joined shop front - -")
 APART = (SHOP[0], "joined shop - 172.18.0.2 -", "joined next - 172.18.0.3 -")
@@ -94,7 +94,7 @@ def published(protocol: str = "tcp", host: str = "0.0.0.0") -> tuple[str, ...]: 
     one_stopped=((*SHOP, "joined job back - -"), OLD, ["job"]),
     on_the_node_alone=(published(host="127.0.0.1"), OLD, []),
     published_by_one_that_is_stopped=((*STOPPED, NEXT, JOB), OLD, ["job"]),
-    no_ipv6=((SHOP6, *SHOP, JOB), OLD, ["job"]),
+    no_ipv6=(("proxy tcp :: 80 172.18.0.2 shop 8080", *SHOP, JOB), OLD, ["job"]),
     over_ipv6=((*OVER6, "joined job back - fd00:2::2"), OLD, ["job"]),
     udp=(published("udp"), OLD, []),
     udp_on_one_address=(published("udp", "192.0.2.7"), OLD, ["job"]),
@@ -140,9 +140,6 @@ def test_of_many_containers_the_first_are_named() -> None:
     assert text.endswith(" from containers [c0, c1, c2, c3, c4, c5, c6, c7 and 4 more]")
 
 
-NFTABLES = info(ServerVersion="29.7.1", FirewallBackend={"Driver": "nftables"})
-
-
 @table(
     "more, expected",
     each_port_once=((), []),
@@ -164,8 +161,7 @@ def test_dockers_nftables_needs_its_proxy_for_who_publishes_a_port_twice(
     reach = (WEB4, *more)
 
     found = node(reach=reach, docker=NFTABLES)
-    assert [str(item) for item in needs_proxy(found)] == expected
-    assert only_by_proxy(found) == ()
+    assert ([str(item) for item in needs_proxy(found)], only_by_proxy(found)) == (expected, ())
     assert ports(*reach, version="29.7.1") == []
 
 
@@ -195,9 +191,7 @@ def test_what_docker_would_not_publish_is_left_out(line: str) -> None:
 
 
 def test_the_key_is_left_alone_where_clients_depend_on_it() -> None:
-    found = node(reach=(WEB6, OUTER))
-
-    plan = plan_daemon_json(found, {**OFF, "debug": True}, spare_ports=True)
+    plan = plan_daemon_json(node(reach=(WEB6, OUTER)), {**OFF, "debug": True}, spare_ports=True)
 
     assert json.loads(plan.after or "") == {"debug": True}
     assert spared_line(plan) == (
@@ -292,9 +286,7 @@ def test_another_restart_says_which_ports_are_refused_meanwhile_and_gives_none_u
 def test_another_restart_says_which_containers_wait_for_docker_proxy() -> None:
     found = node(reach=(*SHOP, NEXT, JOB), docker=info(ServerVersion="26.1.5"))
 
-    plan = plan_daemon_json(found, {"no-new-privileges": True})
-
-    lines = plan_lines(plan, found, wait_s=300)
+    lines = plan_lines(plan_daemon_json(found, {"no-new-privileges": True}), found, wait_s=300)
     assert any("less than a second: " in line and "from containers [" in line for line in lines)
 
 
@@ -305,8 +297,7 @@ def test_a_restart_that_is_owed_names_what_it_will_cut_and_gives_none_up_before(
 
     assert plan.action is Force.RELOAD
     said = f"clients lose these published ports with that restart: {LOST}"
-    assert unapplied_lines(plan)[-1] == said
-    assert given_up(plan, found) == ""
+    assert (unapplied_lines(plan)[-1], given_up(plan, found)) == (said, "")
 
 
 def test_a_reload_that_owes_no_restart_cuts_nothing() -> None:

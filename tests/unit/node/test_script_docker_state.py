@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,12 +35,8 @@ from tests.unit.shells import run, stub
 
 ID = f"/containers/{1:064x}/json"
 NASTY = '","Pid":1,"Id":"' + "f" * 64 + '" {[}] \\ \\" end of node state \u2028 gr\u00fc\u00df'
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    """A node with perl."""
-    return Machine(tmp_path)
+RUNC = "printf 'runc version 1.1.15\\nspec: 1.0.2-dev\\n'"
+OF_23, OF_25 = "/v1.42/system/df?type=build-cache", "/v1.44/system/df?type=build-cache"
 
 
 def known(machine: Machine) -> Node | None:
@@ -80,9 +75,7 @@ def test_a_sandbox_is_seen_as_docker_and_proc_show_it(machine: Machine, sandbox:
     empty_values={"others": {"Path": "", "Args": [], "ExecIDs": []}},
     other_pids={"host": {"PidMode": "", "Pid": 7}, "others": {"Pid": 9}},
 )
-def test_nasty_strings_change_nothing_about_a_container(
-    machine: Machine, changes: dict[str, object]
-) -> None:
+def test_nasty_strings_change_no_container(machine: Machine, changes: dict[str, object]) -> None:
     with process() as pid:
         document = container(1, pid, name="app", **changes)  # type: ignore[arg-type]
         with daemon(machine.socket, routes([document])):
@@ -144,7 +137,6 @@ def test_docker_info_goes_over_as_it_is(machine: Machine) -> None:
     with daemon(machine.socket, routes([], docker)):
         found = machine.node().info
 
-    assert found
     assert found.runtimes[NASTY].path == NASTY
 
 
@@ -192,9 +184,7 @@ BROKEN: dict[str, Callable[[str], Answer]] = {
         not in (["breaks-off-at-a-bracket"] if path == "/info" else ["empty-body", "no-http"])
     },
 )
-def test_what_docker_does_not_tell_is_never_taken_for_nothing(
-    machine: Machine, path: str, how: str
-) -> None:
+def test_what_docker_does_not_tell_is_not_nothing(machine: Machine, path: str, how: str) -> None:
     answers = {**routes([container(1, 1), container(2, 1)]), path: BROKEN[how](BODIES[path])}
 
     with daemon(machine.socket, answers):
@@ -213,9 +203,6 @@ def test_a_docker_that_hangs_does_not_keep_the_rest_of_the_answer_back(machine: 
     assert time.monotonic() - began < 5
     assert output.endswith("\nend of node state\n")
     assert "\nuname " in f"\n{output}"
-
-
-RUNC = "printf 'runc version 1.1.15\\nspec: 1.0.2-dev\\n'"
 
 
 @table(
@@ -247,21 +234,12 @@ def test_runc_is_asked_for_its_version_where_docker_29_does_not_tell_it(
 def test_a_kernel_without_core_scheduling_says_so(machine: Machine) -> None:
     cookie = "my $cookie = qq(\\0) x 8; print syscall($ARGV[0], 62, 0, 0, 0, $cookie) ? $! : q()"
     number = {"x86_64": "157", "aarch64": "167"}[platform.machine()]
-    asked = subprocess.run(
-        ["perl", "-e", cookie, number],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "LC_ALL": "C"},
-    )
+    asked = run('exec perl -e "$1" "$2"', cookie, number)
 
     found = machine.node()
 
     assert found.info is None, "it is asked before there is a Docker"
     assert found.no_core_scheduling == (asked.stdout or None)
-
-
-OF_23, OF_25 = "/v1.42/system/df?type=build-cache", "/v1.44/system/df?type=build-cache"
 
 
 @pytest.fixture
@@ -308,41 +286,32 @@ def seen(
     return parse_observed(output.rstrip("\n").split("\n")).build_cache, asked, output
 
 
-@pytest.mark.parametrize(
-    ("version", "path"),
-    [
-        pytest.param("23.0.6", OF_23, id="23"),
-        pytest.param("24.0.9", OF_23, id="24"),
-        pytest.param("25.0.0", OF_25, id="25"),
-        pytest.param("26.1.5+dfsg1", OF_25, id="26"),
-        pytest.param("29.1.0", OF_25, id="29"),
-    ],
+@table(
+    "version, path",
+    docker_23=("23.0.6", OF_23),
+    docker_24=("24.0.9", OF_23),
+    docker_25=("25.0.0", OF_25),
+    docker_26=("26.1.5+dfsg1", OF_25),
+    docker_29=("29.1.0", OF_25),
 )
-def test_each_docker_is_asked_in_an_api_that_answers_in_one_form(
-    audited: Machine, version: str, path: str
-) -> None:
+def test_each_docker_is_asked_in_a_suitable_api(audited: Machine, version: str, path: str) -> None:
     used = ["2026-11-25T14:05:19.351171851Z", "2026-11-26T09:00:00Z", None]
 
-    found, _, output = seen(
-        audited, version=version, answers={path: usage(list(map(record, used)))}
-    )
+    found, _, output = seen(audited, version=version, answers={path: usage([*map(record, used)])})
 
     assert found == BuildCache(records=3, last_used="2026-11-26T09:00:00Z")
     assert SECRET not in output
 
 
-@pytest.mark.parametrize(
-    ("records", "expected"),
-    [
-        pytest.param([], BuildCache(records=0), id="empty"),
-        pytest.param(None, BuildCache(records=0), id="null"),
-        pytest.param([record(None)], BuildCache(records=1), id="never-used"),
-        pytest.param(
-            [record("2026-11-25T16:05:19.35+02:00")],
-            BuildCache(records=1, last_used="2026-11-25T16:05:19+02:00"),
-            id="in-the-node's-own-time",
-        ),
-    ],
+@table(
+    "records, expected",
+    empty=([], BuildCache(records=0)),
+    null=(None, BuildCache(records=0)),
+    never_used=([record(None)], BuildCache(records=1)),
+    in_the_nodes_own_time=(
+        [record("2026-11-25T16:05:19.35+02:00")],
+        BuildCache(records=1, last_used="2026-11-25T16:05:19+02:00"),
+    ),
 )
 def test_the_records_are_counted(audited: Machine, records: object, expected: BuildCache) -> None:
     found, _, _ = seen(audited, answers={OF_25: usage(records)})
@@ -351,9 +320,7 @@ def test_the_records_are_counted(audited: Machine, records: object, expected: Bu
 
 
 @table("ran", a_step_has_run=True, none_has=False)
-def test_an_old_docker_is_not_asked_and_its_builder_leaves_a_log(
-    audited: Machine, ran: bool
-) -> None:
+def test_an_old_docker_is_not_asked_as_its_builder_leaves_logs(audited: Machine, ran: bool) -> None:
     executor = audited.root / "buildkit" / "executor"
     executor.mkdir(parents=True)
     if ran:
@@ -373,9 +340,7 @@ def test_an_old_docker_is_not_asked_and_its_builder_leaves_a_log(
     nothing=(hangs, "no answer within 10 s"),
     half_an_answer=(says(json.dumps({})[:1]), "incomplete answer to "),
 )
-def test_without_an_answer_to_this_the_rest_is_known(
-    audited: Machine, answer: Answer, error: str
-) -> None:
+def test_without_an_answer_the_rest_is_known(audited: Machine, answer: Answer, error: str) -> None:
     found, _, output = seen(audited, answers={OF_25: answer}, alarm_s=1)
 
     assert (found.error or "").startswith(error)

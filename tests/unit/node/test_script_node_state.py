@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -23,19 +22,13 @@ from tests.unit.node_script import Machine, process
 from tests.unit.shells import replaced, run, stub, toolbox
 
 WRAPPER = '#!/bin/sh\nexec runsc "$@"\n'
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    """A node on which Docker does not run."""
-    return Machine(tmp_path)
+MANIFEST_STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
 
 
 def test_the_machine_is_the_one_it_runs_on(machine: Machine) -> None:
     found = machine.node()
 
-    assert found.kernel == platform.release()
-    assert found.arch == platform.machine()
+    assert (found.kernel, found.arch) == (platform.release(), platform.machine())
     assert found.page_size_bytes == os.sysconf("SC_PAGESIZE")
     assert found.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert found.distribution == platform.freedesktop_os_release()["ID"]
@@ -59,8 +52,7 @@ def test_a_daemon_json_is_read_to_the_byte(machine: Machine) -> None:
 
     assert (found.state, found.text) == ("text", text)
     assert found.sha256 == hashlib.sha256(text.encode()).hexdigest()
-    assert found.mode == "640"
-    assert found.owner == f"{os.getuid()}:{os.getgid()}"
+    assert (found.mode, found.owner) == ("640", f"{os.getuid()}:{os.getgid()}")
 
 
 def linked(path: Path) -> None:
@@ -89,9 +81,6 @@ def test_what_is_in_the_place_of_daemon_json_is_told(
     assert (found.state, found.text) == (state, text)
 
 
-MANIFEST_STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
-
-
 def installed(machine: Machine, name: str) -> Path:
     """A release as the installation leaves it."""
     home = machine.gvisor / "releases" / name
@@ -99,9 +88,7 @@ def installed(machine: Machine, name: str) -> Path:
     for member in ("runsc", "gvisor-bin/gvisor_sentry", "gvisor-bin/manifest.json"):
         (home / member).write_text(member)
         (home / member).chmod(0o755)
-    stat = subprocess.run(
-        ["sh", "-c", MANIFEST_STAT], cwd=home, capture_output=True, text=True, check=True
-    )
+    stat = run(f"cd '{home}' && {MANIFEST_STAT}")
     manifest = {"release": name, "source": "debian", "stat": sorted(stat.stdout.splitlines())}
     (home / "manifest.json").write_text(json.dumps(manifest) + "\n")
     return home
@@ -226,9 +213,7 @@ def test_which_wrappers_have_a_seal_and_which_one_the_default_starts_is_told(
     assert name_of(sandbox) == name_of(path)
 
 
-def test_what_a_policy_says_is_not_taken_for_what_its_wrapper_starts(
-    machine: Machine, runtimes: Path
-) -> None:
+def test_what_a_policy_says_is_not_what_wrappers_start(machine: Machine, runtimes: Path) -> None:
     entry = Infrastructure(
         image=f"sha256:{'a' * 64}",
         reason="its command is odd",
@@ -283,9 +268,7 @@ def test_our_records_are_read_and_damaged_ones_are_not(machine: Machine) -> None
 
 
 @table("kept", kept=True, none=False)
-def test_a_generation_that_has_a_record_shows_that_there_was_one(
-    machine: Machine, kept: bool
-) -> None:
+def test_a_generation_with_a_record_shows_that_there_was_one(machine: Machine, kept: bool) -> None:
     generation = machine.state_dir / "generations" / "3"
     generation.mkdir(parents=True)
     (generation / "daemon.json").touch()
@@ -336,7 +319,7 @@ def test_packages_that_write_daemon_json_are_told(machine: Machine) -> None:
     without_systemd_marked_by_docker=("", True, ["virtualization docker"]),
     nobody_knows=("", False, []),
 )
-def test_what_the_node_runs_on_is_told(
+def test_what_it_runs_on_is_told(
     detects: str, marked: bool, told: list[str], tmp_path: Path
 ) -> None:
     path, mark = toolbox(tmp_path / "bin"), tmp_path / "dockerenv"

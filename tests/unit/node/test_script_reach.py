@@ -90,9 +90,7 @@ def test_what_docker_proxy_serves_is_told_with_the_container(machine: Machine) -
     ]
 
 
-def test_the_containers_of_each_bridge_network_are_told_with_their_addresses(
-    machine: Machine,
-) -> None:
+def test_containers_of_each_bridge_network_are_told_with_their_addresses(machine: Machine) -> None:
     apart = {"com.docker.network.bridge.enable_icc": "false"}
     networks = [
         network("front"),
@@ -143,12 +141,10 @@ def test_a_process_of_somebody_else_is_passed_over(machine: Machine) -> None:
 
 @table(
     "addresses, outer6",
-    {
-        "link-local": (LO + LINK, ()),
-        "of-our-resolver": (OURS, ()),
-        "on-a-bridge-of-dockers": (LO + BRIDGE6, ()),
-        "global": (LO + GLOBAL + LINK + GLOBAL, ("eth0",)),
-    },
+    link_local=(LO + LINK, ()),
+    of_our_resolver=(OURS, ()),
+    on_a_bridge_of_dockers=(LO + BRIDGE6, ()),
+    global_one=(LO + GLOBAL + LINK + GLOBAL, ("eth0",)),
 )
 def test_ipv6_addresses_that_others_may_reach_are_told_by_interface(
     machine: Machine, addresses: str, outer6: tuple[str, ...]
@@ -156,9 +152,7 @@ def test_ipv6_addresses_that_others_may_reach_are_told_by_interface(
     assert seen(machine, [], addresses).outer6 == outer6
 
 
-def test_what_stopped_containers_have_published_is_told_where_there_is_ipv6(
-    machine: Machine,
-) -> None:
+def test_what_stopped_containers_published_is_told_where_there_is_ipv6(machine: Machine) -> None:
     (machine.root / "proc-net" / "if_inet6").write_text(GLOBAL)
     everywhere = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}], "9/udp": None}
     one = {"53/udp": [{"HostIp": "2001:db8::5", "HostPort": "53"}]}
@@ -190,9 +184,7 @@ def test_what_stopped_containers_have_published_is_told_where_there_is_ipv6(
 
 SHOP = "shop 812 tcp 192.0.2.7 8080 172.18.0.2 80"
 DNS = "dns 813 udp 2001:db8::5 53 172.18.0.3 53"
-_INSIDE = (
-    "8080/tcp answered container job by the node's address before the change, and does not now"
-)
+INSIDE = "8080/tcp answered container job by the node's address before the change, and does not now"
 TCP, UDP, WEB = "tcp 4 8080\n", "udp 6 53\n", "8080/tcp on 192.0.2.7"
 CLOSED, CUT_OFF = "closed tcp 192.0.2.7 8080\n", {"tried_inside": ""}
 UP, UP_TOO = "shop 812 0 /shop\n", "dns 813 0 /dns\n"
@@ -239,10 +231,10 @@ def reach(work: Path, does: str, given_up: str = "", **files: str) -> str:
     its_container_was_restarted=({"served": TCP, "running": f"{UP}dns 9 0 /dns\n"}, "holds"),
     given_up=({"served": TCP, "given_up": "udp 6 53"}, "holds"),
     another_one_given_up=({"served": UDP, "given_up": "udp 6 53"}, WEB),
-    cut_off_from_a_container=(CUT_OFF, _INSIDE),
-    silent=({"tried_inside": "silent tcp 192.0.2.7 8080 job\n"}, _INSIDE),
+    cut_off_from_a_container=(CUT_OFF, INSIDE),
+    silent=({"tried_inside": "silent tcp 192.0.2.7 8080 job\n"}, INSIDE),
     given_up_for_this_container=({**CUT_OFF, "given_up": "tcp 4 8080 job"}, "holds"),
-    given_up_for_another_container=({**CUT_OFF, "given_up": "tcp 4 8080 next"}, _INSIDE),
+    given_up_for_another_container=({**CUT_OFF, "given_up": "tcp 4 8080 next"}, INSIDE),
     closed_by_itself_inside=({"tried_inside": "", "itself": ""}, "holds"),
     not_open_before=({"tried_inside": "", "inside_before": ""}, "holds"),
     the_asking_container_was_stopped=({**CUT_OFF, "running": f"{UP}{UP_TOO}"}, "holds"),
@@ -273,9 +265,7 @@ def test_a_port_is_lost_if_nobody_serves_it_or_it_is_closed(
     forged=("docker-proxy", "77 (a) S 812 (b) S 1 77 77 0", ""),
     another_program=("sleep", "77 (sleep) S 812 77 77 0", ""),
 )
-def test_what_docker_proxy_serves_is_served(
-    tmp_path: Path, comm: str, stat: str, seen: str
-) -> None:
+def test_what_docker_proxy_has_is_served(tmp_path: Path, comm: str, stat: str, seen: str) -> None:
     process = tmp_path / "proc" / "77"
     process.mkdir(parents=True)
     (tmp_path / "docker.pid").write_text("812")
@@ -293,7 +283,7 @@ def test_what_docker_proxy_serves_is_served(
     our_own_only=("7: lo    inet6 fd2e:6ab4:9d1c::53/128 scope global", ""),
     ipv6=("2: eth0    inet6 2001:db8::5/64 scope global", " tcp 2001:db8::5 8080"),
 )
-def test_a_port_on_every_address_is_tried_where_others_reach_it(
+def test_a_port_on_all_addresses_is_tried_outside(
     tmp_path: Path, addresses: str, over6: str
 ) -> None:
     bound = ("0.0.0.0", "::", "127.0.0.1", "::1")  # noqa: S104

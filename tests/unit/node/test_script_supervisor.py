@@ -18,12 +18,8 @@ from tests.unit.shells import stub
 
 OLD_S = 1_600_000_000
 PROXY = "Environment=HTTPS_PROXY=http://user:password@proxy"
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    """A node on which Docker does not run."""
-    return Machine(tmp_path)
+UNIT, SNAP = "/system.slice/docker.service", "snap.docker.dockerd.service"
+V1 = "9:name=systemd:{0}\n8:pids:{0}\n7:blkio:/\n0::{0}\n"
 
 
 @pytest.fixture
@@ -36,10 +32,6 @@ def dockerd(machine: Machine) -> Iterator[int]:
         (machine.root / "docker.pid").write_text(str(pid))
         machine.cgroup.write_text("0::/system.slice/docker.service\n")
         yield pid
-
-
-UNIT, SNAP = "/system.slice/docker.service", "snap.docker.dockerd.service"
-V1 = "9:name=systemd:{0}\n8:pids:{0}\n7:blkio:/\n0::{0}\n"
 
 
 @table(
@@ -101,15 +93,11 @@ def test_a_dockerd_that_does_not_run_is_started_by_what_is_there(
     assert machine.node().supervisor == Supervisor.of(supervisor)
 
 
-def test_a_drop_in_that_is_newer_than_dockerd_tells_the_next_start(
-    machine: Machine, dockerd: int
-) -> None:
+def test_a_drop_in_newer_than_dockerd_tells_the_next_start(machine: Machine, dockerd: int) -> None:
     stub(machine.path, "systemctl", "echo 'ExecStart=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS'")
-    drop_in = machine.units / "docker.service.d" / "debug.conf"
-    drop_in.parent.mkdir(parents=True)
-    drop_in.write_text(
-        f"[Service]\n{PROXY}\nExecStart=\nExecStart=dockerd \\\n--debug $DOCKER_OPTS"
-    )
+    unit = machine.units / "docker.service.d" / "debug.conf"
+    unit.parent.mkdir(parents=True)
+    unit.write_text(f"[Service]\n{PROXY}\nExecStart=\nExecStart=dockerd \\\n--debug $DOCKER_OPTS")
     machine.defaults.write_text('# a remark\nDOCKER_OPTS="--icc=false"\n')
 
     _age(machine.root / "docker.pid")
@@ -118,9 +106,7 @@ def test_a_drop_in_that_is_newer_than_dockerd_tells_the_next_start(
     assert base64.b64encode(PROXY.encode())[:20].decode() not in machine.output()
 
 
-def test_a_unit_that_is_older_than_dockerd_costs_no_question(
-    machine: Machine, dockerd: int
-) -> None:
+def test_a_unit_older_than_dockerd_costs_no_question(machine: Machine, dockerd: int) -> None:
     stub(machine.path, "systemctl", f"touch '{machine.root}/asked'")
     machine.units.mkdir()
     (machine.units / "docker.service").write_text("ExecStart=/usr/sbin/dockerd --debug\n")
@@ -130,9 +116,7 @@ def test_a_unit_that_is_older_than_dockerd_costs_no_question(
     assert not (machine.root / "asked").exists()
 
 
-def test_a_copy_that_keeps_the_time_of_an_old_file_is_newer_than_dockerd(
-    machine: Machine, dockerd: int
-) -> None:
+def test_a_copy_with_the_time_of_an_old_file_is_newer(machine: Machine, dockerd: int) -> None:
     old = machine.root / "old.json"
     old.write_text("{}")
     _age(old)
@@ -141,19 +125,13 @@ def test_a_copy_that_keeps_the_time_of_an_old_file_is_newer_than_dockerd(
 
     found = machine.node()
 
-    assert found.dockerd
     assert old.stat().st_mtime < found.dockerd.started_s < found.daemon_json.changed_s
 
 
-def test_a_pid_file_that_is_older_than_the_ticks_say_tells_dockerds_start(
-    machine: Machine, dockerd: int
-) -> None:
+def test_a_pid_file_older_than_ticks_tells_dockerds_start(machine: Machine, dockerd: int) -> None:
     _age(machine.root / "docker.pid")
 
-    found = machine.node().dockerd
-
-    assert found
-    assert found.started_s == OLD_S
+    assert machine.node().dockerd.started_s == OLD_S
 
 
 def _age(path: Path) -> None:

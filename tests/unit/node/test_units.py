@@ -25,6 +25,7 @@ SHIM = ["containerd-shim-runc-v2", "-namespace", "moby", "-id", "c0ffee", "-addr
 RUN = ["docker", "run", "--rm", "--name", "web", "-v", "a:b", "nginx", "start"]
 LOST = "the change is undone if a container ends with these units, which name none"
 SHOWN = "RequiredBy=stack.service\nBoundBy=\nConsistsOf=docker.socket part.service\nKillMode={}"
+DEPENDENT = ["beside dependent stack.service", "beside dependent part.service"]
 
 
 def beside(lines: Sequence[str], **given: object) -> Node:
@@ -39,9 +40,7 @@ def beside(lines: Sequence[str], **given: object) -> Node:
     none=([], r"stack\.service, web\.service"),
     one=(["web.service"], r"stack\.service"),
 )
-def test_a_restart_is_refused_while_units_wait_for_their_containers(
-    may_end: list[str], got: str
-) -> None:
+def test_a_restart_is_refused_while_units_wait_for_containers(may_end: list[str], got: str) -> None:
     with pytest.raises(Problem, match=f"got {got}; stop these units"):
         plan_daemon_json(beside(ATTACHED), RESTART, restart_units=may_end)
 
@@ -122,9 +121,6 @@ def processes(tmp_path: Path) -> Processes:
     return Processes(tmp_path)
 
 
-DEPENDENT = ["beside dependent stack.service", "beside dependent part.service"]
-
-
 @table(
     "words, names",
     run=(RUN, " web"),
@@ -152,9 +148,7 @@ def test_a_docker_client_that_waits_is_told_with_its_unit(
     another_program=(["sh", *RUN], "/a.service", "pid:[1]"),
     a_shim_elsewhere=(SHIM, "/system.slice/containerd.service", "pid:[1]"),
 )
-def test_other_processes_are_not(
-    processes: Processes, words: list[str], group: str, space: str
-) -> None:
+def test_others_are_not(processes: Processes, words: list[str], group: str, space: str) -> None:
     processes.shows("control-group")
     processes.add("7", words, group, space=space)
 

@@ -14,11 +14,8 @@ from tests.unit.planning.test_preflight import settings_of
 def timed(part: str, files: Iterable[NodeFile], state: str = "active") -> list[str]:
     """The lines of a node that has these files of a part, and its timer."""
     lines = [f"{part} enabled yes", f"{part} timer {state}"]
-    for item in files:
-        lines += [
-            f"{part} sum {item.sha256} {item.path}",
-            f"{part} stat {item.mode}:0:0 {item.path}",
-        ]
+    for one in files:
+        lines += [f"{part} sum {one.sha256} {one.path}", f"{part} stat {one.mode}:0:0 {one.path}"]
     return lines
 
 

@@ -44,6 +44,7 @@ TAKEN = (
     "divert enabled yes",
     f"divert dispatcher {WANTED.dispatcher}",
 )
+ELF = "\x7fELF runc"
 
 
 def told(*lines: str, **others: Any) -> Node:
@@ -78,8 +79,7 @@ def test_it_is_declared_by_its_word_alone() -> None:
 def test_a_new_node_gets_every_file_and_the_program() -> None:
     plan = plan_divert(told(*BEFORE), WANTED)
 
-    assert plan.action == "apply"
-    assert plan.files == FILES
+    assert (plan.action, plan.files) == ("apply", FILES)
     assert f"give the place of {RUNC} to our program" in plan.lines
 
 
@@ -135,8 +135,7 @@ def test_what_cannot_be_is_refused(lines: Sequence[str], others: dict[str, Any],
 def test_what_is_not_declared_goes() -> None:
     plan = plan_divert(told(*TAKEN), None)
 
-    assert plan.action == "remove"
-    assert plan.settings == {"places": RUNC}
+    assert (plan.action, plan.settings) == ("remove", {"places": RUNC})
     assert plan_divert(told(*BEFORE), None).action == "nothing"
 
 
@@ -146,9 +145,6 @@ def test_what_a_killed_removal_left_goes() -> None:
     plan = plan_divert(told(*lines), None)
 
     assert (plan.action, plan.settings) == ("remove", {"places": RUNC})
-
-
-ELF = "\x7fELF runc"
 
 
 class Places:
@@ -204,6 +200,5 @@ def test_the_repair_gives_our_program_the_place_of_runc(tmp_path: Path) -> None:
 
     found = places.run("repair")
 
-    assert found == (0, "")
-    assert places.runc.read_text() == places.program.read_text()
+    assert (found, places.runc.read_text()) == ((0, ""), places.program.read_text())
     assert Path(f"{places.runc}{VARIABLES['aside']}").read_text() == ELF

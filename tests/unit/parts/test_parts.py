@@ -66,15 +66,11 @@ def test_every_package_of_a_part_is_in_the_list_and_is_read() -> None:
 
 
 def test_what_parts_tell_is_told_apart_from_what_a_node_tells_itself() -> None:
-    others = {line.partition(" ")[0] for line in answer(releases=["20260928.0"])}
-
-    assert not others & set(NAMES)
+    assert not {line.partition(" ")[0] for line in answer(releases=["20260928.0"])} & set(NAMES)
 
 
 def test_every_part_has_its_turn() -> None:
-    turns = [part for stage in get_args(Stage) for part in at(stage)]
-
-    assert turns == list(PARTS)
+    assert [part for stage in get_args(Stage) for part in at(stage)] == list(PARTS)
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.keeper.files import policy_text, program_text
 from tests.table import table
-from tests.unit.shells import held, run, stub, toolbox
+from tests.unit.shells import held, replaced, run, stub, toolbox
 
 ADVICE = "run pyinfra-gvisor apply"
 
@@ -77,8 +76,7 @@ def keeper(tmp_path: Path) -> Keeper:
 def test_what_is_in_force_is_told_in_the_metrics_only(keeper: Keeper) -> None:
     found = keeper.check()
 
-    assert found == (0, [])
-    assert keeper.in_force() == "1"
+    assert (found, keeper.in_force()) == ((0, []), "1")
     assert "gvisor_keeper_last_run_timestamp_seconds" in keeper.metrics.read_text()
     assert keeper.metrics.stat().st_mode & 0o777 == 0o644
 
@@ -91,8 +89,7 @@ def test_what_is_restored_is_a_warning_and_the_metrics_show_it_once(keeper: Keep
     after = keeper.check()
 
     warned = ["<4>thing: the table is gone; restored", "<4>thing: the unit is off; restored"]
-    assert found == (0, warned)
-    assert (during, keeper.in_force()) == ("0", "1")
+    assert (found, during, keeper.in_force()) == ((0, warned), "0", "1")
     assert after == (0, [])
 
 
@@ -111,8 +108,7 @@ def test_what_cannot_be_restored_is_an_error_and_the_unit_fails(
 
     found = keeper.check(restores=restores.replace("%s", str(keeper.wrong)))
 
-    assert found == (1, lines)
-    assert keeper.in_force() == "0"
+    assert (found, keeper.in_force()) == ((1, lines), "0")
 
 
 @table(
@@ -125,9 +121,7 @@ def test_what_cannot_be_restored_is_an_error_and_the_unit_fails(
         "{} is missing, or its mode",
     ),
 )
-def test_with_other_files_than_declared_nothing_is_restored(
-    keeper: Keeper, change: Any, said: str
-) -> None:
+def test_with_undeclared_files_nothing_is_restored(keeper: Keeper, change: Any, said: str) -> None:
     keeper.wrong.write_text("the table is gone\n")
     change(Path(keeper.file.path))
 
@@ -147,10 +141,8 @@ def test_other_files_while_a_run_is_under_way_are_no_finding(keeper: Keeper) -> 
     during = keeper.check()
     in_force = keeper.in_force()
     long_ago(keeper.run_dir / "lock")
-    later = keeper.check()
 
-    assert (during, in_force) == ((0, []), "")
-    assert later[0] == 1
+    assert (during, in_force, keeper.check()[0]) == ((0, []), "", 1)
 
 
 def test_a_step_of_a_run_is_not_disturbed(keeper: Keeper) -> None:
@@ -193,8 +185,7 @@ def test_a_check_that_can_never_be_made_is_an_error_after_a_while(keeper: Keeper
 
     assert (first, in_force) == ((0, []), "")
     why = f"<3>thing: not checked for 15 min: a change has not ended; {ADVICE}"
-    assert (later, later_in_force) == ((1, [why]), "0")
-    assert ended == (0, [])
+    assert (later, later_in_force, ended) == ((1, [why]), "0", (0, []))
     assert not (keeper.run_dir / "later-thing").exists()
 
 
@@ -224,44 +215,27 @@ def checks(*names: str, **given: str) -> str:
     return script("parts/keeper/begin", *names, **known)
 
 
-class Kernel:
-    """Values and modules of a kernel, with the checks of the kernel's part."""
-
-    def __init__(self, root: Path) -> None:
-        self.sys, self.modules = root / "sys", root / "modules"
-        self.path = toolbox(root / "bin")
-        self.modules.write_text("sctp 16384 0 - Live 0x0\noverlay 4096 2 - Live 0x0\n")
-
-    def have(self, values: Mapping[str, str]) -> None:
-        """The values of sysctls, as the kernel prints them."""
-        for path, value in values.items():
-            (self.sys / path).parent.mkdir(parents=True, exist_ok=True)
-            (self.sys / path).write_text(f"{value}\n")
-
-    def run(self, function: str, **given: str) -> list[str]:
-        """The lines of a function."""
-        text = checks("parts/kernel/keep", **given)
-        text = text.replace("/proc/sys", str(self.sys)).replace("/proc/modules", str(self.modules))
-        ran = run(f"{text}{function}\n", path=self.path)
-        assert (ran.returncode, ran.stderr) == (0, "")
-        return ran.stdout.splitlines()
-
-
 def test_sysctls_are_compared_and_restored_and_modules_only_told(tmp_path: Path) -> None:
-    kernel = Kernel(tmp_path)
-    kernel.have({"net/a": "1", "net/b": "4\t5", "net/strict": "2", "net/good": "0"})
+    sysctls, modules = tmp_path / "sys", tmp_path / "modules"
+    modules.write_text("sctp 16384 0 - Live 0x0\noverlay 4096 2 - Live 0x0\n")
+    for path, value in {"net/a": "1", "net/b": "4\t5", "net/strict": "2", "net/good": "0"}.items():
+        (sysctls / path).parent.mkdir(parents=True, exist_ok=True)
+        (sysctls / path).write_text(f"{value}\n")
     declared = ("net/a\t0", "net/b\t4 6", "net/strict\t1\t2", "net/good\t0", "net/none\t1")
     given = {"kernel_sysctls": "\n".join(declared), "kernel_blocked": "dccp|sctp"}
+    text = checks("parts/kernel/keep", **given)
+    text = replaced(text, {"/proc/sys": sysctls, "/proc/modules": modules})
+    path = toolbox(tmp_path / "bin")
 
-    before = kernel.run("kernel_wrong", **given)
-    kernel.run("kernel_restore", **given)
-    after = kernel.run("kernel_wrong", **given)
-    lasting = kernel.run("kernel_lasting", **given)
+    names = ("wrong", "restore", "wrong", "lasting")
+    ran = [run(f"{text}kernel_{name}\n", path=path) for name in names]
 
+    assert {(item.returncode, item.stderr) for item in ran} == {(0, "")}
+    before, _, after, lasting = (item.stdout.splitlines() for item in ran)
     assert before == ["sysctl net/a is 1, declared 0", "sysctl net/b is 4 5, declared 4 6"]
     assert after == []
     assert lasting == ["module sctp is loaded, although it is blocked; reboot this node"]
-    assert (kernel.sys / "net/strict").read_text() == "2\n"
+    assert (sysctls / "net/strict").read_text() == "2\n"
 
 
 class Runtimes:
@@ -332,9 +306,7 @@ def test_a_dockerd_that_does_not_run_is_not_asked_or_its_socket_would_start_it(
     unit=("docker.service", "ActiveState=active\nJob=\n"),
     not_started_by_systemd=("", "ActiveState=inactive\n"),
 )
-def test_a_dockerd_that_runs_is_asked_for_its_runtimes(
-    runtimes: Runtimes, unit: str, unit_state: str
-) -> None:
+def test_a_running_dockerd_is_asked(runtimes: Runtimes, unit: str, unit_state: str) -> None:
     runtimes.told = "runtime runsc /usr/bin/runsc"
 
     found = runtimes.check(unit_state, unit=unit)
@@ -342,9 +314,7 @@ def test_a_dockerd_that_runs_is_asked_for_its_runtimes(
     assert found == (0, [f"dockerd does not have this as declared: {runtimes.declared}"])
 
 
-def test_while_daemon_json_is_changed_or_a_run_goes_on_runtimes_cannot_be_told(
-    runtimes: Runtimes,
-) -> None:
+def test_while_daemon_json_changes_or_a_run_is_on_runtimes_are_unknown(runtimes: Runtimes) -> None:
     runtimes.told = "runtime runsc /usr/bin/runsc"
     active = "ActiveState=active\nJob=\n"
 
@@ -368,6 +338,5 @@ def test_a_release_that_a_run_has_just_removed_is_no_error(tmp_path: Path) -> No
 
     later = run(f"{text}release_wrong\n").returncode
     (run_dir / "lock").touch()
-    in_a_run = run(f"{text}release_wrong\n").returncode
 
-    assert (later, in_a_run) == (0, LATER)
+    assert (later, run(f"{text}release_wrong\n").returncode) == (0, LATER)

@@ -12,7 +12,7 @@ from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts_common.timed import timer_variables
 from tests.table import table
-from tests.unit.shells import replaced, run, stub, toolbox
+from tests.unit.shells import replaced, run, systemctl, toolbox
 
 UNIT = "pyinfra-gvisor-watch"
 CONTENT = "$(touch /nonexistent/x) 'quoted' \u00fc\n"
@@ -32,17 +32,7 @@ class Host:
         self.path = toolbox(root / "bin", "rmdir", *(["perl"] if perl else []))
         for directory in (self.units, self.texts):
             directory.mkdir()
-        self.systemctl("inactive")
-
-    def systemctl(self, state: str) -> None:
-        """A systemctl to which everything is in this state."""
-        stub(
-            self.path,
-            "systemctl",
-            f'echo "$*" >> {self.asked}\n'
-            f'case "$1" in is-failed) [ {state} = failed ] ;; is-active) echo {state}; '
-            f"[ {state} = active ] ;; esac",
-        )
+        systemctl(self.path, self.asked, "inactive")
 
     @property
     def wanted(self) -> dict[str, str]:
@@ -101,12 +91,11 @@ def host(tmp_path: Path) -> Host:
 def test_every_file_is_there_as_it_was_sent_and_what_runs_is_stopped_before(
     host: Host, state: str, stops: list[str]
 ) -> None:
-    host.systemctl(state)
+    systemctl(host.path, host.asked, state)
 
     ran = host.install()
 
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert host.files() == host.wanted
+    assert (ran.returncode, ran.stderr, host.files()) == (0, "", host.wanted)
     assert {Path(path).read_text() for path in host.wanted} == {CONTENT}
     assert host.told() == [*stops, "daemon-reload", f"enable --quiet --now {UNIT}.timer"]
 
@@ -179,7 +168,7 @@ def test_a_removal_leaves_nothing_and_a_second_one_ends_well_too(host: Host) -> 
     wants.mkdir()
     (wants / f"{UNIT}.timer").symlink_to(f"../{UNIT}.timer")
     host.asked.unlink()
-    host.systemctl("failed")
+    systemctl(host.path, host.asked, "failed")
 
     ran, again = host.remove(), host.remove()
 

@@ -8,7 +8,6 @@ from pyinfra_gvisor.proof.judges import GVISOR_KERNEL, MEMORY_LIMIT
 RELEASE = "20260928.0"
 DEBIAN_KERNEL = "#1 SMP PREEMPT_DYNAMIC Debian 6.12.9-1 (2026-10-01)"
 
-SANDBOX_FILE = f"/opt/gvisor/releases/{RELEASE}/runsc"
 STOPPED = ("egress_metadata", "egress_private", "egress_smtp", "egress_node")
 LOADER = "/.pyinfra-gvisor/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 
@@ -25,7 +24,7 @@ SANDBOX = {
     "asked": "runsc",
     "given_address": "172.19.0.3",
     "kernel_address": "the sandbox's alone",
-    "file": SANDBOX_FILE,
+    "file": f"/opt/gvisor/releases/{RELEASE}/runsc",
     "process": "runsc-sandbox",
     "state": "sandboxed",
     "runs": RELEASE,

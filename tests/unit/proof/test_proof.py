@@ -26,6 +26,11 @@ of_every_check_on_both_sides = pytest.mark.parametrize(
     ("check", "subject"),
     [pytest.param(item, side, id=f"{item.id}-{side}") for item in CHECKS for side in SIDES],
 )
+GARBAGE = ["", "\t", "garbage", "runsc", "runsc\tstart"]
+DNS = tuple(check.id for check in CHECKS if check.id.startswith("dns"))
+EGRESS = [check.id for check in CHECKS if check.id.startswith("egress-")]
+STRICT = [check.id for check in CHECKS if check.hardening == "strict"]
+TCP = ("tcp-to-peer", "tcp-from-peer", "published-port")
 
 
 def not_proven(lines: list[str], runtimes: dict[str, Runtime] | None = None) -> list[str]:
@@ -58,9 +63,7 @@ def test_what_the_other_side_has_to_show_fails_that_check_alone(check: Check, su
 @table("nothing", missing=None, empty="")
 @of_every_check_on_both_sides
 def test_what_was_not_seen_is_not_proven(check: Check, subject: str, nothing: str | None) -> None:
-    unseen = output(**{subject: {check.observed: nothing}})
-
-    assert not_proven(unseen, asking(check)) == [check.id]
+    assert not_proven(output(**{subject: {check.observed: nothing}}), asking(check)) == [check.id]
 
 
 @table(
@@ -124,13 +127,9 @@ def test_a_name_that_nobody_resolved_is_not_proven_by_a_peer_without_one(seen: s
     assert "dns" in not_proven(output(**both, node={"peer_address": seen}))
 
 
-GARBAGE = ["", "\t", "garbage", "runsc", "runsc\tstart"]
-
-
 @table("lines", no_output=[], garbage=GARBAGE, only_the_node=output()[:3])
 def test_without_output_nothing_is_proven(lines: list[str]) -> None:
-    assert not_proven(lines) == IDS
-    assert unproven(judge(lines, RELEASE, HOST)) == sorted(IDS)
+    assert (not_proven(lines), unproven(judge(lines, RELEASE, HOST))) == (IDS, sorted(IDS))
 
 
 @table("subject", sandbox="runsc", control=CONTROL)
@@ -189,12 +188,6 @@ def test_where_a_runtime_is_the_default_neither_side_may_ask_for_one(
     assert not_proven(lines, {"gvisordefault": Runtime()}) == failed
 
 
-DNS = tuple(check.id for check in CHECKS if check.id.startswith("dns"))
-EGRESS = [check.id for check in CHECKS if check.id.startswith("egress-")]
-STRICT = [check.id for check in CHECKS if check.hardening == "strict"]
-TCP = ("tcp-to-peer", "tcp-from-peer", "published-port")
-
-
 @table(
     "runtime, left_out",
     hostinet=({"network": "host"}, {"own-stack"}),
@@ -202,9 +195,7 @@ TCP = ("tcp-to-peer", "tcp-from-peer", "published-port")
     netstack_with_it=({"network": "sandbox", "dns": "docker"}, set()),
     no_network=({"network": "none"}, {*DNS, "address", "own-stack", *TCP, *EGRESS}),
 )
-def test_a_runtime_is_asked_what_its_network_can_show(
-    runtime: dict[str, str], left_out: set[str]
-) -> None:
+def test_a_runtime_is_asked_what_it_can_show(runtime: dict[str, str], left_out: set[str]) -> None:
     runtimes = {"runsc": Runtime.model_validate(runtime)}
 
     verdicts = judge(output(), RELEASE, runtimes)

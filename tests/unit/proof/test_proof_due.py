@@ -23,7 +23,6 @@ from tests.unit.answers import EARLIER_S, LATER_S, RUNSC, Running, after, info, 
 from tests.unit.egress.egress_states import declaring
 
 RELEASE = "20260928.0"
-KATA = {"path": "/x"}
 PROFILES = {"runsc": Runtime()}
 GIVEN: dict[str, Any] = {
     "daemon_json": "{}",
@@ -31,6 +30,10 @@ GIVEN: dict[str, Any] = {
     "docker": info(runtimes={"runsc": RUNSC}),
 }
 PROVEN = {"proof": {"fingerprint": fingerprint(node(**GIVEN), RELEASE, PROFILES)}}
+WANTED: dict[str, Any] = {"live-restore": True, "debug": True, "runtimes": {"runsc": RUNSC}}
+APPLIED = after(plan_daemon_json(node(), WANTED))
+NETWORKS = {"runsc": Runtime(), "net": Runtime(network="sandbox"), "off": Runtime(network="none")}
+LIVE = "name=no-new-privileges"
 
 
 def due(when: str = "changed", **changes: Any) -> bool:
@@ -55,7 +58,7 @@ def due(when: str = "changed", **changes: Any) -> bool:
     wrappers_text=(True, {"wrappers": {RUNSC["path"]: "1" * 64}}),
     a_container=(False, {"containers": [Running("app")]}),
     dockerd_restarted=(False, {"ticks": 9_999}),
-    anothers_runtime=(False, {"docker": info(runtimes={"runsc": RUNSC, "kata": KATA})}),
+    anothers_runtime=(False, {"docker": info(runtimes={"runsc": RUNSC, "kata": {"path": "/x"}})}),
     always_asked_for=(True, {"when": "always"}),
     never_asked_for=(False, {"when": "never", "state": {}}),
 )
@@ -125,11 +128,6 @@ def test_a_node_whose_docker_is_down_was_never_proven() -> None:
     assert is_due(down, PROFILES, "changed", digest) is True
 
 
-WANTED: dict[str, Any] = {"live-restore": True, "debug": True, "runtimes": {"runsc": RUNSC}}
-APPLIED = after(plan_daemon_json(node(), WANTED))
-NETWORKS = {"runsc": Runtime(), "net": Runtime(network="sandbox"), "off": Runtime(network="none")}
-
-
 def changed(**given: Any) -> Node:
     """A node on which our change is in force, but for what is given."""
     return node(**{**APPLIED, **given})
@@ -177,9 +175,6 @@ def test_whether_no_new_privileges_is_wanted_is_read_from_the_settings(
     settings: dict[str, Any], wanted: bool | None
 ) -> None:
     assert no_new_privileges(Settings.model_validate(settings)) is wanted
-
-
-LIVE = "name=no-new-privileges"
 
 
 @table(

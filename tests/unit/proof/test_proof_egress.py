@@ -34,6 +34,10 @@ from tests.unit.shells import replaced, run, stub, toolbox
 
 HOST = {"runsc": Runtime(network="host")}
 REASON = "our own metadata proxy answers there"
+IDS = [check.id for check in EGRESS_CHECKS]
+NOT_LOADED = dict.fromkeys(IDS, NOT_WHILE_TRIED)
+PROGRAM = files("pyinfra_gvisor.proof").joinpath("container.pl").read_text()
+MEMBER = "172.30.0.3 . 192.0.2.1 . tcp . 25"
 
 
 def word(check: str, **changes: dict[str, str | None]) -> str:
@@ -171,10 +175,6 @@ def test_what_is_not_tried_has_its_reason(given: dict[str, Any], kind: str, why_
     assert len(found) <= 52, "it is shown in full"
 
 
-IDS = [check.id for check in EGRESS_CHECKS]
-NOT_LOADED = dict.fromkeys(IDS, NOT_WHILE_TRIED)
-
-
 @table(
     "egress, no_reload, expected",
     no_firewall=(None, None, dict.fromkeys(IDS, NO_FIREWALL)),
@@ -198,9 +198,7 @@ def told(egress: Egress | None, **given: Any) -> str:
 
 
 def test_the_script_is_told_what_to_try() -> None:
-    egress = Egress.model_validate({"block": ["metadata", "node"], "node_ports": ["22"]})
-
-    text = told(egress)
+    text = told(Egress.model_validate({"block": ["metadata", "node"], "node_ports": ["22"]}))
 
     assert "tries='metadata=169.254.169.254=80 node=gateway=111'\n" in text
     assert "uplinks='eth0 wlan0'\nin_force=yes\n" in text
@@ -224,9 +222,6 @@ def test_without_a_firewall_nothing_is_tried() -> None:
     assert "egress_sweeps()" not in never
     assert "trying=egress\ntries=''\n" in undeclared
     assert "egress_sweeps()" in undeclared
-
-
-PROGRAM = files("pyinfra_gvisor.proof").joinpath("container.pl").read_text()
 
 
 def tried(*words: str) -> dict[str, str]:
@@ -340,7 +335,7 @@ def test_a_private_address_is_beyond_the_node(tools: Path, candidates: str, expe
     metadata=("metadata", "169.254.169.254", "the node has no route to 169.254.169.254"),
     smtp=("smtp", "192.0.2.1,198.51.100.1", "the node has no route to 192.0.2.1"),
 )
-def test_what_no_packet_could_get_to_is_not_tried(
+def test_what_cannot_be_reached_is_untried(
     tools: Path, kind: str, candidates: str, why_not: str
 ) -> None:
     lines = said(tools, f"choose {kind} {candidates}", 'say "to $to"')
@@ -375,9 +370,6 @@ def test_without_a_table_there_is_nothing_to_forget(tools: Path, tmp_path: Path)
 
     assert said(tools, "egress_sweeps 172.30.0.3") == []
     assert (tmp_path / "told").read_text() == "list table inet pyinfra_gvisor\n"
-
-
-MEMBER = "172.30.0.3 . 192.0.2.1 . tcp . 25"
 
 
 @table(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from importlib.resources import files
 
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, asked_of
@@ -14,10 +13,17 @@ from pyinfra_gvisor.proof.verdict import Verdict, judge
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.table import table
 from tests.unit.proof.observations import RELEASE, SANDBOX, output
+from tests.unit.shells import run
 
 HOST = {"runsc": Runtime(network="host")}
 IDS = [check.id for check in asked_of(Runtime())]
 WIDE = 200  # columns in which every cell of these tests stands on one line
+UNSEEN = output(runsc={"exec": None})
+UNFILTERED = output(runsc={"personality": "not refused"})
+ELSEWHERE = "not refused under runc either"
+LONG = f"runc\tstart\t{'x' * 999} the cause"
+REFUSED = "docker: Error response from daemon: invalid argument"
+NO_ROOM = "Error response from daemon: no room."
 
 
 def cells(verdicts: list[Verdict]) -> list[list[str]]:
@@ -35,15 +41,8 @@ def cells(verdicts: list[Verdict]) -> list[list[str]]:
         {"runsc": "unknown\truntime"},
     ),
 )
-def test_why_a_probe_did_not_start_is_told_in_the_daemons_words(
-    lines: list[str], expected: dict[str, str]
-) -> None:
+def test_why_no_probe_started_is_told_as_said(lines: list[str], expected: dict[str, str]) -> None:
     assert start_failures(lines) == expected
-
-
-UNSEEN = output(runsc={"exec": None})
-UNFILTERED = output(runsc={"personality": "not refused"})
-ELSEWHERE = "not refused under runc either"
 
 
 @table(
@@ -94,7 +93,7 @@ def test_the_counts_say_how_many_checks_had_which_outcome() -> None:
     ]
 
 
-@table("columns", {"80": 61, "120": 101})
+@table("columns", terminal_80=61, terminal_120=101)
 def test_a_row_fits_into_a_terminal_and_is_broken_between_words(columns: int) -> None:
     rows = shown_rows(judge(output(), RELEASE, HOST, skipped={"reload": "because " * 20}), columns)
 
@@ -117,7 +116,7 @@ def test_a_row_of_words_without_end_still_fits(runtime: str) -> None:
     assert max(map(len, rows)) <= 100
 
 
-@table("columns", {"80": 61, "wide": WIDE})
+@table("columns", terminal_80=61, wide=WIDE)
 def test_the_columns_of_the_table_stand_under_each_other(columns: int) -> None:
     head, *rows = shown_rows(judge(output(), RELEASE, HOST), columns)
 
@@ -130,8 +129,7 @@ def test_a_narrow_terminal_has_no_room_for_the_name_of_the_one_runtime() -> None
     narrow, wide = (shown_rows(judge(output(), RELEASE, HOST), columns) for columns in (61, 100))
 
     assert "runtime" not in narrow[0]
-    assert narrow[-1].split()[:2] == ["stop", "exited"]
-    assert wide[0].split()[1] == "runtime"
+    assert (narrow[-1].split()[:2], wide[0].split()[1]) == (["stop", "exited"], "runtime")
     assert wide[-1].split()[:3] == ["stop", "runsc", "exited"]
 
 
@@ -157,8 +155,7 @@ def test_a_reason_that_is_too_long_continues_and_the_outcomes_stay_under_each_ot
     (row,) = (line for line in rows if line.startswith("reload"))
     (usual,) = (line for line in rows if line.startswith("logs"))
     assert row.endswith("  n/a")
-    assert row.index("n/a") == usual.rindex("ok")
-    assert " ".join(rows).count("because") == 20
+    assert (row.index("n/a"), " ".join(rows).count("because")) == (usual.rindex("ok"), 20)
 
 
 def test_what_failed_comes_with_what_to_do_and_how_bad_it_is() -> None:
@@ -171,9 +168,8 @@ def test_what_failed_comes_with_what_to_do_and_how_bad_it_is() -> None:
 
 def test_what_failed_is_said_whole() -> None:
     said = "docker exec: OCI runtime exec failed: exec failed: no such process"
-    verdicts = judge(output(runsc={"reload": said}), RELEASE, HOST)
 
-    rows = shown_rows(failed_rows(verdicts), 61)
+    rows = shown_rows(failed_rows(judge(output(runsc={"reload": said}), RELEASE, HOST)), 61)
 
     assert [word for row in rows for word in row.split() if word in said.split()] == said.split()
 
@@ -190,11 +186,6 @@ def test_every_check_says_all_that_is_to_be_said_of_it() -> None:
     ]
 
 
-LONG = f"runc\tstart\t{'x' * 999} the cause"
-NO_PEER = "the peer\tstart\tno room"
-REFUSED = "docker: Error response from daemon: invalid argument"
-
-
 @table(
     "lines, is_ok, said",
     proven=(output(), True, None),
@@ -202,7 +193,7 @@ REFUSED = "docker: Error response from daemon: invalid argument"
     seen_and_broken=(output(runsc={"raw_socket": "allowed"}), False, None),
     unseen_and_broken=(UNSEEN, False, "no error message"),
     runtime_alone=(["runsc\tstart\tno such runtime", "runc\tstart\tok"], True, None),
-    peer=(["runsc\tstart\tok", "runc\tstart\tok", NO_PEER], False, "no room"),
+    peer=(["runsc\tstart\tok", "runc\tstart\tok", "the peer\tstart\tno room"], False, "no room"),
     no_container_starts=(
         [f"{name}\tstart\t{REFUSED}" for name in ("runsc", "runc")],
         False,
@@ -218,9 +209,7 @@ REFUSED = "docker: Error response from daemon: invalid argument"
     broken_off=(output(), False, "no error message"),
     not_the_nodes=(["x node\tended\tby a tenant"], False, "no error message"),
 )
-def test_a_proof_was_not_made_where_nothing_can_be_said(
-    lines: list[str], is_ok: bool, said: str | None
-) -> None:
+def test_where_nothing_is_seen_is_no_proof(lines: list[str], is_ok: bool, said: str | None) -> None:
     problem = why_unmade(lines, [], judge(lines, RELEASE, HOST), ok=is_ok)
 
     assert (problem is None) is (said is None)
@@ -243,13 +232,10 @@ def test_a_check_that_a_runtime_gives_up_does_not_speak_against_it() -> None:
     since=({"at": "2026-11-02T", "why": "w"}, {"at": "2026-11-01T"}, "at 2026-11-02T it w"),
     before=({"at": "2026-11-02T"}, {"at": "2026-11-03T"}, None),
 )
-def test_a_try_counts_until_a_proof_is_made(
+def test_tries_count_until_a_proof(
     tried: dict[str, str], made: dict[str, str], said: str | None
 ) -> None:
     assert tried_since({"proof-try": tried, "proof": made}) == said
-
-
-NO_ROOM = "Error response from daemon: no room."
 
 
 @table(
@@ -272,6 +258,4 @@ def picked(said: str) -> str:
     text = files("pyinfra_gvisor.proof").joinpath("prove.sh").read_text()
     function = text[text.index("why_not() {") :].partition("\n}\n")[0]
     program = f'set -eu\nsay() {{ printf \'%s\\n\' "$*"; }}\n{function}\n}}\nwhy_not "$1"'
-    command = ["sh", "-c", program, "sh", said]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    return ran.stdout.rstrip("\n")
+    return run(program, said).stdout.rstrip("\n")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 from pyinfra_gvisor.base.scripts import script
 from tests.table import table
-from tests.unit.shells import stubbed
+from tests.unit.shells import run, stub
 
 REFUSES = "failed to connect; check the path: no such file"
 QUOTED = "failed to connect, check the path: no such file; repair Docker, then run again"
@@ -19,18 +18,10 @@ def ran(
     tmp_path: Path, docker: str, probe: str = TELL, **limits: int
 ) -> subprocess.CompletedProcess[str]:
     """What comes of a probe on a node with such a Docker."""
-    path = tmp_path / "docker"
-    path.write_text(f"#!/bin/sh\n{docker}\n")
-    path.chmod(0o755)
+    stub(tmp_path, "docker", docker)
     given = {"silent_s": 10, "fast_s": 120, "per_answer_s": 400, "most_s": 3600, **limits}
-    return subprocess.run(
-        ["sh", "-c", stubbed(script("proof/within", **given)), "sh", probe],
-        env={**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    path = Path(f"{tmp_path}:/usr/bin:/bin")
+    return run(script("proof/within", **given), probe, path=path, timeout_s=60)
 
 
 @table("answer_s, least, most", at_once=("0", 120, 400), half_a_second=("0.5", 320, 500))
@@ -52,9 +43,7 @@ def test_nobody_gets_more_than_the_most(tmp_path: Path) -> None:
     hangs=("exec sleep 60", "Docker has not answered within 1 s"),
     refuses=(f"echo '{REFUSES}' >&2; exit 1", f"Docker does not answer: {QUOTED}\n"),
 )
-def test_a_docker_that_does_not_answer_is_named_and_nothing_tried(
-    tmp_path: Path, docker: str, said: str
-) -> None:
+def test_a_silent_docker_is_named_and_nothing_tried(tmp_path: Path, docker: str, said: str) -> None:
     told = ran(tmp_path, docker, silent_s=1)
 
     assert told.returncode == 1
@@ -66,5 +55,4 @@ def test_a_probe_that_takes_longer_is_asked_to_tidy_up(tmp_path: Path) -> None:
 
     told = ran(tmp_path, "true", probe, fast_s=1, per_answer_s=0)
 
-    assert told.returncode == 124
-    assert told.stdout == "tidied\n"
+    assert (told.returncode, told.stdout) == (124, "tidied\n")

@@ -68,14 +68,8 @@ class Machine:
             toolbox(path, *TOOLS, self.tool)
             stub(path, "chown", ":")  # tests need not be root
         text = script(
-            *(
-                "base/holder",
-                "releases/fetch",
-                "base/fetch_packages",
-                "releases/unpack",
-                "releases/manifest",
-                "releases/install",
-            ),
+            *("base/holder", "releases/fetch", "base/fetch_packages"),
+            *(f"releases/{name}" for name in ("unpack", "manifest", "install")),
             **{
                 "host": "node-1",
                 "release": RELEASE,
@@ -114,13 +108,7 @@ class Machine:
     def is_whole(self) -> bool:
         """Whether all is as in the archive, its manifest fits, and nothing else is there."""
         look = r"find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\n'"
-        lines = subprocess.run(
-            ["sh", "-c", f"{look} | LC_ALL=C sort"],
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines()
+        lines = run(f"cd '{self.home}' && {look} | LC_ALL=C sort").stdout.splitlines()
         there = {
             str(path.relative_to(self.home)): path.read_bytes()
             for path in self.home.rglob("*")

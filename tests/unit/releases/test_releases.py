@@ -34,6 +34,14 @@ from pyinfra_gvisor.releases.lockfile import PACKAGED, lock_text, read_lock
 from tests.table import table
 from tests.unit.releases.conftest import Command
 
+NEW, OLD = "20260928.0", "20260831.0"
+ARCHIVE = "gvisor.tar.bz2"
+OURS = LOCK["releases"][NEW]
+ENTRY = f"releases/{NEW}"
+SUMS = f"{ENTRY}/sha512"
+PATH = f"{SUMS}/x86_64/{ARCHIVE}"
+SUM = "a" * 128
+
 
 @table(
     "text, release",
@@ -64,9 +72,7 @@ def test_what_is_no_release_is_refused_with_an_example(text: str) -> None:
     releases=(parse_release, ["20240729.2", "20240729.9", "20240729.10", "20260928.0"]),
     versions=(parse_version, ["1.3.9", "1.3.10", "1.4.0-rc.2", "1.4.0-rc.10", "1.4.0"]),
 )
-def test_names_compare_in_the_order_they_came_out(
-    read: Callable[[str], Any], ordered: list[str]
-) -> None:
+def test_names_compare_as_they_came_out(read: Callable[[str], Any], ordered: list[str]) -> None:
     assert all(read(older) < read(newer) for older, newer in pairwise(ordered))
 
 
@@ -97,14 +103,11 @@ def test_a_printed_version_names_a_release_or_none(printed: str, release: Releas
     default=("20260928.0", []),
 )
 def test_a_release_is_open_to_the_escapes_fixed_after_it(release: str, escapes: list[str]) -> None:
-    found = escapes_in(parse_release(release))
-
-    assert [escape.id for escape in found] == escapes
+    assert [escape.id for escape in escapes_in(parse_release(release))] == escapes
 
 
 def test_the_floor_is_the_oldest_release_without_a_known_escape() -> None:
-    assert floor() == Release(20260831, 0)
-    assert escapes_in(floor()) == ()
+    assert (floor(), escapes_in(floor())) == (Release(20260831, 0), ())
 
 
 @table(
@@ -163,8 +166,7 @@ def test_a_branch_is_open_until_it_was_mended(version: str, is_open: bool) -> No
 def test_how_many_releases_are_newer_is_counted_by_those_that_are_known() -> None:
     newest = parse_release(known().gvisor_releases[0])
 
-    assert newer_than(newest) == 0
-    assert newer_than(Release(newest.date + 1, 0)) == 0
+    assert (newer_than(newest), newer_than(Release(newest.date + 1, 0))) == (0, 0)
     assert newer_than(parse_release(known().gvisor_releases[20])) == 20
     assert newer_than(Release(20260905, 0)) == newer_than(Release(20260831, 0))  # one of nobody's
 
@@ -204,10 +206,6 @@ def test_what_has_no_source_or_no_fix_is_no_entry(key: str, value: object) -> No
         Known.model_validate(document)
 
 
-NEW, OLD = "20260928.0", "20260831.0"
-ARCHIVE = "gvisor.tar.bz2"
-
-
 def test_no_known_checksum_is_of_a_release_with_a_known_escape() -> None:
     assert all(escapes_in(parse_release(release)) == () for release in LOCK["releases"])
 
@@ -215,8 +213,7 @@ def test_no_known_checksum_is_of_a_release_with_a_known_escape() -> None:
 def test_the_packaged_lock_has_no_fault_and_is_written_as_we_write_it(command: Command) -> None:
     code, _, err = command("check")
 
-    assert (code, err) == (0, "")
-    assert PACKAGED.read_text() == lock_text(read_lock(PACKAGED))
+    assert (code, err, PACKAGED.read_text()) == (0, "", lock_text(read_lock(PACKAGED)))
 
 
 def test_what_is_known_is_found_by_release_and_architecture() -> None:
@@ -224,13 +221,6 @@ def test_what_is_known_is_found_by_release_and_architecture() -> None:
     assert list(known_sums(DEFAULT, "aarch64")) == [ARCHIVE]
     assert known_sums(DEFAULT, "x86_64") != known_sums(DEFAULT, "aarch64")
     assert known_sums(DEFAULT, "riscv64") == known_sums("20990101.0", "x86_64") == {}
-
-
-OURS = LOCK["releases"][NEW]
-ENTRY = f"releases/{NEW}"
-SUMS = f"{ENTRY}/sha512"
-PATH = f"{SUMS}/x86_64/{ARCHIVE}"
-SUM = "a" * 128
 
 
 def wrong(key: str, value: object, says: str, place: str | None = None) -> tuple[str, object, str]:

@@ -34,19 +34,17 @@ LOOSE_FILES = ("runsc", "containerd-shim-runsc-v1")
 
 @table(
     "argv, message",
-    {
-        "no-number": (["add", "20261005"], "not a gVisor release, got 20261005"),
-        "a-word": (["add", "latest"], "not a gVisor release, got latest"),
-        "http": (["add", RELEASE, "--bucket", "http://a.b"], "not a valid base URL"),
-        "file": (["add", RELEASE, "--github", "file:///etc"], "not a valid base URL"),
-        "port": (["check", "--bucket", "https://a:0x/"], "not a valid base URL"),
-        "password": (["check", "--bucket", "https://u:pw@h/"], "got h/;"),
-        "one-origin": (
-            ["add", RELEASE, "--bucket", "https://m/a", "--github", "https://m/a/"],
-            "both origins have the same URL, got https://m/a;",
-        ),
-        "no-lock": (["list", "--lock", "/no/where"], "No such file"),
-    },
+    no_number=(["add", "20261005"], "not a gVisor release, got 20261005"),
+    a_word=(["add", "latest"], "not a gVisor release, got latest"),
+    http=(["add", RELEASE, "--bucket", "http://a.b"], "not a valid base URL"),
+    file=(["add", RELEASE, "--github", "file:///etc"], "not a valid base URL"),
+    port=(["check", "--bucket", "https://a:0x/"], "not a valid base URL"),
+    with_credentials=(["check", "--bucket", "https://u:pw@h/"], "got h/;"),
+    one_origin=(
+        ["add", RELEASE, "--bucket", "https://m/a", "--github", "https://m/a/"],
+        "both origins have the same URL, got https://m/a;",
+    ),
+    no_lock=(["list", "--lock", "/no/where"], "No such file"),
 )
 def test_a_wrong_command_line_is_told_without_asking_anybody(
     command: Command, argv: list[str], message: str
@@ -79,8 +77,7 @@ def test_check_online_compares_every_entry_with_both_origins(
 
     code, out, _ = command("check", "--lock", str(lock), *origin.online)
 
-    assert code == 0
-    assert out.count("has the same checksums") == 2 * len(releases)
+    assert (code, out.count("has the same checksums")) == (0, 2 * len(releases))
     assert len(origin.asked) == 3 * len(releases) + 1
     assert out.splitlines()[-1] == "newer releases in gVisor's tags: none"
 
@@ -115,9 +112,7 @@ def test_check_online_puts_a_disagreement_before_a_silent_origin(
 
     code, _, err = command("check", "--lock", str(lock), *origin.online)
 
-    assert code == 1
-    assert err.count("have different checksums") == 4
-    assert err.count("answers 404") == 2
+    assert (code, err.count("have different checksums"), err.count("answers 404")) == (1, 4, 2)
     assert "/tags" not in origin.asked
 
 
@@ -128,8 +123,7 @@ def test_check_online_says_which_origin_is_silent(command: Command, lock: Path) 
         places = ("--bucket", f"{gone}/a", "--github", f"{gone}/b", "--tags", f"{gone}/c")
         code, _, err = command("check", "--online", "--lock", str(lock), *places)
 
-    assert code == 1
-    assert err.count("Connection refused") == 4
+    assert (code, err.count("Connection refused")) == (1, 4)
 
 
 def test_the_list_fits_a_terminal_and_names_what_to_know(
@@ -174,10 +168,8 @@ def test_a_release_that_both_origins_name_alike_is_written_newest_first(
     code, out, _ = add()
 
     after = read_lock(lock)
-    assert code == 0
-    assert list(after.releases) == [RELEASE, *before.releases]
-    assert after.default == before.default
-    assert after.releases[RELEASE].sha512 == SUMS
+    assert (code, list(after.releases)) == (0, [RELEASE, *before.releases])
+    assert (after.default, after.releases[RELEASE].sha512) == (before.default, SUMS)
     for place in after.releases[RELEASE].corroborated.values():
         assert place.startswith(f"{origin.bucket} and {origin.github}, ")
         assert f"{datetime.now(UTC).date()} (UTC)" in place
@@ -193,14 +185,11 @@ def test_the_diff_of_a_written_lock_is_the_new_entry_alone(add: Command, lock: P
 
     after = lock.read_text().splitlines()
     added = len(after) - len(before)
-    assert after[3 + added :] == before[3:]
-    assert after[:3] == before[:3]
+    assert (after[3 + added :], after[:3]) == (before[3:], before[:3])
 
 
 def test_the_line_for_group_data_is_what_the_settings_take(add: Command) -> None:
-    line = add().out.partition("gvisor_sha512 = ")[2]
-
-    pinned = json.loads(line.splitlines()[0])
+    pinned = json.loads(add().out.partition("gvisor_sha512 = ")[2].splitlines()[0])
     settings, problems = load_settings({"gvisor_release": RELEASE, "gvisor_sha512": pinned})
     assert problems == {}
     assert settings
@@ -212,8 +201,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(add: Command, lock: Path) ->
 
     code, out, _ = add("--dry-run")
 
-    assert code == 0
-    assert written(lock) == before
+    assert (code, written(lock)) == (0, before)
     assert SUMS["aarch64"][ARCHIVE] in out
     assert out.endswith(f"dry run: {lock} was not written\n")
 
@@ -227,8 +215,7 @@ def test_origins_that_disagree_on_one_architecture_write_nothing(
 
     code, _, err = add()
 
-    assert code == 1
-    assert lock.read_bytes() == before
+    assert (code, lock.read_bytes()) == (1, before)
     assert f"pyinfra-gvisor: {RELEASE} {arch} {ARCHIVE}: " in err
     assert err.count("have different checksums") == 1
     assert "0" * 128 in err
@@ -241,8 +228,7 @@ def test_a_release_that_is_there_with_the_same_sums_is_left_alone(add: Command, 
 
     code, out, _ = add()
 
-    assert code == 0
-    assert written(lock) == before
+    assert (code, written(lock)) == (0, before)
     assert "with the checksums of both origins" in out
 
 
@@ -252,8 +238,7 @@ def test_a_release_with_other_sums_is_refused(add: Command, origin: Origin, lock
 
     code, _, err = add(release="20260928.0")
 
-    assert code == 1
-    assert lock.read_bytes() == before
+    assert (code, lock.read_bytes()) == (1, before)
     assert err.count("have different checksums; nothing was changed. Do not use this file") == 4
 
 
@@ -278,8 +263,7 @@ def test_loose_files_that_both_origins_name_are_added_with_a_warning(
     code, out, err = add(release=LOOSE)
 
     entry = read_lock(lock).releases[LOOSE]
-    assert code == 0
-    assert (entry.layout, entry.sha512) == ("loose", sums)
+    assert (code, entry.layout, entry.sha512) == (0, "loose", sums)
     assert "open to CVE-2026-96812; nodes refuse it without gvisor_accept_risk" in err
     assert json.loads(out.partition("gvisor_sha512 = ")[2].splitlines()[0]) == sums
 
@@ -300,8 +284,7 @@ def test_a_lock_that_cannot_be_written_leaves_the_line_for_group_data(add: Comma
                 os.seteuid(0)
             Path(name).chmod(0o700)
 
-        assert code == 1
-        assert lock.read_bytes() == PACKAGED.read_bytes()
+        assert (code, lock.read_bytes()) == (1, PACKAGED.read_bytes())
     assert "gvisor_sha512 = {" in out
     assert "written" not in out
     assert f"pyinfra-gvisor: {lock}: cannot be written: Permission denied; nothing" in err

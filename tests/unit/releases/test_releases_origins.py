@@ -30,21 +30,19 @@ TWO_SUMS = f"{SUM}  {ARCHIVE}\n{SUM}  gvisor-x86_64.tar.bz2\n".encode()
 
 @table(
     "page, message",
-    {
-        "404-xml": (Served(NOT_FOUND, 404), " answers 404, got Not Found"),
-        "403": (Served(b"no", 403), " answers 403, got Forbidden"),
-        "500": (Served(b"", 500), " answers 500"),
-        "206": (Served(f"{SUM}  {ARCHIVE}".encode(), 206), " answers 206"),
-        "html": (Served(b"<!DOCTYPE html><p>Log in", 200), "got <!DOCTYPE ht"),
-        "200-xml": (Served(NOT_FOUND, 200), "got <?xml"),
-        "empty": (Served(b"", 200), "has no checksum of "),
-        "binary": (Served(b"\xff\xfe\x00", 200), "has no checksum of "),
-        "no-name": (Served(SUM.encode(), 200), "has no checksum of "),
-        "oversized": (Served(b"a" * (LIMIT_BYTES + 1), 200), "more than 1048576"),
-        "cut-short": (Served(TWO_SUMS, announced=5000), "bytes too early"),
-        "hangs-up": (lambda request: request.connection.close(), "cannot be read, got "),
-        "not-http": (lambda request: request.wfile.write(b"SSH-2.0\r\n"), "cannot be read, got "),
-    },
+    status_404_xml=(Served(NOT_FOUND, 404), " answers 404, got Not Found"),
+    status_403=(Served(b"no", 403), " answers 403, got Forbidden"),
+    status_500=(Served(b"", 500), " answers 500"),
+    status_206=(Served(f"{SUM}  {ARCHIVE}".encode(), 206), " answers 206"),
+    html=(Served(b"<!DOCTYPE html><p>Log in", 200), "got <!DOCTYPE ht"),
+    status_200_xml=(Served(NOT_FOUND, 200), "got <?xml"),
+    empty=(Served(b"", 200), "has no checksum of "),
+    binary=(Served(b"\xff\xfe\x00", 200), "has no checksum of "),
+    no_name=(Served(SUM.encode(), 200), "has no checksum of "),
+    oversized=(Served(b"a" * (LIMIT_BYTES + 1), 200), "more than 1048576"),
+    cut_short=(Served(TWO_SUMS, announced=5000), "bytes too early"),
+    hangs_up=(lambda request: request.connection.close(), "cannot be read, got "),
+    not_http=(lambda request: request.wfile.write(b"SSH-2.0\r\n"), "cannot be read, got "),
 )
 @pytest.mark.parametrize("path", [bucket_path(RELEASE, "aarch64"), github_path(RELEASE)])
 def test_what_is_no_answer_names_the_url_and_changes_nothing(
@@ -148,8 +146,7 @@ def test_a_redirect_on_the_same_loopback_host_is_followed(add: Command, origin: 
     origin.pages["/moved"] = origin.pages[github_path(RELEASE)]
     origin.pages[github_path(RELEASE)] = Served(b"", 302, location=f"{origin.url}/moved")
 
-    assert add("--dry-run").code == 0
-    assert origin.asked[-1] == "/moved"
+    assert (add("--dry-run").code, origin.asked[-1]) == (0, "/moved")
 
 
 def test_the_environments_proxy_is_asked(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,9 +154,7 @@ def test_the_environments_proxy_is_asked(origin: Origin, monkeypatch: pytest.Mon
     monkeypatch.setenv("no_proxy", "")
     origin.pages["/sums"] = "through the proxy"
 
-    text = fetch("http://127.0.0.2:9/sums")
-
-    assert text == "through the proxy"
+    assert fetch("http://127.0.0.2:9/sums") == "through the proxy"
 
 
 def test_the_official_origins_are_called_by_their_names() -> None:

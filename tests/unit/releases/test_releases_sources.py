@@ -78,14 +78,12 @@ def test_debians_package_needs_no_sum_and_no_sidecars() -> None:
 
 @table(
     "source, repository, key",
-    {
-        "gvisors-own": (
-            "apt",
-            "https://storage.googleapis.com/gvisor/releases",
-            "https://gvisor.dev/archive.key",
-        ),
-        "else": ("apt+https://m/apt/", "https://m/apt", "https://m/apt/archive.key"),
-    },
+    gvisors_own=(
+        "apt",
+        "https://storage.googleapis.com/gvisor/releases",
+        "https://gvisor.dev/archive.key",
+    ),
+    anothers=("apt+https://m/apt/", "https://m/apt", "https://m/apt/archive.key"),
 )
 def test_apt_takes_the_package_by_its_sum_and_the_key_from_beside_the_repository(
     source: str, repository: str, key: str
@@ -128,9 +126,7 @@ def test_apt_takes_the_package_by_its_sum_and_the_key_from_beside_the_repository
     unknown=(Archive(), "20990101.0", "the sha512 of gvisor.tar.bz2 is unknown; set "),
     no_release=(Archive(), "latest", "not a gVisor release, got latest"),
 )
-def test_what_cannot_be_fetched_is_told_with_the_way_out(
-    archive: Archive, release: str, message: str
-) -> None:
+def test_what_cannot_be_fetched_has_a_way_out(archive: Archive, release: str, message: str) -> None:
     with pytest.raises(Problem) as raised:
         archive.fetch(release, "x86_64")
 

@@ -18,6 +18,12 @@ from tests.unit.releases.file_server import NOT_FOUND, FileServer, Served
 from tests.unit.releases.release_script import MEMBERS, PATH, RELEASE, RUNSC, Machine, archive
 from tests.unit.shells import run, stub
 
+OUT = Path("/tmp/pyinfra-gvisor-out")
+SHIM = "containerd-shim-runsc-v1"
+SENTRY = "gvisor-bin/gvisor_sentry"
+NO_SIDECARS = {"runsc": RUNSC, SHIM: b"x"}
+NEITHER = "contains something that is neither a file nor a directory"
+
 
 @pytest.fixture
 def server() -> Iterator[FileServer]:
@@ -44,8 +50,7 @@ def test_a_release_is_installed_written_down_and_fetched_once(machine: Machine) 
     assert said == f"{RELEASE} is installed in {machine.home}\n"
     assert machine.is_whole()
     manifest = machine.manifest()
-    assert manifest["release"] == RELEASE
-    assert manifest["source"] == f"http://m{PATH}"
+    assert (manifest["release"], manifest["source"]) == (RELEASE, f"http://m{PATH}")
     assert manifest["sha512"] == {"gvisor.tar.bz2": hashlib.sha512(archive()).hexdigest()}
     assert manifest["members"] == {
         name: hashlib.sha256(content).hexdigest() for name, content in MEMBERS.items()
@@ -69,26 +74,24 @@ def test_a_download_that_breaks_off_goes_on_from_there(machine: Machine, ranges:
 
 @table(
     "served, given, message",
-    {
-        "403": (Served(b"x", 403), {}, f"cannot fetch http://m{PATH}: answers HTTP 403; check the"),
-        "404": (Served(NOT_FOUND, 404), {}, "answers HTTP 404; check the release"),
-        "503": (Served(b"x", 503), {}, "answers HTTP 503, after 3 attempts"),
-        "dies": (Served(archive(), dies_always=100), {}, "300 of "),
-        "says-nothing": (Served(archive(), stalls_at=0), {"timeout_s": "1"}, "after 3 attempts"),
-        "too-large": (Served(archive(), announced=2_000_000_000), {}, "is larger than 1024 MiB"),
-        "without-end": (Served(bytes(9_000_000)), {"max_bytes": str(1 << 20)}, "than 1 MiB"),
-        "shorter-than-announced": (
-            Served(archive(), announced=len(archive()) + 9),
-            {},
-            f" of {len(archive()) + 9} bytes, after 3 attempts",
-        ),
-        "no-archive": (Served(b"no archive"), {}, "cannot be unpacked: "),
-        "another-sum": (
-            Served(archive()),
-            {"pin": "a" * 128},
-            f", expected {'a' * 128}; check the mirror in gvisor_source",
-        ),
-    },
+    status_403=(Served(b"x", 403), {}, f"cannot fetch http://m{PATH}: answers HTTP 403; check the"),
+    status_404=(Served(NOT_FOUND, 404), {}, "answers HTTP 404; check the release"),
+    status_503=(Served(b"x", 503), {}, "answers HTTP 503, after 3 attempts"),
+    dies=(Served(archive(), dies_always=100), {}, "300 of "),
+    says_nothing=(Served(archive(), stalls_at=0), {"timeout_s": "1"}, "after 3 attempts"),
+    too_large=(Served(archive(), announced=2_000_000_000), {}, "is larger than 1024 MiB"),
+    without_end=(Served(bytes(9_000_000)), {"max_bytes": str(1 << 20)}, "than 1 MiB"),
+    shorter_than_announced=(
+        Served(archive(), announced=len(archive()) + 9),
+        {},
+        f" of {len(archive()) + 9} bytes, after 3 attempts",
+    ),
+    no_archive=(Served(b"no archive"), {}, "cannot be unpacked: "),
+    another_sum=(
+        Served(archive()),
+        {"pin": "a" * 128},
+        f", expected {'a' * 128}; check the mirror in gvisor_source",
+    ),
 )
 def test_what_does_not_arrive_whole_is_never_unpacked(
     machine: Machine, served: Served, given: dict[str, str], message: str
@@ -135,13 +138,6 @@ def with_link(target: str, kind: bytes) -> bytes:
     member = tarfile.TarInfo("gvisor-bin/x")
     member.type, member.linkname = kind, target
     return archive(MEMBERS, member)
-
-
-OUT = Path("/tmp/pyinfra-gvisor-out")
-SHIM = "containerd-shim-runsc-v1"
-SENTRY = "gvisor-bin/gvisor_sentry"
-NO_SIDECARS = {"runsc": RUNSC, SHIM: b"x"}
-NEITHER = "contains something that is neither a file nor a directory"
 
 
 @table(
@@ -360,9 +356,6 @@ def test_a_killed_repair_leaves_a_runsc_and_is_ended_later(installed: Machine, m
     assert installed.is_whole()
 
 
-TASK = "io.containerd.runtime.v2.task/moby"
-
-
 WRAPPER = "/opt/gvisor/runtimes/runsc-1-2"
 
 
@@ -384,10 +377,8 @@ def users(node: Path) -> list[str]:
     none_of_ours=('{"BinaryName": "runc"}', []),
     one_of_ours=(f'{{"BinaryName": "{WRAPPER}"}}', [WRAPPER]),
 )
-def test_containers_are_asked_which_release_they_need(
-    tmp_path: Path, options: str, used: list[str]
-) -> None:
-    task = tmp_path / TASK / "4f5c"
+def test_containers_are_asked_what_they_use(tmp_path: Path, options: str, used: list[str]) -> None:
+    task = tmp_path / "io.containerd.runtime.v2.task/moby" / "4f5c"
     task.mkdir(parents=True)
     (task / "options.json").write_text(options)
 

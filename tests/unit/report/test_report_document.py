@@ -41,6 +41,8 @@ from tests.unit.report.reports import (
 )
 
 NOTE = MODE.model_copy(update={"severity": Severity.INFO})
+FORMS = ["fleet.html", "fleet.json", "fleet.junit.xml", "fleet.sarif"]
+HOSTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)
 
 
 @table(
@@ -87,9 +89,8 @@ def test_a_time_that_is_none_or_without_its_offset_is_refused(at: str) -> None:
 
 def test_what_the_kernel_counted_and_whom_it_stopped_is_in_the_document() -> None:
     lines = [*box("web", "172.18.0.2"), *counted(("172.18.0.2", *METADATA), counters=COUNTERS)]
-    gone = counted(("172.18.0.9", *DATABASE))
 
-    document = guarded(*lines, *gone).to_json()
+    document = guarded(*lines, *counted(("172.18.0.9", *DATABASE))).to_json()
 
     assert document["egress"] == {
         "declared": True,
@@ -105,10 +106,7 @@ def test_what_the_kernel_counted_and_whom_it_stopped_is_in_the_document() -> Non
 def test_destinations_without_end_are_counted_only() -> None:
     tries = [("172.18.0.2", f"10.0.1.{number}", 6, 5432) for number in range(1, 201)]
 
-    report = guarded(*box("web", "172.18.0.2"), *counted(*tries))
-
-    assert report.egress is not None
-    (web,) = report.egress.stopped
+    (web,) = guarded(*box("web", "172.18.0.2"), *counted(*tries)).egress.stopped
     assert (len(web.tried), web.more) == (50, 150)
 
 
@@ -167,11 +165,9 @@ def test_there_are_no_metrics_of_a_firewall_that_is_not_declared(report: HostRep
 
 @table(
     "changes, end",
-    {
-        "nothing-to-say": ({}, ""),
-        "2": ({"stopped": (WEB, GONE)}, "; firewall blocked 2 containers"),
-        "not-in-force": ({"in_force": False}, "; FIREWALL NOT ACTIVE"),
-    },
+    nothing_to_say=({}, ""),
+    two_blocked=({"stopped": (WEB, GONE)}, "; firewall blocked 2 containers"),
+    not_in_force=({"in_force": False}, "; FIREWALL NOT ACTIVE"),
 )
 def test_of_a_firewall_the_terminal_is_told_what_matters(changes: Data, end: str) -> None:
     report = with_firewall(**changes)
@@ -179,10 +175,6 @@ def test_of_a_firewall_the_terminal_is_told_what_matters(changes: Data, end: str
     line = f"run-1: compliant; nothing found; 1 of 1 containers sandboxed{end}"
     assert host_lines(report) == [line]
     assert line in fleet_lines(fleet(report))
-
-
-FORMS = ["fleet.html", "fleet.json", "fleet.junit.xml", "fleet.sarif"]
-HOSTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)
 
 
 def test_a_fleets_report_has_four_forms_and_nothing_is_left_beside_them(tmp_path: Path) -> None:

@@ -83,9 +83,7 @@ def test_every_metric_has_help_and_type_in_front_once_and_its_samples_in_one_pie
 
 
 def test_a_labels_value_is_escaped() -> None:
-    odd = container("a", asked='r"\\\nx')
-
-    found = samples(host("a", containers=(odd,)))
+    found = samples(host("a", containers=(container("a", asked='r"\\\nx'),)))
 
     assert found[r'gvisor_containers{runtime="r\"\\\nx",sandboxed="true"}'] == 1
 
@@ -136,8 +134,7 @@ def test_a_link_in_the_temporary_files_place_is_not_followed(tmp_path: Path) -> 
 
     ran = write(tmp_path / "bin", directory, "new\n")
 
-    assert ran.returncode == 0
-    assert other.read_text() == "kept"
+    assert (ran.returncode, other.read_text()) == (0, "kept")
     assert not (directory / NAME).is_symlink()
 
 

@@ -39,9 +39,7 @@ def in_turn(*documents: Any) -> Answer:
     return told
 
 
-def test_a_container_without_its_sandbox_is_reported_with_what_is_to_be_known(
-    tmp_path: Path, bare: int
-) -> None:
+def test_a_container_without_its_sandbox_is_reported_in_full(tmp_path: Path, bare: int) -> None:
     looked = Watched(tmp_path).look([container(1, bare, name="shop")])
 
     assert (looked.code, looked.stderr) == (0, "")
@@ -53,9 +51,7 @@ def test_a_container_without_its_sandbox_is_reported_with_what_is_to_be_known(
     )
 
 
-def test_another_engine_at_dockers_socket_is_reported_and_not_checked(
-    tmp_path: Path, sandbox: int
-) -> None:
+def test_another_engine_at_dockers_socket_is_only_reported(tmp_path: Path, sandbox: int) -> None:
     (tmp_path / "docker.pid").write_text("812")
 
     looked = Watched(tmp_path).look([container(1, sandbox, host=RUNSC)])
@@ -65,9 +61,7 @@ def test_another_engine_at_dockers_socket_is_reported_and_not_checked(
     assert looked.stdout.endswith("docker.sock, but dockerd is process 812\n")
 
 
-def test_a_sandbox_is_in_order_and_that_is_said_once_with_the_number(
-    tmp_path: Path, sandbox: int
-) -> None:
+def test_a_sandbox_is_fine_and_that_is_said_once_and_counted(tmp_path: Path, sandbox: int) -> None:
     looked = Watched(tmp_path).look([container(1, sandbox, host=RUNSC)])
 
     assert (looked.code, looked.stderr) == (0, "")
@@ -90,7 +84,7 @@ def test_a_runtime_that_started_no_sandbox_is_found(tmp_path: Path, bare: int) -
     assert "its process is not a gVisor sandbox; recreate the container" in looked.errors[0]
 
 
-def test_only_who_must_is_reported_and_who_is_exempted_is_counted(
+def test_only_who_must_is_reported_and_exempt_are_counted(
     tmp_path: Path, bare: int, sandbox: int
 ) -> None:
     app = {"coolify.managed": "true", "coolify.type": "application"}
@@ -116,7 +110,7 @@ def test_only_who_must_is_reported_and_who_is_exempted_is_counted(
     deep={"others": {"Args": [[[{"a": [{}, [], NASTY]}]]]}},
     others={"others": {"Pid": 9, "Args": [1.5e-7, -1, None, False]}},
 )
-def test_nasty_values_hide_nothing_and_add_no_line(
+def test_nasty_values_hide_or_add_nothing(
     tmp_path: Path, bare: int, changes: dict[str, Any]
 ) -> None:
     looked = Watched(tmp_path).look([container(1, bare, name="app", **changes)])
@@ -147,16 +141,13 @@ def test_what_does_not_run_any_more_is_not_reported(tmp_path: Path, state: dict[
     assert looked.stdout.startswith("<6>0 containers")
 
 
-def test_a_process_that_is_just_being_started_is_looked_at_again(
-    tmp_path: Path, sandbox: int
-) -> None:
+def test_a_process_that_is_just_starting_is_looked_at_again(tmp_path: Path, sandbox: int) -> None:
     document = container(1, sandbox, host=RUNSC)
     early = {**document, "State": {**document["State"], "Pid": NO_SUCH_PID}}
 
     looked = Watched(tmp_path).look([document], {INSPECT: in_turn(early, early, document)})
 
-    assert (looked.named, looked.code) == ([], 0)
-    assert looked.asked.count(INSPECT) == 3
+    assert (looked.named, looked.code, looked.asked.count(INSPECT)) == ([], 0, 3)
 
 
 def test_a_process_that_never_shows_what_it_is_is_reported(tmp_path: Path) -> None:
@@ -168,9 +159,7 @@ def test_a_process_that_never_shows_what_it_is_is_reported(tmp_path: Path) -> No
     assert "process without an executable" in looked.errors[0]
 
 
-def test_stopping_stops_what_is_reported_and_nothing_else(
-    tmp_path: Path, bare: int, sandbox: int
-) -> None:
+def test_stopping_stops_only_what_is_reported(tmp_path: Path, bare: int, sandbox: int) -> None:
     documents = [
         container(1, bare, name="bad"),
         container(2, sandbox, name="good", host=RUNSC),
@@ -186,9 +175,7 @@ def test_stopping_stops_what_is_reported_and_nothing_else(
     assert looked.code == 0
 
 
-def test_what_has_its_sandbox_at_the_second_look_is_not_stopped(
-    tmp_path: Path, bare: int, sandbox: int
-) -> None:
+def test_what_has_its_sandbox_later_is_not_stopped(tmp_path: Path, bare: int, sandbox: int) -> None:
     first, second = container(1, bare, host=RUNSC), container(1, sandbox, host=RUNSC)
     answers = {INSPECT: in_turn(first, second), STOP: STOPPED}
 
@@ -198,9 +185,7 @@ def test_what_has_its_sandbox_at_the_second_look_is_not_stopped(
     assert looked.code == 0
 
 
-def test_a_sandbox_whose_program_was_replaced_is_reported_and_left_running(
-    tmp_path: Path, sandbox: int
-) -> None:
+def test_a_sandbox_of_a_replaced_program_is_only_reported(tmp_path: Path, sandbox: int) -> None:
     program = Path(f"/proc/{sandbox}/exe").readlink()
     program.unlink()
     copy2("/usr/bin/sleep", program)
@@ -228,8 +213,7 @@ def test_what_a_proof_has_started_is_waited_for(tmp_path: Path) -> None:
         Timer(0.3, proof.close).start()
         looked = watched.look([], {"/containers/json": listing})
 
-    assert ended == [True]
-    assert (looked.code, looked.errors) == (0, [])
+    assert (ended, looked.code, looked.errors) == ([True], 0, [])
 
 
 def test_a_proof_without_end_hides_nothing(tmp_path: Path, bare: int) -> None:
@@ -265,16 +249,12 @@ def test_a_container_that_cannot_be_stopped_makes_the_look_fail(tmp_path: Path, 
 
 @table(
     "answer",
-    {
-        "500": says('{"message": "no"}', "500 Internal Server Error"),
-        "closes-at-once": closes,
-        "breaks-off": breaks_off(compact([listed(container(1, 1))]), 0.6),
-        "hangs": hangs,
-    },
+    status_500=says('{"message": "no"}', "500 Internal Server Error"),
+    closes_at_once=closes,
+    breaks_off=breaks_off(compact([listed(container(1, 1))]), 0.6),
+    hangs=hangs,
 )
-def test_a_docker_that_does_not_list_its_containers_makes_the_look_fail(
-    tmp_path: Path, answer: Answer
-) -> None:
+def test_a_docker_that_lists_no_container_fails_the_look(tmp_path: Path, answer: Answer) -> None:
     quick = {'/containers/json", 20': '/containers/json", 1'}
     watched = Watched(tmp_path, metrics=True, changes=quick)
 
@@ -292,23 +272,18 @@ def test_without_docker_the_look_fails_and_says_so(tmp_path: Path) -> None:
     assert "see systemctl status docker: connect: No such file or directory\n" in looked.stdout
 
 
-def test_a_container_that_docker_does_not_tell_of_is_named_and_hides_no_other(
-    tmp_path: Path, bare: int
-) -> None:
+def test_a_container_that_docker_does_not_tell_of_hides_no_other(tmp_path: Path, bare: int) -> None:
     documents = [container(1, bare, name="stuck"), container(2, bare, name="shop")]
     watched = Watched(tmp_path, metrics=True)
 
     looked = watched.look(documents, {INSPECT: breaks_off(compact(documents[0]), 0.5)})
 
-    assert looked.code == 1
-    assert looked.named == ["shop"]
+    assert (looked.code, looked.named) == (1, ["shop"])
     assert f"<3>container {ID} cannot be checked: incomplete JSON" in looked.stdout
     assert not watched.textfile.exists()
 
 
-def test_the_metrics_are_whole_readable_for_all_and_of_this_look(
-    tmp_path: Path, bare: int, sandbox: int
-) -> None:
+def test_the_metrics_are_whole_readable_and_new(tmp_path: Path, bare: int, sandbox: int) -> None:
     documents = [
         container(1, bare, name="bad"),
         container(2, sandbox, name="good", host=RUNSC),
@@ -341,16 +316,13 @@ def test_the_metrics_are_whole_readable_for_all_and_of_this_look(
     assert sorted(path.name for path in tmp_path.glob("*prom*")) == [watched.textfile.name]
 
 
-def test_metrics_that_cannot_be_written_make_the_look_fail_after_its_report(
-    tmp_path: Path, bare: int
-) -> None:
+def test_metrics_that_cannot_be_written_fail_a_look_that_reports(tmp_path: Path, bare: int) -> None:
     watched = Watched(tmp_path, metrics=True)
     (tmp_path / f"{watched.textfile.name}.new" / "x").mkdir(parents=True)
 
     looked = watched.look([container(1, bare)])
 
-    assert looked.named == ["app"]
-    assert looked.code == 1
+    assert (looked.named, looked.code) == (["app"], 1)
     assert "cannot be written: File exists" in looked.stdout
 
 

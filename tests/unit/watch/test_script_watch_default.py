@@ -83,9 +83,7 @@ def test_infrastructure_is_in_order_and_counted(docker: Docker, bare: int, sandb
 def test_what_asks_for_a_declared_runtime_is_no_infrastructure(docker: Docker, bare: int) -> None:
     write_container(docker.root, 1, host=RUNSC)
 
-    looked = docker.look([container(1, bare, host=RUNSC)])
-
-    assert looked.named == ["app"]
+    assert docker.look([container(1, bare, host=RUNSC)]).named == ["app"]
 
 
 def test_only_what_is_no_infrastructure_is_stopped(tmp_path: Path, bare: int) -> None:
@@ -123,7 +121,7 @@ def test_a_container_that_was_removed_meanwhile_is_no_failure(docker: Docker, ba
     by_its_id=(HELPER, f"accept sha256:{9:064x}, or remove it"),
     whose_command_operators_choose=("traefik:v3", "accept with the container's name"),
 )
-def test_an_image_that_nobody_accepted_is_named_with_the_command(
+def test_an_unaccepted_image_is_named_with_a_command(
     docker: Docker, tag: str, command: str
 ) -> None:
     accepted = {"Id": IMAGE, "RepoTags": ["coollabsio/coolify-helper:1"]}
@@ -143,8 +141,7 @@ def test_images_that_docker_does_not_list_are_a_failure_and_containers_are_judge
 
     looked = docker.look([container(1, bare)], answers={IMAGES: says("no", "500 Error")})
 
-    assert looked.code == 1
-    assert looked.named == ["app"]
+    assert (looked.code, looked.named) == (1, ["app"])
     assert "images cannot be listed" in looked.stdout
 
 

@@ -82,9 +82,7 @@ def test_what_is_declared_otherwise_is_written_again(wanted: Watch) -> None:
 @table(
     "changes", stopped={"timer": "inactive"}, unknown={"timer": None}, disabled={"enabled": False}
 )
-def test_a_timer_that_would_not_look_is_started_and_nothing_is_written(
-    changes: dict[str, Any],
-) -> None:
+def test_a_timer_that_does_not_look_is_started_and_nothing_written(changes: dict[str, Any]) -> None:
     plan = planned(carried_out(planned(), **changes))
 
     assert plan.action == "apply"
@@ -98,9 +96,7 @@ def test_a_file_that_somebody_has_changed_is_put_right(change: dict[str, str]) -
 
     plan = planned(found.model_copy(update={"files": files}))
 
-    assert plan.action == "apply"
-    assert plan.lines[0] == f"write {POLICY}"
-    assert len(plan.files) == 4
+    assert (plan.action, plan.lines[0], len(plan.files)) == ("apply", f"write {POLICY}", 4)
 
 
 def test_a_watch_that_is_not_wanted_goes_and_one_that_is_not_there_is_left_so() -> None:
@@ -166,23 +162,16 @@ def test_the_policy_can_be_read_by_a_person_too() -> None:
     text = policy_text((COOLIFY,), (exempt,), "stop", "/srv/text/x.prom")
 
     assert text.splitlines() == [
-        "action stop",
-        "textfile /srv/text/x.prom",
-        "must",
-        "label =coolify.managed =true",
+        *("action stop", "textfile /srv/text/x.prom", "must", "label =coolify.managed =true"),
         "label =coolify.type =application =service =database",
-        "exempt",
-        "name shop-.*",
-        "label =a%20b =",
+        *("exempt", "name shop-.*", "label =a%20b ="),
     ]
 
 
 def test_what_a_policy_says_of_one_label_stays_on_one_line() -> None:
     selector = Selector(labels={"x\nmust": "y\nname .*"})
 
-    lines = policy_text((selector,), (), "report", None).splitlines()
-
-    assert len(lines) == 3
+    assert len(policy_text((selector,), (), "report", None).splitlines()) == 3
 
 
 @pytest.fixture

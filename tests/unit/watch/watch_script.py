@@ -20,7 +20,6 @@ STOP = f"/containers/{ID}/stop?t=10"
 RUNSC = {"Runtime": "runsc"}
 STOPPED = says("", "204 No Content")
 REASON = "for a test of the policy"
-PROOF_LOCK = "/run/pyinfra-gvisor/probe.lock"
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,10 @@ class Watched:
         """One look at whatever answers on the socket."""
         policy, program = self.root / "policy", self.root / "watch.pl"
         textfile = str(self.textfile) if self.metrics else None
-        everything = self.default is not None
-        policy.write_text(
-            policy_text(self.must, self.exempt, self.action, textfile, default=everything)
-        )
+        every = self.default is not None
+        policy.write_text(policy_text(self.must, self.exempt, self.action, textfile, default=every))
         changes = {
-            PROOF_LOCK: str(self.lock),
+            "/run/pyinfra-gvisor/probe.lock": str(self.lock),
             "/run/docker.pid": str(self.root / "docker.pid"),
             "^/(?:usr|": "^/(?:tmp|usr|",  # a test's runsc lies there
             **(self.changes or {}),

@@ -77,9 +77,7 @@ def test_it_is_refused_before_anything_is_done() -> None:
     fleet.deploy(run_node)
     fleet.run()
 
-    assert fleet.failed() == {"a"}
-    assert len(applied(nodes["good"])) == 1
-    assert nodes["a"].acted() == []
+    assert (fleet.failed(), len(applied(nodes["good"])), nodes["a"].acted()) == ({"a"}, 1, [])
     (problem,) = refusals(node(init="lab-init"), settings_of(**WANTED))
     assert problem.what == "the sample needs systemd"
 
@@ -91,14 +89,11 @@ def test_a_removal_takes_it_away() -> None:
     fleet.deploy(remove)
     fleet.run()
 
-    assert fleet.failed() == set()
-    assert len(applied(nodes["a"])) == 1
+    assert (fleet.failed(), len(applied(nodes["a"]))) == (set(), 1)
 
 
 def test_the_audit_asks_and_judges_it() -> None:
-    report = audited("sample_observed 2", settings=WANTED)
-
-    found = {item.id: item for item in report.findings}
+    found = {item.id: item for item in audited("sample_observed 2", settings=WANTED).findings}
     assert found["sample-other"].evidence == "read 2 times"
     assert "sample-other" not in {item.id for item in audited(THERE, settings=WANTED).findings}
     assert "sample_observed() {" in audit_script()
