@@ -412,3 +412,23 @@ def test_a_controller_that_is_killed_is_not_waited_for_longer_than_it_was_given(
 def shown(node: LabNode, unit: str, name: str) -> str:
     """A property of a unit's, as systemd has it."""
     return sh(node, f"systemctl show --value --property={name} {unit}").strip()
+
+
+@pytest.mark.slow
+def test_a_power_cut_on_probation_comes_up_with_the_old_rules(
+    egress: Ground, node: LabNode
+) -> None:
+    before = table(node)
+
+    with on_probation(egress, NAME, confirm_s=600):
+        node.kill()
+        node.start()
+    egress.restore(NAME)
+
+    assert table(node) == before
+    assert egress.probe(NAME, "sandbox", TARGETS) == IN_FORCE
+    mended, second = egress.deploy(NAME), egress.deploy(NAME)
+    assert "new rules are not confirmed yet" in mended.stderr
+    assert pending(node) == []
+    assert table(node) == before
+    assert second.idle

@@ -8,7 +8,8 @@ import pytest
 
 from tests.node.audits import sh
 from tests.node.containers import remove_container, start_container
-from tests.node.faults import PENDING, Faults, reloading, restarting, wait_for
+from tests.node.faults import COLD_START, PENDING, Faults, live, reloading, restarting, wait_for
+from tests.node.transactions import last_run
 from tests.table import table
 
 pytestmark = pytest.mark.slow
@@ -69,3 +70,16 @@ def test_after_a_power_cut_the_next_run_ends_what_was_begun(
     assert said in ended.stderr
     assert "the earlier change is reverted" in ended.stderr
     faults.assert_sound(wanted)
+
+
+def test_a_dockerd_that_does_not_start_gets_its_old_file_back(elsewhere: Faults) -> None:
+    elsewhere.remember()
+    wanted = restarting(elsewhere.before)
+
+    outcome = elsewhere.run({**wanted, **COLD_START})
+
+    assert outcome.code == 1
+    assert "dockerd did not start; rolling back" in outcome.stderr
+    assert last_run(elsewhere.node)["result"] == "reverted"
+    assert live(elsewhere.node) == elsewhere.before
+    elsewhere.assert_sound(wanted)

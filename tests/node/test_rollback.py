@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.containers import remove_container, start_container
+from tests.node.faults import PENDING, Faults
 from tests.node.proving import rows
 from tests.node.running import CURRENT, PROVEN, WITH_ROWS, Fleet
 from tests.node.seeing import daemon_json, docker_info, no_leftovers, processes, snapshot
@@ -87,4 +89,35 @@ def test_it_goes_back_to_what_was_before_us(fleet: Fleet) -> None:
     assert "runsc" not in docker_info(node)["Runtimes"]
     assert docker_info(node)["LiveRestoreEnabled"] is False
     assert second.stderr.count("No changes") == 1
+    assert_as_declared(fleet, "plain")
+
+
+def numbers(node: LabNode) -> list[int]:
+    """The generations that the node keeps, oldest first."""
+    listed = node.exec("ls", "/var/lib/pyinfra-gvisor/generations").stdout
+    return sorted(int(name) for name in listed.split())
+
+
+def interrupt(fleet: Fleet, name: str, wanted: dict[str, Any]) -> None:
+    """Somebody's change, killed when it was made and not yet seen to be in force."""
+    controller = Faults(fleet, name).start(wanted, step="look")
+    kill = "systemctl kill -s KILL 'pyinfra-gvisor-*'; rm /run/at-step"
+    fleet.nodes[name].exec("sh", "-c", kill)
+    controller.wait(timeout=60)
+    assert fleet.nodes[name].exec("test", "-e", PENDING).code == 0
+
+
+def test_an_interrupted_change_is_undone_and_nothing_more(fleet: Fleet) -> None:
+    node = fleet.nodes["plain"]
+    fleet.run("plain", data=keys(debug=True))
+    text, kept = daemon_json(node), numbers(node)
+    interrupt(fleet, "plain", {"labels": ["run=interrupted"]})
+
+    outcome = fleet.run("plain", deploy=ROLLBACK, data=CURRENT)
+
+    assert outcome.code == 0, outcome.text
+    assert daemon_json(node) == text
+    assert docker_info(node)["Labels"] == []
+    assert docker_info(node)["Debug"] is True
+    assert numbers(node) == kept
     assert_as_declared(fleet, "plain")

@@ -17,16 +17,20 @@ from tests.node.watching import (
     TEXT,
     TEXTFILE,
     TEXTFILES,
+    UNIT,
     have_none,
     have_watch,
     journal,
     left,
+    look_now,
     looked_at,
     looks,
+    metrics,
     sees_one_of_two,
     start,
     start_forger,
     within,
+    without_docker,
 )
 from tools.lab import LabNode
 
@@ -123,3 +127,39 @@ def test_without_it_in_the_data_nothing_of_it_is_left(watched: Fleet, node: LabN
     assert left(node) == []
     assert snapshot(node) == before
     assert second.idle
+
+
+@pytest.mark.slow
+def test_a_docker_that_does_not_answer_is_a_failed_unit_and_an_old_time(
+    watched: Fleet, node: LabNode
+) -> None:
+    node.exec("install", "-d", "-o", "daemon", "-m", "0755", TEXTFILES)
+    have_watch(watched, gvisor_watch_interval_s=600, **TEXT)
+    assert within(SLACK_S, lambda: node.exec("test", "-s", TEXTFILE).code == 0)
+    seen = metrics(node)
+    since = ("--since", node.exec("date", "+@%s").stdout.strip())
+
+    with without_docker(node):
+        code = look_now(node)
+        failed = node.exec("systemctl", "--failed", "--plain", "--no-legend").stdout
+        during = metrics(node)
+    after = look_now(node)
+
+    assert code != 0
+    assert f"{UNIT}.service" in failed
+    assert during == seen
+    assert journal(node, "Docker does not answer, so no container was checked", options=since)
+    assert after == 0
+    assert metrics(node) != seen
+
+
+@pytest.mark.slow
+def test_it_looks_again_after_the_node_was_off(watched: Fleet, node: LabNode) -> None:
+    have_watch(watched)
+    bad = start(node, "watched-bad", "--restart=always", *COOLIFYS)
+
+    node.kill()
+    node.start()
+
+    boot = ("--boot",)
+    assert within(2 * INTERVAL_S + SLACK_S, lambda: journal(node, bad, options=boot))
