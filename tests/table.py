@@ -19,7 +19,8 @@ def table(
       given as a keyword has hyphens in the id for its underscores
     """
     several = "," in names
-    named = {**(cases or {}), **{name.replace("_", "-"): case for name, case in more.items()}}
+    named = dict(cases or {}, **{name.replace("_", "-"): case for name, case in more.items()})
+    assert len(named) == len(cases or {}) + len(more), "a name is there twice"
     values = [
         pytest.param(*(case if several else (case,)), id=name) for name, case in named.items()
     ]

@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.bench import wrk
 from tests.bench.measure import BenchError
 from tests.bench.node import LAB_NAME, BenchNode
-from tests.node.names_nodes import KINDS, RUNTIMES, SPECS, prepare
+from tests.node.equipped import equipped
+from tests.node.names_nodes import KINDS, RUNTIMES, prepare
 from tools.lab import Lab, NodeSpec
 
 SMALL, LARGE = "small", "large"
@@ -20,7 +21,7 @@ PORTS = {kind: 8000 + number for number, kind in enumerate(KINDS)}
 CORKED = {kind: 8100 + number for number, kind in enumerate(KINDS)}
 """Ports with ``tcp_nopush`` (TCP_CORK), as in Debian's nginx.conf."""
 
-_NODE = "names-26"  # the name in names_nodes of the node with Docker 26
+_NODE = "run"
 _NGINX = b"""\
 daemon off;
 worker_processes 2;
@@ -121,7 +122,9 @@ def pair_of_nodes() -> Iterator[Pair]:
     """Both nodes, and the containers on one; removed in the end, whatever happens."""
     lab = Lab(f"{LAB_NAME}-stacks")
     try:
-        run, client = (BenchNode(node) for node in lab.up([SPECS[_NODE], NodeSpec()]))
+        run, client = (
+            BenchNode(node) for node in lab.up([NodeSpec(equipped("debian-13")), NodeSpec()])
+        )
         client.install("wrk")
         client.lab_node.put(wrk.SCRIPT_PATH, wrk.SCRIPT)
         run.shell("systemctl mask --quiet nginx")  # only the program is needed

@@ -32,7 +32,8 @@ class Source:
     @property
     def text(self) -> str:
         """The whole file."""
-        text = (HERE / "sources" / "v4_3_11.php").read_text(encoding="utf-8")
+        name = "v4_3_11" if self.edits else self.name
+        text = (HERE / "sources" / f"{name}.php").read_text(encoding="utf-8")
         for old, new in self.edits:
             assert text.count(old) == 1, old
             text = text.replace(old, new)
@@ -57,17 +58,11 @@ _AS_IT_IS = (
     ),
     ("|| $option === '--entrypoint')", "|| $option === '--entrypoint' || $option === '--runtime')"),
 )
-# What the patch looks at of releases before: the name, the parameter, the line above the last one.
-_HEADER = f"function {NAME}(?string $custom_docker_run_options = null)"
-_LAST = "    return $compose_options->toArray();\n"
-_NO_LINE_BETWEEN = (f"    }}\n\n{_LAST}", f"    }}\n{_LAST}")
-_BETA_202 = ((_HEADER, _HEADER.replace(NAME, OLD_NAME)), _NO_LINE_BETWEEN)
-_BETA_225 = ((_HEADER, f"function {OLD_NAME}($custom_docker_run_options = null)"), _NO_LINE_BETWEEN)
 
 # Each differs in what the patch looks at: the name, the parameter, or whether the option is known.
 _ALL = (
-    Source("beta202", OLD_NAME, edits=_BETA_202),
-    Source("beta225", OLD_NAME, edits=_BETA_225),
+    Source("beta202", OLD_NAME),
+    Source("beta225", OLD_NAME),
     Source("v4_3_11", NAME),
     Source("native", NAME, "native", _AS_IT_IS),
     Source("native_list", NAME, "native", _AS_A_LIST),

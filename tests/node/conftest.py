@@ -81,12 +81,14 @@ def lab_of(name: str, specs: dict[str, NodeSpec]) -> Iterator[dict[str, LabNode]
             _BEFORE.pop().down()
         lab.down()
         _BEFORE.append(lab)
-    made = lab.up(list(specs.values()))
-    for node in made:
-        node.put_files(SLOW_KEEPER)
-    yield dict(zip(specs, made, strict=True))
-    if not keep:
-        lab.down()
+    try:
+        made = lab.up(list(specs.values()))
+        for node in made:
+            node.put_files(SLOW_KEEPER)
+        yield dict(zip(specs, made, strict=True))
+    finally:
+        if not keep:
+            lab.down()
 
 
 @pytest.fixture(scope="session")

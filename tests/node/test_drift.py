@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.node.running import CURRENT, ROOT, TIMEOUT_S, Outcome
+from tests.node.running import PROVEN, ROOT, TIMEOUT_S, Outcome
 from tests.node.seeing import daemon_json, snapshot
 from tools.lab import LabNode
 
@@ -24,7 +24,7 @@ class Drift:
     """The command, on an inventory of nodes that are as the main job left them."""
 
     def __init__(self, directory: Path, nodes: Mapping[str, LabNode]) -> None:
-        self.hosts = {name: {**nodes[name].host_data(), "_sudo": True, **CURRENT} for name in NAMES}
+        self.hosts = {name: {**nodes[name].host_data(), "_sudo": True, **PROVEN} for name in NAMES}
         self._inventory = directory / "fleet.py"
 
     def run(self, *options: str) -> Outcome:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.node.conftest import LAB, SPECS
 from tests.node.containers import remove_container, start_container
-from tests.node.running import CURRENT, HOME, Fleet, Outcome
+from tests.node.running import CURRENT, HOME, PROVEN, Fleet, Outcome
 from tests.node.seeing import daemon_json, docker_info, no_leftovers, processes, snapshot
 from tests.node.story import SPREAD
 from tests.node.transactions import FILE
@@ -87,7 +87,7 @@ def removed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Removed]:
 def there_and_back(fleet: Fleet) -> Removed:
     nodes = fleet.nodes
     before = {name: look(nodes[name]) for name in NODES}
-    fleet.deploy(*NODES)
+    fleet.deploy(*NODES, data=PROVEN)
     snapshots = {name: snapshot(nodes[name]) for name in NODES}
     dry = fleet.run(*NODES, deploy=REMOVE, flags=("--dry", "--diff"))
     dry_changed = tuple(name for name in NODES if snapshot(nodes[name]) != snapshots[name])

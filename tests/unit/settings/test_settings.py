@@ -208,6 +208,10 @@ def test_the_hardened_default_is_what_docker_bench_asks_for() -> None:
     {
         "none-leaves-it-alone": ({"live-restore": None}, None),
         "false-is-a-value": ({"live-restore": False}, False),
+        "zero-is-a-value": ({"live-restore": 0}, 0),
+        "empty-text-is-a-value": ({"live-restore": ""}, ""),
+        "empty-list-is-a-value": ({"live-restore": []}, []),
+        "empty-object-is-a-value": ({"live-restore": {}}, {}),
     },
 )
 def test_an_operators_key_counts_for_more_than_the_hardened_one(

@@ -1,0 +1,79 @@
+<?php
+
+// A stand-in of ours for Coolify's bootstrap/helpers/docker.php: 4.0.0-beta.225, options without a value are true.
+
+/** The digits behind the colon of a published port, or null. */
+function port_behind_colon(?string $published): ?int
+{
+    $parts = explode(':', (string) $published);
+    if (count($parts) < 2) {
+        return null;
+    }
+
+    return (int) end($parts);
+}
+
+function convert_docker_run_to_compose($custom_docker_run_options = null)
+{
+    $options = [];
+    $compose_options = collect([]);
+    preg_match_all('~(--\w+(?:-\w+)*)[\s=]?([^\s-]+)?~', $custom_docker_run_options, $matches, PREG_SET_ORDER);
+    $list_options = collect([
+        '--cap-add',
+        '--cap-drop',
+        '--security-opt',
+        '--sysctl',
+        '--ulimit',
+        '--device',
+    ]);
+    $mapping = collect([
+        '--cap-add' => 'cap_add',
+        '--cap-drop' => 'cap_drop',
+        '--security-opt' => 'security_opt',
+        '--sysctl' => 'sysctls',
+        '--device' => 'devices',
+        '--init' => 'init',
+        '--ulimit' => 'ulimits',
+        '--privileged' => 'privileged',
+        '--ip' => 'ip',
+    ]);
+    foreach ($matches as $match) {
+        $option = $match[1];
+        if (($match[2] ?? '') === '') {
+            $options[$option] = true;
+        } else {
+            $options[$option][] = $match[2];
+            $options[$option] = array_unique($options[$option]);
+        }
+    }
+    foreach (collect($options) as $option => $value) {
+        if (!data_get($mapping, $option)) {
+            continue;
+        }
+        if ($option === '--ulimit') {
+            $ulimits = collect([]);
+            foreach (collect($value) as $ulimit) {
+                $parts = explode('=', $ulimit);
+                $limits = explode(':', $parts[1]);
+                $both = count($limits) == 2;
+                $ulimits->put($parts[0], $both ? ['soft' => $limits[0], 'hard' => $limits[1]] : ['soft' => $parts[1]]);
+            }
+            $compose_options->put($mapping[$option], $ulimits);
+        } else {
+            $compose_options->put($mapping[$option], $value);
+        }
+    }
+    return $compose_options->toArray();
+}
+
+/** A service of a compose file with these options merged into it. */
+function merge_into_service(array $service, array $options): array
+{
+    $ip = data_get($options, 'ip.0');
+    data_forget($options, 'ip');
+    if ($ip) {
+        $service['networks'] = ['ipv4_address' => $ip];
+    }
+
+    return array_merge_recursive($service, $options);
+}
