@@ -6,7 +6,7 @@ from pathlib import Path as _Path
 
 from pyinfra import logger as _logger
 
-_sys.path.append(str(_Path(__file__).resolve().parent.parent))  # from any directory, uninstalled
+_sys.path.insert(0, str(_Path(__file__).resolve().parent.parent))  # from any directory, uninstalled
 
 from pyinfra.api.exceptions import PyinfraError as _PyinfraError
 

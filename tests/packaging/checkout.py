@@ -75,6 +75,15 @@ def copy_to(target: Path) -> Path:
     return target
 
 
+def without_links(source: Path) -> Path:
+    """Turn links into files that name their targets, as pip does with a zip of the source."""
+    for link in [path for path in source.rglob("*") if path.is_symlink()]:
+        target = link.readlink()
+        link.unlink()
+        link.write_text(str(target))
+    return source
+
+
 def built_wheel(source: Path, into: Path) -> Path:
     """Return the wheel of a copy, built through the sdist: setuptools leaves files there."""
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", into, source)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.checkout import DEPENDENCIES, Environment, built_wheel, copy_to
+from tests.packaging.checkout import DEPENDENCIES, Environment, built_wheel, copy_to, without_links
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built through the sdist and in a copy."""
-    return built_wheel(copy_to(tmp_path_factory.mktemp("source")), tmp_path_factory.mktemp("dist"))
+    source = without_links(copy_to(tmp_path_factory.mktemp("source")))
+    return built_wheel(source, tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="session")
