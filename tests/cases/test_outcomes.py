@@ -263,10 +263,11 @@ def test_hosts_that_a_deploy_leaves_out_are_not_called_as_declared(tmp_path: Pat
     assert summary(ran.stderr) == told
 
 
-def test_a_dry_run_with_y_looks_at_nothing_and_says_so(tmp_path: Path) -> None:
+@table("deploy", deploy="gvisor.py", audit="audit.py")
+def test_a_dry_run_with_y_looks_at_nothing_and_says_so(deploy: str, tmp_path: Path) -> None:
     (tmp_path / "run.py").write_text(inventory(run={"a": fake(proven_answer())}))
 
-    ran = pyinfra(tmp_path, "run.py", CHECKOUT / "deploys" / "audit.py", "--dry", "-y")
+    ran = pyinfra(tmp_path, "run.py", CHECKOUT / "deploys" / deploy, "--dry", "-y")
 
     assert summary(ran.stderr)[1:] == [
         "not looked at: @fake/a",

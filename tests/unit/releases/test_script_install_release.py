@@ -87,6 +87,11 @@ def test_a_download_that_breaks_off_goes_on_from_there(machine: Machine, ranges:
         f" of {len(archive()) + 9} bytes, after 3 attempts",
     ),
     no_archive=(Served(b"no archive"), {}, "cannot be unpacked: "),
+    no_archive_and_another_sum=(
+        Served(b"no archive"),
+        {"pin": "a" * 128},
+        f", expected {'a' * 128}; check the mirror in gvisor_source",
+    ),
     another_sum=(
         Served(archive()),
         {"pin": "a" * 128},
