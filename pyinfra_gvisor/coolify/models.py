@@ -35,20 +35,13 @@ class ServerSettings(_Answer):
 
 
 class Server(_Answer):
-    """
-    A server of the token's team. ``ip`` may be a name; ``is_coolify_host``: Coolify runs on it.
-
-    ``is_usable``: Coolify has found Docker on it.
-    """
+    """A server of the token's team. ``ip`` may be a name."""
 
     uuid: Uuid
     name: Text = ""
     ip: Text = ""
     user: Text = ""
     port: Annotated[int, BeforeValidator(lambda value: value or 22)] = 22
-    is_reachable: Flag = False
-    is_usable: Flag = False
-    is_coolify_host: Flag = False
     settings: Annotated[ServerSettings, BeforeValidator(lambda value: value or {})] = Field(
         default_factory=ServerSettings
     )
