@@ -9,7 +9,7 @@ import pytest
 
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from tests.node.archives import ArchiveServer, release_members, sha512, write_archive
+from tests.node.archives import ArchiveServer, packed_archive, release_members, sha512
 from tests.node.audits import verdicts
 from tests.node.containers import remove_container, start_container
 from tests.node.old_runsc import loose_files
@@ -46,7 +46,7 @@ def offered(
                 name: body.replace(KERNEL, KERNEL.replace(b"10", b"11"))
                 for name, body in members.items()
             }
-        path = write_archive(directory / f"{release}.tar.bz2", members, compressed=False)
+        path = packed_archive(directory / f"{release}.tar.bz2", members)
         server.put(release, path.read_bytes())
         found[release] = settings(server, release, {"x86_64": sha512(path)})
     sums = {}

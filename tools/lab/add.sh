@@ -10,3 +10,4 @@ if [ $# != 0 ]; then
 fi
 apt-get clean
 rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d
+touch /etc/.updated /var/.updated # as prepare.sh does

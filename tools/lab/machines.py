@@ -138,7 +138,7 @@ def _remove(directory: Path) -> None:
 SSH_FAILED = 255
 """Exit code of ssh for an error of its own, or of a command that ended so: ssh(1)."""
 
-_CONTROL_S = 60
+_CONTROL_S = 600
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ SSHD
 
 # A privileged container sees the machine's kernel log: each node's journal would have all of it.
 mkdir -p "$root/etc/systemd/journald.conf.d"
-printf '[Journal]\nReadKMsg=no\n' >"$root/etc/systemd/journald.conf.d/container.conf"
+printf '[Journal]\nReadKMsg=no\nCompress=no\n' >"$root/etc/systemd/journald.conf.d/container.conf"
 
 # A privileged container sees the machine's consoles: no login prompt may appear on them.
 for unit in getty.target console-getty.service systemd-udevd.service; do
@@ -43,3 +43,5 @@ done
 if [ -n "$docker_suite" ]; then
     sh "$(dirname "$0")/later-docker.sh" "$root" "$suite" "$docker_suite"
 fi
+# Nothing is left to do at a first boot for packages that have changed: systemd-update-done.service(8).
+touch "$root/etc/.updated" "$root/var/.updated"

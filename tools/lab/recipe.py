@@ -16,7 +16,7 @@ SPEC_LABEL = "pyinfra-gvisor.lab-node"
 
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "iproute2", "ca-certificates"),
-    *("python3-minimal", "iptables", "nftables", "kmod", "sudo", "procps", "bzip2"),
+    *("python3-minimal", "iptables", "nftables", "kmod", "sudo", "procps", "bzip2", "zstd"),
 )
 VIRTUAL_PACKAGES = (
     *("linux-image-cloud-{arch}", "initramfs-tools", "udev"),
