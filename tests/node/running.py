@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,15 @@ class Outcome:
     def errors(self) -> list[str]:
         """Return the lines with a problem of an operation or a setting."""
         return [line for line in self.stderr.splitlines() if "; " in line or "got" in line]
+
+
+def idle_in_the_end(run: Callable[[], Outcome]) -> None:
+    """Check that a run finds nothing to do, or does it well, and the next one finds nothing."""
+    first = run()
+    assert first.code == 0, first.text
+    if not first.idle:
+        second = run()
+        assert second.idle, second.text
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.node.audits import sh
 from tests.node.containers import must
-from tests.node.running import CURRENT, Fleet
+from tests.node.running import CURRENT, Fleet, idle_in_the_end
 from tests.node.seeing import no_leftovers
 from tools.lab import LabNode
 
@@ -39,8 +39,6 @@ def last_run(node: LabNode) -> Mapping[str, Any]:
 
 def assert_as_declared(fleet: Fleet, *names: str, data: Mapping[str, Any] = CURRENT) -> None:
     """Check that a run repairs what is not as declared, and the next run finds nothing to do."""
-    first, second = fleet.run(*names, data=data), fleet.run(*names, data=data)
-    assert first.code == second.code == 0, first.text + second.text
-    assert second.idle, second.text
+    idle_in_the_end(lambda: fleet.run(*names, data=data))
     for name in names:
         assert no_leftovers(fleet.nodes[name]) == ""
