@@ -234,3 +234,19 @@ def _late() -> Iterator[BadFile]:
     ):
         wanted = {"runtimes": {"bad": entry}}
         yield BadFile(f"ours: {name}", GOOD.encode(), says, late=True, wanted=wanted)
+
+
+def shared(one: bytes, other: bytes) -> int:
+    """How many bytes both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def only_labels_added(file: BadFile, text: bytes, number: int) -> bool:
+    """Whether every other byte and every other key is as before."""
+    old = file.content
+    front = shared(old, text)
+    back = shared(old[front:][::-1], text[front:][::-1])
+    lost = old[front : len(old) - back].decode(errors="replace")
+    expected = {**json.loads(old.strip() or b"{}"), "labels": [f"bad={number}"]}
+    return lost in file.lost and json.loads(text) == expected

@@ -11,7 +11,7 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import JsonText
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.transaction import transaction
-from tests.node.bad_files import BadFile, refused
+from tests.node.bad_files import BadFile, only_labels_added, refused
 from tests.node.odd_files import accepted
 from tests.unit.answers import node
 
@@ -27,6 +27,9 @@ def outcome(file: BadFile) -> str:
     except Problem as problem:
         return str(problem)
     transaction(plan, found, host="run-1", timeout_s=20, wait_s=0).encode()
+    assert plan.after
+    if not file.says and not only_labels_added(file, plan.after.encode(), 1):
+        return "more changed than labels"
     return "planned"
 
 
