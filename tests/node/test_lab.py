@@ -31,8 +31,18 @@ exec containerd.real "$@"
 def lab() -> Iterator[Lab]:
     """Removed at the end. Each test has its nodes from ``up``, which mends what another broke."""
     lab = Lab(NAME)
+    lab.down()
     yield lab
     lab.down()
+
+
+def test_two_processes_at_once_make_each_node_once() -> None:
+    processes = [_up_in_a_process() for _ in range(2)]
+    output = [process.communicate()[1] for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], output
+    assert "".join(output).count(f"{NAME}-1: up,") == 1
+    assert "".join(output).count(f"{NAME}-2: up,") == 1
 
 
 def test_a_second_up_re_uses_the_nodes(lab: Lab) -> None:
@@ -127,32 +137,21 @@ def test_a_lived_in_node_has_what_others_left(lab: Lab) -> None:
     assert _kernel(node, "old-sandbox") != _inside(node, "uname", "-v")
 
 
-def test_two_processes_at_once_make_each_node_once(lab: Lab) -> None:
-    lab.down()
-
-    processes = [_up_in_a_process() for _ in range(2)]
-    output = [process.communicate()[1] for process in processes]
-
-    assert [process.returncode for process in processes] == [0, 0], output
-    assert "".join(output).count(f"{NAME}-1: up,") == 1
-    assert "".join(output).count(f"{NAME}-2: up,") == 1
-
-
 def test_a_container_that_is_not_ours_is_not_touched(lab: Lab) -> None:
-    lab.down()
-    other = lab.client.containers.create(_some_image(lab), name=f"{NAME}-1")
+    beside = Lab(f"{NAME}-beside")
+    other = lab.client.containers.create(_some_image(lab), name=f"{beside.name}-1")
     try:
         for kind in KINDS:
             with pytest.raises(LabError, match="does not belong to this lab"):
-                lab.up([NodeSpec(kind=kind)])
-        lab.down()
+                beside.up([NodeSpec(kind=kind)])
+        beside.down()
         other.reload()
     finally:
         other.remove(force=True)
 
 
 def test_down_leaves_nothing(lab: Lab) -> None:
-    lab.up(SPECS)
+    lab.up(SPECS[:1])
 
     lab.down()
 
