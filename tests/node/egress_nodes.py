@@ -1,5 +1,5 @@
 """
-Four run nodes, one for each version of Docker, and one that plays all that is outside of them.
+Three run nodes, whose Dockers make rules in ways of their own, and one that plays what is outside.
 
 What is routed to the outside node: metadata services, private hosts, a resolver, and addresses that
 stand for the open internet. On every run node a container under runc and one under runsc are on
@@ -16,18 +16,18 @@ from typing import Any, TypeVar
 
 from tests.node.audits import sh
 from tests.node.containers import must, start_container
+from tests.node.equipped import equipped, free_port_80
 from tests.node.running import Deployed, Fleet
 from tools.lab import FLAVOURS, LabNode, NodeSpec
 
 SPECS = {
     "docker-20": NodeSpec(FLAVOURS["debian-12"]),
-    "docker-26": NodeSpec(FLAVOURS["debian-13"]),
-    "docker-28": NodeSpec(FLAVOURS["debian-13-docker-28"], lived_in=True),
+    "docker-28": NodeSpec(equipped("debian-13-docker-28"), lived_in=True),
     "docker-29": NodeSpec(FLAVOURS["debian-13-docker-29-nftables"]),
     "outside": NodeSpec(FLAVOURS["debian-13"]),
 }
-RUN = ("docker-20", "docker-26", "docker-28", "docker-29")
-WITHOUT_NFT = "docker-26"
+RUN = ("docker-20", "docker-28", "docker-29")
+WITHOUT_NFT = "docker-28"
 CONTAINERS = {"tenant": "runc", "sandbox": "runsc"}
 
 METADATA, PRIVATE, DATABASE, RESOLVER = "169.254.169.254", "10.9.9.9", "10.9.9.5", "10.9.9.53"
@@ -171,6 +171,7 @@ def prepare(nodes: Mapping[str, LabNode], directory: Path) -> Ground:
     """Make the ground of these nodes: routes, what is outside, gVisor on the run nodes."""
     ground = Ground(nodes, Fleet(nodes, directory), {"gvisor_egress": RULES, **NO_PROXY})
     outside = nodes["outside"]
+    free_port_80(nodes["docker-28"])
     sh(nodes[WITHOUT_NFT], "dpkg --purge nftables > /dev/null")
     upstream = sh(outside, "sed -n 's/^nameserver //p' /etc/resolv.conf | head -n 1").strip()
     sh(outside, _SIX, address6(outside))

@@ -36,7 +36,7 @@ from tests.node.faults import kill, wait_for
 from tests.node.watching import keeper_says, within
 from tools.lab import LabNode
 
-NAME = "docker-26"
+NAME = "docker-28"
 TEXTFILES = "/var/lib/prometheus/node-exporter"
 BRIDGES = ("evil0", "e*", 'q"q', "a\\b", "\u00e9")
 

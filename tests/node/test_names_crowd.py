@@ -20,7 +20,7 @@ from tools.lab import LabNode
 pytestmark = pytest.mark.slow
 
 NAME = "names-29"
-CHURNED, CROWD, CALLED = 80, 30, 600
+CHURNED, CROWD, CALLED = 40, 20, 600
 CALM, FEW = 2, 100
 CALLED_ADDRESS = "172.31.5.200"
 MOST_KIB = 40 * 1024

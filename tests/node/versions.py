@@ -38,7 +38,7 @@ EVIDENCE = {
     "test_names": "20.10 is silent about unknown names; 28 gives new hardware addresses",
     "test_proof_image": "20.10 cannot import such an image; containerd's store gives it a digest",
     "test_proof_runtimes": "20.10 is silent about unknown names",
-    "test_reach": "bridges are apart before 29 (seen); 28 forgets host-gateway at a reload",
+    "test_reach": "bridges are apart before 29 (seen), whose nftables has rules of its own",
     "test_remove": "20.10 forgets the names that it gives to runc itself at a reload",
     "test_runtimes": "20.10 accepts any entry of runtimes: daemon/runtime_unix.go",
     "test_runtimes_overlay": "the root file system is overlay2's or a snapshot of containerd's",
