@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
+import os
+import re
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path
 
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
 from tools.lab import recipe
-from tools.lab.command import Ran, run
 from tools.lab.image import ensure_image
 from tools.lab.make import free_port
-from tools.lab.makers import Found, Home
-from tools.lab.node import SSH_PORT, SSH_USER, Files, LabNode
-from tools.lab.packing import packed
+from tools.lab.makers import Found, Maker
+from tools.lab.node import PATH, SSH_PORT, Files, LabNode, packed
 from tools.lab.spec import LabError, NodeSpec
 
 REMOVE_TIMEOUT_S = 30
@@ -32,7 +31,7 @@ _TMPFS = {
 
 
 @dataclass(frozen=True)
-class Containers(Home):
+class Containers(Maker):
     """Nodes that are containers, found by their label: see ``makers.Maker``."""
 
     def ensure(self, spec: NodeSpec) -> None:
@@ -60,8 +59,8 @@ class Containers(Home):
         for attempt in range(1, START_ATTEMPTS + 1):
             self.remove(name)
             container = self._created(name, spec)
-            put_files(container, files)
             try:
+                container.put_archive("/", packed(files))
                 container.start()
                 break
             except APIError as error:  # such as a port that another process has taken meanwhile
@@ -81,12 +80,8 @@ class Containers(Home):
         for volume in self.client.volumes.list(filters={"label": label}):
             self._remove_volume(str(volume.name))
 
-    def describe(self) -> list[str]:
-        return [
-            f"{container.name}: {container.status}, {container.labels[recipe.SPEC_LABEL]}, "
-            f"ssh -p {published_port(container)} -i {self.cache.key} {SSH_USER}@127.0.0.1"
-            for container in self._containers(f"{recipe.LABEL}={self.lab}")
-        ]
+    def names(self) -> Iterable[str]:
+        return (str(found.name) for found in self._containers(f"{recipe.LABEL}={self.lab}"))
 
     def _container(self, name: str) -> Container | None:
         try:
@@ -181,21 +176,17 @@ class ContainerNode(LabNode):
             ) from error
         return str(self.container.status)
 
-    def run(self, command: list[str], user: str) -> Ran:
-        try:
-            return run(self.container, command, user)
-        except DockerException as error:
-            raise LabError(f"lab: {self.name}: docker exec failed", because=error) from error
-
-    def put_files(self, files: Files) -> None:
-        put_files(self.container, files)
-
-    def read(self, path: str) -> bytes:
-        """Return a file's content by Docker's archive API: a busy Docker may lose exec output."""
-        chunks, _ = self.container.get_archive(path)
-        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
-            member = archive.extractfile(PurePosixPath(path).name)
-            return member.read() if member else b""
+    def run(self, command: list[str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """Run a command in the container's namespaces: ten times faster than Docker's exec."""
+        entering = _entering(self.container)
+        if not entering and self.state == "running":  # started again since it was looked at
+            entering = _entering(self.container)
+        if not entering:
+            todo = "start it, and run this as root on the machine that has the container"
+            raise LabError(f"lab: {self.name}: its namespaces cannot be entered", todo=todo)
+        return subprocess.run(
+            [*entering, *command], check=False, input=stdin, capture_output=True, cwd="/"
+        )
 
     def kill(self) -> None:
         self.container.kill()
@@ -205,15 +196,53 @@ class ContainerNode(LabNode):
         self.container.start()
 
 
-def put_files(container: Container, files: Files) -> None:
-    """Write files, owned by root, into a container, started or not."""
-    try:
-        container.put_archive("/", packed(files))
-    except APIError as error:
-        raise LabError(f"lab: {container.name}: cannot write files", because=error) from error
-
-
 def published_port(container: Container) -> int:
     """Return the port on 127.0.0.1 that leads to the node's sshd; 0 if none is published."""
     bindings = container.attrs["HostConfig"].get("PortBindings") or {}
     return int(bindings[SSH_PORT][0]["HostPort"]) if SSH_PORT in bindings else 0
+
+
+_IS_FIRST = re.compile(r"^NSpid:\t\d+\t1$", re.MULTILINE)
+"""In /proc/pid/status, for PID 1 in a namespace right below this one: proc_pid_status(5)."""
+# Arguments: PID 1 of the container, a cgroup.procs file for each hierarchy, "", the command.
+_ENTER = """
+first=$1
+shift
+while [ -n "$1" ]; do
+    echo 0 > "$1"
+    shift
+done
+shift
+exec nsenter --target "$first" --mount --uts --ipc --net --pid --cgroup -- env -i "$@"
+"""
+
+
+def _entering(container: Container) -> list[str]:
+    """Return the words that enter the container, as it is known; empty if that is impossible."""
+    first = int(container.attrs["State"]["Pid"])
+    try:
+        known = Path(f"/proc/{first}/cgroup").read_text()
+        is_first = _IS_FIRST.search(Path(f"/proc/{first}/status").read_text())
+    except OSError:  # the container does not run, or has just ended
+        return []
+    # Another process, or another machine.
+    if os.geteuid() != 0 or not is_first or str(container.id) not in known:
+        return []
+    config = container.attrs["Config"]
+    environment = [PATH, f"HOSTNAME={config['Hostname']}", *config["Env"], "HOME=/root"]
+    groups = [line.split(":", 2)[1:] for line in known.splitlines()]
+    files = [
+        str(file) for names, path in groups if (file := _procs(names, path, container)).exists()
+    ]
+    return ["sh", "-c", _ENTER, "sh", str(first), *files, "", *environment]
+
+
+def _procs(names: str, path: str, container: Container) -> Path:
+    """Return the cgroup.procs file of a line of /proc/pid/cgroup: cgroups(7)."""
+    below = path.lstrip("/")
+    if not names:
+        both = Path("/sys/fs/cgroup/unified")  # beside hierarchies of version 1
+        return (both if both.exists() else both.parent) / below / "cgroup.procs"
+    # The container's own group, not one that its init has made below.
+    above, id_, _ = below.partition(str(container.id))
+    return Path("/sys/fs/cgroup", names.removeprefix("name="), above + id_, "cgroup.procs")

@@ -8,18 +8,17 @@ import shlex
 import shutil
 import subprocess
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from tools.lab import qemu, recipe
 from tools.lab.cache import make_key
-from tools.lab.command import PATH, Ran
 from tools.lab.disk import add_layer, ensure_disk
 from tools.lab.make import free_port
-from tools.lab.makers import Found, Home
-from tools.lab.node import SSH_USER, Files, LabNode
-from tools.lab.packing import packed
+from tools.lab.makers import Found, Maker
+from tools.lab.node import PATH, Files, LabNode, packed
 from tools.lab.spec import OWN_ARCH, LabError, NodeSpec
 
 _ENDING = ".vm"
@@ -28,7 +27,7 @@ _ABOUT = "about.json"
 
 
 @dataclass(frozen=True)
-class Machines(Home):
+class Machines(Maker):
     """Nodes that are virtual machines: see ``makers.Maker``."""
 
     def ensure(self, spec: NodeSpec) -> None:
@@ -80,15 +79,8 @@ class Machines(Home):
             self.tell(f"removing {directory.name.removesuffix(_ENDING)}")
             _remove(directory)
 
-    def describe(self) -> list[str]:
-        names = [path.name.removesuffix(_ENDING) for path in self._home.glob(f"*{_ENDING}")]
-        found = {name: self.find(name) for name in names}
-        return [
-            f"{name}: {item.state}, {item.label}, "
-            f"ssh -p {item.ssh_port} -i {self.cache.key} {SSH_USER}@127.0.0.1"
-            for name, item in found.items()
-            if item
-        ]
+    def names(self) -> Iterable[str]:
+        return (path.name.removesuffix(_ENDING) for path in self._home.glob(f"*{_ENDING}"))
 
     @property
     def _home(self) -> Path:
@@ -158,35 +150,21 @@ class VirtualNode(LabNode):
     def state(self) -> str:
         return "running" if self.guest.process() else "exited"
 
-    def run(self, command: list[str], user: str) -> Ran:
-        ran = self._ssh(["env", PATH, "HOME=/root", *_as(user), *command])
-        return Ran(
-            ran.returncode, *(text.decode(errors="replace") for text in (ran.stdout, ran.stderr))
+    def run(self, command: list[str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        words = shlex.join(["env", PATH, "HOME=/root", *command])
+        ran = subprocess.run(
+            [*self._ssh_words(), words], check=False, input=stdin, capture_output=True
         )
-
-    def put_files(self, files: Files) -> None:
-        ran = self._ssh(["tar", "-C", "/", "-xf", "-"], packed(files))
-        if ran.returncode != 0:
+        if ran.returncode == SSH_FAILED:
             said = ran.stderr.decode(errors="replace")
-            raise LabError(f"lab: {self.name}: cannot write files", because=said)
-
-    def read(self, path: str) -> bytes:
-        return self._ssh(["cat", path]).stdout
+            raise LabError(f"lab: {self.name}: ssh failed", because=said)
+        return ran
 
     def kill(self) -> None:
         self.guest.kill()
 
     def switch_on(self) -> None:
         self.guest.start()
-
-    def _ssh(self, command: list[str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        ran = subprocess.run(
-            [*self._ssh_words(), shlex.join(command)], check=False, input=stdin, capture_output=True
-        )
-        if ran.returncode == SSH_FAILED:
-            said = ran.stderr.decode(errors="replace")
-            raise LabError(f"lab: {self.name}: ssh failed", because=said)
-        return ran
 
     def _ssh_words(self) -> list[str]:
         # One connection for all commands: a handshake takes an emulated node seconds.
@@ -206,7 +184,3 @@ class VirtualNode(LabNode):
         }
         words = (f"-o{key}={value}" for key, value in options.items())
         return ["ssh", "-F/dev/null", *words, "root@127.0.0.1"]
-
-
-def _as(user: str) -> list[str]:
-    return [] if user == "root" else ["runuser", "-u", user, "--"]

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import socket
+import tarfile
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
-from typing import ClassVar
+from subprocess import CompletedProcess
+from time import monotonic, sleep, time
+from typing import ClassVar, NamedTuple
 
-from tools.lab.command import Ran
 from tools.lab.spec import LabError, NodeSpec
 
 Files = dict[str, tuple[bytes, int]]
 """Content and mode of files, by path."""
 
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as Docker has it
 SSH_PORT = "22/tcp"
 SSH_USER = "debian"
 ANSWER_TIMEOUT_S = 15
 
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 _ANSWERS = f"timeout {ANSWER_TIMEOUT_S} docker version >/dev/null && cat {_HOST_KEY}"
+
+
+class Ran(NamedTuple):
+    """How a command in a node ended."""
+
+    code: int
+    stdout: str
+    stderr: str
 
 
 @dataclass(frozen=True)
@@ -49,16 +60,8 @@ class LabNode(ABC):
         """Return ``running``, or another word."""
 
     @abstractmethod
-    def run(self, command: list[str], user: str) -> Ran:
-        """Run a command in the node. Raise ``LabError`` if the command could not be started."""
-
-    @abstractmethod
-    def put_files(self, files: Files) -> None:
-        """Write files, owned by root, to paths that are on no mount."""
-
-    @abstractmethod
-    def read(self, path: str) -> bytes:
-        """Return the whole content of a file on the node's own disk."""
+    def run(self, command: list[str], stdin: bytes = b"") -> CompletedProcess[bytes]:
+        """Run a command as root in the node. Raise ``LabError`` if it could not be started."""
 
     @abstractmethod
     def kill(self) -> None:
@@ -68,18 +71,25 @@ class LabNode(ABC):
     def switch_on(self) -> None:
         """Start booting."""
 
-    def exec(self, *command: str, user: str = "root") -> Ran:
-        """Run a command in the node, as root by default, with empty standard input."""
-        return self.run(list(command), user)
+    def exec(self, *command: str) -> Ran:
+        """Run a command as root in the node, with empty standard input."""
+        ran = self.run(list(command))
+        return Ran(ran.returncode, *(t.decode(errors="replace") for t in (ran.stdout, ran.stderr)))
+
+    def read(self, path: str) -> bytes:
+        """Return the whole content of a file in the running node."""
+        return self.run(["cat", path]).stdout
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
-        """Write a file in the running node; create its directory if missing."""
-        beside = ".lab-put"  # the path itself may be on a mount, such as /tmp or /run
-        self.put_files({f"/root/{beside}": (content, mode)})
-        ran = self.exec("install", "-D", "-m", f"{mode:o}", f"/root/{beside}", path)
-        self.exec("rm", "-f", f"/root/{beside}")
-        if ran.code != 0:
-            raise LabError(f"lab: {self.name}: cannot write {path}", because=ran.stderr)
+        """Write a file in the running node, as ``put_files``."""
+        self.put_files({path: (content, mode)})
+
+    def put_files(self, files: Files) -> None:
+        """Write files in the running node, owned by root; create directories that are missing."""
+        ran = self.run(["tar", "-C", "/", "-mxf", "-"], packed(files))
+        if ran.returncode != 0:
+            said = ran.stderr.decode(errors="replace")
+            raise LabError(f"lab: {self.name}: cannot write {', '.join(files)}", because=said)
 
     def start(self) -> None:
         """Boot the node again and wait until it answers."""
@@ -96,9 +106,9 @@ class LabNode(ABC):
             return None
         return ran.stdout.strip() if ran.code == 0 and ran.stdout.strip() else None
 
-    def wait_until_ready(self, *, timeout_s: float | None = None) -> str:
+    def wait_until_ready(self) -> str:
         """Wait for sshd and dockerd, and return the host key. Raise ``LabError`` if they fail."""
-        until_s = monotonic() + (timeout_s or self.ready_timeout_s)
+        until_s = monotonic() + self.ready_timeout_s
         while monotonic() < until_s:
             key = self.host_key()
             if key is not None:
@@ -130,6 +140,17 @@ class LabNode(ABC):
             return self.exec("tail", "-n", "1", "/var/log/docker.log").stdout.strip()
         ran = self.exec("systemctl", "list-units", "--failed", "--no-legend", "--plain")
         return ran.stdout.strip() or ran.stderr.strip() or "no failed unit"
+
+
+def packed(files: Files) -> bytes:
+    """Return a tar of these files, owned by root, to unpack at ``/``."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, (data, mode) in files.items():
+            member = tarfile.TarInfo(path.lstrip("/"))
+            member.size, member.mode, member.mtime = len(data), mode, int(time())
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
 
 
 def _ssh_answers(port: int) -> bool:

@@ -27,9 +27,6 @@ VIRTUAL_PACKAGES = (
 FORWARDING = "net.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n"
 """Sysctls that Docker's bridge networks need, in the format of sysctl.d(5)."""
 
-RUNSC_SUITE = "trixie"
-"""The suite of a lived-in node's runsc. The program is static and runs on every suite."""
-
 SYSVINIT = "/sbin/lab-init"
 """Path of ``sysvinit.sh``, which is PID 1 in a node without systemd."""
 
