@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 
 import click
 
@@ -25,7 +25,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(cli, argv, program="python -m tools")
 
 
-@cli.group()
+class _Lab(click.Group):
+    """Loads its commands late: they need the extra "lab", which the other tools do without."""
+
+    @cached_property
+    def actions(self) -> click.Group:
+        try:
+            from tools.lab.actions import actions  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            todo = "pip install -e '.[lab]'"
+            raise Problem(f"the lab needs {error.name}", todo=todo) from None
+        return actions
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return self.actions.list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self.actions.get_command(ctx, cmd_name)
+
+
+@cli.group(cls=_Lab)
 def lab() -> None:
     """
     Start or remove throwaway nodes on this machine.
@@ -37,78 +56,6 @@ def lab() -> None:
     debian, or the path of an official gvisor.tar.bz2) their runsc. Node 2 is one that others have
     used before.
     """
-
-
-def _lab() -> ModuleType:
-    try:
-        # Loaded here: it needs the extra "lab", which the other tools do without.
-        from tools.lab import actions  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        todo = "pip install -e '.[lab]'"
-        raise Problem(f"the lab needs {error.name}", todo=todo) from None
-    return actions
-
-
-@lab.command()
-def up() -> None:
-    """Start the nodes. Builds what is missing."""
-    _lab().up()
-
-
-@lab.command()
-def status() -> None:
-    """Say which nodes there are."""
-    _lab().status()
-
-
-@lab.command()
-def inventory() -> None:
-    """Print an inventory of the nodes: … > inventories/lab.py."""
-    click.echo(_lab().inventory(), nl=False)
-
-
-@lab.command()
-def down() -> None:
-    """Remove the nodes."""
-    _lab().down()
-
-
-@lab.command("remove-everything")
-def remove_everything() -> None:
-    """Remove all nodes, images and keys of all labs."""
-    _lab().remove_everything()
-
-
-@lab.command("try")
-def try_() -> None:
-    """Print "ready", or "unable" if Docker here starts no privileged container."""
-    why = _lab().why_docker_cannot()
-    if why:
-        click.echo(why, err=True)
-    click.echo("unable" if why else "ready")
-
-
-@lab.command()
-def engine() -> None:
-    """Build Docker alone, and print its directory."""
-    _build(engine_only=True)
-
-
-@lab.command()
-def parts() -> None:
-    """Build what the nodes are made of, and print the directories."""
-    _build(engine_only=False)
-
-
-@lab.command()
-def cache() -> None:
-    """Print the directory that keeps what was built."""
-    click.echo(_lab().cache_directory())
-
-
-def _build(*, engine_only: bool) -> None:
-    for directory in _lab().build(engine_only=engine_only):
-        click.echo(directory)
 
 
 @cli.command()

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 
 from tools.lab import recipe
 from tools.lab.build import Tell, building
@@ -78,14 +77,10 @@ def _kernel() -> tuple[int, int]:
 
 
 def _build(flavour: Flavour, arch: str, home: Path, *, cache: Cache, tell: Tell) -> None:
-    if shutil.which("mmdebstrap") is None:
-        raise LabError("lab: mmdebstrap: not installed", todo="run .ci/setup vm")
-    began_s = monotonic()
-    tell(f"building the disk {home.name} with mmdebstrap, once")
-    with building(f"disk-{flavour.name}", cache=cache, tell=tell) as build:
-        root, made = build.directory / "root", build.directory / "made"
-        for directory in (root, made):
-            directory.mkdir()
+    what = f"the disk {home.name} with mmdebstrap"
+    with building(what, f"disk-{flavour.name}", cache=cache, tell=tell) as build:
+        root = build.directory / "root"
+        root.mkdir()
         scripts = [build.directory / name for name in _SCRIPTS]
         for path in scripts:
             path.write_text(recipe.resource(path.name), encoding="utf-8")
@@ -99,10 +94,7 @@ def _build(flavour: Flavour, arch: str, home: Path, *, cache: Cache, tell: Tell)
             environment={"TMPDIR": str(build.directory)},
         )
         for link in ("vmlinuz", "initrd.img"):
-            shutil.copy(root / link, made / link)
-        build.run(
-            ["mke2fs", "-q", "-t", "ext4", "-d", str(root), str(made / "disk.raw"), SIZE],
-            progress=lambda _: None,
-        )
-        build.keep(made, home)
-    tell(f"built {home.name} in {monotonic() - began_s:.0f} s")
+            shutil.copy(root / link, build.made / link)
+        disk = str(build.made / "disk.raw")
+        build.run(["mke2fs", "-q", "-t", "ext4", "-d", str(root), disk, SIZE])
+        build.keep(home)

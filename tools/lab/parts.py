@@ -18,9 +18,8 @@ from pathlib import Path
 from time import monotonic
 
 from tools.lab import go
-from tools.lab.build import Build, Tell, building
+from tools.lab.build import Build, Tell, building, needs_build
 from tools.lab.cache import Cache
-from tools.lab.kept import damage_of, write_record
 from tools.lab.spec import OWN_ARCH, LabError
 
 _RECIPES = 1
@@ -146,10 +145,7 @@ def take(part: Part, *, arch: str = OWN_ARCH, cache: Cache, tell: Tell) -> Path:
     version = go.wanted(part.go)
     home = cache.parts / f"{part.directory}-{recipe_hash(part, version, arch)}"
     with cache.lock(f"part-{part.name}"):
-        damage = damage_of(home)
-        if damage is not None:
-            if home.exists():
-                tell(f"the {part} is damaged ({damage}); building it again")
+        if needs_build(home, f"the {part}", tell=tell):
             _build(_Job(part, arch, version), home, cache=cache, tell=tell)
     return home
 
@@ -176,22 +172,17 @@ class _Job:
 
 
 def _build(job: _Job, home: Path, *, cache: Cache, tell: Tell) -> None:
-    began_s, part = monotonic(), job.part
+    part = job.part
     _check_tools(part)
     program = go.program(job.version, cache=cache, tell=tell)
     called = f"go{go.written(job.version)}"
-    what = f"the {part}" if job.arch == OWN_ARCH else f"the {part} for {job.arch}"
-    tell(f"building {what} with {called}, once; this takes some minutes")
-    with building(f"part-{part.name}", cache=cache, tell=tell) as build:
-        made = build.directory / "made"
-        made.mkdir()
+    what = f"the {part} for {job.arch} with {called}"
+    with building(what, f"part-{part.name}", cache=cache, tell=tell) as build:
         for each in part.programs:
             _compile(job, each, program, build)
         if part.release:
-            _pack(job, made, tell=tell)
-        write_record(made, {"what": str(part), "go": called, "part": asdict(part)})
-        build.keep(made, home)
-    tell(f"built {what} in {monotonic() - began_s:.0f} s")
+            _pack(job, build)
+        build.keep(home, {"what": str(part), "go": called, "part": asdict(part)})
 
 
 def _check_tools(part: Part) -> None:
@@ -203,7 +194,7 @@ def _check_tools(part: Part) -> None:
 
 
 def _compile(job: _Job, program: Program, with_go: Path, build: Build) -> None:
-    part, made, module = job.part, build.directory / "made", build.directory / "module"
+    part, made, module = job.part, build.made, build.directory / "module"
     path = build.directory / "path"
     commands = [["install", "-v", *program.flags, f"{program.package}@{part.version}"]]
     if program.needs_module:
@@ -250,10 +241,10 @@ def _counted(name: str) -> Callable[[str], str | None]:
     return progress
 
 
-def _pack(job: _Job, made: Path, *, tell: Tell) -> None:
+def _pack(job: _Job, build: Build) -> None:
     """Pack programs like the official archive: https://gvisor.dev/docs/user_guide/install/"""
-    tell(f"  packing the archive of {job.part.release}")
-    archive = release_archive(made, job.part, arch=job.arch)
+    build.tell(f"  packing the archive of {job.part.release}")
+    archive, made = release_archive(build.made, job.part, arch=job.arch), build.made
     archive.parent.mkdir(parents=True)
     members = {
         "runsc": made / "runsc",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import tarfile
 import tempfile
@@ -14,7 +13,7 @@ from typing import Any
 from pyinfra_gvisor.releases import printed_release
 from pyinfra_gvisor.releases.lock import known
 from tools.lab import parts
-from tools.lab.build import Tell
+from tools.lab.build import Tell, digest
 from tools.lab.cache import Cache
 from tools.lab.spec import LabError, lab_arch
 
@@ -71,7 +70,7 @@ def built(arch: str, *, cache: Cache, tell: Tell) -> Runsc:
     settings = {
         "gvisor_release": parts.GVISOR.release,
         "gvisor_source": f"{home}/{parts.LAYOUT}",
-        "gvisor_sha512": {arch: _sha512(parts.release_archive(home, arch=arch))},
+        "gvisor_sha512": {arch: digest(parts.release_archive(home, arch=arch), "sha512")},
     }
     return Runsc(settings, str(parts.GVISOR))
 
@@ -83,7 +82,7 @@ def official(path: Path, arch: str) -> Runsc:
     Raise ``LabError`` if the archive has no runsc, or not the checksum in the lock.
     """
     try:
-        release, sum_ = _release_in(path), _sha512(path)
+        release, sum_ = _release_in(path), digest(path, "sha512")
     except (OSError, EOFError, tarfile.TarError, KeyError, subprocess.SubprocessError) as error:
         what = f"lab: {SETTING}: expected an archive that contains runsc"
         raise LabError(what, got=path, because=error) from error
@@ -124,8 +123,3 @@ def _release_in(archive: Path) -> str:
             got=ran.stdout.split("\n")[0],
         )
     return str(release)
-
-
-def _sha512(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha512").hexdigest()

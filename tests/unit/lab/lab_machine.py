@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def go_from_pypi(
     if version is not None:
         machine.have_go(version)
     else:
-        monkeypatch.setattr("shutil.which", lambda _name: None)  # Debian's may be there
+        which = shutil.which  # Debian's may be there
+        monkeypatch.setattr("shutil.which", lambda name: None if name == "go" else which(name))
     fake = found.with_name("python")
     # pip install --target DIRECTORY PACKAGE
     fake.write_text(

@@ -13,8 +13,8 @@ from requests import Response
 
 from tests.table import table
 from tools.lab import LabNode, Ran
+from tools.lab.actions import why_it_cannot
 from tools.lab.containers import ContainerNode
-from tools.lab.engine import why_it_cannot
 from tools.lab.spec import LabError, NodeSpec
 
 CAPS = "OCI runtime create failed: unable to apply caps:\n operation not permitted: unknown"
