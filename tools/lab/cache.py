@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -93,15 +92,6 @@ class Cache:
                 self.key.unlink(missing_ok=True)
                 make_key(self.key)
         return self.key.with_suffix(".pub").read_text(encoding="utf-8")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that others may read meanwhile: they see the old text or the new one."""
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def make_key(path: Path) -> None:

@@ -13,15 +13,16 @@ import docker
 from docker import DockerClient
 from docker.errors import DockerException
 
+from pyinfra_gvisor.base.atomic_write import write_whole
 from tools.lab import recipe
-from tools.lab.cache import Cache, write_atomically
+from tools.lab.cache import Cache
 from tools.lab.containers import Containers
 from tools.lab.image import ensure_runsc
 from tools.lab.machines import Machines
 from tools.lab.make import built_docker, first_files, live_in
 from tools.lab.makers import Maker
 from tools.lab.node import LabNode
-from tools.lab.spec import Kind, LabError, NodeSpec, checked_name
+from tools.lab.spec import Kind, LabError, NodeSpec
 
 API_TIMEOUT_S = 120
 PARALLEL = 4
@@ -52,9 +53,6 @@ class Lab:
     tell: Callable[[str], None] = field(default=tell_on_stderr, repr=False, compare=False)
     cache: Cache = field(default_factory=lambda: Cache.of(os.environ))
     client: DockerClient = field(default_factory=connect, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        checked_name(self.name)
 
     def up(self, specs: Sequence[NodeSpec]) -> list[LabNode]:
         """
@@ -155,4 +153,4 @@ class Lab:
 
     def _write_known_hosts(self, nodes: Sequence[LabNode], keys: dict[str, str | None]) -> None:
         lines = [f"[127.0.0.1]:{node.ssh_port} {keys[node.name]}\n" for node in nodes]
-        write_atomically(self.cache.known_hosts(self.name), "".join(lines))
+        write_whole(self.cache.known_hosts(self.name), "".join(lines), 0o644)

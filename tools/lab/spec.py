@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.releases import ARCHES
@@ -122,13 +122,12 @@ class NodeSpec:
 
 
 def lab_name(environment: Mapping[str, str]) -> str:
-    """Return the lab's name from ``GVISOR_LAB_NAME``. Raise ``LabError`` as ``checked_name``."""
+    """
+    Return the lab's name from ``GVISOR_LAB_NAME``.
+
+    Raise ``LabError`` if host, container and file names cannot have it.
+    """
     name = environment.get("GVISOR_LAB_NAME") or NAME_DEFAULT
-    return checked_name(name)
-
-
-def checked_name(name: str) -> str:
-    """Return ``name``. Raise ``LabError`` if host, container and file names cannot have it."""
     if len(name) > _NAME_LENGTH_MAX or not _NAME.fullmatch(name):
         raise LabError(
             "lab: GVISOR_LAB_NAME: expected lower case letters, digits and single hyphens, "
@@ -148,21 +147,26 @@ def node_specs(
     ``lived_in``: the numbers, from 1, of the nodes that others have used before; ignored for
     another architecture than this machine's. Raise ``LabError`` on an invalid value.
     """
-    flavours = _flavours(environment.get("GVISOR_LAB_FLAVOURS") or FLAVOUR_DEFAULT.name)
-    count = _count(environment.get("GVISOR_LAB_NODES") or str(NODES_DEFAULT))
-    kind = _kind(environment.get("GVISOR_LAB_KIND") or KINDS[0])
+    names = environment.get("GVISOR_LAB_FLAVOURS") or FLAVOUR_DEFAULT.name
+    for name in (flavours := [name.strip() for name in names.split(",")]):
+        _check("GVISOR_LAB_FLAVOURS", name, FLAVOURS)
+    count = environment.get("GVISOR_LAB_NODES") or str(NODES_DEFAULT)
+    numbers = [str(number) for number in range(1, NODES_MAX + 1)]
+    _check("GVISOR_LAB_NODES", count, numbers, f"a number from 1 to {NODES_MAX}")
+    kind = environment.get("GVISOR_LAB_KIND") or KINDS[0]
+    _check("GVISOR_LAB_KIND", kind, KINDS)
     arch = lab_arch(environment)
     specs = [
         NodeSpec(
-            flavours[index % len(flavours)],
+            FLAVOURS[flavours[index % len(flavours)]],
             lived_in=index + 1 in lived_in and arch == OWN_ARCH,
-            kind=kind,
+            kind=cast("Kind", kind),
             arch=arch,
         )
-        for index in range(count)
+        for index in range(int(count))
     ]
     for spec in specs:
-        check_arch(spec)
+        _check_arch(spec)
     return specs
 
 
@@ -173,12 +177,12 @@ def lab_arch(environment: Mapping[str, str]) -> str:
     Raise ``LabError`` if gVisor does not run on it.
     """
     arch = environment.get("GVISOR_LAB_ARCH") or OWN_ARCH
-    if arch not in {*ARCHES, OWN_ARCH}:
-        raise LabError(f"lab: GVISOR_LAB_ARCH: expected {' or '.join(ARCHES)}", got=arch)
+    if arch != OWN_ARCH:
+        _check("GVISOR_LAB_ARCH", arch, ARCHES)
     return arch
 
 
-def check_arch(spec: NodeSpec) -> None:
+def _check_arch(spec: NodeSpec) -> None:
     """Raise ``LabError`` if a node of this spec cannot have its architecture."""
     if spec.arch == OWN_ARCH:
         return
@@ -190,26 +194,8 @@ def check_arch(spec: NodeSpec) -> None:
         raise LabError(f"{what} cannot have the lab's Docker", got=spec.flavour.name, todo=todo)
 
 
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= NODES_MAX:
-        raise LabError(f"lab: GVISOR_LAB_NODES: expected a number from 1 to {NODES_MAX}", got=text)
-    return int(text)
-
-
-def _kind(text: str) -> Kind:
-    for kind in KINDS:
-        if text == kind:
-            return kind
-    raise LabError(f"lab: GVISOR_LAB_KIND: expected {' or '.join(KINDS)}", got=text)
-
-
-def _flavours(text: str) -> list[Flavour]:
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in FLAVOURS:
-            raise LabError(
-                "lab: GVISOR_LAB_FLAVOURS: unknown flavour",
-                got=name or "''",
-                todo=f"choose from {', '.join(FLAVOURS)}",
-            )
-    return [FLAVOURS[name] for name in names]
+def _check(variable: str, value: str, choices: Iterable[str], what: str = "") -> None:
+    """Raise ``LabError`` if the value of an environment variable is none of these."""
+    if value not in choices:
+        expected = what or " or ".join(choices)
+        raise LabError(f"lab: {variable}: expected {expected}", got=value or "''")
