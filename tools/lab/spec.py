@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
@@ -14,7 +14,7 @@ from pyinfra_gvisor.releases import ARCHES
 NAME_DEFAULT = "gvisor-lab"
 NODES_DEFAULT = 2
 NODES_MAX = 30
-LIVED_IN_DEFAULT = frozenset({2})
+LIVED_IN = 1
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _NAME_LENGTH_MAX = 40
@@ -137,15 +137,12 @@ def lab_name(environment: Mapping[str, str]) -> str:
     return name
 
 
-def node_specs(
-    environment: Mapping[str, str], *, lived_in: Collection[int] = LIVED_IN_DEFAULT
-) -> list[NodeSpec]:
+def node_specs(environment: Mapping[str, str]) -> list[NodeSpec]:
     """
     Return the specs of ``GVISOR_LAB_NODES`` nodes; they take ``GVISOR_LAB_FLAVOURS`` in turn.
 
-    All have the kind in ``GVISOR_LAB_KIND`` and the architecture in ``GVISOR_LAB_ARCH``.
-    ``lived_in``: the numbers, from 1, of the nodes that others have used before; ignored for
-    another architecture than this machine's. Raise ``LabError`` on an invalid value.
+    All have the kind in ``GVISOR_LAB_KIND`` and the architecture in ``GVISOR_LAB_ARCH``. Others
+    have used the second one before, unless emulated. Raise ``LabError`` on an invalid value.
     """
     names = environment.get("GVISOR_LAB_FLAVOURS") or FLAVOUR_DEFAULT.name
     for name in (flavours := [name.strip() for name in names.split(",")]):
@@ -159,7 +156,7 @@ def node_specs(
     specs = [
         NodeSpec(
             FLAVOURS[flavours[index % len(flavours)]],
-            lived_in=index + 1 in lived_in and arch == OWN_ARCH,
+            lived_in=index == LIVED_IN and arch == OWN_ARCH,
             kind=cast("Kind", kind),
             arch=arch,
         )

