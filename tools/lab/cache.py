@@ -96,10 +96,16 @@ class Cache:
 
 def make_key(path: Path) -> None:
     """Make a pair of SSH keys. Raise ``LabError`` if ssh-keygen is missing or fails."""
-    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "pyinfra-gvisor-lab"]
+    words = ["-q", "-t", "ed25519", "-N", "", "-C", "pyinfra-gvisor-lab", "-f", str(path)]
+    output_of("ssh-keygen", *words, todo="run .ci/setup")
+
+
+def output_of(*command: str, todo: str) -> bytes:
+    """Return what a program prints. Raise ``LabError`` if it is missing or fails."""
     try:
-        subprocess.run([*command, "-f", str(path)], check=True, capture_output=True, text=True)
+        return subprocess.run(command, check=True, capture_output=True).stdout
     except FileNotFoundError as error:
-        raise LabError("lab: ssh-keygen: not installed", todo="run .ci/setup") from error
+        raise LabError(f"lab: {command[0]}: not installed", todo=todo) from error
     except subprocess.CalledProcessError as error:
-        raise LabError("lab: ssh-keygen failed", because=error.stderr) from error
+        said = error.stderr.decode(errors="replace")
+        raise LabError(f"lab: {command[0]} failed", because=said) from error

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import platform
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.lab import recipe
 from tools.lab.build import Tell, building
-from tools.lab.cache import Cache
+from tools.lab.cache import Cache, output_of
 from tools.lab.qemu import Kernel
 from tools.lab.spec import OWN_ARCH, Flavour, LabError
 
@@ -45,13 +44,8 @@ def ensure_disk(flavour: Flavour, arch: str, *, cache: Cache, tell: Tell) -> Dis
 
 def add_layer(disk: Disk, path: Path) -> None:
     """Make a disk at ``path`` whose initial content is ``disk``. Raise ``LabError``."""
-    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk.image)]
-    try:
-        subprocess.run([*command, str(path)], check=True, capture_output=True, text=True)
-    except FileNotFoundError as error:
-        raise LabError("lab: qemu-img: not installed", todo="run .ci/setup vm") from error
-    except subprocess.CalledProcessError as error:
-        raise LabError(f"lab: {path}: qemu-img cannot create it", because=error.stderr) from error
+    words = ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk.image), str(path)]
+    output_of("qemu-img", *words, todo="run .ci/setup vm")
 
 
 def _emulating(arch: str, script: str) -> list[str]:
@@ -61,7 +55,7 @@ def _emulating(arch: str, script: str) -> list[str]:
     Since Linux 6.7 a user namespace can have its own binary formats ("binfmt_misc: enable
     sandboxed mounts"). Raise ``LabError`` if this machine cannot do that.
     """
-    if _kernel() < _NAMESPACED_FORMATS:
+    if tuple(map(int, platform.release().split(".")[:2])) < _NAMESPACED_FORMATS:
         what = "lab: the disk of an emulated machine can only be built on Linux 6.7 or later"
         raise LabError(what, got=platform.release(), todo="use another machine")
     formats = Path(f"/usr/lib/binfmt.d/qemu-{arch}.conf")
@@ -69,11 +63,6 @@ def _emulating(arch: str, script: str) -> list[str]:
         todo = f"run GVISOR_LAB_ARCH={arch} .ci/setup vm"
         raise LabError(f"lab: {formats}: qemu-user-static is not installed", todo=todo)
     return ["sh", script, str(formats)]
-
-
-def _kernel() -> tuple[int, int]:
-    major, minor = platform.release().split(".")[:2]
-    return int(major), int(minor)
 
 
 def _build(flavour: Flavour, arch: str, home: Path, *, cache: Cache, tell: Tell) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tools.lab.build import Build, Tell, building, needs_build
@@ -61,21 +62,14 @@ def program(version: Version, *, cache: Cache, tell: Tell) -> Path:
 
 def version_of(program: Path | str | None) -> Version | None:
     """Return the version that ``go version`` prints; None if there is no Go or it does not run."""
-    if program is None:
-        return None
-    try:
-        ran = subprocess.run(
-            [program, "version"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=_TIMEOUT_S,
-            env=dict(ENVIRONMENT),
+    with suppress(OSError, subprocess.SubprocessError):
+        command, environment = [program or "", "version"], dict(ENVIRONMENT)
+        said = subprocess.check_output(
+            command, text=True, stderr=subprocess.DEVNULL, timeout=_TIMEOUT_S, env=environment
         )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    match = _VERSION.match(ran.stdout)
-    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
+        if match := _VERSION.match(said):
+            return (int(match[1]), int(match[2]), int(match[3] or 0))
+    return None
 
 
 def written(version: Version) -> str:

@@ -56,40 +56,38 @@ def mmdebstrap_command(
     It names no mirror: mmdebstrap uses the suite's own or those of this machine. ``prepare`` is the
     path of ``prepare.sh``. If ``runsc`` is a path, Debian's runsc package is saved there.
     """
-    hooks = [
-        f'sh {shlex.quote(prepare)} "$1" {flavour.suite} {flavour.docker_suite or ""}'.rstrip()
-    ]
+    hooks = []
     if runsc is not None:
         fetch = "cd /tmp && apt-get download runsc && mv runsc_*.deb runsc.deb"
-        hooks += [
+        hooks = [
             f'chroot "$1" sh -c {shlex.quote(fetch)}',
             f"download /tmp/runsc.deb {shlex.quote(runsc)}",
             'rm "$1/tmp/runsc.deb"',
         ]
-    return _mmdebstrap(flavour, hooks, tar, packages=PACKAGES)
+    return _mmdebstrap(flavour, prepare, hooks, PACKAGES, tar)
 
 
 def disk_command(
     flavour: Flavour, arch: str, *, prepare: str, prepare_vm: str, root: str
 ) -> list[str]:
     """Return the command that writes a virtual machine's root file system to ``root``."""
-    docker_suite, debian_arch = flavour.docker_suite or "", OTHER_NAMES.get(arch, arch)
-    hooks = [
-        f'sh {shlex.quote(prepare)} "$1" {flavour.suite} {docker_suite}'.rstrip(),
-        f'sh {shlex.quote(prepare_vm)} "$1"',
-    ]
-    virtual = [name.format(arch=debian_arch) for name in VIRTUAL_PACKAGES]
-    command = _mmdebstrap(flavour, hooks, root, packages=(*PACKAGES, *virtual))
-    before_kernel = f'--essential-hook=sh {shlex.quote(prepare_vm)} "$1" initramfs'
-    return [*command[:-2], f"--architectures={debian_arch}", before_kernel, *command[-2:]]
+    debian_arch, prepare_vm = OTHER_NAMES.get(arch, arch), shlex.quote(prepare_vm)
+    packages = (*PACKAGES, *(name.format(arch=debian_arch) for name in VIRTUAL_PACKAGES))
+    before_kernel = f'--essential-hook=sh {prepare_vm} "$1" initramfs'
+    options = (f"--architectures={debian_arch}", before_kernel)
+    return _mmdebstrap(flavour, prepare, [f'sh {prepare_vm} "$1"'], packages, *options, root)
 
 
 def _mmdebstrap(
-    flavour: Flavour, hooks: list[str], target: str, *, packages: tuple[str, ...]
+    flavour: Flavour, prepare: str, hooks: list[str], packages: tuple[str, ...], *more: str
 ) -> list[str]:
+    """Return the command with these hooks after ``prepare``; ``more``: options, and the target."""
+    first = f'sh {shlex.quote(prepare)} "$1" {flavour.suite} {flavour.docker_suite or ""}'.rstrip()
     included = ",".join((*packages, *flavour.packages))
     words = ["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={included}"]
-    return [*words, *(f"--customize-hook={hook}" for hook in hooks), flavour.suite, target]
+    *options, target = more
+    words += [f"--customize-hook={hook}" for hook in (first, *hooks)]
+    return [*words, *options, flavour.suite, target]
 
 
 def additions(flavour: Flavour) -> list[list[str]]:

@@ -49,12 +49,6 @@ from pyinfra_gvisor.settings import PREFIX, Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 REFERENCE = DOCS / "reference"
-SETTINGS_FILE = REFERENCE / "settings.md"
-PREFLIGHT_FILE = REFERENCE / "preflight.md"
-FLAGS_FILE = REFERENCE / "runsc-flags.md"
-KEYS_FILE = REFERENCE / "daemon-json-keys.md"
-AUDIT_FILE = REFERENCE / "audit-rules.md"
-PROOF_FILE = REFERENCE / "proof-checks.md"
 
 SETTING_GROUPS = {
     "Releases": (
@@ -121,22 +115,16 @@ def settings_sections() -> str:
     """Return Markdown with a section for each setting: type, default, meaning."""
     schema = Settings.model_json_schema(by_alias=True)
     defaults = Settings().model_dump(mode="json", by_alias=True, exclude_none=True)
-    lines: list[str] = []
+    sections: list[str] = []
     for title, names in SETTING_GROUPS.items():
-        lines += [f"## {title}", ""]
+        sections += [f"## {title}\n"]
         for key in (PREFIX + name for name in names):
             item = schema["properties"][key]
-            lines += [
-                f"### `{key}`",
-                "",
-                f"Type: {_type(item, schema['$defs'])}. Default: `{defaults.get(key)!r}`.",
-                "",
-                item["description"],
-                "",
-            ]
-            if key in ENTRIES:
-                lines += [keys_of(ENTRIES[key])]
-    return "\n".join(lines).rstrip("\n") + "\n"
+            type_, default = _type(item, schema["$defs"]), defaults.get(key)
+            sections += [f"### `{key}`\n\nType: {type_}. Default: `{default!r}`.\n"]
+            sections += [f"{item['description']}\n"]
+            sections += [keys_of(ENTRIES[key])] if key in ENTRIES else []
+    return "\n".join(sections)
 
 
 def keys_of(entry: type[Strict]) -> str:
@@ -209,7 +197,7 @@ def proof_table() -> str:
         yield check.severity
         yield check.shows + (f". Not applicable: {check.unless}" if check.unless else "")
         yield check.how
-        yield ", ".join(filter(None, (_networks(check), _hardening(check), _seal(check))))
+        yield ", ".join(filter(None, _runtimes(check)))
         yield check.remedy + (f" (docker-bench {check.cis})" if check.cis else "")
 
     return _table(
@@ -218,17 +206,11 @@ def proof_table() -> str:
     )
 
 
-def _networks(check: Check) -> str:
+def _runtimes(check: Check) -> Iterator[str]:
     covered = {NAMED} if "sandbox" in check.networks else set()
-    return "all" if check.networks == ALL else ", ".join(sorted(check.networks - covered))
-
-
-def _hardening(check: Check) -> str:
-    return f"`hardening` {check.hardening}" if check.hardening else ""
-
-
-def _seal(check: Check) -> str:
-    return "with a seal" if check.sealed else ""
+    yield "all" if check.networks == ALL else ", ".join(sorted(check.networks - covered))
+    yield f"`hardening` {check.hardening}" if check.hardening else ""
+    yield "with a seal" if check.sealed else ""
 
 
 def rules_sections() -> str:
@@ -252,6 +234,10 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
     cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
 
 
 _COUNTS = {
@@ -283,13 +269,9 @@ def annotations_table() -> str:
 
 def devices_table() -> str:
     """Return a Markdown table of devices, with the severity in a sandbox and without."""
-
-    def names(paths: Iterable[str]) -> str:
-        return ", ".join(f"`{path}`" for path in sorted(paths))
-
     rows = [
-        (names(HARMLESS), "low", "low", "open to everybody"),
-        (names(SENTRYS - HARMLESS), "low", "high", "gVisor has its own: pkg/sentry/devices"),
+        (_names(HARMLESS), "low", "low", "open to everybody"),
+        (_names(SENTRYS - HARMLESS), "low", "high", "gVisor has its own: pkg/sentry/devices"),
         *((f"`{row.path}…`", "high", "high", f"{row.what}: {row.source}") for row in DRIVERS),
         ("any other", "medium", "high", "cannot be opened in a sandbox: runsc/boot/vfs.go"),
         ("`--device-cgroup-rule`", "low", "high", "ignored in a sandbox: runsc/cgroup/cgroup.go"),
@@ -307,13 +289,9 @@ def security_table() -> str:
 
 def capabilities_table() -> str:
     """Return a Markdown table of capabilities, with the severity in a sandbox and without."""
-
-    def names(those: Iterable[str]) -> str:
-        return ", ".join(f"`{name}`" for name in sorted(those))
-
     rows = [
-        (names(DEFAULT_CAPABILITIES), "low, kept", "low, kept", "Docker's default"),
-        (names(ROOT_ON_THE_NODE), "medium", "high", "root on the node under runc"),
+        (_names(DEFAULT_CAPABILITIES), "low, kept", "low, kept", "Docker's default"),
+        (_names(ROOT_ON_THE_NODE), "medium", "high", "root on the node under runc"),
         ("any other", "medium", "medium", "more than Docker's default"),
     ]
     return _table(("capabilities", "in a sandbox", "on the host kernel", "why"), rows)
@@ -343,40 +321,30 @@ def _type(item: dict[str, Any], defined: dict[str, Any]) -> str:
 
 def tables() -> list[tuple[Path, str, str]]:
     """Return all tables in the docs: the page, the table's name in that page, and its text."""
+    of_reference = (
+        ("settings", "settings", settings_sections()),
+        ("daemon-json-keys", "keys", keys_table()),
+        ("preflight", "preflight", preflight_table()),
+        ("preflight", "protections", protections_table()),
+        ("runsc-flags", "flags", flags_table()),
+        ("audit-rules", "rules", rules_sections()),
+        ("audit-rules", "guarded", guarded_table()),
+        ("audit-rules", "annotations", annotations_table()),
+        ("audit-rules", "devices", devices_table()),
+        ("audit-rules", "security", security_table()),
+        ("audit-rules", "capabilities", capabilities_table()),
+        ("proof-checks", "checks", proof_table()),
+    )
+    every = [(REFERENCE / f"{page}.md", name, text) for page, name, text in of_reference]
+    for of_part in members("tables", "TABLES").values():
+        every += [(DOCS / table.page, table.name, table.text()) for table in of_part]
     return [
         (page, name, _linked(text) if page.parent == REFERENCE else text)
-        for page, name, text in _tables()
+        for page, name, text in every
     ]
 
 
 def _linked(text: str) -> str:
     """Return ``text`` with each page of the docs that it names as a link from docs/reference/."""
-    there = {f"docs/{path.name}" for path in DOCS.glob("*.md")}
-
-    def link(found: re.Match[str]) -> str:
-        name = found[0]
-        return f"[{name}](../{name.removeprefix('docs/')})" if name in there else name
-
-    return re.sub(r"\bdocs/[\w-]+\.md", link, text)
-
-
-def _tables() -> list[tuple[Path, str, str]]:
-    return [
-        (SETTINGS_FILE, "settings", settings_sections()),
-        (KEYS_FILE, "keys", keys_table()),
-        (PREFLIGHT_FILE, "preflight", preflight_table()),
-        (PREFLIGHT_FILE, "protections", protections_table()),
-        (FLAGS_FILE, "flags", flags_table()),
-        (AUDIT_FILE, "rules", rules_sections()),
-        (AUDIT_FILE, "guarded", guarded_table()),
-        (AUDIT_FILE, "annotations", annotations_table()),
-        (AUDIT_FILE, "devices", devices_table()),
-        (AUDIT_FILE, "security", security_table()),
-        (AUDIT_FILE, "capabilities", capabilities_table()),
-        (PROOF_FILE, "checks", proof_table()),
-        *(
-            (DOCS / table.page, table.name, table.text())
-            for of_part in members("tables", "TABLES").values()
-            for table in of_part
-        ),
-    ]
+    there = "|".join(re.escape(path.name) for path in DOCS.glob("*.md"))
+    return re.sub(rf"\bdocs/({there})", r"[\g<0>](../\1)", text)
