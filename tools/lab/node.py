@@ -78,7 +78,7 @@ class LabNode(ABC):
 
     def read(self, path: str) -> bytes:
         """Return the whole content of a file in the running node."""
-        return self.run(["cat", path]).stdout
+        return self._must(["cat", path])
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """Write a file in the running node, as ``put_files``."""
@@ -86,10 +86,14 @@ class LabNode(ABC):
 
     def put_files(self, files: Files) -> None:
         """Write files in the running node, owned by root; create directories that are missing."""
-        ran = self.run(["tar", "-C", "/", "-mxf", "-"], packed(files))
+        self._must(["tar", "-C", "/", "-mxf", "-"], packed(files))
+
+    def _must(self, command: list[str], stdin: bytes = b"") -> bytes:
+        ran = self.run(command, stdin)
         if ran.returncode != 0:
             said = ran.stderr.decode(errors="replace")
-            raise LabError(f"lab: {self.name}: cannot write {', '.join(files)}", because=said)
+            raise LabError(f"lab: {self.name}: {command[0]} failed", because=said)
+        return ran.stdout
 
     def start(self) -> None:
         """Boot the node again and wait until it answers."""
