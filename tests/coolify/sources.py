@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 HERE = Path(__file__).parent
 HELPER = "bootstrap/helpers/docker.php"
@@ -13,33 +11,30 @@ VERSION = "4.3.11"
 OLD_NAME = "convert_docker_run_to_compose"  # up to 4.0.0-beta.360
 NAME = "convertDockerRunToCompose"
 
-
-@dataclass(frozen=True)
-class Source:
-    """
-    One text that stands for Coolify's ``bootstrap/helpers/docker.php``.
-
-    + function: the function that takes a container's options
-    + kind: what the patcher is to call it
-    + edits: what makes it of the newest one, each text with what comes in its place
-    """
-
-    name: str
-    function: str
-    kind: Literal["unpatched", "native"] = "unpatched"
-    edits: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def text(self) -> str:
-        """The whole file."""
-        name = "v4_3_11" if self.edits else self.name
-        text = (HERE / "sources" / f"{name}.php").read_text(encoding="utf-8")
-        for old, new in self.edits:
-            assert text.count(old) == 1, old
-            text = text.replace(old, new)
-        return text
-
-
+_OLD_OPTIONS = """'--privileged' => 'privileged', '--ip' => 'ip', '--shm-size' => 'shm_size', \
+'--gpus' => 'gpus',
+        '--hostname' => 'hostname', '--entrypoint' => 'entrypoint', '--ip6' => 'ip6', \
+'--dns' => 'dns',
+"""
+_VALUE = """        if (($match[2] ?? '') === '') {
+            $options[$option] = true;
+        } else {
+            $options[$option][] = $match[2];
+            $options[$option] = array_unique($options[$option]);
+        }
+"""
+_CUT_AT_COMMAS = """        $value = ($match[2] ?? '') !== '' ? $match[2] : true;
+        if ($list_options->contains($option)) {
+            $value = explode(',', $value);
+        }
+        if (! array_key_exists($option, $options)) {
+            $options[$option] = $value;
+        } elseif (is_array($options[$option])) {
+            $options[$option][] = $value;
+        } else {
+            $options[$option] = [$options[$option], $value];
+        }
+"""
 # What nobody has released: a Coolify that knows the runtime, but passes it on as a list ...
 _AS_A_LIST = (("'--dns' => 'dns',\n", "'--dns' => 'dns',\n        '--runtime' => 'runtime',\n"),)
 # ... and one that passes it on.
@@ -60,25 +55,22 @@ _AS_IT_IS = (
 )
 
 # Each differs in what the patch looks at: the name, the parameter, or whether the option is known.
-_ALL = (
-    Source("beta202", OLD_NAME),
-    Source("beta225", OLD_NAME),
-    Source("v4_3_11", NAME),
-    Source("native", NAME, "native", _AS_IT_IS),
-    Source("native_list", NAME, "native", _AS_A_LIST),
-)
-SOURCES: dict[str, Source] = {source.name: source for source in _ALL}
-UNPATCHED = [source.name for source in _ALL if source.kind == "unpatched"]
-
-_CONSTANTS = f"""<?php
-
-return [
-    'coolify' => [
-        'version' => env('COOLIFY_VERSION') ?: '{VERSION}',
-        'helper_version' => '1.0.15',
-    ],
-];
-"""
+# By what makes it of the newest one: texts with what comes in their place.
+SOURCES: dict[str, tuple[tuple[str, str], ...]] = {
+    "beta202": (
+        (NAME, OLD_NAME),
+        (_OLD_OPTIONS, "'--privileged' => 'privileged',\n"),
+        (_VALUE, _CUT_AT_COMMAS),
+    ),
+    "beta225": (
+        (f"{NAME}(?string ", f"{OLD_NAME}("),
+        (_OLD_OPTIONS, "'--privileged' => 'privileged', '--ip' => 'ip',\n"),
+    ),
+    "v4_3_11": (),
+    "native": _AS_IT_IS,
+    "native_list": _AS_A_LIST,
+}
+UNPATCHED = ["beta202", "beta225", "v4_3_11"]
 
 
 def lay_out(root: Path, variant: str) -> Path:
@@ -90,12 +82,17 @@ def lay_out(root: Path, variant: str) -> Path:
 
     Returns the file with the function.
     """
+    text = (HERE / "docker.php").read_text(encoding="utf-8")
+    for old, new in SOURCES[variant]:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
     helper = root / HELPER
     helper.parent.mkdir(parents=True, exist_ok=True)
-    helper.write_text(SOURCES[variant].text, encoding="utf-8")
+    helper.write_text(text, encoding="utf-8")
     (root / "vendor").mkdir(exist_ok=True)
     shutil.copyfile(HERE / "vendor" / "autoload.php", root / "vendor" / "autoload.php")
     constants = root / "config" / "constants.php"
     constants.parent.mkdir(parents=True, exist_ok=True)
-    constants.write_text(_CONSTANTS, encoding="utf-8")
+    version = f"'version' => env('COOLIFY_VERSION') ?: '{VERSION}',"
+    constants.write_text(f"<?php return ['coolify' => [\n{version}\n]];\n", encoding="utf-8")
     return helper

@@ -23,7 +23,7 @@ from pyinfra_gvisor.coolify.options import (
     without_runtime,
 )
 from tests.coolify.patcher import Tree
-from tests.coolify.sources import SOURCES, UNPATCHED
+from tests.coolify.sources import NAME, OLD_NAME, UNPATCHED
 from tests.table import table
 
 OTHERS = st.one_of(
@@ -236,7 +236,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
         return tree.root
 
     def answers(variant: str, texts: Sequence[str | None], patched: bool) -> list[Any]:
-        words = [str(tree(variant, patched)), SOURCES[variant].function]
+        words = [str(tree(variant, patched)), OLD_NAME if "beta" in variant else NAME]
         ran = subprocess.run(
             ["php", "-r", CALLS, "--", *words],
             input=json.dumps(texts),

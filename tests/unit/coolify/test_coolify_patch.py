@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.coolify.patcher import HONOURS, TEXT, Tree
-from tests.coolify.sources import SOURCES, UNPATCHED, VERSION
+from tests.coolify.sources import NAME, UNPATCHED, VERSION
 from tests.table import table
 from tests.unit.shells import replaced
 
@@ -85,7 +85,7 @@ def test_state_changes_nothing_and_tells_what_there_is(tree: Tree) -> None:
     answer = tree.run_without_change("state")
 
     assert (answer.code, answer.error, answer["function"]) == (0, "", "unpatched")
-    assert (answer["name"], answer["version"]) == (SOURCES["v4_3_11"].function, VERSION)
+    assert (answer["name"], answer["version"]) == (NAME, VERSION)
     assert (answer["probe"], answer["written_s"]) == ("[]", "1700000000")
     assert answer["stat"] == f"{before.mode & 0o7777:o}:{before.owner[0]}:{before.owner[1]}"
     assert (len(answer["sha256"]), answer.lines[-1]) == (64, "end")

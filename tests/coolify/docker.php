@@ -2,17 +2,6 @@
 
 // A stand-in of ours for Coolify's bootstrap/helpers/docker.php: 4.3.11, with IPv6 and DNS.
 
-/** The names of a container's networks, without doubles. */
-function namesOfNetworks(array $networks): array
-{
-    $names = collect([]);
-    foreach ($networks as $network) {
-        $names->push(data_get($network, 'name'));
-    }
-
-    return $names->unique()->values()->toArray();
-}
-
 function convertDockerRunToCompose(?string $custom_docker_run_options = null)
 {
     $options = [];
