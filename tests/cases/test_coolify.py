@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from pyinfra.api.exceptions import PyinfraError
 
-from pyinfra_gvisor.coolify import transport
 from pyinfra_gvisor.coolify.compose_file import merged
-from pyinfra_gvisor.coolify.files import COMPOSE, MOUNTS, kept_files, mounted_files
+from pyinfra_gvisor.coolify.files import MOUNTS, kept_files, mounted_files
 from pyinfra_gvisor.coolify.token import VARIABLE
 from pyinfra_gvisor.deploys.coolify import run_control_host
 from pyinfra_gvisor.deploys.remove import remove
@@ -30,7 +29,6 @@ from tests.unit.coolify.coolify_team import Team, team_at_work
 BARE = answer(container(), *php())
 PATCHED = answer(container(), *patched())
 DONE = answer(*persistent(mounts=()), *patched())
-DAMAGED = answer(container(), *php("damaged", "reason two returns", probe=None))
 THEIRS = "services:\n  coolify:\n    labels:\n      - mine=1\n"
 
 
@@ -46,17 +44,6 @@ def variables(command: str) -> dict[str, str]:
     return dict(re.findall(r"^(\w+)='?([^'\n]*)'?$", text, re.MULTILINE))
 
 
-def test_a_control_host_is_taken_there_in_one_command_for_each_half() -> None:
-    nodes = {"factory": Node([BARE, PATCHED, DONE])}
-    fleet = control_host(nodes)
-
-    fleet.deploy(run_control_host)
-    fleet.run()
-
-    assert nodes["factory"].acted() == ["coolify option", "coolify install"]
-    assert fleet.failed() == set()
-
-
 def test_a_control_host_that_is_as_declared_is_read_once() -> None:
     nodes = {"factory": Node([DONE])}
     fleet = control_host(nodes)
@@ -67,42 +54,15 @@ def test_a_control_host_that_is_as_declared_is_read_once() -> None:
     assert nodes["factory"].kinds() == ["coolify state"]
 
 
-def test_preparing_changes_nothing_and_says_what_would_be(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    nodes = {"factory": Node([BARE])}
-
-    control_host(nodes).deploy(run_control_host)
-
-    assert nodes["factory"].kinds() == ["coolify state"]
-    assert "drops --runtime: patch convertDockerRunToCompose()" in caplog.text
-    assert f"create {COMPOSE} for the next upgrade:" in caplog.text
-    assert all(f"- {mount}" in caplog.text for mount in MOUNTS)
-
-
-@table(
-    "state, acted, said",
-    {
-        "a-function-that-is-not-as-we-know-it": (
-            DAMAGED,
-            [],
-            "coolify.runtime_option: coolify on @fake/bad: unknown version of",
-        ),
-        "what-coolify-says": (BARE, ["coolify option"], "php -l: no"),
-    },
-)
-def test_a_host_that_fails_gets_no_file_and_says_why(
-    caplog: pytest.LogCaptureFixture, state: list[str], acted: list[str], said: str
-) -> None:
-    replies = {"coolify option": Reply(stderr=["php -l: no"], ok=False)}
-    nodes = {"bad": Node([state], replies), "good": Node([DONE])}
+def test_a_host_that_cannot_be_patched_gets_no_file() -> None:
+    nodes = {"bad": Node([BARE], {"coolify option": Reply(ok=False)}), "good": Node([DONE])}
     fleet = control_host(nodes)
 
     fleet.deploy(run_control_host)
     fleet.run()
 
     assert fleet.failed() == {"bad"}
-    assert nodes["bad"].kinds() == ["coolify state", *acted]
-    assert said in caplog.text
+    assert nodes["bad"].kinds() == ["coolify state", "coolify option"]
 
 
 def test_a_host_that_is_no_control_host_is_passed_over() -> None:
@@ -143,22 +103,6 @@ def test_the_compose_file_is_sent_with_the_sum_of_what_was_read() -> None:
     words = shlex.split(node.of("coolify install").command)
     for item in (*mounted_files(), *kept_files()):
         assert words[words.index(item.path) + 1] == item.mode
-
-
-def test_a_compose_file_that_cannot_be_merged_fails_the_host_with_the_lines(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    flow = "services: {coolify: {volumes: ['/a:/b']}}\n"
-    nodes = {"bad": Node([answer(container(), compose(flow), *patched())]), "good": Node([DONE])}
-    fleet = control_host(nodes)
-
-    fleet.add(coolify.persistence)
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
-    assert nodes["bad"].acted() == []
-    assert f"coolify.persistence: {COMPOSE} on @fake/bad: " in caplog.text
-    assert all(f"- {mount}" in caplog.text for mount in MOUNTS)
 
 
 def test_what_is_not_wanted_is_taken_back_and_a_second_run_has_nothing_to_do() -> None:
@@ -226,63 +170,42 @@ def records(node: Node) -> list[str]:
     ]
 
 
-def test_apps_of_chosen_servers_are_set_once_and_others_are_left(team: Team) -> None:
+def test_apps_of_chosen_servers_are_told_and_set_once_and_others_are_left(
+    team: Team, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     shop = team.state.add_app("shop", team.run, "--cap-drop=ALL")
     there = team.state.add_app("there", team.run, "--runtime=runsc")
     other = team.state.add_app("other", team.state.add_server("other"), "--init")
 
     fleet = run(team, done())
+    told, prepared = caplog.text, dict(team.server.patches)
     fleet.run()
     patches = dict(team.server.patches)
     run(team, done()).run()
 
     assert fleet.failed() == set()
+    change = '"--cap-drop=ALL" -> "--cap-drop=ALL --runtime=runsc"'
+    assert f"app shop (server run-1): custom_docker_run_options {change}" in told
+    assert TOKEN not in caplog.text
     assert team.state.options(shop) == "--cap-drop=ALL --runtime=runsc"
     assert [team.state.options(uuid) for uuid in (there, other)] == ["--runtime=runsc", "--init"]
-    assert patches == {shop: 1} == dict(team.server.patches)
+    assert (prepared, patches) == ({}, {shop: 1}) == ({}, dict(team.server.patches))
 
 
-def test_preparing_sets_nothing_and_says_app_by_app_what_would_be(
-    team: Team, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    shop = team.state.add_app("shop", team.run, "--cap-drop=ALL")
-
-    run(team, done())
-
-    assert not team.server.patches
-    assert team.state.options(shop) == "--cap-drop=ALL"
-    assert (
-        'app shop (server run-1): custom_docker_run_options "--cap-drop=ALL" -> '
-        '"--cap-drop=ALL --runtime=runsc"'
-    ) in caplog.text
-    assert TOKEN not in caplog.text
-
-
-def test_what_is_to_be_restarted_is_written_down_first_and_crossed_out_behind_it(
-    team: Team,
-) -> None:
+@table("options", set_now=None, left_by_an_earlier_run="--runtime=runsc")
+def test_what_is_to_be_restarted_is_on_record_until_it_is(team: Team, options: str | None) -> None:
     team.state.course = ("finished",)
-    shop = team.state.add_app("shop", team.run)
-    node = done()
+    shop = team.state.add_app("shop", team.run, options)
+    node = done(*([shop] if options else []))
 
     run(team, node, redeploy="changed").run()
 
-    assert team.state.restarted == [shop]
-    assert records(node) == [f"{shop}\n", ""]
-
-
-def test_a_restart_that_an_earlier_run_left_is_done_without_anything_to_set(team: Team) -> None:
-    team.state.course = ("finished",)
-    shop = team.state.add_app("shop", team.run, "--runtime=runsc")
-    node = done(shop)
-
-    fleet = run(team, node, redeploy="changed")
-    fleet.run()
-
-    assert team.state.restarted == [shop]
-    assert not team.server.patches
-    assert records(node)[-1] == ""
+    assert (team.state.restarted, dict(team.server.patches)) == (
+        [shop],
+        {} if options else {shop: 1},
+    )
+    assert records(node) == [*([] if options else [f"{shop}\n"]), ""]
 
 
 def test_a_record_that_cannot_be_written_sets_no_app(
@@ -300,32 +223,16 @@ def test_a_record_that_cannot_be_written_sets_no_app(
     assert "cannot be written, got no space left" in caplog.text
 
 
-@table(
-    "settings, token, said",
-    {
-        "no-answer": ({"url": "http://127.0.0.1:9"}, TOKEN, "does not answer"),
-        "no-server": ({"servers": ["nobody"]}, TOKEN, "matches no server, got nobody"),
-        "another-token": ({}, "17|another", "Coolify refuses the token"),
-        "no-token-file": ({"token_file": "/nonexistent"}, "", "cannot be read"),
-    },
-)
-def test_a_coolify_that_cannot_be_asked_fails_the_host_with_the_reason(
-    team: Team,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    *,
-    settings: dict[str, Any],
-    token: str,
-    said: str,
+def test_a_coolify_that_refuses_the_token_fails_the_host_with_the_reason(
+    team: Team, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv(VARIABLE, token)
-    monkeypatch.setattr(transport, "RETRY_WAITS_S", ())
+    monkeypatch.setenv(VARIABLE, "17|another")
 
     with pytest.raises(PyinfraError, match="No hosts remaining"):
-        run(team, done(), **settings).run()
+        run(team, done()).run()
 
     assert "coolify.apps: http" in caplog.text
-    assert said in caplog.text
+    assert "Coolify refuses the token" in caplog.text
 
 
 def test_an_app_that_coolify_refuses_fails_the_host_and_others_are_set(team: Team) -> None:
