@@ -113,23 +113,8 @@ def container(tmp_path: Path, request: pytest.FixtureRequest) -> Container:
     return found
 
 
-def test_a_coolify_that_is_patched_is_told_in_one_line(container: Container) -> None:
-    asked = container.root / "asked"
-    container.php(f"echo \"$*\" > {asked}; printf 'changed yes\\n{TOLD}\\n'")
-
-    ran = container.start()
-
-    container.expect_as_it_was(ran)
-    assert ran.stderr == "pyinfra-gvisor: Coolify passes --runtime on to Docker from now on\n"
-    assert asked.read_text() == f"{container.patch} apply --before-start\n"
-
-
 @table(
     "php, told",
-    nothing_to_do=(
-        f"printf 'changed no\\n{TOLD}\\n'",
-        "pyinfra-gvisor: Coolify passes --runtime on to Docker already",
-    ),
     broken_native=(
         "printf 'changed no\\nprobe []\\nend\\n'",
         f"{FEAR}Coolify knows --runtime, but does not pass it on as one string",

@@ -63,12 +63,14 @@ def test_every_file_is_there_as_it_was_sent_and_the_timer_is_started(factory: Fa
     assert factory.told("systemctl") == STARTED
 
 
-def test_a_compose_file_keeps_its_mode_and_owner(factory: Factory) -> None:
+@table("compose", takes_it="exit 0", refused_the_files_before_too="echo broken >&2; exit 1")
+def test_a_compose_file_keeps_its_mode_and_owner(factory: Factory, compose: str) -> None:
     theirs(factory)
+    factory.says("compose", compose)
 
     ran = factory.install(THEIRS, MERGED)
 
-    assert (ran.returncode, factory.compose.read_text()) == (0, MERGED)
+    assert (ran.returncode, ran.stderr, factory.compose.read_text()) == (0, "", MERGED)
     assert lies(factory.compose) == "640:1234:4321"
 
 
@@ -146,15 +148,6 @@ def test_a_text_that_compose_refuses_is_never_written(factory: Factory, was: str
     assert ran.stderr == SAID.format(compose=factory.compose) + said
     assert {**factory.tree(), files.SOURCE_DIR: before[files.SOURCE_DIR]} == before
     assert factory.told("systemctl") == []
-
-
-def test_a_text_that_compose_refused_before_too_is_written(factory: Factory) -> None:
-    theirs(factory)
-    factory.says("compose", "echo broken >&2; exit 1")
-
-    ran = factory.install(THEIRS, MERGED)
-
-    assert (ran.returncode, ran.stderr, factory.compose.read_text()) == (0, "", MERGED)
 
 
 def test_a_docker_without_compose_is_not_asked(factory: Factory) -> None:

@@ -192,6 +192,8 @@ REFUSED = "docker.php: php -l: odd; nothing was changed"
 STALE = "worker 11 1.25 php artisan horizon\nstale 11"
 UNSAFE = "Coolify does not honour --runtime; new deployments run directly on the host kernel"
 LOST = "Coolify did not honour --runtime any more; it was patched again and honours --runtime now"
+OLD_CODE = "Horizon still runs old code; new deployments may run directly on the host kernel"
+UNCHECKED = "cannot check that Coolify honours --runtime"
 DROPS = "Coolify knows --runtime, but does not pass it on to Docker"
 
 
@@ -222,35 +224,26 @@ def test_the_source_is_changed_and_then_horizon_is_renewed(factory: Factory, ver
     assert factory.files() == {*before, f"{RUN_DIR}/coolify.lock"}
 
 
-def test_a_source_that_cannot_be_changed_fails_and_nothing_else_is_asked(factory: Factory) -> None:
-    factory.says("php.apply", f"echo one; echo '{REFUSED}' >&2; exit 3")
+@table(
+    "verb, does, told",
+    source=("apply", f"echo one; echo '{REFUSED}' >&2; exit 3", f"apply: {REFUSED}"),
+    no_answer=("apply", "exec sleep 20", "apply: no answer within 0.3 s, or killed"),
+    horizon=(
+        "renew",
+        "echo 'no redis' >&2; exit 4",
+        "Coolify's web pages run the new code, but Horizon does not: no redis; run again",
+    ),
+)
+def test_what_cannot_be_changed_or_renewed_fails_and_nothing_else_is_asked(
+    factory: Factory, verb: str, does: str, told: str
+) -> None:
+    factory.says(f"php.{verb}", does)
+    soon = {"coolify_timeout_s=120": "coolify_timeout_s=0.3"}
 
-    ran = factory.option()
+    ran = factory.option(changes=soon if "sleep" in does else {})
 
-    assert (ran.returncode, ran.stderr) == (1, f"{SAID}apply: {REFUSED}\n")
-    assert factory.told("verbs") == ["apply"]
-
-
-def test_a_patcher_that_does_not_answer_is_told_as_that(factory: Factory) -> None:
-    factory.says("php.apply", "exec sleep 20")
-
-    ran = factory.option(changes={"coolify_timeout_s=120": "coolify_timeout_s=0.3"})
-
-    assert ran.returncode == 1
-    assert ran.stderr == f"{SAID}apply: no answer within 0.3 s, or killed\n"
-
-
-def test_a_horizon_that_cannot_be_renewed_fails(factory: Factory) -> None:
-    factory.says("php.renew", "echo 'php artisan horizon:terminate: no redis' >&2; exit 4")
-
-    ran = factory.option()
-
-    assert ran.returncode == 1
-    assert ran.stderr == (
-        f"{SAID}Coolify's web pages run the new code, but Horizon does not: "
-        "php artisan horizon:terminate: no redis; run again\n"
-    )
-    assert factory.told("verbs") == ["apply", "renew"]
+    assert (ran.returncode, ran.stderr) == (1, f"{SAID}{told}\n")
+    assert factory.told("verbs")[-1] == verb
 
 
 def test_a_horizon_that_has_deployments_to_end_is_left_to_it(factory: Factory) -> None:
@@ -285,20 +278,12 @@ def test_one_that_is_at_it_for_too_long_is_told_and_nothing_is_done(factory: Fac
     assert ran.stderr == f"{SAID}{said}\n"
 
 
-def test_a_look_at_a_coolify_that_honours_the_option_says_nothing(factory: Factory) -> None:
-    factory.php("apply", "changed no", "function patched", WORKS, "end")
-    before = factory.files()
-
-    ran = factory.keep()
-
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
-    assert factory.told("verbs") == ["apply"]
-    assert (factory.stubs / "sent.apply").read_text() == factory.patcher
-    assert factory.files() == {*before, f"{RUN_DIR}/coolify.lock"}
-
-
 @table(
     "make, expected",
+    honoured=(
+        lambda host: host.php("apply", "changed no", "function patched", WORKS, "end"),
+        (0, "", ["apply"]),
+    ),
     lost=(lambda _: None, (0, f"<5>{LOST}\n", ["apply"])),
     old_horizon=(
         lambda host: host.php("apply", "changed no", WORKS, STALE, "end"),
@@ -324,38 +309,31 @@ def test_a_look_at_a_coolify_that_honours_the_option_says_nothing(factory: Facto
         lambda host: host.php("apply", "changed no", "probe_error Error: no class", "end"),
         (1, f"<3>{DROPS}: Error: no class\n", ["apply"]),
     ),
+    horizon_cannot_be_renewed=(
+        lambda host: [
+            host.php("apply", "changed yes", "function patched", WORKS, STALE, "end"),
+            host.says("php.renew", "echo 'no redis' >&2; exit 4"),
+        ],
+        (1, f"<5>{LOST}\n<3>{OLD_CODE}: no redis\n", ["apply", "renew"]),
+    ),
+    no_patcher=(
+        lambda host: host.at(PATCHER).unlink(),
+        (1, f"<3>{UNCHECKED}: {PATCHER} is missing; run deploys/coolify.py again\n", []),
+    ),
 )
 def test_a_look_says_in_one_line_what_it_did_or_who_has_no_sandbox(
     factory: Factory, make: Callable[[Factory], object], expected: tuple[int, str, list[str]]
 ) -> None:
     make(factory)
+    before = factory.files()
 
     ran = factory.keep()
 
-    assert (ran.returncode, ran.stdout, factory.told("verbs")) == expected
+    said = ran.stdout.replace(str(factory.top), "")
+    assert (ran.returncode, said, factory.told("verbs")) == expected
     assert ran.stderr == ""
-
-
-def test_a_look_that_cannot_renew_horizon_fails(factory: Factory) -> None:
-    factory.php("apply", "changed yes", "function patched", WORKS, STALE, "end")
-    factory.says("php.renew", "echo 'no redis' >&2; exit 4")
-    said = "Horizon still runs old code; new deployments may run directly on the host kernel"
-
-    ran = factory.keep()
-
-    assert (ran.returncode, ran.stdout.splitlines()[1:]) == (1, [f"<3>{said}: no redis"])
-
-
-def test_a_look_without_the_patcher_fails_and_asks_for_the_deploy(factory: Factory) -> None:
-    factory.at(PATCHER).unlink()
-
-    ran = factory.keep()
-
-    assert (ran.returncode, factory.told("verbs")) == (1, [])
-    assert ran.stdout == (
-        "<3>cannot check that Coolify honours --runtime: "
-        f"{factory.at(PATCHER)} is missing; run deploys/coolify.py again\n"
-    )
+    assert all(file.read_text() == factory.patcher for file in factory.stubs.glob("sent.*"))
+    assert factory.files() - before <= {f"{RUN_DIR}/coolify.lock"}
 
 
 def test_a_look_leaves_a_deploy_that_is_at_it_alone(factory: Factory) -> None:
