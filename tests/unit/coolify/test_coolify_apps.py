@@ -22,7 +22,7 @@ def team() -> Iterator[Team]:
         yield found
 
 
-def test_an_app_that_needs_it_is_written_once_and_any_other_not_at_all(team: Team) -> None:
+def test_an_app_that_needs_it_is_written_once_and_no_other_nor_again(team: Team) -> None:
     shop = team.state.add_app("shop", team.run, "--init")
     team.state.add_app("set", team.run, "--runtime=runsc")
     team.state.add_app("compose", team.run, build_pack="dockercompose")
@@ -40,48 +40,29 @@ def test_an_app_that_needs_it_is_written_once_and_any_other_not_at_all(team: Tea
         'app shop (server run-1): set to "--init --runtime=runsc"',
         "apps: 1 set, 0 already set, 0 restarted, 0 failed, 0 not reached",
     ]
-
-
-def test_a_second_run_asks_for_nothing_and_says_nothing(team: Team) -> None:
-    team.apps(*"abc")
-    team.set()
     found = team.look()
     team.server.seen.clear()
     team.lines.clear()
-
     assert (team.set(found), team.server.seen, team.lines) == (Outcome(), [], [])
 
 
 def test_an_app_is_written_from_what_it_says_then(team: Team) -> None:
-    a, b, c = team.apps(*"abc")
+    a, b, c, d, e = team.apps(*"abcde")
     found = team.look()
     team.state.applications[a]["custom_docker_run_options"] = "--cap-drop=ALL"
     team.state.applications[b]["custom_docker_run_options"] = "--init --runtime=runsc"
     team.state.remove_app(c)
+    name = {"is_consistent_container_name_enabled": True, "custom_internal_name": "x"}
+    team.state.settings[d] |= name
+    team.state.applications[e]["build_pack"] = "dockercompose"
 
     outcome = team.set(found)
 
-    assert outcome == Outcome(set=("a",), unchanged=("b",))
+    assert (outcome.set, outcome.unchanged, outcome.ok) == (("a",), ("b",), False)
+    assert [who for who, _ in outcome.failed] == ["app d (server run-1)", "app e (server run-1)"]
     assert team.state.options(a) == "--cap-drop=ALL --runtime=runsc"
     assert team.server.patches == {a: 1}
     assert "app c (server run-1): deleted in the meantime" in team.lines
-
-
-def test_an_app_that_went_out_of_reach_is_not_written(team: Team) -> None:
-    a, b, c = team.apps(*"abc")
-    found = team.look()
-    team.state.settings[a] |= {
-        "is_consistent_container_name_enabled": True,
-        "custom_internal_name": "x",
-    }
-    team.state.applications[b]["build_pack"] = "dockercompose"
-
-    outcome = team.set(found)
-
-    assert not outcome.ok
-    assert outcome.set == ("c",)
-    assert [who for who, _ in outcome.failed] == ["app a (server run-1)", "app b (server run-1)"]
-    assert team.server.patches == {c: 1}
 
 
 def test_somebody_who_takes_it_away_again_is_found_out(team: Team) -> None:
