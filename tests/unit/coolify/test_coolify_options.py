@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,6 @@ RUNTIMES = st.sampled_from(
 WORDS = st.one_of(OTHERS, RUNTIMES)
 BLANKS = st.sampled_from([" ", "  ", "\t", " \t "])
 EDGES = st.sampled_from(["", "", " ", "\n", "\t\n ", " \r\n"])
-each_variant = pytest.mark.parametrize("variant", [pytest.param(x, id=x) for x in UNPATCHED])
 
 
 @st.composite
@@ -222,38 +220,21 @@ foreach (json_decode(stream_get_contents(STDIN)) as $text) {
 echo json_encode($told);
 """
 
-Ask = Callable[[str, Sequence[str | None], bool], list[Any]]
 
-
-@pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
-    """What a variant answers to every text, with our lines or without, in one process."""
-
-    @cache
-    def tree(variant: str, patched: bool) -> Path:
-        tree = Tree(tmp_path_factory.mktemp(variant), variant)
-        assert not patched or tree.run("apply")["changed"] == "yes"
-        return tree.root
-
-    def answers(variant: str, texts: Sequence[str | None], patched: bool) -> list[Any]:
-        words = [str(tree(variant, patched)), OLD_NAME if "beta" in variant else NAME]
-        ran = subprocess.run(
-            ["php", "-r", CALLS, "--", *words],
-            input=json.dumps(texts),
-            capture_output=True,
-            check=True,
-            text=True,
-            timeout=60,
-        )
-        told: list[Any] = json.loads(ran.stdout)
-        assert len(told) == len(texts)
-        return told
-
-    return answers
+def answers(tree: Tree, variant: str, texts: Sequence[str | None]) -> list[tuple[str, Any]]:
+    """What a variant answers to every text: all but the runtime, in its order, and the runtime."""
+    ran = subprocess.run(
+        ["php", "-r", CALLS, "--", str(tree.root), OLD_NAME if "beta" in variant else NAME],
+        input=json.dumps(texts),
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    return [_split(told) for told in json.loads(ran.stdout)]
 
 
 def _split(told: Any) -> tuple[str, Any]:
-    """The answer without the runtime, in its order, and the runtime."""
     answer = told.get("answer")
     if not isinstance(answer, dict):
         return json.dumps(told), None
@@ -261,30 +242,25 @@ def _split(told: Any) -> tuple[str, Any]:
     return json.dumps({**told, "answer": answer or []}), runtime
 
 
-@each_variant
-def test_the_function_with_our_lines_hands_on_what_it_reads(ask: Ask, variant: str) -> None:
-    texts = [text for text, _ in TAKEN.values()]
-
-    ours = [_split(told) for told in ask(variant, texts, True)]
-
-    theirs = [_split(told) for told in ask(variant, texts, False)]
-    assert dict(zip(TAKEN, [runtime for _, runtime in ours], strict=True)) == {
-        name: runtime for name, (_, runtime) in TAKEN.items()
-    }
-    assert [rest for rest, _ in ours] == [rest for rest, _ in theirs]
-
-
-@each_variant
-def test_other_options_mean_what_they_meant(ask: Ask, variant: str) -> None:
+@pytest.mark.parametrize("variant", UNPATCHED)
+def test_the_function_hands_on_what_it_reads_and_other_options_as_without_our_lines(
+    tmp_path: Path, variant: str
+) -> None:
     alone = ["".join(parts) for parts in product(NAMES, SEPARATORS, VALUES)]
     beside = [f"{text} --runtime gvisor-2" for text in alone]
-    texts = [*alone, *beside, *(f"--runtime gvisor-2 {text}" for text in alone)]
+    beside += [f"--runtime gvisor-2 {text}" for text in alone]
+    texts = [*(text for text, _ in TAKEN.values()), *alone, *beside]
+    tree = Tree(tmp_path, variant)
 
-    ours = [_split(told) for told in ask(variant, texts, True)]
+    theirs = answers(tree, variant, texts)
+    assert tree.run("apply")["changed"] == "yes"
+    ours = answers(tree, variant, texts)
 
-    theirs = [_split(told) for told in ask(variant, texts, False)]
     assert [rest for rest, _ in ours] == [rest for rest, _ in theirs]
-    assert {runtime for _, runtime in ours[: len(alone)]} == {None}
-    with_ours = ours[len(alone) :]
+    taken, with_ours = ours[: len(TAKEN)], ours[-len(beside) :]
+    assert {name: runtime for name, (_, runtime) in zip(TAKEN, taken, strict=True)} == {
+        name: runtime for name, (_, runtime) in TAKEN.items()
+    }
+    assert {runtime for _, runtime in ours[len(TAKEN) : -len(beside)]} == {None}
     assert {runtime for rest, runtime in with_ours if '"error"' not in rest} == {"gvisor-2"}
     assert len({rest for rest, _ in ours}) > 40  # most are of some use

@@ -74,7 +74,11 @@ def _terminated(tree: Tree) -> int:
     return len(path.read_text()) if path.exists() else 0
 
 
-def test_a_worker_that_has_read_the_file_as_it_is_is_left_alone(tree: Tree, start: Start) -> None:
+@table("before", unpatched=["state"], patched_early=["apply", "--before-start"])
+def test_a_worker_that_has_read_the_file_as_it_is_is_left_alone(
+    tree: Tree, start: Start, before: list[str]
+) -> None:
+    tree.run(*before)
     before_s = time.time()
     worker = start()
 
@@ -127,16 +131,6 @@ def test_a_worker_that_has_begun_since_is_asked_too(tree: Tree, start: Start) ->
 
     assert (answer["asked"], worker.wait(timeout=START_TIMEOUT_S)) == ("yes", -15)
     assert _terminated(tree) == 2
-
-
-def test_workers_that_start_behind_an_early_patch_are_not_stale(tree: Tree, start: Start) -> None:
-    tree.run("apply", "--before-start")
-    worker = start()
-
-    answer = tree.run("renew")
-
-    assert [line.split(" ")[0] for line in answer.all("worker")] == [str(worker.pid)]
-    assert (answer["asked"], answer.all("stale")) == ("no", [])
 
 
 @table(

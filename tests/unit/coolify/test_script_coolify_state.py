@@ -58,29 +58,22 @@ def test_a_host_without_docker_and_without_coolifys_files_is_told(factory: Facto
 
 
 @table(
-    "make, error",
-    docker_does_not_answer=(lambda host: host.says("version", NO_ANSWER), "Cannot connect"),
-    no_coolify=(lambda host: (host.stubs / "image").unlink(), None),
-    gone_while_it_is_looked_at=(lambda host: host.says("gone", ""), None),
+    "make, error, is_there",
+    docker_does_not_answer=(lambda host: host.says("version", NO_ANSWER), "Cannot connect", False),
+    no_coolify=(lambda host: (host.stubs / "image").unlink(), None, False),
+    gone_while_it_is_looked_at=(lambda host: host.says("gone", ""), None, False),
+    stopped=(lambda host: host.container(running=False), None, True),
 )
-def test_a_docker_that_shows_no_coolify_is_told_in_one_line(
-    factory: Factory, make: Callable[[Factory], object], error: str | None
+def test_a_docker_that_runs_no_coolify_is_told_in_one_line_and_none_is_asked(
+    factory: Factory, make: Callable[[Factory], object], error: str | None, is_there: bool
 ) -> None:
     make(factory)
 
     found = factory.state()
 
-    assert (found.docker, found.docker_error, found.container) == (True, error, None)
-    assert (found.function, found.function_error) == (None, None)
-
-
-def test_a_container_that_does_not_run_is_not_asked(factory: Factory) -> None:
-    factory.container(running=False)
-
-    found = factory.state()
-
-    assert not found.container.running
-    assert (found.function, factory.told("verbs")) == (None, [])
+    assert (found.docker, found.docker_error) == (True, error)
+    assert (found.container and found.container.running) is (False if is_there else None)
+    assert (found.function, found.function_error, factory.told("verbs")) == (None, None, [])
 
 
 @table(
