@@ -136,8 +136,8 @@ class ApiServer:
             self.seen.append(request)
             fault = next((each for each in self.faults if each.strikes(request.asked)), None)
             left = self.limit.left(self.clock()) if self.limit else None
-            if left is not None and left < 0:
-                self._too_many(handler)
+            if self.limit and left is not None and left < 0:
+                self._too_many(handler, self.limit)
                 return
             if fault is None or fault.kind.startswith("late"):
                 self.before(method, handler.path)
@@ -185,12 +185,10 @@ class ApiServer:
             return 422, {"message": "Validation failed.", "errors": errors}
         return 200, {"uuid": uuid}
 
-    def _too_many(self, handler: BaseHTTPRequestHandler) -> None:
+    def _too_many(self, handler: BaseHTTPRequestHandler, limit: RateLimit) -> None:
         self.refused += 1
-        headers = {}
-        if self.limit:
-            after = int(self.limit.began + self.limit.window_s - self.clock()) + 1
-            headers = {"Retry-After": str(after), **_told(0)}
+        after = int(limit.began + limit.window_s - self.clock()) + 1
+        headers = {"Retry-After": str(after), **_told(0)}
         _send(handler, 429, {"message": "Too Many Attempts."}, headers)
 
     def _go_wrong(self, handler: BaseHTTPRequestHandler, kind: Kind) -> None:

@@ -59,12 +59,8 @@ def test_a_file_with_nothing_to_read_has_only_ours_and_then_nothing_again(text: 
     added = merged(text, MOUNTS)
 
     assert read(added) == with_mounts("")
-    assert text or added == WHOLE
+    assert text or added == WHOLE == f"{lines_to_add(MOUNTS)}\n"
     assert removed(added, MOUNTS) == (text or None)
-
-
-def test_the_lines_to_add_by_hand_are_those_of_a_file_of_ours() -> None:
-    assert lines_to_add(MOUNTS) == WHOLE.rstrip("\n")
 
 
 def test_one_line_without_an_end_gets_it_back_to_have_none() -> None:

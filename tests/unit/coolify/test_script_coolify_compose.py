@@ -259,13 +259,6 @@ def test_what_is_mounted_stays_and_does_nothing_until_it_is_not_mounted(kept: Fa
     assert (entry, patcher, kept.files()) == (files.idle_entry_text(), kept.patcher, set())
 
 
-def test_a_text_of_others_is_given_back(kept: Factory) -> None:
-    ran = kept.remove(MERGED, THEIRS)
-
-    assert (ran.returncode, kept.files()) == (0, {files.COMPOSE})
-    assert kept.compose.read_text() == THEIRS
-
-
 def test_compose_goes_first_then_the_timer_then_the_files(kept: Factory) -> None:
     seen = kept.stubs / "seen"
     there = " ".join(str(kept.at(path)) for path in (files.COMPOSE, *files.paths()))
@@ -288,11 +281,12 @@ def test_a_timer_that_somebody_removed_is_no_longer_enabled(kept: Factory) -> No
     assert kept.told("systemctl") == ["daemon-reload"]
 
 
-def test_a_look_that_failed_is_forgotten(kept: Factory) -> None:
+def test_a_text_of_others_is_given_back_and_a_look_that_failed_is_forgotten(kept: Factory) -> None:
     kept.systemctl("failed")
 
-    kept.remove(MERGED, None)
+    ran = kept.remove(MERGED, THEIRS)
 
+    assert (ran.returncode, kept.files(), kept.compose.read_text()) == (0, {files.COMPOSE}, THEIRS)
     assert kept.told("systemctl") == [STOPPED[0], f"reset-failed {files.NAME}.service", STOPPED[1]]
 
 
