@@ -45,21 +45,17 @@ def variables(command: str) -> dict[str, str]:
 
 
 def test_a_control_host_that_is_as_declared_is_read_once() -> None:
-    nodes = {"factory": Node([DONE])}
-    fleet = control_host(nodes)
+    node = Node([DONE])
 
-    fleet.deploy(run_control_host)
-    fleet.run()
+    control_host({"factory": node}).deployed(run_control_host)
 
-    assert nodes["factory"].kinds() == ["coolify state"]
+    assert node.kinds() == ["coolify state"]
 
 
 def test_a_host_that_cannot_be_patched_gets_no_file() -> None:
     nodes = {"bad": Node([BARE], {"coolify option": Reply(ok=False)}), "good": Node([DONE])}
-    fleet = control_host(nodes)
 
-    fleet.deploy(run_control_host)
-    fleet.run()
+    fleet = control_host(nodes).deployed(run_control_host)
 
     assert fleet.failed() == {"bad"}
     assert nodes["bad"].kinds() == ["coolify state", "coolify option"]
@@ -72,8 +68,7 @@ def test_a_host_that_is_no_control_host_is_passed_over() -> None:
     inventory: Any = passed.state.inventory
     inventory.groups["coolify"] = [fleet.host("factory")]
 
-    passed.deploy(run_control_host)
-    passed.run()
+    passed.deployed(run_control_host)
 
     assert run.kinds() == []
     assert passed.failed() == set()
@@ -92,10 +87,8 @@ def test_a_run_without_any_control_host_says_so(caplog: pytest.LogCaptureFixture
 
 def test_the_compose_file_is_sent_with_the_sum_of_what_was_read() -> None:
     node = Node([answer(container(), compose(THEIRS), *patched())])
-    fleet = control_host({"factory": node})
 
-    fleet.add(coolify.persistence)
-    fleet.run()
+    control_host({"factory": node}).done(coolify.persistence)
 
     told = variables(node.of("coolify install").command)
     assert base64.b64decode(told["compose_b64"]).decode() == merged(THEIRS, MOUNTS)
@@ -111,9 +104,7 @@ def test_what_is_not_wanted_is_taken_back_and_a_second_run_has_nothing_to_do() -
     again = Node([gone])
 
     for item in (node, again):
-        fleet = control_host({"factory": item}, gvisor_coolify=False)
-        fleet.deploy(run_control_host)
-        fleet.run()
+        control_host({"factory": item}, gvisor_coolify=False).deployed(run_control_host)
 
     assert node.acted() == ["coolify remove", "coolify option"]  # a timer would put it back
     assert "verb=remove" in node.of("coolify option").command
@@ -133,9 +124,6 @@ def test_a_removal_of_everything_begins_with_coolify() -> None:
         "Remove the patch from Coolify",
         "Restore daemon.json",
     ]
-
-
-RECORD = "coolify-redeploys"
 
 
 @pytest.fixture
@@ -166,7 +154,7 @@ def records(node: Node) -> list[str]:
     return [
         base64.b64decode(variables(item.command)["content_b64"]).decode()
         for item in node.sent
-        if item.kind == "record" and f"record={RECORD}" in item.command
+        if item.kind == "record" and "record=coolify-redeploys" in item.command
     ]
 
 

@@ -110,7 +110,7 @@ class CoolifyState:
         del self.applications[uuid], self.resources[uuid]
 
     def change(self, uuid: str, body: Record) -> Record:
-        """Do what ``PATCH /applications/{uuid}`` asks for; the errors by field: none."""
+        """Do what ``PATCH /applications/{uuid}`` asks for; the errors by field, here none."""
         self.applications[uuid].update(body)
         return {}
 

@@ -111,11 +111,11 @@ class Factory:
         lines = log.read_text().splitlines() if log.exists() else []
         return [line for line in lines if not line.startswith("is-")]
 
-    def state(self, changes: dict[str, str] | None = None) -> ControlHost:
-        """What the host says it is; ``changes`` are made to the script."""
-        return parse_control_host(self.look(changes).stdout.splitlines())
+    def state(self) -> ControlHost:
+        """What the host says it is."""
+        return parse_control_host(self.look().stdout.splitlines())
 
-    def look(self, changes: dict[str, str] | None = None) -> Ran:
+    def look(self) -> Ran:
         """The same, as it is printed."""
         text = script(
             *STATE_SCRIPTS,
@@ -125,10 +125,10 @@ class Factory:
             timer=files.TIMER,
             redeploys=files.REDEPLOYS,
         )
-        return self.run(replaced(text, changes or {}))
+        return self.run(text)
 
     def option(self, verb: str = "apply", changes: dict[str, str] | None = None) -> Ran:
-        """Have the option in force, or no longer; Horizon has 30 s to come anew."""
+        """Have the option in force, or no longer; ``changes`` are made to the script."""
         text = script(
             *("coolify/container", "coolify/option"),
             host="factory",

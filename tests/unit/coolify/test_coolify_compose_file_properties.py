@@ -127,8 +127,10 @@ def test_the_file_is_read_as_before_with_our_mounts_and_given_back_to_the_byte(t
 
 
 @given(broken_texts())
-def test_whatever_somebody_did_it_is_merged_rightly_or_refused_with_the_lines(text: str) -> None:
-    added = tried(merged, text)
+def test_whatever_somebody_did_our_mounts_get_in_and_out_rightly_or_that_is_refused(
+    text: str,
+) -> None:
+    added, bare = tried(merged, text), tried(removed, text)
 
     if isinstance(added, Problem):
         assert str(added).endswith(f"\n{lines_to_add(MOUNTS)}")
@@ -137,12 +139,6 @@ def test_whatever_somebody_did_it_is_merged_rightly_or_refused_with_the_lines(te
         mounted = read(added or "")["services"]["coolify"]["volumes"]
         assert [mounted.count(mount) for mount in (ENTRY, PATCH)] == [1, 1]
         assert merged(added, MOUNTS) == added
-
-
-@given(broken_texts())
-def test_whatever_somebody_did_removal_takes_our_mounts_out_or_is_refused(text: str) -> None:
-    bare = tried(removed, text)
-
     if not isinstance(bare, Problem):
         assert not has(bare, MOUNTS)
         assert bare is None or removed(bare, MOUNTS) == bare

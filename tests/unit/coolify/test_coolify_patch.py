@@ -212,14 +212,8 @@ def test_a_wrong_call_says_how_to_call(tree: Tree, words: list[str]) -> None:
 
 
 HEADER = "function convertDockerRunToCompose(?string $custom_docker_run_options = null)\n"
-
-
 FIRST_LOOP = "    foreach ($matches as $match) {\n"
-NOBODY = 65534
-
-
-def _other_user() -> int | None:
-    return NOBODY if os.geteuid() == 0 else None
+NOBODY = 65534 if os.geteuid() == 0 else None  # who runs the test, unless that is root
 
 
 @pytest.fixture
@@ -322,7 +316,7 @@ def test_a_file_that_may_not_be_read_is_told_and_refused(public: Tree) -> None:
     public.helper.chmod(0o000)
 
     told, applied, removed = (
-        public.run(verb, user=_other_user()) for verb in ("state", "apply", "remove")
+        public.run(verb, user=NOBODY) for verb in ("state", "apply", "remove")
     )
 
     assert (told["function"], told["reason"]) == ("damaged", "the file cannot be read")
@@ -332,7 +326,7 @@ def test_a_file_that_may_not_be_read_is_told_and_refused(public: Tree) -> None:
 def test_a_directory_that_may_not_be_written_is_refused(public: Tree) -> None:
     public.helper.parent.chmod(0o555)
 
-    answer = public.run_without_change("apply", user=_other_user())
+    answer = public.run_without_change("apply", user=NOBODY)
 
     assert (answer.code, answer.lines) == (3, [])
     assert "cannot be written: fopen(" in answer.error

@@ -73,14 +73,6 @@ def of_database(options: str) -> Verdict:
     return verdict("standalone-postgresql", database=known)
 
 
-def test_an_app_without_it_is_to_be_set() -> None:
-    found = of_app("--init")
-
-    assert (found.state, found.before, found.after) == ("to_set", "--init", f"--init {SET}")
-    assert (found.kind, found.label) == ("app", "app shop (server run-1)")
-    assert of_database("--init").kind == "database"
-
-
 SET = "--runtime=runsc"
 TO_SET = ("to_set", "must ask for runsc")
 ENFORCED = ("enforced", "asks for runsc")
@@ -183,16 +175,13 @@ def states(found: Survey) -> dict[str, str]:
 def test_every_resource_of_the_chosen_servers_gets_its_verdict(team: Team) -> None:
     swarm = team.state.add_server("swarm", is_swarm_manager=True)
     spare = team.state.add_server("spare")
-    team.state.add_app("set", team.run, "--runtime=runsc")
     team.state.add_app("unset", team.run)
     team.state.add_app(
         "named", team.run, is_consistent_container_name_enabled=True, custom_internal_name="x"
     )
-    team.state.add_app("compose", team.run, build_pack="dockercompose")
     team.state.add_app("legacy", team.run)
     team.state.add_app("swarmed", swarm)
     team.state.add_app("elsewhere", spare)
-    team.state.add_database("pg", team.run)
     team.state.add_service("wiki", team.run)
     team.state.on[spare].append(team.state.add_app("both", team.run))
     del team.state.applications[team.state.add_app("of-another-team", team.run)]
@@ -201,13 +190,10 @@ def test_every_resource_of_the_chosen_servers_gets_its_verdict(team: Team) -> No
     found = team.look(Choice("runsc", ("run-*", "swarm"), exempt=(exempt,)))
 
     assert states(found) == {
-        "set": "enforced",
         "unset": "to_set",
         "named": "by_hand",
-        "compose": "by_hand",
         "legacy": "exempt",
         "swarmed": "impossible",
-        "pg": "by_hand",
         "wiki": "by_hand",
         "both": "by_hand",
         "of-another-team": "impossible",
