@@ -8,6 +8,19 @@ from typing import Any
 
 SECRET = "kept-by-nobody"  # noqa: S105 (in every field that a client has no business with)
 
+# The rule for an app's options: ValidationPatterns of Coolify 4.3.11, written anew.
+_PIECES = (
+    r"[ \t]+",
+    "&&",
+    r"\|\|",
+    r'"[^"$`\\\r\n]*"',
+    r"'[^'\r\n]*'",
+    r"[\w./:=@,+\[\]{}#%^~*?!-]+",
+)
+OPTIONS = re.compile(f"(?:{'|'.join(_PIECES)})*+", re.ASCII)
+OPTIONS_LIMIT = 2000
+MAY_BE_SET = {"custom_docker_run_options", "name", "description"}
+
 Record = dict[str, Any]
 
 
@@ -110,9 +123,20 @@ class CoolifyState:
         del self.applications[uuid], self.resources[uuid]
 
     def change(self, uuid: str, body: Record) -> Record:
-        """Do what ``PATCH /applications/{uuid}`` asks for; the errors by field, here none."""
-        self.applications[uuid].update(body)
-        return {}
+        """Do what ``PATCH /applications/{uuid}`` asks for; the errors by field."""
+        errors: Record = {
+            name: ["This field is not allowed."] for name in body if name not in MAY_BE_SET
+        }
+        text = body.get("custom_docker_run_options")
+        if isinstance(text, str):
+            text = text.strip()  # as TrimStrings does
+            if len(text) > OPTIONS_LIMIT or not OPTIONS.fullmatch(text):
+                said = "The custom docker run options field format is invalid."
+                errors["custom_docker_run_options"] = [said]
+            body = {**body, "custom_docker_run_options": text or None}
+        if not errors:
+            self.applications[uuid].update(body)
+        return errors
 
     def restart(self, uuid: str) -> Record:
         """Do what ``POST /applications/{uuid}/restart`` asks for."""
