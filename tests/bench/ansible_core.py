@@ -8,14 +8,13 @@ import runpy
 import subprocess
 import sys
 import venv
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings, load_settings
-from tests.bench.measure import BenchError
+from tests.bench.measure import BenchError, tell
 from tests.bench.node import runsc_settings
 from tools.lab import LabNode
 
@@ -25,7 +24,7 @@ _STAMP = "complete"
 _VERSION = "from importlib.metadata import version; print(version('ansible-core'))"
 
 
-def ensure_ansible(parent: Path, *, tell: Callable[[str], None]) -> Path:
+def ensure_ansible(parent: Path) -> Path:
     """Install ansible-core below ``parent`` if missing; return the directory of its programs."""
     digest = hashlib.sha256(f"{REQUIREMENT} {sys.version}".encode()).hexdigest()[:12]
     path = parent / f"ansible-{digest}"

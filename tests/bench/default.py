@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench.machine import measured_on
-from tests.bench.node import BenchNode, converge
-from tests.bench.results import Row
+from tests.bench.node import BenchNode, converge, new_nodes
+from tests.bench.report import default_table
+from tests.bench.results import interleaved, measured_on
 from tests.node.containers import remove_container, start_container
 from tests.node.running import RELEASE
-from tools.lab import FLAVOURS, Lab, NodeSpec
+from tools.lab import FLAVOURS, NodeSpec
 
-LAB_NAME = "gvisor-bench-default"
 ROUNDS = 20
 STAGES = ("off", "sandbox", "sandbox-all")
-BOUND = ("-v", "/usr:/usr:ro")
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "off, by name": ("off", ("--runtime=runsc",)),
     "by default": ("sandbox", ()),
@@ -30,48 +27,32 @@ _SEAL = {"binds": ["/usr"], "reason": "containers here run the node's own progra
 _TIMING = (Path(__file__).parent / "default_timing.py").read_text()
 
 
-def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[str, list[Row]]:
-    """Measure; return a description and the rows."""
-    with _nodes() as nodes:
-        rows: dict[str, Row] = {}
-        for kind in KINDS:  # not counted: the first time is slow
-            _timed(nodes, kind)
-        for number in range(rounds):
-            tell(f"default, round {number + 1} of {rounds}")
-            turn = number % len(KINDS)
-            for kind in [*KINDS][turn:] + [*KINDS][:turn]:
+def measured(rounds: int) -> str:
+    """Measure; return a description and a table."""
+    about = measured_on(rounds)
+    with new_nodes("default", *[NodeSpec(FLAVOURS["debian-13"])] * len(STAGES)) as made:
+        nodes = dict(zip(STAGES, made, strict=True))
+        by_host: dict[str, dict[str, Any]] = {
+            stage: {"gvisor_default": stage, "gvisor_seal": _SEAL} for stage in STAGES[1:]
+        }
+        converge({stage: node.lab_node for stage, node in nodes.items()}, by_host=by_host)
+        for node in made:  # for its image
+            start_container(node.lab_node, "first", "--runtime=runsc")
+            remove_container(node.lab_node, "first")
+
+        def calls(kinds: Sequence[str]) -> Iterator[tuple[str, str, float]]:
+            for kind in kinds:
                 for what, took_ms in _timed(nodes, kind).items():
-                    row = rows.setdefault(what, Row(what, {each: [] for each in KINDS}))
-                    row.by_kind[kind] += took_ms
-        docker = nodes["off"].shell("docker version --format '{{.Server.Version}}'")
-    about = f"{measured_on(rounds, load)}; in the nodes Docker {docker}, runsc {RELEASE}."
-    return about, list(rows.values())
+                    yield from ((what, kind, ms) for ms in took_ms)
+
+        list(calls([*KINDS]))  # not counted: the first time is slow
+        rows = interleaved(calls, [*KINDS], rounds)
+        about += f"; in the nodes {made[0].versions()}, runsc {RELEASE}."
+    return f"{about}\n\n{default_table(rows)}"
 
 
 def _timed(nodes: Mapping[str, BenchNode], kind: str) -> dict[str, list[float]]:
     stage, options = KINDS[kind]
-    said = nodes[stage].shell('python3 -c "$@"', _TIMING, *options, *BOUND)
+    said = nodes[stage].shell('python3 -c "$@"', _TIMING, *options, "-v", "/usr:/usr:ro")
     took_ms: dict[str, list[float]] = json.loads(said)
     return took_ms
-
-
-@contextmanager
-def _nodes() -> Iterator[dict[str, BenchNode]]:
-    lab = Lab(LAB_NAME)
-    lab.down()
-    try:
-        made = dict(
-            zip(STAGES, lab.up([NodeSpec(FLAVOURS["debian-13"])] * len(STAGES)), strict=True)
-        )
-        by_host: dict[str, dict[str, Any]] = {
-            stage: {"gvisor_default": stage, "gvisor_seal": _SEAL}
-            for stage in STAGES
-            if stage != "off"
-        }
-        converge(made, by_host=by_host)
-        for node in made.values():  # for its image
-            start_container(node, "first", "--runtime=runsc")
-            remove_container(node, "first")
-        yield {stage: BenchNode(node) for stage, node in made.items()}
-    finally:
-        lab.down()

@@ -30,12 +30,6 @@ def open_files() -> None:
         (DIRECTORY / str(number)).read_bytes()
 
 
-def look_at_files() -> None:
-    for _ in range(5):
-        for number in range(FILES):
-            (DIRECTORY / str(number)).stat()
-
-
 def remove_files() -> None:
     for number in range(FILES):
         (DIRECTORY / str(number)).unlink()
@@ -59,7 +53,6 @@ JOBS: dict[str, Callable[[], None]] = {
     "300,000 system calls, s": system_calls,
     "make 1,000 files of 1 KiB, s": make_files,
     "open and read them, s": open_files,
-    "look at each 5 times, s": look_at_files,
     "remove them, s": remove_files,
     "write 256 MiB, s": write_much,
     "read 256 MiB, s": read_much,

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.bench.node import new_nodes
+from tests.bench.report import spread, verdict
+from tests.bench.results import Row
 from tests.node.archives import (
     ArchiveServer,
     current_archive,
@@ -25,7 +27,7 @@ from tests.node.archives import (
 )
 from tests.node.releases import Place
 from tests.node.running import Fleet
-from tools.lab import FLAVOURS, Lab, LabNode, NodeSpec
+from tools.lab import FLAVOURS, LabNode, NodeSpec
 
 RELEASE = "20260928.0"
 FILLER_BYTES = 450_000_000  # makes an archive of about 165 MB
@@ -44,18 +46,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.install", description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="rounds")
     runs = parser.parse_args().runs
-    lab = Lab("gvisor-bench-install")
-    (node,) = lab.up([NodeSpec(FLAVOURS["debian-13"], lived_in=True)])
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-            return _measure(node, Path(directory), runs)
-    finally:
-        lab.down()
+    with (
+        new_nodes("install", NodeSpec(FLAVOURS["debian-13"], lived_in=True)) as (node,),
+        tempfile.TemporaryDirectory(prefix="bench-") as directory,
+    ):
+        return _measure(node.lab_node, Path(directory), runs)
 
 
 def _measure(node: LabNode, directory: Path, runs: int) -> int:
-    plain: list[float] = []
-    ours: list[float] = []
+    took_s = Row("installation, s", {"plain": [], "ours": []})
     archive = _archive(directory)
     with ArchiveServer(current_archive(), [node]) as server:
         server.put(RELEASE, archive.read_bytes())
@@ -63,16 +62,17 @@ def _measure(node: LabNode, directory: Path, runs: int) -> int:
         place = Place(Fleet({"node": node}, directory), "node", RELEASE)
         data = {"gvisor_source": server.source, "gvisor_sha512": {"x86_64": sha512(archive)}}
         for _ in range(runs):
-            plain.append(_timed(lambda: node.exec("bash", "-c", _PLAIN, "bash", url).code))
+            took_s.by_kind["plain"].append(
+                _timed(lambda: node.exec("bash", "-c", _PLAIN, "bash", url).code)
+            )
             place.remove()
-            ours.append(_timed(lambda: place.install(**data).code))
-    ratio = statistics.median(ours) / statistics.median(plain)
+            took_s.by_kind["ours"].append(_timed(lambda: place.install(**data).code))
+    ratio = took_s.times("ours", "plain")
     load = os.getloadavg()[0]
-    _say(f"{archive.stat().st_size / 1e6:.0f} MB, medians of {runs} rounds, load {load:.1f} after")
-    for name, taken in (("plain", plain), ("ours", ours)):
-        low, median, high = min(taken), statistics.median(taken), max(taken)
-        _say(f"{name}: {median:.2f} s ({low:.2f} to {high:.2f})")
-    _say(f"ours / plain: {ratio:.2f}, goal at most {GOAL}")
+    print(f"{archive.stat().st_size / 1e6:.0f} MB, medians of {runs} rounds, load {load:.1f} after")
+    for name, numbers in took_s.by_kind.items():
+        print(f"{name}, s: {spread(numbers)}")
+    print(f"ours / plain: {ratio:.2f}, goal at most {GOAL}, {verdict(ratio <= GOAL)}")
     return 0 if ratio <= GOAL else 1
 
 
@@ -92,10 +92,6 @@ def _archive(directory: Path) -> Path:
             filler += path.read_bytes()
     members["gvisor-bin/filler"] = bytes(filler)
     return write_archive(directory / "large.tar.bz2", members)
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
 
 
 if __name__ == "__main__":

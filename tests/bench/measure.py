@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,12 @@ class Run:
     output: str
 
 
+def tell(line: str) -> None:
+    """Write a line of progress to stderr."""
+    sys.stderr.write(f"bench: {line}\n")
+    sys.stderr.flush()
+
+
 def adopt_orphans() -> None:
     """
     Become the parent of processes that a measured command leaves running.
@@ -47,21 +54,29 @@ def adopt_orphans() -> None:
 
 
 def run(command: Sequence[str | Path], *, cwd: Path, environment: Mapping[str, str]) -> Run:
-    """Run ``command``, then end processes that it left. Raise ``BenchError`` if it fails."""
+    """
+    Run ``command``, then end processes that it left. Raise ``BenchError`` if it fails.
+
+    After ``RUN_TIMEOUT_S`` SIGALRM arrives, for which the caller has a handler that raises.
+    """
     with tempfile.TemporaryFile(mode="w+") as output:
-        with _deadline(), no_orphans():
-            cpu_s = _cpu_of_children_s()
-            began_s = time.perf_counter()
-            done = subprocess.run(
-                command,
-                cwd=cwd,
-                env={**os.environ, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-            wall_s = time.perf_counter() - began_s
+        signal.alarm(RUN_TIMEOUT_S)  # subprocess's own timeout polls only every 50 ms
+        try:
+            with no_orphans():
+                cpu_s = _cpu_of_children_s()
+                began_s = time.perf_counter()
+                done = subprocess.run(
+                    command,
+                    cwd=cwd,
+                    env={**os.environ, **environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                )
+                wall_s = time.perf_counter() - began_s
+        finally:
+            signal.alarm(0)
         output.seek(0)
         text = output.read()
     if done.returncode != 0:
@@ -81,22 +96,6 @@ def no_orphans() -> Iterator[None]:
             for pid in orphans:
                 os.kill(pid, signal.SIGTERM)
                 os.waitpid(pid, 0)
-
-
-@contextmanager
-def _deadline() -> Iterator[None]:
-    """Raise after a timeout, by SIGALRM: subprocess's own timeout polls only every 50 ms."""
-
-    def too_late(*_: object) -> None:
-        raise BenchError(f"the command did not end within {RUN_TIMEOUT_S} s")
-
-    before = signal.signal(signal.SIGALRM, too_late)
-    signal.alarm(RUN_TIMEOUT_S)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _children() -> Iterator[int]:

@@ -6,17 +6,18 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from tests.bench.measure import BenchError
+from tests.bench.measure import BenchError, Run
 from tests.node.running import CURRENT, Fleet
 from tools.lab import Lab, LabNode, NodeSpec, chosen_runsc, tell_on_stderr
 from tools.lab.cache import Cache
+from tools.lab.containers import ContainerNode
 
 LAB_NAME = "gvisor-bench"
 APT_TIMEOUT_S = 300
@@ -25,7 +26,10 @@ APT_TIMEOUT_S = 300
 # are enough for 50 simultaneous hosts.
 _SSHD = b"LogLevel VERBOSE\n"
 _SSHD_CONFIG = "/etc/ssh/sshd_config.d/bench.conf"
-_JOURNAL = ("journalctl", "--quiet", "--no-pager")
+_JOURNAL = 'journalctl --quiet --no-pager --output=cat "$@"'
+_CURSOR = "journalctl --quiet --no-pager --lines=0 --show-cursor"
+_DAEMONS = ("--identifier=sshd", "--identifier=sshd-session")  # the latter since OpenSSH 9.8
+_DOCKER = "docker version --format '{{.Server.Version}}'"
 _SESSION = "Starting session: "
 _CONNECTION = "Accepted publickey for "
 _SETTLED_TAG = "bench-settled"
@@ -41,19 +45,10 @@ def runsc_settings() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A moment: a position in the node's journal, and its processor time so far."""
-
-    cursor: str
-    cpu_ns: int
-
-
-@dataclass(frozen=True)
 class Cost:
-    """What the node has counted between a mark and now."""
+    """What the node has counted during a run: exec channels for one host, processor time."""
 
-    channels: int
-    connections: int
+    channels: float
     cpu_s: float
 
 
@@ -67,7 +62,8 @@ class BenchNode:
         """Run a command as root in the node, without SSH. Return its output."""
         ran = self.lab_node.exec("sh", "-c", command, "sh", *arguments)
         if ran.code != 0:
-            raise BenchError(f"node: {command}: exit {ran.code}", got=ran.stderr)
+            what = f"node: {command} {' '.join(arguments)}: exit {ran.code}"
+            raise BenchError(f"{what}\n{ran.stdout}{ran.stderr}")
         return ran.stdout.strip()
 
     def install(self, package: str) -> None:
@@ -75,35 +71,34 @@ class BenchNode:
         install = f"apt-get -qq update && apt-get -qq install --no-install-recommends {package}"
         self.shell(f"DEBIAN_FRONTEND=noninteractive timeout {APT_TIMEOUT_S} sh -c '{install}'")
 
-    def version(self, package: str) -> str:
-        """Return the version of an installed package."""
-        return self.shell("dpkg-query -W -f '${Version}' \"$1\"", package)
+    def versions(self, *packages: str) -> str:
+        """Return the versions of Docker and of installed packages, as text."""
+        found = [self.shell("dpkg-query -W -f '${Version}' \"$1\"", name) for name in packages]
+        named = (f", {name} {version}" for name, version in zip(packages, found, strict=True))
+        return f"Docker {self.shell(_DOCKER)}{''.join(named)}"
 
     def host_data(self) -> str:
         """Return the host data for pyinfra, as JSON."""
         return json.dumps({**self.lab_node.host_data(), **runsc_settings()})
 
-    def mark(self) -> Mark:
-        """Return a mark of this moment."""
+    def costs(self, job: Callable[[], Run], hosts: int) -> tuple[Run, Cost]:
+        """Do a job; return what the node counted. Raise ``BenchError`` after other connections."""
         self._settle()
-        shown = self._journal("--lines=0", "--show-cursor")
-        return Mark(shown.partition("-- cursor: ")[2].strip(), self.cpu_ns())
-
-    def since(self, mark: Mark) -> Cost:
-        """Return what the node has counted since ``mark``."""
-        cpu_ns = self.cpu_ns()
+        cursor = self.shell(_CURSOR).partition("-- cursor: ")[2]
+        before_ns = self.cpu_ns()
+        done = job()
+        cpu_s = (self.cpu_ns() - before_ns) / 1e9
         self._settle()
-        daemons = ("--identifier=sshd", "--identifier=sshd-session")  # the latter since OpenSSH 9.8
-        said = self._journal("--output=cat", f"--after-cursor={mark.cursor}", *daemons).splitlines()
-        return Cost(
-            channels=sum(line.startswith(_SESSION) for line in said),
-            connections=sum(line.startswith(_CONNECTION) for line in said),
-            cpu_s=(cpu_ns - mark.cpu_ns) / 1e9,
-        )
+        said = self.shell(_JOURNAL, f"--after-cursor={cursor}", *_DAEMONS).splitlines()
+        connections = sum(line.startswith(_CONNECTION) for line in said)
+        if connections != hosts:
+            raise BenchError(f"{connections} connections for {hosts} hosts")
+        return done, Cost(sum(line.startswith(_SESSION) for line in said) / hosts, cpu_s)
 
     def cpu_ns(self) -> int:
         """Return the node's processor time so far in nanoseconds, including its containers."""
-        stats = self.lab_node.container.stats(stream=False, one_shot=True)
+        container = cast("ContainerNode", self.lab_node).container
+        stats = container.stats(stream=False, one_shot=True)
         usage = cast("dict[str, Any]", stats)["cpu_stats"]["cpu_usage"]
         return int(usage["total_usage"])
 
@@ -118,17 +113,10 @@ class BenchNode:
         self.shell(f"logger --socket /dev/log --tag {_SETTLED_TAG} {line}")
         end_s = time.monotonic() + _SETTLED_TIMEOUT_S
         while time.monotonic() < end_s:
-            last = self._journal("--output=cat", f"--identifier={_SETTLED_TAG}", "--lines=1")
-            if last.strip() == line:
+            if self.shell(_JOURNAL, f"--identifier={_SETTLED_TAG}", "--lines=1") == line:
                 return
             time.sleep(0.1)
         raise BenchError(f"node: journald is more than {_SETTLED_TIMEOUT_S} s late")
-
-    def _journal(self, *arguments: str) -> str:
-        ran = self.lab_node.exec(*_JOURNAL, *arguments)
-        if ran.code != 0:
-            raise BenchError("node: journalctl failed", got=ran.stderr)
-        return ran.stdout
 
 
 def converge(
@@ -144,19 +132,22 @@ def converge(
 
 
 @contextmanager
-def bench_node() -> Iterator[BenchNode]:
-    """Yield a new node with plain Docker; remove it in the end, whatever happens."""
-    lab = Lab(LAB_NAME)
+def new_nodes(part: str, *specs: NodeSpec) -> Iterator[list[BenchNode]]:
+    """Yield new nodes with plain Docker; remove them in the end, whatever happens."""
+    lab = Lab(f"{LAB_NAME}-{part}")
+    lab.down()
     try:
-        node = BenchNode(lab.up([NodeSpec()])[0])
-        _prepare(node)
-        yield node
+        yield [BenchNode(node) for node in lab.up(specs)]
     finally:
         lab.down()
 
 
-def _prepare(node: BenchNode) -> None:
-    node.lab_node.put(_SSHD_CONFIG, _SSHD)
-    node.shell("systemctl reload ssh")
-    # Ansible's modules need more of Python than the lab's python3-minimal has.
-    node.install("python3")
+@contextmanager
+def bench_node() -> Iterator[BenchNode]:
+    """Yield the node of all runs, whose sshd logs each session."""
+    with new_nodes("runs", NodeSpec()) as (node,):
+        node.lab_node.put(_SSHD_CONFIG, _SSHD)
+        node.shell("systemctl reload ssh")
+        # Ansible's modules need more of Python than the lab's python3-minimal has.
+        node.install("python3")
+        yield node

@@ -7,88 +7,18 @@ node's network stack, and under runsc with gVisor's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-from tests.bench import wrk
-from tests.bench.asides import Asides, asides
-from tests.bench.machine import measured_on
-from tests.bench.results import Row
-from tests.bench.start import started
-from tests.bench.web import LARGE, SMALL, Pair, pair_of_nodes
-from tests.bench.wrk import Answers
+from tests.bench.asides import asides
+from tests.bench.report import stacks_table
+from tests.bench.results import interleaved, measured_on
+from tests.bench.web import LARGE, SMALL, Answers, Pair, pair_of_nodes, wrk
 from tests.node.names_nodes import KINDS
 from tests.node.running import RELEASE
 
 ROUNDS = 12  # a multiple of the number of runtimes: each starts the same number of rounds
 TRIAL_S = 2
-
-
-@dataclass(frozen=True)
-class Taken:
-    """
-    One number of a trial, and the name of its row.
-
-    ``number`` computes it from the answers and the run node's processor time in seconds.
-    """
-
-    what: str
-    number: Callable[[Answers, float], float]
-    form: str = ".2f"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What the client requests, its options, and the numbers to compute."""
-
-    file: str
-    options: tuple[str, ...]
-    takes: tuple[Taken, ...]
-
-
-def trials() -> list[Trial]:
-    """Return the trials, in the order of the table."""
-    many, one, some = (f"--connections={number}" for number in (32, 1, 8))
-    small = (
-        Taken("1 KiB, 1000 a second", thousands_per_s),
-        Taken("1 KiB, node CPU for 1000, ms", cpu_ms_per_thousand, ".0f"),
-    )
-    single = (
-        Taken("1 KiB, one at a time, median, ms", lambda answers, _: answers.median_ms, ".3f"),
-        Taken("1 KiB, one at a time, 99 %, ms", lambda answers, _: answers.p99_ms, ".3f"),
-    )
-    new = (
-        Taken("1 KiB, new connections, 1000 a second", thousands_per_s),
-        Taken("1 KiB, new connections, node CPU for 1000, ms", cpu_ms_per_thousand, ".0f"),
-    )
-    large = (Taken("1 MiB, Gbit/s", gbit_per_s), Taken("1 MiB, node CPU for 1 GB, s", cpu_s_per_gb))
-    return [
-        Trial(SMALL, (many,), small),
-        Trial(SMALL, (one,), single),
-        Trial(SMALL, (many, "--header=Connection: close"), new),
-        Trial(LARGE, (some,), large),
-    ]
-
-
-def compare(
-    rounds: int, *, load: float, tell: Callable[[str], None]
-) -> tuple[str, list[Row], Row, Asides]:
-    """Measure; return a description, the rows, the times of a start, and further costs."""
-    rows = {
-        taken.what: Row(taken.what, {kind: [] for kind in KINDS}, taken.form)
-        for trial in trials()
-        for taken in trial.takes
-    }
-    with pair_of_nodes() as pair:
-        pair.check()
-        list(_round(pair, KINDS))  # not counted: the first time is slow
-        for number in range(rounds):
-            tell(f"stacks, round {number + 1} of {rounds}")
-            turn = number % len(KINDS)
-            for what, kind, measured in _round(pair, KINDS[turn:] + KINDS[:turn]):
-                rows[what].by_kind[kind].append(measured)
-        about, start, besides = _describe(pair, rounds, load), started(pair.run), asides(pair)
-    return about, list(rows.values()), start, besides
 
 
 def thousands_per_s(answers: Answers, _: float) -> float:
@@ -111,20 +41,45 @@ def cpu_s_per_gb(answers: Answers, cpu_s: float) -> float:
     return cpu_s * 1e9 / answers.size_bytes
 
 
-def _round(pair: Pair, kinds: tuple[str, ...]) -> Iterator[tuple[str, str, float]]:
+Trial = tuple[str, ...]
+"""The file that the client requests, and its options."""
+
+MANY: Trial = (SMALL, "--connections=32")
+ONE: Trial = (SMALL, "--connections=1")
+NEW: Trial = (SMALL, "--connections=32", "--header=Connection: close")
+SOME: Trial = (LARGE, "--connections=8")
+ROWS: tuple[tuple[str, Trial, Callable[[Answers, float], float], str], ...] = (
+    ("1 KiB, 1000 a second", MANY, thousands_per_s, ".2f"),
+    ("1 KiB, node CPU for 1000, ms", MANY, cpu_ms_per_thousand, ".0f"),
+    ("1 KiB, one at a time, median, ms", ONE, lambda answers, _: answers.median_ms, ".3f"),
+    ("1 KiB, one at a time, 99 %, ms", ONE, lambda answers, _: answers.p99_ms, ".3f"),
+    ("1 KiB, new connections, 1000 a second", NEW, thousands_per_s, ".2f"),
+    ("1 KiB, new connections, node CPU for 1000, ms", NEW, cpu_ms_per_thousand, ".0f"),
+    ("1 MiB, Gbit/s", SOME, gbit_per_s, ".2f"),
+    ("1 MiB, node CPU for 1 GB, s", SOME, cpu_s_per_gb, ".2f"),
+)
+"""The table: each row with its trial, its number and its form."""
+
+
+def measured(rounds: int) -> str:
+    """Measure; return a description, a table, and sentences on further costs."""
+    about = measured_on(rounds)
+    forms = {what: form for what, _, _, form in ROWS}
+    with pair_of_nodes() as pair:
+        pair.check()
+        list(_round(pair, KINDS))  # not counted: the first time is slow
+        table = stacks_table(interleaved(partial(_round, pair), KINDS, rounds, forms=forms))
+        client = pair.client.versions("wrk").rpartition(", ")[2]
+        about += f"; in the nodes {pair.run.versions('nginx')}, {client}, runsc {RELEASE}."
+        return f"{about}\n\n{table}\n\n{asides(pair)}"
+
+
+def _round(pair: Pair, kinds: Sequence[str]) -> Iterator[tuple[str, str, float]]:
     """Run every trial with these runtimes in this order; yield row, runtime and number."""
-    for trial in trials():
+    for trial in (MANY, ONE, NEW, SOME):
         for kind in kinds:
-            command = wrk.command(pair.url(kind, trial.file), *trial.options, duration_s=TRIAL_S)
-            answers, cpu_s = pair.answers(kind, command)
-            for taken in trial.takes:
-                yield taken.what, kind, taken.number(answers, cpu_s)
-
-
-def _describe(pair: Pair, rounds: int, load: float) -> str:
-    docker = pair.run.shell("docker version --format '{{.Server.Version}}'")
-    nginx, client = pair.run.version("nginx"), pair.client.version("wrk")
-    return (
-        f"{measured_on(rounds, load)}; in the nodes Docker {docker}, nginx {nginx}, wrk {client}, "
-        f"runsc {RELEASE}."
-    )
+            command = wrk(pair.url(kind, trial[0]), *trial[1:], duration_s=TRIAL_S)
+            answers, cpu_s = pair.answers(command)
+            for what, of, number, _ in ROWS:
+                if of is trial:
+                    yield what, kind, number(answers, cpu_s)

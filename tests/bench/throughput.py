@@ -8,21 +8,21 @@ and without them in turn.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pyinfra_gvisor.parts.egress.files import LOAD, NFT, RULES
 from pyinfra_gvisor.parts.egress.rules import TABLE
-from tests.bench.machine import measured_on
 from tests.bench.measure import BenchError
-from tests.bench.node import LAB_NAME, BenchNode, converge
-from tests.bench.results import Row
+from tests.bench.node import BenchNode, converge, new_nodes
+from tests.bench.report import rules_table
+from tests.bench.results import interleaved, measured_on
 from tests.node.containers import remove_container, start_container
 from tests.node.egress_nodes import PUBLIC, counted
-from tests.node.running import CURRENT
-from tools.lab import Lab, NodeSpec
+from tests.node.running import RELEASE
+from tools.lab import NodeSpec
 
 ROUNDS = 15
 TRANSFER_S = 2
@@ -54,81 +54,46 @@ print(sorted(rates)[1])
 """
 
 
-@dataclass(frozen=True)
-class Trial:
-    """What a container runs, and how to read a number from its output."""
-
-    what: str
-    container: str
-    command: tuple[str, ...]
-    read: Callable[[str], float]
-    is_goal: bool = True
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A node with the rules, and one that plays the internet."""
-
-    run: BenchNode
-    outside: BenchNode
-
-    def measured(self, trial: Trial, *, through: bool) -> float:
-        """Return a trial's number. Raise ``BenchError`` unless its packets passed the rules."""
-        self.run.shell(_LOAD if through else _DELETE)
-        docker = ("timeout", str(TRIAL_TIMEOUT_S), "docker", "exec", trial.container)
-        ran = self.run.lab_node.exec(*docker, *trial.command)
-        if ran.code != 0:
-            raise BenchError(f"{trial.what}: exit {ran.code}\n{ran.stdout}{ran.stderr}")
-        if through:
-            met_all(counted(self.run.lab_node))
-        return trial.read(ran.stdout)
-
-    def restart_containers(self) -> None:
-        """Start the containers again for another round: they end by themselves."""
-        for runtime in RUNTIMES:
-            remove_container(self.run.lab_node, runtime)
-            start_container(self.run.lab_node, runtime, f"--runtime={runtime}")
-
-
-def trials() -> list[Trial]:
-    """Return the trials, in the order of the table."""
+def trials() -> dict[str, tuple[str, tuple[str, ...], Callable[[str], float]]]:
+    """Return by row a container, its command, and how to read a number from the output."""
     iperf = ("iperf3", "--json", "--client", PUBLIC, "--time", str(TRANSFER_S))
     udp = ("--udp", "--bitrate", "0", "--length", str(DATAGRAM_BYTES))
     connect = ("python3", "-c", _BURSTS, PUBLIC, str(PORT), str(BURST), str(PAUSE_S))
-    small, unit = f"UDP of {DATAGRAM_BYTES} bytes", "1000 a second"
-    return [
-        *(Trial(f"{name} sends TCP, Gbit/s", name, iperf, gbit_per_s) for name in RUNTIMES),
-        *(
-            Trial(f"{name} receives TCP, Gbit/s", name, (*iperf, "--reverse"), gbit_per_s)
-            for name in RUNTIMES
+    unit = "1000 a second"
+    reverse = (*iperf, "--reverse")
+    return {
+        **{f"{name} sends TCP, Gbit/s": (name, iperf, gbit_per_s) for name in RUNTIMES},
+        **{f"{name} receives TCP, Gbit/s": (name, reverse, gbit_per_s) for name in RUNTIMES},
+        f"runc sends UDP of {DATAGRAM_BYTES} bytes, {unit}": (
+            "runc",
+            (*iperf, *udp),
+            thousands_per_s,
         ),
-        Trial(
-            f"runc sends {small}, {unit}", "runc", (*iperf, *udp), thousands_per_s, is_goal=False
-        ),
-        *(
-            Trial(f"{name} opens connections, {unit}", name, connect, thousands, is_goal=False)
-            for name in RUNTIMES
-        ),
-    ]
-
-
-def compare(rounds: int, *, load: float, tell: Callable[[str], None]) -> tuple[str, list[Row]]:
-    """Measure; return a description and the results of each trial."""
-    every = {
-        trial: Row(trial.what, {side: [] for side in SIDES}, is_goal=trial.is_goal)
-        for trial in trials()
+        **{f"{name} opens connections, {unit}": (name, connect, thousands) for name in RUNTIMES},
     }
-    with _pair() as pair:
-        for number in range(1, rounds + 1):
-            tell(f"rules, round {number} of {rounds}")
-            pair.restart_containers()
-            for trial, row in every.items():
-                # The first of a pair may have an advantage: A B, B A, A B …
-                for side in SIDES if number % 2 else SIDES[::-1]:
-                    measured = pair.measured(trial, through=side == "through")
-                    row.by_kind[side].append(measured)
-        about = _describe(pair.run, rounds, load)
-    return about, list(every.values())
+
+
+def measured(rounds: int) -> str:
+    """Measure; return a description and a table."""
+    about = measured_on(rounds)
+    with _run_node() as node:
+        table = rules_table(interleaved(partial(_round, node), SIDES, rounds))
+        versions = node.versions("nftables", "iperf3")
+    return f"{about}; in the nodes {versions}, runsc {RELEASE}.\n\n{table}"
+
+
+def _round(node: BenchNode, sides: Sequence[str]) -> Iterator[tuple[str, str, float]]:
+    """Measure each trial in this order of sides; yield row, side and number."""
+    for runtime in RUNTIMES:  # containers end by themselves
+        remove_container(node.lab_node, runtime)
+        start_container(node.lab_node, runtime, f"--runtime={runtime}")
+    for what, (container, command, read) in trials().items():
+        for side in sides:
+            node.shell(_LOAD if side == "through" else _DELETE)
+            output = node.shell(f'timeout {TRIAL_TIMEOUT_S} docker exec "$@"', container, *command)
+            if side == "through":
+                met_all(counted(node.lab_node))
+            yield what, side, read(output)
 
 
 def gbit_per_s(output: str) -> float:
@@ -155,11 +120,9 @@ def met_all(counters: dict[str, int]) -> None:
 
 
 @contextmanager
-def _pair() -> Iterator[Pair]:
-    """Yield two nodes, one with the default rules; remove both in the end, whatever happens."""
-    lab = Lab(f"{LAB_NAME}-egress")
-    try:
-        run, outside = (BenchNode(node) for node in lab.up([NodeSpec(), NodeSpec()]))
+def _run_node() -> Iterator[BenchNode]:
+    """Yield a node with the default rules, with a route to another one that plays the internet."""
+    with new_nodes("egress", NodeSpec(), NodeSpec()) as (run, outside):
         for node in (run, outside):
             node.install("iperf3")
         converge({"run": run.lab_node}, gvisor_egress={})
@@ -168,23 +131,10 @@ def _pair() -> Iterator[Pair]:
         outside.lab_node.put(_ANSWERS_PATH, _ANSWERS)
         _serve(outside, "iperf3", f"iperf3 --server --bind {PUBLIC}", 5201)
         _serve(outside, "answers", f"python3 {_ANSWERS_PATH} tcp/{PORT}", PORT)
-        yield Pair(run, outside)
-    finally:
-        lab.down()
+        yield run
 
 
 def _serve(node: BenchNode, name: str, command: str, port: int) -> None:
     listens = f"ss -Hltn 'sport = :{port}' | grep -q ."
     node.shell(f"systemd-run --quiet --collect --unit=bench-{name} {command}")
     node.shell(f'timeout 20 sh -c "until {listens}; do sleep 0.1; done"')
-
-
-def _describe(node: BenchNode, rounds: int, load: float) -> str:
-    versions = node.shell(
-        "docker version --format '{{.Server.Version}}'; nft --version; iperf3 --version"
-    ).split("\n")
-    docker, nftables, iperf = versions[0], *(line.split()[1] for line in versions[1:3])
-    return (
-        f"{measured_on(rounds, load)}; in the nodes Docker {docker}, "
-        f"nftables {nftables.lstrip('v')}, iperf {iperf}, runsc {CURRENT['gvisor_release']}."
-    )

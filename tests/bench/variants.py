@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench.ansible_core import write_inventory
 from tests.bench.node import BenchNode
 from tests.bench.outputs import audited, changed_0, every_host_ready, proven, unchanged
-from tests.bench.results import AUDIT, FLOOR, NO_PIPELINING, OURS, PIPELINING, PROOF
+from tests.bench.results import AUDIT, FLOOR, OURS, PIPELINING, PROOF
 
 ROOT = Path(__file__).parents[2]
 BENCH = Path(__file__).parent
@@ -62,8 +62,7 @@ class Workshop:
             self.ours,
             Variant(FLOOR, floor, self._names, every_host_ready, times=3),
             Variant(AUDIT, audit, self._names, audited, times=3),
-            Variant(PIPELINING, self._playbook, self._ansible(True), changed_0),
-            Variant(NO_PIPELINING, self._playbook, self._ansible(False), changed_0, 10),
+            Variant(PIPELINING, self._playbook, self._ansible, changed_0),
             # One host only: all names lead to one node, and its proofs would wait for each other.
             # Last: afterwards dockerd still cleans up, which would slow down other variants.
             Variant(PROOF, proof, self._names, proven, hosts_max=1),
@@ -84,11 +83,9 @@ class Workshop:
             write_inventory(inventory, self.node.lab_node, hosts, group_data=lab)
         return [self.ansible / "ansible-playbook", "-i", inventory, BENCH / "ansible/gvisor.yml"]
 
-    def _ansible(self, pipelining: bool) -> Callable[[int], Mapping[str, str]]:
-        environment = {
+    def _ansible(self, _hosts: int) -> dict[str, str]:
+        return {
             "ANSIBLE_CONFIG": str(BENCH / "ansible/ansible.cfg"),
             "ANSIBLE_HOME": str(self.work / "ansible"),
-            "ANSIBLE_PIPELINING": str(pipelining),
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.work / "cp"),  # not below ANSIBLE_HOME
         }
-        return lambda _hosts: environment

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import wrk
 from tests.bench.measure import BenchError
-from tests.bench.node import LAB_NAME, BenchNode
+from tests.bench.node import BenchNode, new_nodes
 from tests.node.equipped import equipped
 from tests.node.names_nodes import KINDS, RUNTIMES, prepare
-from tools.lab import Lab, NodeSpec
+from tools.lab import NodeSpec
 
 SMALL, LARGE = "small", "large"
 SIZES_BYTES = {SMALL: 1024, LARGE: 1024**2}
 PORTS = {kind: 8000 + number for number, kind in enumerate(KINDS)}
 CORKED = {kind: 8100 + number for number, kind in enumerate(KINDS)}
 """Ports with ``tcp_nopush`` (TCP_CORK), as in Debian's nginx.conf."""
+
+WRK_TIMEOUT_S = 30
+WRK_SCRIPT_PATH = "/opt/bench/wrk.lua"
+WRK_SCRIPT = b"""\
+function done(summary, latency)
+    local errors = summary.errors
+    local failed = errors.connect + errors.read + errors.write + errors.timeout + errors.status
+    local said = '{"answers": %d, "bytes": %d, "failed": %d, "took_us": %d, '
+        .. '"median_us": %d, "p99_us": %d}\\n'
+    io.write(said:format(
+        summary.requests, summary.bytes, failed, summary.duration,
+        latency:percentile(50), latency:percentile(99)))
+end
+"""
+"""Has no function that wrk would call for each request: that would be slower."""
 
 _NODE = "run"
 _NGINX = b"""\
@@ -49,12 +64,8 @@ http {
 }
 """
 _NGINX_PATH = "/opt/bench/nginx.conf"
-_SERVE = "; ".join(
-    (
-        *(f"head -c {size} /dev/zero > /www/{file}" for file, size in SIZES_BYTES.items()),
-        f"exec nginx -e stderr -c {_NGINX_PATH}",
-    )
-)
+_FILES = "; ".join(f"head -c {size} /dev/zero > /www/{name}" for name, size in SIZES_BYTES.items())
+_SERVE = f"{_FILES}; exec nginx -e stderr -c {_NGINX_PATH}"
 # The files are in the container's memory: reading the node's files is not measured.
 _START = r"""
 docker run -d --name "$1" --runtime "$1" --publish "$2:8080" --publish "$3:8081" --user 65534 \
@@ -70,20 +81,48 @@ curl -sS --max-time 10 -o /dev/null -w '%{http_code} %{size_download}' "$1"
 
 
 @dataclass(frozen=True)
+class Answers:
+    """Results of a trial. ``size_bytes``: received bytes of all answers, headers included."""
+
+    number: int
+    size_bytes: int
+    took_s: float
+    median_ms: float
+    p99_ms: float
+
+    @classmethod
+    def of(cls, output: str) -> Answers:
+        """Parse the output of ``WRK_SCRIPT``. Raise ``BenchError`` after errors or no answers."""
+        last = output.strip().rpartition("\n")[2]
+        try:
+            said: dict[str, int] = json.loads(last)
+        except ValueError as error:
+            what = "expected the line of our script at the end of wrk's output"
+            raise BenchError(f"{what}:\n{output}") from error
+        if said["failed"] or not said["answers"]:
+            raise BenchError(f"wrk got errors or no answer:\n{output}")
+        times_ms = (said["median_us"] / 1e3, said["p99_us"] / 1e3)
+        return cls(said["answers"], said["bytes"], said["took_us"] / 1e6, *times_ms)
+
+
+def wrk(url: str, *options: str, duration_s: int) -> tuple[str, ...]:
+    """Return the command; one thread is enough for a client on two cores."""
+    command = ("wrk", "--threads=1", f"--duration={duration_s}s", f"--script={WRK_SCRIPT_PATH}")
+    return ("timeout", str(WRK_TIMEOUT_S), *command, *options, url)
+
+
+@dataclass(frozen=True)
 class Pair:
     """The run node, with one container for each runtime and named like it, and the client."""
 
     run: BenchNode
     client: BenchNode
 
-    def answers(self, kind: str, command: tuple[str, ...]) -> tuple[wrk.Answers, float]:
+    def answers(self, command: tuple[str, ...]) -> tuple[Answers, float]:
         """Return the client's answers and the run node's processor time in seconds."""
         before_ns = self.run.cpu_ns()
-        ran = self.client.lab_node.exec(*command)
-        cpu_s = (self.run.cpu_ns() - before_ns) / 1e9
-        if ran.code != 0:
-            raise BenchError(f"{kind}: wrk: exit {ran.code}\n{ran.stdout}{ran.stderr}")
-        return wrk.answers(ran.stdout), cpu_s
+        output = self.client.shell('"$@"', *command)
+        return Answers.of(output), (self.run.cpu_ns() - before_ns) / 1e9
 
     def check(self) -> None:
         """Raise ``BenchError`` unless each container has the stack of its row, and serves files."""
@@ -120,27 +159,18 @@ def is_as_called(kind: str, runtime: str, process: str) -> None:
 @contextmanager
 def pair_of_nodes() -> Iterator[Pair]:
     """Both nodes, and the containers on one; removed in the end, whatever happens."""
-    lab = Lab(f"{LAB_NAME}-stacks")
-    try:
-        run, client = (
-            BenchNode(node) for node in lab.up([NodeSpec(equipped("debian-13")), NodeSpec()])
-        )
+    specs = NodeSpec(equipped("debian-13")), NodeSpec()
+    with new_nodes("stacks", *specs) as (run, client):
         client.install("wrk")
-        client.lab_node.put(wrk.SCRIPT_PATH, wrk.SCRIPT)
+        client.lab_node.put(WRK_SCRIPT_PATH, WRK_SCRIPT)
         run.shell("systemctl mask --quiet nginx")  # only the program is needed
         run.install("nginx")
         run.lab_node.put(_NGINX_PATH, _NGINX)
-        _deploy(run)
+        # After it no package can be installed.
+        with tempfile.TemporaryDirectory() as directory:
+            ran = prepare({_NODE: run.lab_node}, Path(directory)).run(_NODE)
+        if ran.code != 0:
+            raise BenchError(f"the node did not converge:\n{ran.text}")
         for kind in KINDS:
             run.shell(_START, kind, str(PORTS[kind]), str(CORKED[kind]), _SERVE)
         yield Pair(run, client)
-    finally:
-        lab.down()
-
-
-def _deploy(node: BenchNode) -> None:
-    """Run the main job with both runtimes. After it no package can be installed."""
-    with tempfile.TemporaryDirectory() as directory:
-        ran = prepare({_NODE: node.lab_node}, Path(directory)).run(_NODE)
-    if ran.code != 0:
-        raise BenchError(f"the node did not converge:\n{ran.text}")

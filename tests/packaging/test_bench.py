@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import pytest
 
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from tests.bench import throughput
+from tests.bench import stacks, throughput
+from tests.bench.asides import start_sentence
 from tests.bench.goals import Goal, longer_s, most_channels, ratio
 from tests.bench.measure import BenchError, Run
 from tests.bench.node import Cost
@@ -23,20 +24,10 @@ from tests.bench.report import (
     result_table,
     rules_table,
     stacks_table,
-    start_sentence,
     write_between_markers,
 )
-from tests.bench.results import AUDIT, FLOOR, OURS, PROOF, Row, Samples
-from tests.bench.stacks import (
-    cpu_ms_per_thousand,
-    cpu_s_per_gb,
-    gbit_per_s,
-    thousands_per_s,
-    trials,
-)
-from tests.bench.throughput import met_all
-from tests.bench.web import is_as_called
-from tests.bench.wrk import SCRIPT, Answers, answers, command
+from tests.bench.results import AUDIT, FLOOR, OURS, PROOF, Row, Samples, interleaved
+from tests.bench.web import WRK_SCRIPT, Answers, is_as_called, wrk
 from tests.table import table
 
 DUE = [check.id for check in asked_of(Runtime())]
@@ -107,7 +98,7 @@ def test_only_rows_of_a_proofs_table_are_checks() -> None:
 
 
 def samples(*walls_s: float, channels: int = 1, output: str = "") -> Samples:
-    return [(Run(wall_s, 0.5, output), Cost(channels, 1, 0.1)) for wall_s in walls_s]
+    return [(Run(wall_s, 0.5, output), Cost(channels, 0.1)) for wall_s in walls_s]
 
 
 RESULTS = {
@@ -161,24 +152,33 @@ def test_the_proof_is_told_by_its_checks_and_by_what_it_adds() -> None:
     assert proof_sentence({(10, OURS): samples(1.0)}) == ""
 
 
-def compared(what: str, without: list[float], through: list[float], *, is_goal: bool) -> Row:
-    return Row(what, {"without": without, "through": through}, is_goal=is_goal)
-
-
-def test_what_the_rules_leave_is_decided_by_medians_and_judged_where_it_is_a_goal() -> None:
+def test_what_the_rules_leave_is_decided_by_medians_and_judged_for_tcp() -> None:
     results = [
-        compared("sends", [10.0, 1.0, 12.0], [9.5, 9.6, 2.0], is_goal=True),
-        compared("receives", [10.0, 1.0, 12.0], [9.4, 99.0, 2.0], is_goal=True),
-        compared("connects", [4.0], [2.0], is_goal=False),
+        Row("TCP out", {"without": [10.0, 1.0, 12.0], "through": [9.5, 9.6, 2.0]}),
+        Row("TCP in", {"without": [10.0, 1.0, 12.0], "through": [9.4, 99.0, 2.0]}),
+        Row("connects", {"without": [4.0], "through": [2.0]}),
     ]
 
     assert rules_table(results).splitlines() == [
         "| what     | without (min to max)  | through (min to max) | left | goal          |      |",
         "|----------|-----------------------|----------------------|------|---------------|------|",
-        "| sends    | 10.00 (1.00 to 12.00) | 9.50 (2.00 to 9.60)  | 0.95 | at least 0.95 | pass |",
-        "| receives | 10.00 (1.00 to 12.00) | 9.40 (2.00 to 99.00) | 0.94 | at least 0.95 | miss |",
+        "| TCP out  | 10.00 (1.00 to 12.00) | 9.50 (2.00 to 9.60)  | 0.95 | at least 0.95 | pass |",
+        "| TCP in   | 10.00 (1.00 to 12.00) | 9.40 (2.00 to 99.00) | 0.94 | at least 0.95 | miss |",
         "| connects | 4.00 (4.00 to 4.00)   | 2.00 (2.00 to 2.00)  | 0.50 |               |      |",
     ]
+
+
+def test_each_round_starts_with_another_kind_and_is_kept_by_row() -> None:
+    orders: list[str] = []
+
+    def measure(kinds: Sequence[str]) -> Iterator[tuple[str, str, float]]:
+        orders.append("".join(kinds))
+        yield from (("row", kind, len(orders)) for kind in kinds)
+
+    assert interleaved(measure, "ab", 3, forms={"row": ".0f"}) == [
+        Row("row", {"a": [1, 2, 3], "b": [1, 2, 3]}, ".0f")
+    ]
+    assert orders == ["ab", "ba", "ab"]
 
 
 def test_of_a_transfer_what_has_arrived_counts() -> None:
@@ -191,10 +191,10 @@ def test_of_a_transfer_what_has_arrived_counts() -> None:
 
 @table("accepted, dropped", {"another-way": (0, 0), "stopped": (300, 1)})
 def test_what_went_another_way_or_was_stopped_does_not_count(accepted: int, dropped: int) -> None:
-    met_all({"accept_internet": 2, "drop_rate": 0})
+    throughput.met_all({"accept_internet": 2, "drop_rate": 0})
 
     with pytest.raises(BenchError):
-        met_all({"accept_internet": accepted, "drop_rate": dropped})
+        throughput.met_all({"accept_internet": accepted, "drop_rate": dropped})
 
 
 def test_a_part_is_written_between_its_own_markers_and_the_other_stays(tmp_path: Path) -> None:
@@ -220,14 +220,8 @@ def test_a_default_may_make_a_start_longer_than_other_calls() -> None:
     ]
 
 
-SAID = {
-    "answers": 8000,
-    "bytes": 10_000_000,
-    "failed": 0,
-    "took_us": 2_000_000,
-    "median_us": 315,
-    "p99_us": 1670,
-}
+SAID = {"answers": 8000, "bytes": 10_000_000, "failed": 0, "took_us": 2_000_000}
+SAID |= {"median_us": 315, "p99_us": 1670}
 ANSWERS = Answers(number=8000, size_bytes=10_000_000, took_s=2.0, median_ms=0.315, p99_ms=1.67)
 SANDBOX = "runsc-sandbox --log-format=json --network={} --root=/var/run/docker boot"
 
@@ -238,11 +232,8 @@ def wrk_output(**others: int) -> str:
 
 
 def test_what_wrk_says_is_read_from_the_line_of_our_script() -> None:
-    assert answers(wrk_output()) == ANSWERS
-
-
-def test_the_script_says_all_that_is_read() -> None:
-    assert [key for key in SAID if f'"{key}": %d'.encode() not in SCRIPT] == []
+    assert Answers.of(wrk_output()) == ANSWERS
+    assert [key for key in SAID if f'"{key}": %d'.encode() not in WRK_SCRIPT] == []
 
 
 @table(
@@ -256,11 +247,11 @@ def test_the_script_says_all_that_is_read() -> None:
 )
 def test_a_trial_with_an_error_or_without_answers_does_not_count(output: str) -> None:
     with pytest.raises(BenchError):
-        answers(output)
+        Answers.of(output)
 
 
 def test_wrk_ends_by_itself_and_is_stopped_if_it_does_not() -> None:
-    asked = command("http://x", "--connections=8", duration_s=2)
+    asked = wrk("http://x", "--connections=8", duration_s=2)
 
     assert asked[:3] == ("timeout", "30", "wrk")
     assert "--duration=2s" in asked
@@ -268,14 +259,14 @@ def test_wrk_ends_by_itself_and_is_stopped_if_it_does_not() -> None:
 
 
 def test_numbers_are_of_answers_and_of_the_nodes_processor_time() -> None:
-    assert thousands_per_s(ANSWERS, 1.6) == pytest.approx(4)
-    assert cpu_ms_per_thousand(ANSWERS, 1.6) == pytest.approx(200)
-    assert gbit_per_s(ANSWERS, 1.6) == pytest.approx(0.04)
-    assert cpu_s_per_gb(ANSWERS, 1.6) == pytest.approx(160)
+    assert stacks.thousands_per_s(ANSWERS, 1.6) == pytest.approx(4)
+    assert stacks.cpu_ms_per_thousand(ANSWERS, 1.6) == pytest.approx(200)
+    assert stacks.gbit_per_s(ANSWERS, 1.6) == pytest.approx(0.04)
+    assert stacks.cpu_s_per_gb(ANSWERS, 1.6) == pytest.approx(160)
 
 
 def test_every_number_has_a_row_of_its_own() -> None:
-    rows = [taken.what for trial in trials() for taken in trial.takes]
+    rows = [what for what, *_ in stacks.ROWS]
 
     assert len(set(rows)) == len(rows) > 0
 
