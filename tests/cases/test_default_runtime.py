@@ -125,13 +125,17 @@ def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload() -> Non
 
 
 @table(
-    "uses, now, left",
-    {"used": (IN_USE, KEPT, {"runsc", DEFAULT}), "unused": (UNUSED, GONE, {"runsc"})},
+    "given, uses, now, left",
+    {
+        "used": (IS_ON, IN_USE, KEPT, {"runsc", DEFAULT}),
+        "unused": (IS_ON, UNUSED, GONE, {"runsc"}),
+        "unused-at-last": (with_proof(KEPT, good(**OFF)), UNUSED, GONE, {"runsc"}),
+    },
 )
 def test_switched_off_it_stays_while_a_container_needs_it(
-    uses: dict[str, Reply], now: Data, left: set[str]
+    given: Data, uses: dict[str, Reply], now: Data, left: set[str]
 ) -> None:
-    item = Node([answer(**IS_ON), answer(**now)], {**uses, **PROVEN_OFF}, OFF)
+    item = Node([answer(**given), answer(**now)], {**uses, **PROVEN_OFF}, OFF)
 
     fleet = Fleet({"a": item}).deployed(run_node)
 
@@ -139,17 +143,6 @@ def test_switched_off_it_stays_while_a_container_needs_it(
     assert action(item) == "reload"
     assert "default-runtime" not in sent(item)
     assert set(sent(item)["runtimes"]) == left
-    assert fleet.failed() == set()
-
-
-def test_with_the_last_container_that_needs_it_the_default_runtime_goes() -> None:
-    before = with_proof(KEPT, good(**OFF))
-    item = Node([answer(**before), answer(**GONE)], {**UNUSED, **PROVEN_OFF}, OFF)
-
-    fleet = Fleet({"a": item}).deployed(run_node)
-
-    assert item.acted() == ["daemon.json", "prove", "record"]
-    assert set(sent(item)["runtimes"]) == {"runsc"}
     assert fleet.failed() == set()
 
 

@@ -63,16 +63,6 @@ def test_from_a_wheel_hosts_may_have_different_parts(monkeypatch: Patch) -> None
     assert fleet.failed() == set()
 
 
-def test_a_dry_run_changes_nothing_and_tells_the_whole_story(caplog: Log) -> None:
-    nodes = {"a": Node([answer()]), "b": Node([proven_answer()])}
-
-    Fleet(nodes, DIFF=True).deploy(run_node)
-
-    assert {kind for item in nodes.values() for kind in item.kinds()} == {"state"}
-    for line in ("install runsc 20260928.0", "write /opt/gvisor", "new, restart", "prove runsc"):
-        assert line in caplog.text
-
-
 def example(group: str) -> Data:
     """The settings of a group in the example inventory."""
     found = runpy.run_path(str(CHECKOUT / "inventories" / "group_data" / f"{group}.py"))
@@ -198,23 +188,6 @@ def test_without_runtimes_only_docker_and_its_file_are_kept() -> None:
     Fleet(nodes, prepare=False).deployed(run_node)
 
     assert [kind for kind in nodes["a"].kinds() if kind != "state"] == ["daemon.json"]
-
-
-@table(
-    "broken",
-    {"release": "release", "wrappers": "wrappers", "daemon-json": "daemon.json", "proof": "prove"},
-)
-def test_after_a_step_that_failed_no_later_one_is_sent_to_that_host(broken: str) -> None:
-    steps = ["release", "wrappers", "daemon.json", "prove", "record"]
-    failing = {"prove": Reply(output()), broken: Reply(ok=False)}
-    nodes = {"bad": Node([answer()], failing), "good": Node([proven_answer()])}
-
-    fleet = Fleet(nodes, prepare=False).deployed(run_node)
-
-    acted = [kind for kind in nodes["bad"].kinds() if kind != "state"]
-    expected = steps[: steps.index(broken) + 1]
-    assert acted == (steps if broken == "prove" else expected)  # that it failed is written down
-    assert fleet.failed() == {"bad"}
 
 
 def test_the_fact_needs_no_program_that_a_node_may_lack() -> None:

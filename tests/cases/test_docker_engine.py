@@ -30,7 +30,6 @@ def test_an_engine_that_answers_is_left_as_it_is(flavour: Any) -> None:
 @table(
     "flavour, given, reason",
     {
-        "missing": ("present", {"without": MISSING}, "Docker is not installed; "),
         "down": ("present", {"without": DOWN}, "dockerd does not answer, got "),
         "not-replaced": ("debian", {"without": DOWN}, "dockerd does not answer, got "),
         "no-permission": (

@@ -50,12 +50,11 @@ def test_a_node_goes_back_by_one_transaction(number: int | None, expected: str) 
     assert fleet.failed() == set()
 
 
-@table("number", {"newest": None, "asked-for": 2})
-def test_asked_again_it_changes_nothing(number: int | None) -> None:
+def test_asked_again_it_changes_nothing() -> None:
     kept = generations(BARE, OLD, NEW)
     nodes = {"a": Node([answer(**back())], {"generations": kept})}
 
-    fleet = Fleet(nodes).done(docker.generation, number)
+    fleet = Fleet(nodes).done(docker.generation)
 
     assert nodes["a"].acted() == []
     assert not fleet.meta["a"].did_change()

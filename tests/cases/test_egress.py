@@ -29,16 +29,6 @@ def ways(item: Node) -> list[tuple[str, bool]]:
     return [(sent.kind, sent.anew) for sent in item.sent if sent.kind != "state"]
 
 
-def test_rules_are_tried_and_then_confirmed_over_a_connection_that_is_new() -> None:
-    nodes = {"a": guarded(PLAIN, LOADED)}
-
-    fleet = Fleet(nodes).done(operations.rules, Egress())
-
-    assert ways(nodes["a"]) == WAYS
-    assert fleet.meta["a"].did_change()
-    assert fleet.failed() == set()
-
-
 def test_until_they_are_confirmed_the_rules_are_sent_to_where_no_boot_looks() -> None:
     nodes = {"a": guarded(PLAIN, LOADED)}
 
@@ -51,26 +41,6 @@ def test_until_they_are_confirmed_the_rules_are_sent_to_where_no_boot_looks() ->
     assert tried.files == {CANDIDATE: every[RULES], LOAD: every[LOAD], REVERT: every[REVERT]}
     assert "\noperation=egress.rules\nhost=@fake/a\nconfirm_s=45\n" in tried.words[0]
     assert "\noperation=egress.rules\nhost=@fake/a\n" in confirmed.words[0]
-
-
-def test_a_dry_run_does_nothing_and_tells_the_plan_and_the_rules(caplog: Log) -> None:
-    nodes = {"a": guarded(found(nft=False, managers=("ufw",)))}
-
-    meta = Fleet(nodes, DIFF=True).add(operations.rules, Egress())
-
-    assert nodes["a"].kinds() == ["state"]
-    assert meta["a"].will_change
-    text = PLAN.texts[RULES][1] or ""
-    assert said(caplog) == [
-        "install nftables from the node's own apt",
-        *PLAN.lines[:-1],
-        "ufw is active and not changed: traffic that either firewall blocks stays blocked",
-        PLAN.lines[-1],
-        "--- /dev/null",
-        f"+++ {RULES}",
-        f"@@ -0,0 +1,{len(text.splitlines())} @@",
-        *(f"+{line}" for line in text.splitlines()),
-    ]
 
 
 def test_other_rules_are_loaded_instead_and_the_difference_is_told_once(caplog: Log) -> None:

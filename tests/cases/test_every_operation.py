@@ -504,19 +504,26 @@ DEPLOYS = {
 
 @WAYS
 @table("given", DEPLOYS)
-def test_a_deploy_refuses_first_then_takes_its_steps_in_order(given: Deploy, prepare: bool) -> None:
+def test_a_deploy_refuses_first_then_takes_its_steps_until_one_fails(
+    given: Deploy, prepare: bool
+) -> None:
+    sends = list(given.sends)
+    failing = {kind: Node(given.states, {**given.replies, kind: Reply(ok=False)}) for kind in sends}
     nodes = {
         "bad": Node([given.bad], given.replies),
         "needy": Node(given.states, given.replies),
         "good": Node(given.states[-1:], given.replies),
     }
-    fleet = Fleet(nodes, prepare=prepare, groups={given.group: {}})
+    fleet = Fleet({**nodes, **failing}, prepare=prepare, groups={given.group: {}})
 
     fleet.deploy(given.deploy)
-    touched = [item.acted() for item in nodes.values()]
+    touched = [item.acted() for item in (*nodes.values(), *failing.values()) if item.acted()]
     refused = fleet.failed()
     fleet.run()
 
-    assert (touched, refused) == ([[], [], []], {"bad"})
-    assert [item.acted() for item in nodes.values()] == [[], list(given.sends), []]
-    assert fleet.failed() == {"bad"}
+    assert (touched, refused) == ([], {"bad"})
+    assert [item.acted() for item in nodes.values()] == [[], sends, []]
+    assert fleet.failed() == {"bad", *sends}
+    last = {kind: sends.index("record" if kind == "prove" else kind) for kind in sends}
+    acted = {kind: item.acted() for kind, item in failing.items()}
+    assert acted == {kind: sends[: last[kind] + 1] for kind in sends}

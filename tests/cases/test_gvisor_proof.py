@@ -73,18 +73,6 @@ def test_a_node_that_shows_what_it_must_is_proven_and_that_is_written_down() -> 
     }
 
 
-def test_what_is_written_down_makes_the_next_run_change_nothing() -> None:
-    _, item = proved({"prove": SHOWN})
-    written = record(item.of("record").command)
-    given = converged()
-    given["state"] = {**given["state"], "proof": written}
-    again = {"a": Node([answer(**given)])}
-
-    Fleet(again).done(gvisor.proof, RELEASE, profiles=PROFILES)
-
-    assert again["a"].kinds() == ["state"]
-
-
 @table(
     "reply, said",
     {

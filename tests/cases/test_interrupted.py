@@ -20,6 +20,7 @@ LIVE: dict[str, Any] = {"live-restore": True}
 DONE = after(plan_daemon_json(node(), LIVE))
 HALF: dict[str, Any] = {"daemon_json": DONE["daemon_json"], "mtime_s": LATER_S, "pending": "yes"}
 TOLD = "an earlier change was interrupted; this run finishes or undoes it first"
+UNENDED = "@fake/bad: an earlier change was interrupted and could not be finished or undone; "
 RESUMES = detached(resumption())[1]
 
 DAEMON_JSON: Any = (docker.daemon_json, {"wanted": LIVE, "owner": GVISOR})
@@ -51,23 +52,30 @@ def stdins(item: Node) -> list[str | None]:
 
 
 @table("operation", EVERY)
-def test_it_is_ended_by_what_it_left_on_the_node_and_that_is_a_change(operation: Any) -> None:
-    nodes = {"a": finished()}
+def test_it_is_ended_by_what_it_left_on_the_node_and_that_is_a_change(
+    operation: Any, caplog: Log
+) -> None:
+    item = finished()
+    fleet = Fleet({"a": item})
     function, named = operation
 
-    fleet = Fleet(nodes).done(function, **named)
+    meta = fleet.add(function, **named)
+    prepared = (meta["a"].will_change, item.acted(), TOLD in caplog.text)
+    fleet.run()
 
-    assert stdins(nodes["a"]) == [RESUMES]
-    assert fleet.meta["a"].did_change()
+    assert prepared == (True, [], True)
+    assert stdins(item) == [RESUMES]
+    assert meta["a"].did_change()
     assert fleet.failed() == set()
 
 
 def test_where_it_was_undone_what_is_wanted_is_done_then() -> None:
     nodes = {"a": undone()}
 
-    Fleet(nodes).done(docker.daemon_json, LIVE, owner=GVISOR)
+    Fleet(nodes).done(docker.daemon_json, LIVE, owner=GVISOR, _sudo=True)
 
     first, second = stdins(nodes["a"])
+    assert all(sent.sudo for sent in nodes["a"].sent)
     assert first == RESUMES
     assert "\naction=reload\n" in (second or "")
     assert "\nexpect_sha256=absent\n" in (second or "")
@@ -85,49 +93,39 @@ def test_it_is_told_once_before_and_what_became_of_it(item: Any, end: str, caplo
 
 
 @table("operation", EVERY)
-def test_preparing_sends_nothing_and_shows_it_as_a_change(operation: Any, caplog: Log) -> None:
-    nodes = {"a": finished()}
-    function, named = operation
-
-    meta = Fleet(nodes).add(function, **named)
-
-    assert meta["a"].will_change
-    assert nodes["a"].acted() == []
-    assert TOLD in caplog.text
-
-
-@table("operation", EVERY)
 @table(
-    "states",
-    {"still-interrupted": [answer(**HALF)], "not-known-any-more": [answer(**HALF), ["nonsense"]]},
+    "states, ends, said",
+    {
+        "still-interrupted": ([answer(**HALF)], True, UNENDED),
+        "not-known-any-more": ([answer(**HALF), ["nonsense"]], True, UNENDED),
+        "command-failed": ([answer(**HALF)], False, "dockerd does not answer"),
+    },
 )
 def test_where_it_cannot_be_ended_nothing_is_done(
-    states: list[list[str]], operation: Any, caplog: Log
+    states: list[list[str]], ends: bool, said: str, operation: Any, caplog: Log
 ) -> None:
-    nodes = {"bad": Node(states, {"generations": generations({})}), "good": finished()}
+    ending = Reply(ok=ends, stderr=["dockerd does not answer"])
+    replies = {"generations": generations({}), "daemon.json": ending}
+    nodes = {"bad": Node(states, replies), "good": finished()}
     function, named = operation
 
     fleet = Fleet(nodes, prepare=False).done(function, **named)
 
     assert fleet.failed() == {"bad"}
     assert stdins(nodes["bad"]) == [RESUMES]
-    said = "@fake/bad: an earlier change was interrupted and could not be finished or undone; "
     assert said in caplog.text
 
 
-def test_where_ending_it_fails_the_host_fails_and_the_other_goes_on() -> None:
-    failing = {"daemon.json": Reply(ok=False, stderr=["dockerd does not answer"])}
-    nodes = {"bad": Node([answer(**HALF)], failing), "good": finished()}
-
-    fleet = Fleet(nodes).done(docker.daemon_json, LIVE, owner=GVISOR)
-
-    assert fleet.failed() == {"bad"}
-    assert len(stdins(nodes["bad"])) == 1
-
-
-@table("without", {"docker-up": (), "docker-down": ("info",)})
-def test_the_deploy_ends_it_before_it_touches_anything(without: tuple[str, ...]) -> None:
-    half = answer(**{**proven(), "pending": "yes", "without": without})
+@table(
+    "given",
+    {
+        "docker-up": {},
+        "docker-down": {"without": ("info",)},
+        "a-file-that-only-the-end-mends": {"daemon_json": '{"cut'},
+    },
+)
+def test_the_deploy_ends_it_before_it_touches_anything(given: Data) -> None:
+    half = answer(**{**proven(), "pending": "yes", **given})
     nodes = {"a": Node([half, proven_answer()])}
 
     fleet = Fleet(nodes).deployed(run_node)
@@ -135,22 +133,3 @@ def test_the_deploy_ends_it_before_it_touches_anything(without: tuple[str, ...])
     assert nodes["a"].acted() == ["daemon.json"]
     assert stdins(nodes["a"]) == [RESUMES]
     assert fleet.failed() == set()
-
-
-def test_a_deploy_on_a_node_whose_file_only_the_end_will_mend_is_not_refused() -> None:
-    half = answer(**{**proven(), "daemon_json": '{"cut', "pending": "yes"})
-    nodes = {"a": Node([half, proven_answer()])}
-
-    fleet = Fleet(nodes, prepare=False).deployed(run_node)
-
-    assert fleet.failed() == set()
-    assert stdins(nodes["a"]) == [RESUMES]
-
-
-def test_sudo_is_passed_on_to_the_end_of_it() -> None:
-    nodes = {"a": undone()}
-
-    Fleet(nodes).done(docker.daemon_json, LIVE, owner=GVISOR, _sudo=True)
-
-    assert len(stdins(nodes["a"])) == 2
-    assert all(sent.sudo for sent in nodes["a"].sent)

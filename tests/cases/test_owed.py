@@ -43,26 +43,6 @@ def test_a_second_run_says_so_again_and_changes_nothing(caplog: Log) -> None:
     assert [item.levelname for item in caplog.records if TOLD in item.message] == ["WARNING"]
 
 
-def test_as_soon_as_it_is_allowed_the_restart_is_made(caplog: Log) -> None:
-    nodes = {"a": Node([answer(**OWING)])}
-
-    Fleet(nodes, prepare=False).done(docker.daemon_json, WISH, owner=GVISOR)
-
-    assert "\naction=restart\n" in (nodes["a"].of("daemon.json").stdin or "")
-    assert TOLD not in caplog.text
-
-
-def test_where_no_restart_is_allowed_the_host_is_refused_and_the_other_goes_on(caplog: Log) -> None:
-    nodes = {"a": Node([answer()]), "good": Node([answer(**changed({}, WISH))])}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.done(docker.daemon_json, WISH, owner=GVISOR, restart="never")
-
-    assert fleet.failed() == {"a"}
-    assert nodes["a"].acted() == []
-    assert "needs a restart of dockerd, which is not allowed here, got /userland-pr" in caplog.text
-
-
 def owing_deploy() -> Data:
     """A node on which the deploy has left its restarts owed."""
     given = proven()

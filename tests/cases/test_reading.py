@@ -100,6 +100,7 @@ def test_what_was_read_is_kept_and_forgotten_by_host() -> None:
     fleet.state.is_executing = True
 
     forget_node(fleet.host("a"))
+    forget_node(fleet.host("a"))  # of which nothing is kept any more
 
     assert read(fleet, "a") == read(fleet, "b") == node()
     assert [len(item.sent) for item in nodes.values()] == [2, 1]
@@ -114,14 +115,6 @@ def test_what_is_only_prepared_is_no_reason_to_read_again() -> None:
 
     assert read(fleet, "a") == node()
     assert len(nodes["a"].sent) == 1
-
-
-def test_forgetting_what_was_never_read_is_no_error() -> None:
-    fleet = Fleet({"a": Node([answer()])})
-
-    forget_node(fleet.host("a"))
-
-    assert read(fleet, "a") == node()
 
 
 @table("state", UNPARSABLE)
@@ -146,17 +139,11 @@ def test_what_could_not_be_read_is_asked_again_and_not_remembered() -> None:
     assert (first, second) == (None, node())
 
 
-def test_the_last_host_that_cannot_be_read_ends_the_run_as_pyinfra_does() -> None:
+def test_the_last_host_that_cannot_be_read_ends_the_run_as_pyinfra_does(caplog: Log) -> None:
     fleet = Fleet({"bad": Node([["nonsense"]])})
 
     with pytest.raises(PyinfraError, match="No hosts remaining"):
         fleet.add(docker.engine, "present")
-
-
-def test_the_error_says_what_could_not_be_read(caplog: Log) -> None:
-    fleet = Fleet({"bad": Node([["nonsense"]]), "good": Node([answer()])})
-
-    read(fleet, "bad")
 
     assert "the node's answer is incomplete: it ends after 1 lines" in caplog.text
 

@@ -1,17 +1,19 @@
-"""``resolver.resolver`` on the real engine: there, as it has to be, or gone."""
+"""``resolver.resolver`` on the real engine, and the deploy, which has it before who asks it."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.operations import resolver
 from pyinfra_gvisor.parts.resolver.files import SERVICE, kept_files
 from pyinfra_gvisor.parts.resolver.state import ResolverState
-from tests.arguments import Log
-from tests.cases.fleet import Fleet
+from tests.arguments import Data, Log
+from tests.cases.fleet import Fleet, Node
 from tests.cases.guarded import said
-from tests.cases.naming import having
 from tests.table import table
 from tests.unit.answers import Running, answer
-from tests.unit.resolver.resolver_answers import ABLE, there
+from tests.unit.resolver.resolver_answers import ABLE, there, told
 
 BARE = ResolverState(**ABLE)
 ANSWER = "answer DNS queries of sandboxes at 169.254.53.53 port 53, as Docker does"
@@ -20,6 +22,11 @@ GONE = {"wanted": False}
 SHOP = Running("shop")
 SHOP_ID = answer(containers=[SHOP])[-2].split('"Id":"')[1][:64]
 OTHER_ID = "7e" * 32
+
+
+def having(*found: ResolverState, given: Data | None = None, **more: Any) -> Node:
+    """A node with these, one after the other; ``given``: what ``answer`` is given for the rest."""
+    return Node([[*told(item), *answer(**(given or {}))] for item in found], **more)
 
 
 def test_it_is_put_there_in_one_command(caplog: Log) -> None:
@@ -81,3 +88,52 @@ def test_what_a_node_lacks_is_no_reason_to_keep_it_there() -> None:
     Fleet(nodes, prepare=False).done(resolver.resolver, **GONE)
 
     assert nodes["a"].acted() == ["resolver remove"]
+
+
+ASKED = "f" * 64
+METRICS = {"gvisor_textfile_dir": "/srv/text", "gvisor_proof": "never"}
+NAMED = {"gvisor_runtimes": {"gvisor": {"network": "sandbox", "dns": "docker"}}}
+INSTALLATION = ["release", "wrappers", "daemon.json", "link"]
+
+
+@table(
+    "data, found, expected",
+    {
+        "neither-wanted-nor-there": ({}, BARE, []),
+        "wanted": (NAMED, BARE, ["resolver"]),
+        "wanted-and-there": (NAMED, there(), []),
+        "wanted-and-down": (NAMED, there(service="failed"), ["resolver"]),
+        "no-runtime-has-dns-any-more": ({}, there(), ["resolver remove"]),
+        "no-runtime": ({"gvisor_runtimes": {}}, there(), ["resolver remove"]),
+        "not-wanted-and-asked": ({}, there(asks=(ASKED,)), []),
+    },
+)
+def test_a_deploy_has_it_first(data: Data, found: ResolverState, expected: list[str]) -> None:
+    nodes = {"a": having(found, data={"gvisor_proof": "never", **data})}
+
+    fleet = Fleet(nodes).deployed(run_node)
+
+    more = INSTALLATION if data.get("gvisor_runtimes") != {} else ["daemon.json"]
+    more = [*more, "keeper"] if data is NAMED else more
+    assert nodes["a"].acted() == [*expected, *more]
+    assert fleet.failed() == set()
+
+
+def test_the_deploy_hands_on_where_metrics_go() -> None:
+    nodes = {"a": having(BARE, data={**NAMED, **METRICS})}
+
+    Fleet(nodes, prepare=False).deployed(run_node)
+
+    assert "\ntextfile_dir=/srv/text\n" in nodes["a"].of("resolver").words[0]
+
+
+def test_what_answers_for_docker_is_there_behind_docker_and_before_a_release() -> None:
+    missing = answer(without=("info", "dockerd", "clock", "docker_client"))
+    steps = ((BARE, missing), (BARE, answer()), (there(), answer()))
+    answers = [[*told(found), *lines] for found, lines in steps]
+    data = {**NAMED, "gvisor_docker": "debian", "gvisor_proof": "never"}
+    nodes = {"a": Node(answers, data=data)}
+
+    Fleet(nodes, prepare=False).deployed(run_node)
+
+    assert nodes["a"].acted() == ["docker", "resolver", *INSTALLATION, "keeper"]

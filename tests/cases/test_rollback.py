@@ -184,20 +184,6 @@ def test_a_host_whose_containers_need_what_would_leave_is_refused_first(caplog: 
     assert json.loads(nodes["kept"].of("daemon.json").written()) == {"runtimes": {"runsc": entry}}
 
 
-def test_a_dry_run_goes_nowhere_and_tells_where_it_would_go(caplog: Log) -> None:
-    nodes = {"a": upgraded()}
-
-    Fleet(nodes, DIFF=True).deploy(roll_back)
-
-    assert nodes["a"].acted() == []
-    for line in (
-        f"generation 2: until 2023-11-14 22:13 UTC, {OLD}",
-        "/etc/docker/daemon.json: changed, reload",
-        f"point /usr/local/bin/runsc at {LINKS[OLD]}",
-    ):
-        assert line in caplog.text
-
-
 def test_after_a_transaction_that_failed_the_link_stays() -> None:
     nodes = {"bad": upgraded(), "good": upgraded()}
     nodes["bad"].replies = {**nodes["bad"].replies, "daemon.json": Reply(ok=False)}

@@ -19,7 +19,6 @@ from tests.unit.parts.keeper_answers import timed
 
 WANTED: dict[str, Any] = {"wanted": True, "must": (COOLIFY,)}
 ON = {"gvisor_watch": True}
-GONE: dict[str, Any] = {"wanted": False}
 
 
 def there(wanted: Watch | None = None, state: str = "active") -> list[str]:
@@ -39,18 +38,6 @@ def test_a_watch_is_put_there_in_one_command() -> None:
     assert "label =coolify.managed =true" in files[POLICY][1]
     assert "\nOnUnitActiveSec=30\n" in files[TIMER][1]
     assert fleet.meta["a"].did_change()
-
-
-def test_a_watch_that_is_not_wanted_is_taken_off() -> None:
-    nodes = {"a": Node([[*there(), *answer()], answer()])}
-    fleet = Fleet(nodes, prepare=False)
-
-    fleet.add(watch.watch, **GONE)
-    again = fleet.add(watch.watch, **GONE)
-    fleet.run()
-
-    assert nodes["a"].acted() == ["watch remove"]
-    assert not again["a"].did_change()
 
 
 @table(
