@@ -182,14 +182,6 @@ def test_a_package_that_writes_daemon_json_is_told_and_keeps_from_nothing(caplog
     assert said in caplog.text
 
 
-def test_without_runtimes_only_docker_and_its_file_are_kept() -> None:
-    nodes = {"a": Node([answer()], data={"gvisor_runtimes": {}})}
-
-    Fleet(nodes, prepare=False).deployed(run_node)
-
-    assert [kind for kind in nodes["a"].kinds() if kind != "state"] == ["daemon.json"]
-
-
 def test_the_fact_needs_no_program_that_a_node_may_lack() -> None:
     assert NodeState().requires_command() is None
 

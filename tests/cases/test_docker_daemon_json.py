@@ -108,6 +108,8 @@ def test_alone_it_refuses_to_take_a_runtime_away_that_a_container_may_need(
 
     assert fleet.failed() == {"bad"}
     assert [nodes[name].acted() for name in nodes] == [[], ["daemon.json"]]
+    leaving = "\nleaving=',\"net\"]'\n"  # the script looks again
+    assert leaving in (nodes["good"].of("daemon.json").stdin or "")
     assert "docker.daemon_json: /etc/docker/daemon.json on @fake/bad: " in caplog.text
     assert reason in caplog.text
 
@@ -121,11 +123,3 @@ def test_alone_it_keeps_such_a_runtime_if_it_is_asked_to_and_says_for_whom(caplo
     assert not fleet.meta["a"].did_change()
     assert caplog.text.count("runtime net is not declared, but these containers need it") == 1
     assert "these containers need it: idle (stopped). " in caplog.text
-
-
-def test_what_leaves_is_in_the_script_which_looks_again() -> None:
-    nodes = {"a": Node([NET], {"users": users()})}
-
-    Fleet(nodes).done(docker.daemon_json, {}, owner="net")
-
-    assert "\nleaving=',\"net\"]'\n" in (nodes["a"].of("daemon.json").stdin or "")

@@ -159,19 +159,14 @@ def test_a_plan_ends_with_what_is_pending(tmp_path: Path) -> None:
     assert "restart, because" in ran.stderr
 
 
-def test_what_only_a_plan_has_to_show_a_run_shows_with_diff(tmp_path: Path) -> None:
-    ran = pyinfra(tmp_path, hosts(tmp_path, run_1=PLAIN), DEPLOYS / "gvisor.py", "-y", "--diff")
-
-    assert "restart, because" in ran.stderr
-
-
-def test_the_summary_is_not_in_pyinfras_json(tmp_path: Path) -> None:
+def test_neither_the_summary_nor_what_a_diff_shows_is_in_pyinfras_json(tmp_path: Path) -> None:
     fleet = hosts(tmp_path, run_1=PLAIN)
 
-    ran = pyinfra(tmp_path, fleet, DEPLOYS / "gvisor.py", "--json", "-y")
+    ran = pyinfra(tmp_path, fleet, DEPLOYS / "gvisor.py", "--json", "-y", "--diff")
 
     assert json.loads(ran.stdout)["plan"]
     assert "--> Summary" in ran.stderr
+    assert "restart, because" in ran.stderr
 
 
 def test_every_host_that_is_not_as_declared_is_named_with_what_to_do(tmp_path: Path) -> None:

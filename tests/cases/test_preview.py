@@ -127,15 +127,8 @@ def test_a_node_is_asked_in_the_same_command_where_declared(data: Data, asks: bo
     prepared(node, settings or SETTINGS)
 
     assert node.kinds() == ["state"]
-    assert (ASKS in node.of("state").command) is asks
-
-
-def test_without_a_default_runtime_the_command_is_the_same_as_ever() -> None:
-    node = host(data={})
-
-    prepared(node, good())
-
-    assert str(NodeState().command()) in node.of("state").command
+    command = node.of("state").command
+    assert (ASKS in command, str(NodeState().command()) in command) == (asks, not asks)
 
 
 def test_an_audit_asks_the_same_in_its_one_command() -> None:

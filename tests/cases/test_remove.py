@@ -11,7 +11,7 @@ from pyinfra_gvisor.planning.wanted import plan_without_us
 from tests.arguments import Data, Log, Patch
 from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
 from tests.cases.guarded import LOADED, PLAIN
-from tests.cases.kept import changed, users
+from tests.cases.kept import users
 from tests.cases.proven import RELEASE, proven
 from tests.table import table
 from tests.unit.answers import Running, after, answer, node
@@ -41,16 +41,6 @@ def installed(replies: dict[str, Reply] | None = None, **more: Any) -> Node:
     given_back.pop("docker")
     states = [{**WITH_US, **more}, given_back, more]
     return Node([answer(**state) for state in states], replies or NONE, data)
-
-
-def test_the_original_comes_back_to_the_byte() -> None:
-    before = {"daemon_json": ORIGINAL}
-    given = changed(before, {"live-restore": True})
-    nodes = {"a": Node([answer(**given, state_dir="yes")], NONE)}
-
-    Fleet(nodes, prepare=False).deployed(remove)
-
-    assert nodes["a"].of("daemon.json").written() == ORIGINAL
 
 
 def test_what_stands_around_the_sandbox_goes_the_way_back() -> None:

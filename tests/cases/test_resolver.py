@@ -58,16 +58,6 @@ def test_it_is_told_where_its_metrics_go_and_whom_dockerd_asks() -> None:
     assert "\ntextfile_dir=/srv/text\n" in sent.words[0]
 
 
-def test_one_that_is_not_wanted_and_that_nobody_asks_is_taken_off() -> None:
-    nodes = {"a": having(there(), BARE)}
-
-    fleet = Fleet(nodes).done(resolver.resolver, **GONE)
-
-    assert nodes["a"].acted() == ["resolver remove"]
-    assert nodes["a"].of("resolver remove").files == {}
-    assert fleet.meta["a"].did_change()
-
-
 @table("service, acted", {"up": ("active", []), "down": ("failed", ["resolver"])})
 def test_one_that_is_asked_stays_and_tells_who(service: str, acted: list[str], caplog: Log) -> None:
     asks = (SHOP_ID, OTHER_ID)
@@ -88,6 +78,7 @@ def test_what_a_node_lacks_is_no_reason_to_keep_it_there() -> None:
     Fleet(nodes, prepare=False).done(resolver.resolver, **GONE)
 
     assert nodes["a"].acted() == ["resolver remove"]
+    assert nodes["a"].of("resolver remove").files == {}
 
 
 ASKED = "f" * 64

@@ -12,21 +12,21 @@ from tests.cases.fleet import Fleet, Node, Reply
 from tests.cases.proven import PROFILES, RELEASE, converged, proven_answer
 from tests.table import table
 from tests.unit.answers import Running, after, answer, node
-from tests.unit.proof.observations import output
+from tests.unit.proof.observations import SANDBOX, output
 
 NEW = "20261005.0"
-TRIED = answer(**after(plan_canaries(node(**converged()), NEW, {"runsccanary": PROFILES["runsc"]})))
+TRIED = after(plan_canaries(node(**converged()), NEW, {"runsccanary": PROFILES["runsc"]}))
 SEEN = {"asked": "runsccanary", "file": f"/opt/gvisor/releases/{NEW}/runsc", "runs": NEW}
 
 
 def shown(**changes: str) -> Reply:
     """What the probe under the temporary name prints."""
-    lines = output(runsc={**SEEN, **changes})
+    lines = output(runsc={**SANDBOX, **SEEN, **changes})
     return Reply([line.replace("runsc\t", "runsccanary\t", 1) for line in lines])
 
 
 def test_a_release_is_registered_beside_and_probed_and_nothing_is_switched() -> None:
-    nodes = {"a": Node([answer(**converged()), TRIED], {"prove": shown()})}
+    nodes = {"a": Node([answer(**converged()), answer(**TRIED)], {"prove": shown()})}
     before = json.loads(converged()["daemon_json"])
 
     fleet = Fleet(nodes).done(upgrade.canary, NEW, profiles=PROFILES)
@@ -48,7 +48,8 @@ def test_a_release_is_registered_beside_and_probed_and_nothing_is_switched() -> 
     },
 )
 def test_a_release_that_is_not_proven_is_taken_away(reply: Reply, said: str, caplog: Log) -> None:
-    nodes = {"a": Node([answer(**converged()), TRIED], {"prove": reply}), "good": Node([answer()])}
+    states = [answer(**converged()), answer(**TRIED)]
+    nodes = {"a": Node(states, {"prove": reply}), "good": Node([answer()])}
 
     fleet = Fleet(nodes).done(upgrade.canary, NEW, profiles=PROFILES)
 
