@@ -19,6 +19,7 @@ SPECS = {
     "docker-26": NodeSpec(equipped("debian-13")),
     "docker-28": NodeSpec(equipped("debian-13-docker-28")),
     "docker-29": NodeSpec(equipped("debian-13-docker-29-containerd")),
+    "docker-29-overlay2": NodeSpec(equipped("debian-13-docker-29")),
 }
 KINDS = tuple(SPECS)
 IMAGE = "busybox:1"
