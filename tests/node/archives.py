@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import hashlib
 import io
 import os
 import subprocess
@@ -20,6 +19,7 @@ from tests.node.running import CURRENT, RELEASE
 from tests.unit.programs import program
 from tests.unit.releases.file_server import FileServer, Served
 from tools.lab import LabNode, lab_arch, parts
+from tools.lab.build import digest
 
 PATH = f"/{parts.GVISOR.directory}/gvisor/releases/release/{{release}}/{{arch}}/gvisor.tar.bz2"
 """As the bucket's, below a directory that says what this is."""
@@ -95,7 +95,7 @@ def _write(file: Any, members: Mapping[str, bytes]) -> None:
 
 def sha512(path: Path) -> str:
     """Return the checksum to pin."""
-    return hashlib.sha512(path.read_bytes()).hexdigest()
+    return digest(path, "sha512")
 
 
 def _tunnel(node: LabNode, port: int) -> subprocess.Popen[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import tarfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.lab import lab_arch
+from tools.lab.build import digest
 from tools.lab.cache import Cache
 
 _UNPACK = {"bzip2": ("bzip2", "-dc"), "zstd": ("zstd", "-dcq")}
@@ -39,9 +39,8 @@ def repacked(released: Mapping[str, Any], cache: Cache) -> dict[str, Any]:
             with _unpacked(archive, "bzip2") as plain:
                 pack(plain, beside)
             beside.replace(made)
-    with made.open("rb") as file:
-        sum_ = hashlib.file_digest(file, "sha512").hexdigest()
-    return {**released, "gvisor_source": str(made), "gvisor_sha512": {arch: sum_}}
+    sums = {arch: digest(made, "sha512")}
+    return {**released, "gvisor_source": str(made), "gvisor_sha512": sums}
 
 
 def pack(plain: Any, path: Path) -> None:
