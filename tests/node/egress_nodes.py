@@ -18,6 +18,7 @@ from tests.node.audits import sh
 from tests.node.containers import must, start_container
 from tests.node.equipped import equipped, free_port_80
 from tests.node.running import Deployed, Fleet
+from tests.node.watching import within
 from tools.lab import FLAVOURS, LabNode, NodeSpec
 
 SPECS = {
@@ -194,8 +195,11 @@ def at_once(job: Callable[[str], Result], names: Iterable[str]) -> dict[str, Res
 
 
 def serve(node: LabNode, container: str) -> None:
-    """Have a container say hello on port 80; it goes on until the container ends."""
-    must(node, "docker", "exec", "-d", container, "python3", "-c", _SERVER, "tcp/80")
+    """Have a container say hello on port 80 till it ends; on a busy machine that takes a while."""
+    inside = ("docker", "exec", container)
+    must(node, *inside[:2], "-d", container, "python3", "-c", _SERVER, "tcp/80")
+    own = {"own": "tcp/127.0.0.1/80"}
+    assert within(60, lambda: probe(node, own, *inside) == {"own": "reached"})
 
 
 def probe(node: LabNode, targets: Mapping[str, str], *inside: str) -> dict[str, str]:
