@@ -30,12 +30,17 @@ outlive_restarts() {
 restart_and_resolve() { # who containers...
     who=$1
     shift
-    # Twice: on a busy node runc may fail before the container starts ("waiting for init preliminary setup"). The
-    # result of the second try is observed.
-    timeout 60 docker restart -t 10 "$@" > /dev/null || timeout 60 docker restart -t 10 "$@" > /dev/null || true
+    for container; do restart_one "$container" & done # the client would restart one after the other
+    wait
     is_now=$(peers_address)
     for runtime in $named; do still_named "$runtime" "$who" "$is_now" & done
     wait
+}
+
+# Twice: on a busy node runc may fail before the container starts ("waiting for init preliminary setup"). The result of
+# the second try is observed.
+restart_one() { # container
+    timeout 60 docker restart -t 10 "$1" > /dev/null || timeout 60 docker restart -t 10 "$1" > /dev/null || true
 }
 
 still_named() { # runtime who address
