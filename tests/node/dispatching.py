@@ -17,7 +17,6 @@ from tools.lab import LabNode, NodeSpec
 SPECS = {
     "docker-20": NodeSpec(equipped("debian-12")),
     "docker-26": NodeSpec(equipped("debian-13")),
-    "docker-28": NodeSpec(equipped("debian-13-docker-28")),
     "docker-29": NodeSpec(equipped("debian-13-docker-29-containerd")),
     "docker-29-overlay2": NodeSpec(equipped("debian-13-docker-29")),
 }

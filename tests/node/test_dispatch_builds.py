@@ -156,7 +156,7 @@ def test_several_builds_at_once_do_not_meet(building: dict[str, LabNode], kind: 
         assert f"number {number}\n" in one.stdout
 
 
-@pytest.mark.parametrize("kind", ["docker-26", "docker-28", "docker-29"])
+@pytest.mark.parametrize("kind", ["docker-26", "docker-29"])
 def test_networks_are_as_asked_but_the_nodes_own_is_refused(
     building: dict[str, LabNode], kind: str
 ) -> None:

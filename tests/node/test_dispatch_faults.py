@@ -27,7 +27,7 @@ from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 
-NODES = ("docker-20", "docker-26", "docker-28", "docker-29")
+NODES = ("docker-20", "docker-26", "docker-29-overlay2", "docker-29")
 # Where the dispatcher itself says what is wrong, which is the same with every Docker.
 TWO = (NODES[0], NODES[-1])
 PERL = "/usr/bin/perl"
@@ -271,7 +271,7 @@ def wait_for_end(node: LabNode, began_s: float) -> str:
 BACK = {
     "docker-20": "judge-missing",
     "docker-26": "dispatcher-not-executable",
-    "docker-28": "dispatcher-missing",  # it is restarted where others are reloaded
+    "docker-29-overlay2": "dispatcher-missing",
     "docker-29": "dispatcher-damaged",
 }
 GONE = dict(zip(BACK, reversed(BACK.values()), strict=True))
