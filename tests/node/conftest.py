@@ -36,7 +36,6 @@ SPECS = {
     "docker-20": NodeSpec(FLAVOURS["debian-12"], lived_in=True),
     "docker-28": NodeSpec(FLAVOURS["debian-13-docker-28"], lived_in=True),
     "docker-29": NodeSpec(FLAVOURS["debian-13-docker-29-containerd"], lived_in=True),
-    "docker-29-overlay2": NodeSpec(FLAVOURS["debian-13-docker-29"]),
     "sysvinit": NodeSpec(FLAVOURS["debian-13-sysvinit"]),
 }
 FAULTY = ("plain", "lived-in", "docker-20", "docker-29", "sysvinit")

@@ -85,11 +85,10 @@ def test_a_containerd_that_is_killed_loses_no_container(faults: Faults, change: 
     faults.assert_sound(wanted)
 
 
-@pytest.mark.parametrize("name", ["docker-20", "docker-29"])
 def test_a_key_that_fails_at_a_cold_start_only_is_undone(
-    broken: Callable[[str], Faults], name: str
+    broken: Callable[[str], Faults],
 ) -> None:
-    faults = broken(name)
+    faults = broken("docker-20")
     wanted = restarting(faults.before)
     with units(faults.node, stack="Requires", part="PartOf"):
         faults.remember()

@@ -26,10 +26,9 @@ def steps(reload: tuple[str, ...], restart: tuple[str, ...]) -> pytest.MarkDecor
 
 
 # A boot puts the old file back, or finishes; by these it chooses which, and files differ.
-LAST = ("restart after", "switch live-restore off", "look", "done")
-at_boot = steps(("claim", "write", "done"), LAST)
-# By these the next run chooses how to end what a dead script has left.
-killed = steps(("claim", "look", "done"), LAST)
+at_boot = steps(("claim", "write"), ("restart after", "look", "done"))
+# By these the next run chooses how to end what a dead script has left, of a dockerd that differs.
+killed = steps(("claim", "look"), ("restart after", "switch live-restore off", "look", "done"))
 
 
 @killed

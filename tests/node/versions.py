@@ -32,7 +32,6 @@ EVIDENCE = {
     "test_divert": "runc of Debian 12 and of Debian 13, and the later one that 29 needs",
     "test_egress": "28 drops direct access in raw, 29 has nftables: libnetwork/drivers/bridge",
     "test_engine": "docker.io is another package in Debian 12 and in Debian 13",
-    "test_faults_daemon": "20.10 has no dockerd --validate: what fails at its start is seen then",
     "test_key_table": "each version has other keys: daemon/config/config.go",
     "test_main_job": "two Debians, two image stores, and 28 forgets host-gateway at a reload",
     "test_names": "20.10 is silent about unknown names; 28 gives new hardware addresses",
