@@ -29,11 +29,10 @@ FIXTURES = ("nodes", "dispatch", "faulty", "names", "proving", "coolify", "egres
 # Files that make nodes of their own, under names of their own. A process takes the next file when
 # it has two tests left, so that a short one comes after those whose two last tests are long.
 OWN = (
-    *("test_documented_commands", "test_reach"),
-    *("test_power_cuts", "test_divert", "test_divert_steps", "test_kernel"),
-    *("test_remove", "test_docker_29", "test_parts"),
-    *("test_watch", "test_engine", "test_resolver_namespaces", "test_proof_egress", "test_lab"),
-    "test_coolify_versions",
+    *("test_documented_commands", "test_divert_steps", "test_lab", "test_reach"),
+    *("test_power_cuts", "test_engine", "test_divert", "test_docker_29", "test_remove"),
+    *("test_kernel", "test_watch", "test_resolver_namespaces", "test_parts"),
+    *("test_proof_egress", "test_coolify_versions"),
 )
 
 
