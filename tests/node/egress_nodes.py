@@ -195,7 +195,7 @@ def at_once(job: Callable[[str], Result], names: Iterable[str]) -> dict[str, Res
 
 
 def serve(node: LabNode, container: str) -> None:
-    """Have a container say hello on port 80 till it ends; on a busy machine that takes a while."""
+    """Have a container say hello on port 80, until it ends; return when it does."""
     inside = ("docker", "exec", container)
     must(node, *inside[:2], "-d", container, "python3", "-c", _SERVER, "tcp/80")
     own = {"own": "tcp/127.0.0.1/80"}

@@ -17,8 +17,8 @@ from tools.lab import Lab, LabNode
 
 pytestmark = pytest.mark.slow
 
-LIVED_IN = ("docker-20", "lived-in")
-NODES = ("plain", *LIVED_IN)
+SHOPS = ("docker-20", "lived-in")
+NODES = ("plain", *SHOPS)
 
 REMOVE = "deploys/remove.py"
 KEEP = {**CURRENT, "gvisor_keep_running": True}
@@ -132,11 +132,11 @@ def test_no_file_is_left_and_none_is_lost(removed: Removed, name: str) -> None:
 @pytest.mark.parametrize("name", NODES)
 def test_running_containers_are_the_same_processes(removed: Removed, name: str) -> None:
     assert removed.after[name].running == removed.before[name].running
-    assert (removed.after[name].running.keys() == {"shop-db", "old-sandbox"}) is (name in LIVED_IN)
+    assert (removed.after[name].running.keys() == {"shop-db", "old-sandbox"}) is (name in SHOPS)
 
 
 @pytest.mark.parametrize("container", ["shop-db", "old-sandbox"])
-@pytest.mark.parametrize("name", LIVED_IN)
+@pytest.mark.parametrize("name", SHOPS)
 def test_they_answer_exec_stop_start_and_restart(
     removed: Removed, name: str, container: str
 ) -> None:

@@ -37,7 +37,7 @@ _TRIED_COMMAND_LINE = "panic=-1"
 _NICE = -10
 """
 Of an emulated machine's session against all others: sched(7), "The autogroup feature". Programs in
-it have time limits, and beside containers on two processors it would take three times as long.
+it have time limits. Without this, containers that use both processors make it three times slower.
 """
 
 
