@@ -15,6 +15,7 @@ from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.settings import PREFIX, load_settings
 
 _MEMORY = "pyinfra_gvisor.node"
+_CHANGING = "pyinfra_gvisor.changing"
 _PREVIEW = "pyinfra_gvisor.preview"
 
 T = TypeVar("T")
@@ -107,8 +108,16 @@ def forget_node(host: Host) -> None:
     """
     if host.state.is_executing:
         host.connector_data.pop(_MEMORY, None)
+        host.connector_data[_CHANGING] = host.executing_op_hash
 
 
 def operations_run(host: Host) -> int:
-    """Return how many operations, also of other deploys, have run a command on this host."""
-    return sum(data.operation_meta.executed for data in host.state.ops[host].values())
+    """
+    Return how many operations, also of other deploys, have run a command on this host.
+
+    pyinfra counts an operation when it has ended. One that called ``forget_node`` counts from then
+    on: what it reads after its command is still true for the next operation.
+    """
+    changing = host.connector_data.get(_CHANGING)
+    operations = host.state.ops[host].items()
+    return sum(data.operation_meta.executed or key == changing for key, data in operations)

@@ -21,7 +21,7 @@ sub places_of_guarded { # the places of the paths in $guarded and of Docker's da
 sub components { # versions and commits of dockerd, containerd and runc, as dockerd reports them
     my ($all, $text) = (members(ask("/version") // "{}")->{Components} // "", "");
     pos($all) = 1;
-    while ($all =~ /^\[/ && $all =~ /\G\s*,?\s*$value/gc) {
+    while ($all =~ /^\[/ && $all =~ /\G\s*,?\s*$Json::value/gc) {
         my $one = members($+{v});
         my $commit = members($one->{Details} // "{}")->{GitCommit};
         my @told = map { ($_ // "") =~ /^"([\w.+~:-]{1,80})"\z/ ? $1 : "" } @{$one}{qw(Name Version)}, $commit;
@@ -73,7 +73,7 @@ sub ids { # the ids in the list that Docker gives at this path
     my $all = ask($_[0]) // die "no answer to $_[0]\n";
     my %found;
     pos($all) = 1;
-    while ($all =~ /\G\s*,?\s*$value/gc) { # a label may be called "Id"
+    while ($all =~ /\G\s*,?\s*$Json::value/gc) { # a label may be called "Id"
         $found{$1} = 1 if (members($+{v})->{Id} // "") =~ /^"([0-9a-f]{64})"\z/;
     }
     return %found;

@@ -89,6 +89,7 @@ class Node(Reading):
     ``foreign_shims`` are the shims on containerd's PATH other than runc's. ``gvisor_variables`` are
     those that dockerd and containerd were started with, each after the program's name.
     ``runc_version`` is runc's own answer, for Docker 29, which does not name the version.
+    ``docker_client`` is ``docker``, or what a script in its place says of itself, as Podman's does.
     ``no_core_scheduling`` is the error of a kernel without core scheduling, None if it has that.
     ``listener`` is who answers at Docker's socket.
     ``writers`` are installed packages that write daemon.json by themselves. ``textfile_dir``: the
@@ -311,9 +312,9 @@ def _node(values: dict[str, str], lists: dict[str, list[str]]) -> Node:
 
 
 def _looked_for(values: dict[str, str]) -> dict[str, Any]:
-    answers, client = {"yes": True, "no": False}, values.get("docker_client")
+    answers = {"yes": True, "no": False}
     return {
-        "docker_client": client and client.removeprefix("Docker version ").split(",")[0],
+        "docker_client": values.get("docker_client"),
         "runc_version": values.get("runc_version"),
         "store": read_store(values),
         "runsc_link": values.get("runsc_link"),

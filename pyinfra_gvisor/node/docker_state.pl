@@ -6,7 +6,6 @@ my ($socket, $wide, %names) = (shift, shift);
 my ($dockerd) = words("/run/docker.pid") =~ /^(\d+)/;
 my %runs; # pids of the main processes of running containers
 @names{@ARGV} = (1) x @ARGV;
-my $value = $Json::value;
 my $peer; # the process that listens, from SO_PEERCRED: socket(7)
 sub get {
     my ($path) = @_;
@@ -27,7 +26,7 @@ sub ask {
     my ($path) = @_;
     my $body = get($path) // return undef;
     # a body that breaks off may end in a bracket, but not in the one that closes it
-    die "incomplete answer to $path\n" unless $body =~ /\A$value\z/ && defined $+{o};
+    die "incomplete answer to $path\n" unless $body =~ /\A$Json::value\z/ && defined $+{o};
     return $body;
 }
 sub members { # the members of the JSON object $_[0] as raw text: a hash, or in a list those of these names
@@ -39,7 +38,7 @@ sub members { # the members of the JSON object $_[0] as raw text: a hash, or in 
 sub chosen { # the JSON object $_[0] with only the members whose name $_[1] accepts
     my ($text, $is_wanted) = @_;
     my @found; pos($text) = 1;
-    while ($text =~ /\G\s*,?\s*"($Json::text_of)"\s*:\s*$value/gc) {
+    while ($text =~ /\G\s*,?\s*"($Json::text_of)"\s*:\s*$Json::value/gc) {
         my ($name, $what, $plain) = ($1, $+{v}, $1);
         $plain =~ s/\\u([0-9a-f]{4})/chr hex $1/gie; $plain =~ s/\\(.)/$1/g;
         push @found, qq("$name":$what) if $is_wanted->($plain);
@@ -93,7 +92,7 @@ sub sources { # the sources of mounts
     my ($mounts) = @_;
     my @found;
     pos($mounts) = 1;
-    while ($mounts =~ /\G\s*,?\s*$value/gc) { push @found, (members($+{v})->{Source} // "") =~ /^"(.+)"$/s }
+    while ($mounts =~ /\G\s*,?\s*$Json::value/gc) { push @found, (members($+{v})->{Source} // "") =~ /^"(.+)"$/s }
     return map { plain($_) } @found;
 }
 sub plain { # the text of a JSON string, which is given without its quotes
@@ -150,7 +149,7 @@ sub networks { # one line for each network: driver, bridge, name
     my $all = ask("/networks") // "";
     my $text = "";
     pos($all) = 1;
-    while ($all =~ /\G\s*,?\s*$value/gc) {
+    while ($all =~ /\G\s*,?\s*$Json::value/gc) {
         my $one = members($+{v});
         my ($name, $driver, $id) = map { ($one->{$_} // "") =~ /^"([^"\\]*)"$/ ? $1 : "-" } qw(Name Driver Id);
         my ($bridge) = map { plain($_) } ($one->{Options} // "") =~ /"com\.docker\.network\.bridge\.name":"((?:[^"\\]++|\\.)++)"/;
@@ -177,7 +176,7 @@ sub names { # names of running containers, by address
     my ($list) = @_;
     my %names;
     pos($list) = 1;
-    while ($list =~ /\G\s*,?\s*$value/gc) {
+    while ($list =~ /\G\s*,?\s*$Json::value/gc) {
         my $one = members($+{v});
         my ($name) = ($one->{Names} // "") =~ m{^\["/([\w.-]+)"};
         $names{$1} = $name while defined $name && ($one->{NetworkSettings} // "") =~ /"(?:IPAddress|GlobalIPv6Address)":"([0-9a-f.:]+)"/g;
@@ -188,7 +187,7 @@ sub joined { # the containers of bridge networks, "-" for one without traffic be
     my ($list) = @_;
     my $text = "";
     pos($list) = 1;
-    while ($list =~ /\G\s*,?\s*$value/gc) {
+    while ($list =~ /\G\s*,?\s*$Json::value/gc) {
         my $one = members($+{v});
         my ($container) = ($one->{Names} // "") =~ m{^\["/([\w.-]+)"} or next;
         my $all = members(members($one->{NetworkSettings} // "{}")->{Networks} // "{}");
@@ -283,7 +282,7 @@ sub build_cache { # number and last use of dockerd's build cache records; no ima
     my $cache = members($all)->{BuildCache} // "";
     my ($records, $last) = (0, "");
     pos($cache) = 1;
-    while ($cache =~ /^\[/ && $cache =~ /\G\s*,?\s*$value/gc) {
+    while ($cache =~ /^\[/ && $cache =~ /\G\s*,?\s*$Json::value/gc) {
         my $used = chosen($+{v}, sub { $_[0] eq "LastUsedAt" });
         my $at = $used =~ /"([\dT:-]{19})(?:\.\d+)?(Z|[+-][\d:]{5})"/ ? "$1$2" : "";
         $records++; $last = $at if $at gt $last;

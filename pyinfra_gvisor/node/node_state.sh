@@ -25,23 +25,52 @@ files_of() { # part paths...: prints checksum, mode and owner of those that exis
     stat -c "$part stat %a:%u:%g %n" -- "$@"
 }
 
+is_script() { # path: the shell would read a program byte by byte up to its first newline
+    [ "$(head -c 2 -- "$1")" = '#!' ]
+}
+
+active_of() { # key unit: prints later whether the unit is active; one process asks for all units
+    active="$active$2 $1
+"
+}
+
+active_units() {
+    if [ -z "$active" ]; then return 0; fi
+    set --
+    while read -r asked key; do if [ -n "$asked" ]; then set -- "$@" "$asked"; fi; done << END
+$active
+END
+    systemctl is-active "$@" | { # one line for each, in their order: systemctl(1)
+        while read -r asked key; do
+            if [ -z "$asked" ]; then continue; fi
+            state=''
+            read -r state <&3
+            printf '%s %s\n' "$key" "$state"
+        done << END
+$active
+END
+    } 3<&0
+}
+
 timer_of() { # part paths...: prints the same of its program and its units, and whether its timer runs
     unit_of_timer=/etc/systemd/system/pyinfra-gvisor-$1
     files_of "$@" "$unit_of_timer.service" "$unit_of_timer.timer"
     if [ -L "${unit_of_timer%/*}/timers.target.wants/${unit_of_timer##*/}.timer" ]; then printf '%s enabled yes\n' "$1"; fi
-    if [ -f "$unit_of_timer.timer" ]; then printf '%s timer %s\n' "$1" "$(systemctl is-active "${unit_of_timer##*/}.timer")"; fi
+    if [ -f "$unit_of_timer.timer" ]; then active_of "$1 timer" "${unit_of_timer##*/}.timer"; fi
 }
 
-# Prints why the kernel has no core scheduling, if it has none: prctl(2), PR_SCHED_CORE.
+# Prints why the kernel has no core scheduling, if it has none: prctl(2), PR_SCHED_CORE. Argument: the machine, as
+# loading perl's own %Config takes longer than everything else.
 # shellcheck disable=SC2016 # this is perl
 core_scheduling='
-my $prctl = { x86_64 => 157, aarch64 => 167 }->{(split /-/, $Config{archname})[0]} // exit;
+my $prctl = { x86_64 => 157, aarch64 => 167 }->{$ARGV[0]} // exit;
 my $cookie = "\0" x 8;
 print "no_core_scheduling $!\n" if syscall($prctl, 62, 0, 0, 0, $cookie);
 '
 
 machine() {
-    printf 'uname %s\n' "$(uname -m -r)"
+    kernel=$(uname -m -r)
+    printf 'uname %s\n' "$kernel"
     printf 'page_size %s\n' "$(getconf PAGESIZE)"
     if [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo 'cgroup 2'; else echo 'cgroup 1'; fi
     line init /proc/1/comm
@@ -50,8 +79,10 @@ machine() {
         printf 'max_user_namespaces %s\n' "$(cat /proc/sys/user/max_user_namespaces)"
     fi
     line boot_id /proc/sys/kernel/random/boot_id
-    if [ "$(id -u)" = 0 ]; then echo 'user root'; else printf 'user %s\n' "$(id -un)"; fi
-    if command -v perl > /dev/null; then perl -MConfig -e "$core_scheduling"; fi
+    uid=''
+    while read -r key _ uid _; do if [ "$key" = Uid: ]; then break; fi; done < /proc/self/status
+    if [ "$uid" = 0 ]; then echo 'user root'; else printf 'user %s\n' "$(id -un)"; fi
+    if command -v perl > /dev/null; then perl -e "$core_scheduling" "${kernel##* }"; fi
     if [ -r /etc/os-release ]; then
         (
             # shellcheck source=/dev/null
@@ -315,7 +346,9 @@ next_start
 change_times
 daemon_json_file
 ours
+active=''
 for tells in $parts; do "$tells"; done
+active_units
 store
 writers
 textfiles

@@ -77,6 +77,17 @@ def test_after_an_operation_acted_the_next_one_reads_afresh() -> None:
     assert nodes["a"].kinds() == ["state", "release", "state"]
 
 
+def test_what_an_operation_reads_after_its_command_is_true_for_the_next_one() -> None:
+    nodes = {"a": Node([answer(), proven_answer()])}
+    fleet = Fleet(nodes, prepare=False)
+    fleet.add(docker.daemon_json, WANTED, owner=GVISOR, if_absent=DEFAULTS)
+    fleet.add(docker.engine, "present")
+
+    fleet.run()
+
+    assert nodes["a"].kinds() == ["state", "daemon.json", "state"]
+
+
 @table(
     "other, kinds",
     {"that-acted": (touch, ["state", "touch /x", "state"]), "that-did-nothing": (idle, ["state"])},

@@ -43,7 +43,7 @@ def test_a_dry_run_says_what_would_happen_and_to_whom(story: Story, name: str) -
     assert "/no-new-privileges" in said
     if name in LIVED_IN:
         assert "containers that keep running: old-sandbox, shop-db" in said
-        assert '-         "runtimeArgs": ["--network=host"]' in said
+        assert '-         "runtimeArgs": ["--network=host", "--platform=ptrace"]' in said
 
 
 def test_the_real_run_ends_well(story: Story) -> None:

@@ -162,7 +162,7 @@ def answer(
         **MACHINE,
         "dockerd": f"812 {ticks} {base64.b64encode(arguments.encode()).decode()}",
         "clock": f"{BOOTED_S + 5000} 5000.00",
-        "docker_client": "Docker version 29.8.2, build a72d7cd",
+        "docker_client": "docker",
         "info": compact(info() if docker is None else docker),
         "daemon_json": daemon_json_line(daemon_json, mtime_s).removeprefix("daemon_json "),
         **_records(state or {}),

@@ -49,22 +49,20 @@ END
 divert_places() { # paths: prints each without symbolic links, in the order of PATH, and of what is there
     readlink -f -- "$@" | {
         set --
-        while IFS= read -r at; do
+        seen=:
+        while IFS= read -r at; do # PATH has most directories twice, by other names
+            case "$seen" in *:"$at":*) continue ;; esac
+            seen=$seen$at:
             printf 'divert place %s\n' "$at"
             for path in "$at" "$at$divert_aside"; do if [ -f "$path" ]; then set -- "$@" "$path"; fi; done
         done
         stat -c 'divert is %a:%u:%g %s %n' -- "$@"
         for path; do
             shift
-            case "$path" in *"$divert_aside") ;; *) if divert_small "$path"; then set -- "$@" "$path"; fi ;; esac
+            case "$path" in *"$divert_aside") ;; *) if is_script "$path"; then set -- "$@" "$path"; fi ;; esac
         done
         if [ $# -gt 0 ]; then sha256sum -- "$@" | sed 's/^/divert small /'; fi
     }
-}
-
-divert_small() { # runc has some 10 MB, our program has some 4 KB
-    IFS= read -r content < "$1" || return 1
-    case "$content" in '#!'* | '') ;; *) return 1 ;; esac
 }
 
 divert_diverted() { # records of three lines: path, path instead, package or ":" for an administrator

@@ -40,7 +40,7 @@ egress_files() {
     if [ -r "$egress_dir/rules.nft" ]; then printf 'egress rules %s\n' "$(base64 -w0 < "$egress_dir/rules.nft")"; fi
     if [ -e "$egress_dir/candidate.nft" ]; then echo 'egress pending yes'; fi
     if [ -L "$wants" ]; then echo 'egress enabled yes'; fi
-    if [ -f "$egress_unit" ]; then printf 'egress unit %s\n' "$(systemctl is-active "${egress_unit##*/}")"; fi
+    if [ -f "$egress_unit" ]; then active_of 'egress unit' "${egress_unit##*/}"; fi
     line 'egress loaded' "$egress_loaded"
     if [ -f /usr/sbin/nft ] && [ -x /usr/sbin/nft ] && table=$(/usr/sbin/nft -s -t list table inet pyinfra_gvisor 2> /dev/null); then # it fails if there is no table
         sum=$(printf '%s\n' "$table" | sha256sum)

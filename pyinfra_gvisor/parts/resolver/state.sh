@@ -43,7 +43,7 @@ resolver_state() {
     if [ -L "$wants" ]; then echo 'resolver enabled'; fi
     for kind in socket service; do
         if [ -f "$resolver_unit.$kind" ]; then
-            printf 'resolver %s %s\n' "$kind" "$(systemctl is-active "${resolver_unit##*/}.$kind")"
+            active_of "resolver $kind" "${resolver_unit##*/}.$kind"
         fi
     done
 }

@@ -196,7 +196,7 @@ def test_the_lived_in_daemon_json_is_odd_on_purpose() -> None:
 
     assert not text.endswith("\n")
     assert "\n\t" in text
-    assert '"runtimeArgs": ["--network=host"]' in text
+    assert '"runtimeArgs": ["--network=host", "--platform=ptrace"]' in text
 
 
 def test_the_probe_image_holds_nothing_but_links_and_directories(tmp_path: Path) -> None:

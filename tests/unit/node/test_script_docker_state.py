@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -144,7 +145,23 @@ def test_without_a_socket_there_is_no_docker_and_no_error(machine: Machine) -> N
     found = machine.node()
 
     assert (found.info, found.docker_error, found.containers) == (None, None, ())
-    assert found.docker_client == "26.1.5"
+
+
+def test_a_program_by_the_name_of_docker_is_not_started(machine: Machine) -> None:
+    client = machine.path / "docker"
+    client.unlink()
+    shutil.copy("/bin/false", client)
+
+    assert machine.node().docker_client == "docker"
+
+
+def test_a_script_in_the_place_of_docker_is_asked_what_it_is(machine: Machine) -> None:
+    stub(machine.path, "docker", "echo 'podman version 5.4.2'")
+
+    found = machine.node()
+
+    assert found.docker_client == "podman version 5.4.2"
+    assert "remove the package podman-docker" in str(found.engine_problem)
 
 
 def test_a_socket_that_nobody_listens_on_is_an_error_with_its_reason(machine: Machine) -> None:

@@ -20,9 +20,10 @@ OTHER = "27 26 0:5 / /proc rw,nosuid shared:14 - proc proc rw\n"
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """A node on which Docker does not run, with a systemctl that knows one answer."""
+    """A node on which Docker does not run, with a systemctl to which sockets are active."""
     machine = Machine(tmp_path)
-    stub(machine.path, "systemctl", f'echo "$*" >> {tmp_path}/asked; echo active')
+    answers = "shift; printf '%s\\n' \"$@\" | sed -e 's/.*socket/active/' -e 's/.*service/failed/'"
+    stub(machine.path, "systemctl", f'echo "$*" >> {tmp_path}/asked; {answers}')
     return machine
 
 
@@ -137,9 +138,9 @@ def test_units_are_told_as_systemd_has_them(machine: Machine) -> None:
 
     enabled = machine.node().part(ResolverState)
 
-    assert (disabled.socket, disabled.service, disabled.enabled) == ("active", "active", False)
+    assert (disabled.socket, disabled.service, disabled.enabled) == ("active", "failed", False)
     assert enabled == disabled.model_copy(update={"enabled": True})
-    asked = f"is-active {UNIT}.socket\nis-active {UNIT}.service\n"
+    asked = f"is-active {UNIT}.socket {UNIT}.service\n"
     assert (machine.root / "asked").read_text() == asked * 2
     socket.unlink()
     assert machine.node().part(ResolverState).socket is None
