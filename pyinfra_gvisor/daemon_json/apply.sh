@@ -179,7 +179,7 @@ restart_with() { # final on off: restart with this file; live-restore is on unti
         reason="the Docker API did not answer within $timeout_s s"
         return 1
     }
-    dockerd_time > "$work/back" || true # without this time no container counts as ended later
+    kernel_time > "$work/back" || true # without this time no container counts as ended later
     release_ports || note "could not remove the firewall rules that held published ports open (chain $held_chain, table $held_table)"
     if [ "$1" = after ] && [ "$proxy_ends" = yes ]; then
         reflect || note "containers that run may not reach their own published ports until they are started again"

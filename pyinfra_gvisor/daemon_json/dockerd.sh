@@ -40,11 +40,14 @@ reload_dockerd() {
     accepted=yes
 }
 
-dockerd_time() { docker_quick info --format '{{.SystemTime}}'; }
+kernel_time() { # dockerd's clock, without asking dockerd, which takes ten times as long
+    : > "$work/now"
+    stat -c %.9Y "$work/now"
+}
 
 # Lists all reload events. Comparing two such lists works even if the clock is set in between.
 reloads() {
-    docker_quick events --since 1 --until "$(dockerd_time)" \
+    docker_quick events --since 1 --until "$(kernel_time)" \
         --filter type=daemon --filter event=reload --format '{{.TimeNano}}'
 }
 
@@ -146,7 +149,7 @@ none_lost() {
 # does not know earlier events. One that ended before was ended by the restart, or by systemd because of it.
 ended_later() {
     if [ ! -s "$work/back" ]; then return 1; fi
-    docker_quick events --since "$(cat "$work/back")" --until "$(dockerd_time)" --filter "container=$1" \
+    docker_quick events --since "$(cat "$work/back")" --until "$(kernel_time)" --filter "container=$1" \
         --filter event=kill --filter event=destroy --filter event=die \
         --format '{{.Action}} {{.Actor.Attributes.exitCode}}' > "$work/told" || return 1
     grep -qE '^(kill|destroy)|^die 0$' "$work/told"

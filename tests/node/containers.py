@@ -32,7 +32,7 @@ docker run -d --name "$name" -v /usr:/usr:ro "$@" test:1 sleep infinity > /dev/n
 _REMOVE = r"""
 set -eu
 containers=$(docker ps -aq --filter "name=$1")
-printf '%s\n' $containers | xargs -r -n 1 -P 4 docker rm -f
+printf '%s\n' $containers | xargs -r docker rm -f
 """
 
 
