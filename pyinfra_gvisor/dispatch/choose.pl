@@ -61,7 +61,8 @@ sub difference {
     my ($container, $entry) = @_;
     my ($config, $host) = @{$container}{qw(config host)};
     my @program = (@{$entry->{entrypoint}}, @{$entry->{command}});
-    return "command" unless same(\@program, $container->{command}) && same($entry->{entrypoint}, $config->{Entrypoint} // []);
+    return "entrypoint" unless same($entry->{entrypoint}, $config->{Entrypoint} // []);
+    return "command" unless same(\@program, $container->{command});
     return "user" if ($config->{User} // "") ne $entry->{user};
     return "working directory" if ($config->{WorkingDir} // "") ne $entry->{working_dir};
     return "health check" unless same($entry->{healthcheck} // {}, $config->{Healthcheck} // {});
@@ -93,7 +94,7 @@ sub mounted {
     for (mounts($container)) {
         return "mounts ($_)" unless delete $left{$_} || $optional{$_};
     }
-    return "mounts" if keys %left;
+    return "mounts (no " . (sort keys %left)[0] . ")" if keys %left;
     return @{$container->{secrets}} ? "secrets" : "";
 }
 
@@ -113,15 +114,16 @@ sub named {
 
 sub options {
     my ($host, $entry) = @_;
-    return "privileges" if $host->{Privileged} || @{left($host->{CapAdd}, $entry->{capabilities})};
-    return "network" if $entry->{network} eq "host" xor ($host->{NetworkMode} // "") eq "host";
+    return "network" if ($entry->{network} eq "host" xor ($host->{NetworkMode} // "") eq "host");
     return "network" if ($host->{NetworkMode} // "") =~ /^container:/;
     return "PID namespace" if ($host->{PidMode} // "") ne $entry->{pid};
     return "IPC namespace" if ($host->{IpcMode} // "") !~ /^(?:|private|shareable|none)\z/;
     return "namespaces" if ($host->{UTSMode} // "") ne "" || ($host->{UsernsMode} // "") ne "";
+    return "privileges" if $host->{Privileged};
+    return "capabilities" if @{left($host->{CapAdd}, $entry->{capabilities})};
     return "host names" if @{left($host->{ExtraHosts}, $entry->{extra_hosts})};
-    for (qw(MaskedPaths ReadonlyPaths)) { return $_ if defined $host->{$_} && !@{$host->{$_}} }
     return "removal" if defined $entry->{auto_remove} && ($host->{AutoRemove} ? 1 : 0) != $entry->{auto_remove};
+    for (qw(MaskedPaths ReadonlyPaths)) { return $_ if defined $host->{$_} && !@{$host->{$_}} }
     # Docker adds label=disable to a container with the node's PID namespace: generateSecurityOpt in moby's daemon/create.go
     return "SecurityOpt" if grep { $_ ne "label=disable" || $entry->{pid} ne "host" } @{$host->{SecurityOpt} // []};
     for (qw(Devices DeviceRequests DeviceCgroupRules VolumesFrom Dns DnsOptions DnsSearch Links)) {

@@ -7,17 +7,6 @@ use warnings;
 
 our ($policy, $seal, $marks, $permits, $mounts);
 my ($limit_s, $command, $log, $state, @call) = @ARGV;
-# For a file that cannot be read, such as one on a network file system that does not answer. Without a handler the signal
-# ends perl, wherever it waits: call.sh says why.
-alarm $limit_s;
-my $where = eval { $command eq "start" ? started($call[-1]) : decided() };
-if (!defined $where) {
-    my $why = $@;
-    chomp $why;
-    report($why);
-    exit 3; # call.sh: the reason is told
-}
-print "$where\n";
 
 sub decided {
     my ($bundle, $id) = (option("--bundle") // ".", $call[-1]);
@@ -164,4 +153,17 @@ sub report {
     open my $file, ">>", $log or return;
     print {$file} qq({"level":"error","msg":"$text","time":"$time"}\n);
 }
+
+# Last, so that a judge that was cut decides nothing.
+# For a file that cannot be read, such as one on a network file system that does not answer. Without a handler the signal
+# ends perl, wherever it waits: call.sh says why.
+alarm $limit_s;
+my $where = eval { $command eq "start" ? started($call[-1]) : decided() };
+if (!defined $where) {
+    my $why = $@;
+    chomp $why;
+    report($why);
+    exit 3; # call.sh: the reason is told
+}
+print "$where\n";
 1;

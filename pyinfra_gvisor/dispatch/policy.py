@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.models import PatternText, Strict
 from pyinfra_gvisor.dispatch.shapes import COMPOSE_LABELS, PROJECT, PROJECT_DIR, SHAPES
+from pyinfra_gvisor.judge.infrastructure import runs_commands
 from pyinfra_gvisor.policy.selectors import Reason
 
 ImageId = Annotated[
@@ -34,15 +35,6 @@ Mount = Annotated[
 Variable = Annotated[str, PatternText(r"[^=]+=[\s\S]*", "a variable", "write <name>=<value>")]
 VariableName = Annotated[str, PatternText("[^=]+", "the name of a variable", "write only the name")]
 
-# Variables that make programs run commands or load code: bash(1), ld.so(8), perlrun(1), git(1),
-# node(1), python(1), and those of Docker's own clients. A list cannot be complete: env_free names
-# what is free, and this finds slips.
-_RUNS_COMMANDS = re.compile(
-    r"(LD|BASH|PERL|PYTHON|RUBY|NODE|GIT|SSH|DOCKER|BUILDX|BUILDKIT|COMPOSE|TINI|XDG)[_0-9].*"
-    r"|PERL.*|PYTHON.*|BASH.*|RUBY(OPT|LIB)|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|.*JAVA.*OPTIONS"
-    r"|ENV|PATH|HOME|IFS|PS[0-9]|PROMPT_COMMAND|SHELL.*|LESSOPEN|PAGER|EDITOR|VISUAL"
-    r"|OPENSSL_CONF|CURL_HOME"
-)
 EXTENDED = ("env_free", "optional_mounts")
 """Keys of an entry that are added to those of its shape."""
 
@@ -167,11 +159,6 @@ class Infrastructure(Strict):
     def title(self) -> str:
         """Return what to call it in messages."""
         return self.shape or f"image {self.image[:19]}"
-
-
-def runs_commands(variable: str) -> bool:
-    """Return True if a program may run commands or load code because of this variable."""
-    return _RUNS_COMMANDS.fullmatch(variable) is not None
 
 
 @dataclass(frozen=True)

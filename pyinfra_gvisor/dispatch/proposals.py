@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.redaction import secrets_in_words
 from pyinfra_gvisor.dispatch.accepted import FILE
-from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure, runs_commands
+from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure
 from pyinfra_gvisor.dispatch.pulled import (
     IS_DIGITS,
     SHORT_ID,
@@ -26,18 +25,16 @@ from pyinfra_gvisor.dispatch.shapes import (
     PROJECT_DIR,
     SHAPES,
     Shape,
-    repository,
     shapes_of,
+)
+from pyinfra_gvisor.judge.infrastructure import (
+    Difference,
+    differences,
+    repository,
+    runs_commands,
 )
 
 _KEPT_LABELS = (PROJECT, "com.docker.compose.service", PROJECT_DIR)
-# What choose.pl does not allow any infrastructure, as HostConfig names it.
-_NEVER = (
-    *("Privileged", "Devices", "DeviceRequests"),
-    *("Sysctls", "Tmpfs", "Init"),
-)
-_BY_DOCKER = "label=disable"  # Docker adds it to containers that have the node's PID namespace
-_OWN_IPC = ("", "private", "shareable", "none")
 
 
 @dataclass(frozen=True)
@@ -56,13 +53,6 @@ class Proposal:
     problem: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     unseen: bool = False
-
-
-class Difference(NamedTuple):
-    """What a container has otherwise than an entry, and the key of the entry that says it."""
-
-    what: str
-    key: str
 
 
 def proposals(
@@ -184,6 +174,8 @@ def of_image(image: Image, shape: Shape) -> Proposal:
             f"{todo[0].upper()}{todo[1:]}. A refused container is enough"
         )
         return Proposal(subject, image.id, shape.name, problem=text, unseen=True)
+    if image.config.shell:
+        return Proposal(subject, image.id, shape.name, problem="no entry allows shell")
     check = {**(image.config.healthcheck or {}), **shape.usual.get(HEALTHCHECK, {})}
     given: dict[str, Any] = {
         **_configured(image.config),
@@ -209,17 +201,21 @@ def _of_container(container: Container, image: Image, shape: Shape | None) -> Pr
         found = found or _proposal(container.name, image.id, shape, given, ())
         other = _misfits(found, container)
         notes = (*notes, *(f"not as {shape.name}: {item.what}" for item in other))
-    elif problem := _never(container):
-        return Proposal(container.name, image.id, name, problem=problem)
     else:
-        found = _proposal(
-            container.name, image.id, shape, _recorded(container) | _asked_for(container), ()
-        )
+        given = _recorded(container) | _asked_for(container)
+        found = _proposal(container.name, image.id, shape, given, ())
+        if never := _misfits(found, container):  # an entry as the container is says all others
+            text = f"no entry allows {', '.join(item.what for item in never)}"
+            return Proposal(container.name, image.id, name, problem=text)
     return replace(found, notes=(*found.notes, *notes))
 
 
 def _misfits(found: Proposal, container: Container) -> tuple[Difference, ...]:
-    return tuple(unlike(container, found.entry)) if found.entry else ()
+    return _differences(container, found.entry) if found.entry else ()
+
+
+def _differences(container: Container, entry: Infrastructure) -> tuple[Difference, ...]:
+    return tuple(differences(container.judged, entry.model_dump()))
 
 
 def _fitting(found: Proposal, container: Container, known: Sequence[Infrastructure]) -> Proposal:
@@ -228,7 +224,7 @@ def _fitting(found: Proposal, container: Container, known: Sequence[Infrastructu
     if not other or not found.shape or not SHAPES[found.shape].fixed:
         return found
     same = (item for item in known if (item.image, item.shape) == (found.image, found.shape))
-    if entry := next((item for item in same if not [*unlike(container, item)]), None):
+    if entry := next((item for item in same if not _differences(container, item)), None):
         return replace(found, entry=entry)
     shape = SHAPES[found.shape]
     fixed = shape.fixed
@@ -281,27 +277,13 @@ def _asked_for(container: Container) -> dict[str, Any]:
         "mounts": tuple(sorted(map(str, container.mounts))),
         "name": container.name.replace(".", "[.]"),
         "network": "host" if host.get("NetworkMode") == "host" else "own",
-        "pid": host.get("PidMode") or "",
+        "pid": "host" if host.get("PidMode") == "host" else "",
         "capabilities": tuple(host.get("CapAdd") or ()),
         "extra_hosts": tuple(host.get("ExtraHosts") or ()),
         "auto_remove": bool(host.get("AutoRemove")),
         "labels": {name: labels[name] for name in _KEPT_LABELS if name in labels},
         "without_labels": () if {PROJECT, PROJECT_DIR} & {*labels} else COMPOSE_LABELS[:1],
     }
-
-
-def _never(container: Container) -> str:
-    host = container.host
-    security = [item for item in host.get("SecurityOpt") or () if item != _BY_DOCKER]
-    found = [name for name in _NEVER if host.get(name)] + (["SecurityOpt"] if security else [])
-    if str(host.get("NetworkMode") or "").startswith("container:"):
-        found.append("NetworkMode")
-    if host.get("PidMode") not in ("", "host", None):
-        found.append("PidMode")
-    if (host.get("IpcMode") or "") not in _OWN_IPC:
-        found.append("IpcMode")
-    found += [name for name in ("UTSMode", "UsernsMode") if host.get(name)]
-    return f"no entry allows {', '.join(found)}" if found else ""
 
 
 def _proposal(
@@ -352,54 +334,3 @@ def differs(container: Container, image: Image, free: Sequence[str] = ()) -> Ite
         yield "health check"
     if ours.user != theirs.user:
         yield "user"
-
-
-def unlike(container: Container, entry: Infrastructure) -> Iterator[Difference]:
-    """
-    Return what a container has otherwise than an entry, for people; the judge on the node decides.
-    """
-    if never := _never(container):
-        yield Difference(never, "")
-    mounts = {str(mount) for mount in container.mounts}
-    if more := mounts - {*entry.mounts, *entry.optional_mounts}:
-        yield Difference(f"mount ({', '.join(sorted(more))})", "optional_mounts")
-    if missing := {*entry.mounts} - mounts:
-        yield Difference(f"no mount ({', '.join(sorted(missing))})", "mounts")
-    free = {*entry.env_free}
-    names = {item.partition("=")[0] for item in {*container.config.env} ^ {*entry.env}} - free
-    if names:
-        key = "env" if any(map(runs_commands, names)) else "env_free"
-        yield Difference(f"environment ({', '.join(sorted(names))})", key)
-    if container.config.entrypoint != entry.entrypoint:
-        yield Difference("entrypoint", "entrypoint")
-    if container.command != entry.command:
-        yield Difference("command", "command")
-    if (container.config.healthcheck or {}) != (entry.healthcheck or {}):
-        yield Difference("health check", "healthcheck")
-    if container.config.user != entry.user:
-        yield Difference("user", "user")
-    if container.config.working_dir != entry.working_dir:
-        yield Difference("working directory", "working_dir")
-    yield from _asks_otherwise(container, entry)
-
-
-def _asks_otherwise(container: Container, entry: Infrastructure) -> Iterator[Difference]:
-    host, labels = container.host, container.config.labels
-    if entry.name and not re.fullmatch(entry.name, container.name):
-        yield Difference("name", "name")
-    if (host.get("NetworkMode") == "host") != (entry.network == "host"):
-        yield Difference("network", "network")
-    if (host.get("PidMode") or "") != entry.pid:
-        yield Difference("PID namespace", "pid")
-    if {*(host.get("CapAdd") or ())} - {*entry.capabilities}:
-        yield Difference("capabilities", "capabilities")
-    if {*(host.get("ExtraHosts") or ())} - {*entry.extra_hosts}:
-        yield Difference("host names", "extra_hosts")
-    if entry.auto_remove not in (None, bool(host.get("AutoRemove"))):
-        yield Difference("removal", "auto_remove")
-    for name, value in entry.labels.items():
-        if labels.get(name, "") != value:
-            yield Difference(f"label {name}", "labels")
-    for prefix in entry.without_labels:
-        if any(name.startswith(prefix) for name in labels):
-            yield Difference(f"label {prefix}", "without_labels")

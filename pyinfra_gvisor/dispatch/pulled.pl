@@ -1,19 +1,17 @@
 # Prints the images and containers of a node that may be infrastructure, a line of JSON each. Comes after json.pl,
 # docker_api.pl and choose.pl. Of variables whose name or value looks like a secret it prints only the name.
-# Arguments: a word, Docker's socket, a regular expression for the names of secrets, and two lists with an item a line:
-# names of images without tag, and images or containers that were asked for.
+# Arguments: a word, Docker's socket, a regular expression for the names of secrets, and three lists with an item a line:
+# names of images without tag, images or containers that were asked for, and keys of HostConfig.
 use strict;
 use warnings;
 
-my (undef, undef, $secret, $repositories, $wanted) = @ARGV;
+my (undef, undef, $secret, $repositories, $wanted, $options) = @ARGV;
 my $limit_s = 30; # for an answer of Docker's
 my %of_shape = map { $_ => 1 } split /\n/, $repositories;
 my @wanted = split /\n/, $wanted;
 my @named = grep { !/^(?:sha256:)?[0-9a-f]+\z/ } @wanted; # digits are an id, whatever a container is called
 my @image = qw(Id RepoTags RepoDigests Created Size);
-my @config = qw(Image Entrypoint Cmd User WorkingDir Healthcheck Volumes);
-my @host = qw(Privileged CapAdd NetworkMode PidMode IpcMode UTSMode UsernsMode ExtraHosts AutoRemove Devices
-    DeviceRequests SecurityOpt Sysctls Tmpfs Init);
+my @config = qw(Image Entrypoint Cmd User WorkingDir Healthcheck Shell Volumes);
 my %label = map { $_ => 1 } qw(com.docker.compose.project com.docker.compose.service
     com.docker.compose.project.working_dir coolify.managed coolify.proxy coolify.type coolify.name);
 my %printed;
@@ -73,11 +71,21 @@ sub print_container {
     my ($config, $host) = (Json::members($top->{Config}), Json::members($top->{HostConfig}));
     my $labels = Json::members($config->{Labels} // "{}");
     my $kept = join ",", map { qq("$_":$labels->{$_}) } grep { $label{$_} } sort keys %$labels;
-    my @mounts = map { "{" . object(Json::members($_), qw(Type Name Source Destination RW)) . "}" } Json::items($top->{Mounts} // "[]");
+    my @mounts = map { mount(Json::members($_)) } Json::items($top->{Mounts} // "[]");
     my $running = Json::members($top->{State} // "{}")->{Running} // "false";
     say_json("container", object($top, qw(Id Name Image Path Args)), qq("Running":$running),
         qq("Config":{) . join(",", grep { $_ } configured($config), qq("Labels":{$kept})) . "}",
-        qq("HostConfig":{) . object($host, @host) . "}", qq("Mounts":[) . join(",", @mounts) . "]");
+        qq("HostConfig":{) . object($host, split /\n/, $options) . "}", qq("Mounts":[) . join(",", @mounts) . "]");
+}
+
+sub mount { # with the options of a volume, by which it may be a directory of the node
+    my ($point) = @_;
+    my @members = object($point, qw(Type Name Source Destination Driver RW));
+    if (plain($point->{Type}) eq "volume" && plain($point->{Driver}) =~ /^(?:local)?\z/) {
+        my $options = Json::members(got("/volumes/" . plain($point->{Name})) // "{}")->{Options} // "null";
+        push @members, qq("Options":$options);
+    }
+    return "{" . join(",", @members) . "}";
 }
 
 sub configured {

@@ -15,6 +15,8 @@ from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.base.redaction import SECRET_NAME
 from pyinfra_gvisor.base.scripts import ENVIRONMENT, program
 from pyinfra_gvisor.dispatch.shapes import SHAPES, Shape, shapes_of
+from pyinfra_gvisor.judge import container as judge
+from pyinfra_gvisor.judge.infrastructure import OPTIONS
 
 END = "end of images"
 SHORT_ID = 12  # digits, as docker images shows them
@@ -46,6 +48,7 @@ class Configured(_Answer):
     user: str = Field("", alias="User")
     working_dir: str = Field("", alias="WorkingDir")
     healthcheck: dict[str, Any] | None = Field(None, alias="Healthcheck")
+    shell: tuple[str, ...] = Field((), alias="Shell")
     volumes: dict[str, Any] = Field(default_factory=dict, alias="Volumes")
     labels: dict[str, str] = Field(default_factory=dict, alias="Labels")
 
@@ -68,25 +71,34 @@ class Image(_Answer):
         return tuple({shape.name: shape for name in names for shape in shapes_of(name)}.values())
 
 
+# As opts.json and as Docker's API name them: moby, daemon/volume/local.
+_VOLUME_OPTIONS = (("Type", "type"), ("Opts", "o"), ("Device", "device"))
+
+
 class MountPoint(_Answer):
-    """A mount of a container, as ``docker inspect`` shows it."""
+    """A mount of a container, as ``docker inspect`` shows it, with the options of its volume."""
 
     type: str = Field("", alias="Type")
     name: str = Field("", alias="Name")
     source: str = Field("", alias="Source")
     destination: str = Field(alias="Destination")
+    driver: str = Field("", alias="Driver")
+    options: dict[str, str] = Field(default_factory=dict, alias="Options")
     rw: bool = Field(True, alias="RW")
 
     def __str__(self) -> str:
         """Return the mount as an entry of the policy has it."""
-        return f"{self._source}:{self.destination}:{'rw' if self.rw else 'ro'}"
+        return str(self.judged)
 
     @property
-    def _source(self) -> str:
-        """Return where it comes from, as ``choose.pl`` says it."""
-        if self.type != "volume":
-            return self.source
-        return "volume" if re.fullmatch("([0-9a-f]{64})?", self.name) else f"volume={self.name}"
+    def judged(self) -> judge.Mount:
+        """Return the mount as the judge sees it."""
+        options = {f"Mount{key}": self.options.get(name, "") for key, name in _VOLUME_OPTIONS}
+        return judge.Mount(
+            *(self.destination, self.source, self.type, self.name, self.driver),
+            writable=self.rw,
+            options=options if options["MountDevice"] else {},
+        )
 
 
 class Container(_Answer):
@@ -110,9 +122,20 @@ class Container(_Answer):
     @property
     def command(self) -> tuple[str, ...]:
         """Return what runs after the entrypoint: what the judge compares on the node."""
-        words = (self.path, *self.args) if self.path else ()
-        entrypoint = self.config.entrypoint
+        words, entrypoint = self.judged.program, self.config.entrypoint
         return words[len(entrypoint) :] if words[: len(entrypoint)] == entrypoint else words
+
+    @property
+    def judged(self) -> judge.Container:
+        """Return the container as the judge sees it."""
+        return judge.Container(
+            *(self.id, self.name, self.image_id),
+            program=(self.path, *self.args) if self.path else (),
+            mounts=tuple(mount.judged for mount in self.mounts),
+            secrets=False,  # only a task of swarm has them
+            config=self.config.model_dump(by_alias=True),
+            host=self.host,
+        )
 
 
 @dataclass(frozen=True)
@@ -140,7 +163,7 @@ def pulled_script(socket: str, wanted: Sequence[str] = ()) -> str:
     names = sorted({name for shape in SHAPES.values() for name in shape.repositories})
     names_of = ("dispatch/choose.pl", "dispatch/pulled.pl")
     text = program("base/json.pl", "base/docker_api.pl", *names_of)
-    given = ("pulled", socket, SECRET_NAME, "\n".join(names), "\n".join(wanted))
+    given = ("pulled", socket, SECRET_NAME, "\n".join(names), "\n".join(wanted), "\n".join(OPTIONS))
     return f"{ENVIRONMENT}perl -e {shlex.join([text, *given])}\n"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from pyinfra_gvisor.judge.infrastructure import repository
 
 SOCKET = "/var/run/docker.sock:/var/run/docker.sock"
 COMPOSE_LABELS = ("com.docker.compose.", "com.docker.stack.", "com.docker.swarm.")
@@ -188,14 +189,3 @@ SHAPES = {shape.name: shape for shape in _SHAPES}
 def shapes_of(image: str) -> tuple[Shape, ...]:
     """Return the shapes that an image of this name may have."""
     return tuple(shape for shape in _SHAPES if repository(image) in shape.repositories)
-
-
-def repository(image: str) -> str:
-    """Return an image's name with registry, and without tag and digest, as in ``choose.pl``."""
-    head, slash, last = image.partition("@")[0].rpartition("/")
-    name = head + slash + last.partition(":")[0]
-    name = re.sub("^index[.]docker[.]io/", "docker.io/", name)
-    registry, slash, _ = name.partition("/")
-    if slash and (re.search("[.:]", registry) or registry == "localhost"):
-        return name
-    return f"docker.io/{name if slash else f'library/{name}'}"

@@ -10,7 +10,7 @@ from pyinfra_gvisor.dispatch.accepted import FILE, is_same
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
 from pyinfra_gvisor.dispatch.pulled import IS_DIGITS, SHORT_ID, Image
-from pyinfra_gvisor.dispatch.shapes import repository
+from pyinfra_gvisor.judge.infrastructure import repository
 from pyinfra_gvisor.platforms.discovered import HostFound, is_tenants
 from pyinfra_gvisor.platforms.every import identify
 

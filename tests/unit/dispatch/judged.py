@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Any
 
 from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
 from pyinfra_gvisor.dispatch.seal import Seal
+from pyinfra_gvisor.judge.asked import NodePaths
+from pyinfra_gvisor.judge.creation import Rules, decide_creation
+from pyinfra_gvisor.judge.docker_files import Undecided
+from pyinfra_gvisor.judge.journal import UNITS
+from pyinfra_gvisor.judge.seal import without
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from tests.unit.dispatch.dispatch_files import write_container
@@ -20,6 +26,7 @@ RELEASE = "20260928.0"
 NUMBER = 7
 ID = f"{NUMBER:064x}"
 NAMESPACES = ("mount", "network", "uts", "pid", "ipc")
+_OCTAL = re.compile(r"\\([0-7]{3})")
 _TELLS = "printf '%s' {name} >> {root}/started; printf ' <%s>' \"$@\" >> {root}/started; {then}"
 
 
@@ -27,12 +34,18 @@ class Judged:
     """
     A node with the wrappers of one sealed runtime and of the default runtime.
 
-    + seal: the seal; infrastructure: entries of the policy
+    + seal: the seal; entries: those of the policy; data: Docker's data root, below ``root``
     """
 
-    def __init__(self, root: Path, seal: Seal | None = None, *entries: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        seal: Seal | None = None,
+        *entries: Mapping[str, Any],
+        data: str = "docker",
+    ) -> None:
         self.root = root
-        self.data = root / "docker"
+        self.data = root / data
         self.bundle = root / "bundle"
         self.log = self.bundle / "log.json"
         self.state = root / "state"
@@ -43,12 +56,18 @@ class Judged:
         for path in (self.rootfs, self.bundle, self.state, root / "runtimes"):
             path.mkdir(parents=True)
         self.environment: dict[str, str] = {}
+        self.is_compared = True  # with the decision in Python
         self.path = toolbox(root / "bin", "ln")
         self.runs("runc")
         self.runs("runsc")
         stub(self.path, "logger", f"printf '%s\\n' \"$*\" >> {root}/journal")
         policy = Dispatch("gvisor", tuple(Infrastructure(**entry) for entry in entries))
-        declared = {"gvisor": Runtime(network="sandbox", seal=seal or Seal())}
+        seal = seal or Seal()
+        self.rules = {
+            "gvisor": Rules(None, seal.to_perl(), policy.to_perl()),
+            "gvisordefault": Rules(policy.to_perl(), seal.to_perl()),
+        }
+        declared = {"gvisor": Runtime(network="sandbox", seal=seal)}
         self.wrapper = {
             item.runtime: self._write(item.path, item.text)
             for item in wrappers(RELEASE, declared, policy)
@@ -70,6 +89,7 @@ class Judged:
             ("/run/pyinfra-gvisor", "run"),
             ("/etc/docker/daemon.json", "daemon.json"),
             ("/etc/systemd/system", "units"),
+            ("/etc/localtime", "localtime"),
         ):
             text = text.replace(old, f"{self.root}/{new}")
         text = text.replace('"/proc/$pid/', f'"{self.root}/proc/$pid/')
@@ -79,6 +99,7 @@ class Judged:
 
     def permit(self, word: str) -> Path:
         """Write a permit for the container as a proof does that runs, and return its path."""
+        self.is_compared = False
         self.permits.mkdir(parents=True, exist_ok=True)
         for directory in (self.permits.parent, self.permits):
             directory.chmod(0o700)
@@ -134,9 +155,47 @@ class Judged:
         )
 
     def create(self, runtime: str = "gvisor", command: str = "create") -> str:
-        """Create the container, and return what started or, after a colon, what was refused."""
+        """
+        Create the container, and return what started or, after a colon, what was refused.
+
+        Without a permit the rules in Python decide the same, write the same specification and note
+        the same mounts.
+        """
+        is_compared = self.is_compared and command == "create"
+        expected = self.decided(runtime) if is_compared else None
         ran = self.call(command, "--bundle", str(self.bundle), ID, runtime=runtime)
-        return self.told(ran)
+        said = self.told(ran)
+        if expected:
+            noted = self.mounts / ID
+            lines = noted.read_text().splitlines() if noted.exists() else []
+            addresses = [_OCTAL.sub(lambda found: chr(int(found[1], 8)), line) for line in lines]
+            assert (said, self.text(), addresses) == expected
+        return said
+
+    def text(self) -> str:
+        """Return the specification as it is."""
+        return (self.bundle / "config.json").read_text(errors="surrogateescape")
+
+    def decided(self, runtime: str) -> tuple[str, str, list[str]]:
+        """Return the decision in Python, the specification after it, and the mounts to check."""
+        paths = NodePaths(
+            daemon_json=str(self.root / "daemon.json"),
+            releases=str(self.root / "releases"),
+            processes=str(self.root / "proc"),
+            units=(str(self.root / "units"), *UNITS[1:]),
+            public=(str(self.root / "localtime"),),
+        )
+        text = self.text()
+        try:
+            found = decide_creation(str(self.bundle), ID, self.rules[runtime], paths)
+        except Undecided as error:
+            return f"refused: {error}", text, []
+        if not (found.container and found.violations):
+            return "runc" if found.where == "runc" else "runsc", text, []
+        if kinds := dict(found.violations.stripped):
+            left = without(json.loads(text), kinds, found.container)
+            text = json.dumps(left, separators=(",", ":"), ensure_ascii=False)
+        return "runsc", text, [*found.violations.addresses]
 
     def told(self, ran: subprocess.CompletedProcess[str]) -> str:
         """Return the runtime that was started, or what Docker shows, without our name."""

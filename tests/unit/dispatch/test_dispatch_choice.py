@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.dispatch.policy import Infrastructure
+from pyinfra_gvisor.dispatch.pulled import Container
+from pyinfra_gvisor.judge.infrastructure import differences
 from tests.unit.dispatch.dispatch_files import IMAGE, bind, write_container
-from tests.unit.dispatch.judged import NOT_ALLOWED, TODO, Judged, bound
+from tests.unit.dispatch.judged import ID, NOT_ALLOWED, TODO, Judged, bound
 
 SOCKET = "/var/run/docker.sock"
 CONFIG: dict[str, Any] = {
@@ -47,8 +50,9 @@ ENTRY: dict[str, Any] = {
     "labels": {"managed": "yes"},
     "without_labels": ["com.docker.compose."],
 }
+DECLARED = Infrastructure(**ENTRY).model_dump()
 MOUNTS = {SOCKET: bind(SOCKET)}
-OTHERS = {"Path": "/agent", "Args": ["serve"]}
+OTHERS: dict[str, Any] = {"Path": "/agent", "Args": ["serve"]}
 
 
 def create(node: Judged, **changes: Any) -> str:
@@ -171,83 +175,81 @@ def test_sandboxes_may_share_a_nameless_volume_also_with_an_imitator(node: Judge
     assert node.create() == "runsc"
 
 
-@pytest.mark.parametrize(
-    ("changes", "what"),
-    [
-        pytest.param({"others": {"Args": ["sh"]}}, "command", id="command"),
-        pytest.param({"others": {"Path": "sh"}}, "command", id="path"),
-        pytest.param({"config": {"Entrypoint": []}}, "command", id="entrypoint"),
-        pytest.param({"config": {"User": "0"}}, "user", id="user"),
-        pytest.param({"config": {"WorkingDir": "/tmp"}}, "working directory", id="workdir"),
-        pytest.param(
-            {"config": {"Healthcheck": {"Test": ["CMD-SHELL", "id"]}}}, "health check", id="health"
-        ),
-        pytest.param({"config": {"Healthcheck": None}}, "health check", id="no-health"),
-        pytest.param({"config": {"Shell": ["/data/sh"]}}, "shell", id="shell"),
-        pytest.param(
-            {"config": {"Env": ["PATH=/bin", "BASH_ENV=/x"]}},
-            "environment (BASH_ENV)",
-            id="bash-env",
-        ),
-        pytest.param(
-            {"config": {"Env": ["PATH=/bin", "LD_PRELOAD=/x"]}},
-            "environment (LD_PRELOAD)",
-            id="preload",
-        ),
-        pytest.param(
-            {"config": {"Env": ["PATH=/bin", "PATH=/data"]}}, "environment (PATH)", id="path-twice"
-        ),
-        pytest.param({"config": {"Env": []}}, "environment (PATH)", id="variable-missing"),
-        pytest.param(
-            {"mounts": {**MOUNTS, "/agent": bind("/dev/null")}},
-            "mounts (/dev/null:/agent:rw)",
-            id="mount-over-a-program",
-        ),
-        pytest.param(
-            {"mounts": {**MOUNTS, "/data": {"Type": "tmpfs", "RW": True}}},
-            "mounts (:/data:rw)",
-            id="tmpfs-as-mount",
-        ),
-        pytest.param(
-            {"mounts": {SOCKET: bind(SOCKET, writable=False)}},
-            f"mounts ({SOCKET}:{SOCKET}:ro)",
-            id="read-only",
-        ),
-        pytest.param({"others": {"SecretReferences": [{}]}}, "secrets", id="secrets"),
-        pytest.param({"name": "agent-a2"}, "name", id="name"),
-        pytest.param({"name": "agent-a\n"}, "name", id="name-with-newline"),
-        pytest.param({"config": {"Labels": {}}}, "label managed", id="label-missing"),
-        pytest.param(
-            {"config": {"Labels": {"managed": "yes", "com.docker.compose.project": "x"}}},
-            "label com.docker.compose.project",
-            id="forbidden-label",
-        ),
-        pytest.param({"host": {"Privileged": True}}, "privileges", id="privileged"),
-        pytest.param({"host": {"CapAdd": ["NET_ADMIN", "ALL"]}}, "privileges", id="capability"),
-        pytest.param({"host": {"NetworkMode": "host"}}, "network", id="host-network"),
-        pytest.param({"host": {"NetworkMode": "container:x"}}, "network", id="network-of-another"),
-        pytest.param({"host": {"PidMode": "host"}}, "PID namespace", id="pid"),
-        pytest.param({"host": {"IpcMode": "container:x"}}, "IPC namespace", id="ipc"),
-        pytest.param({"host": {"UTSMode": "host"}}, "namespaces", id="uts"),
-        pytest.param({"host": {"ExtraHosts": ["ghcr.io:10.0.0.1"]}}, "host names", id="hosts"),
-        pytest.param({"host": {"Dns": ["10.0.0.1"]}}, "Dns", id="dns"),
-        pytest.param({"host": {"DnsSearch": ["evil.example"]}}, "DnsSearch", id="dns-search"),
-        pytest.param({"host": {"Links": ["/a:/b"]}}, "Links", id="links"),
-        pytest.param({"host": {"AutoRemove": False}}, "removal", id="removal"),
-        pytest.param({"host": {"Devices": [{}]}}, "Devices", id="device"),
-        pytest.param(
-            {"host": {"SecurityOpt": ["apparmor=unconfined"]}}, "SecurityOpt", id="security"
-        ),
-        pytest.param({"host": {"MaskedPaths": []}}, "MaskedPaths", id="unmasked"),
-        pytest.param({"host": {"ReadonlyPaths": []}}, "ReadonlyPaths", id="writable-proc"),
-        pytest.param({"host": {"Tmpfs": {"/agent": ""}}}, "Tmpfs", id="tmpfs"),
-        pytest.param({"host": {"Sysctls": {"a": "b"}}}, "Sysctls", id="sysctl"),
-        pytest.param({"host": {"Annotations": {"a": "b"}}}, "Annotations", id="annotation"),
-        pytest.param({"host": {"VolumesFrom": ["x"]}}, "VolumesFrom", id="volumes-from"),
-        pytest.param({"host": {"Init": True}}, "init", id="init"),
-        pytest.param({"host": {"CgroupParent": "/x"}}, "control group", id="control-group"),
-    ],
-)
+IMITATORS = [
+    pytest.param({"others": {"Args": ["sh"]}}, "command", id="command"),
+    pytest.param({"others": {"Path": "sh"}}, "command", id="path"),
+    pytest.param({"config": {"Entrypoint": []}}, "entrypoint", id="entrypoint"),
+    pytest.param({"config": {"User": "0"}}, "user", id="user"),
+    pytest.param({"config": {"WorkingDir": "/tmp"}}, "working directory", id="workdir"),
+    pytest.param(
+        {"config": {"Healthcheck": {"Test": ["CMD-SHELL", "id"]}}}, "health check", id="health"
+    ),
+    pytest.param({"config": {"Healthcheck": None}}, "health check", id="no-health"),
+    pytest.param({"config": {"Shell": ["/data/sh"]}}, "shell", id="shell"),
+    pytest.param(
+        {"config": {"Env": ["PATH=/bin", "BASH_ENV=/x"]}},
+        "environment (BASH_ENV)",
+        id="bash-env",
+    ),
+    pytest.param(
+        {"config": {"Env": ["PATH=/bin", "LD_PRELOAD=/x"]}},
+        "environment (LD_PRELOAD)",
+        id="preload",
+    ),
+    pytest.param(
+        {"config": {"Env": ["PATH=/bin", "PATH=/data"]}}, "environment (PATH)", id="path-twice"
+    ),
+    pytest.param({"config": {"Env": []}}, "environment (PATH)", id="variable-missing"),
+    pytest.param(
+        {"mounts": {**MOUNTS, "/agent": bind("/dev/null")}},
+        "mounts (/dev/null:/agent:rw)",
+        id="mount-over-a-program",
+    ),
+    pytest.param(
+        {"mounts": {**MOUNTS, "/data": {"Type": "tmpfs", "RW": True}}},
+        "mounts (:/data:rw)",
+        id="tmpfs-as-mount",
+    ),
+    pytest.param(
+        {"mounts": {SOCKET: bind(SOCKET, writable=False)}},
+        f"mounts ({SOCKET}:{SOCKET}:ro)",
+        id="read-only",
+    ),
+    pytest.param({"others": {"SecretReferences": [{}]}}, "secrets", id="secrets"),
+    pytest.param({"name": "agent-a2"}, "name", id="name"),
+    pytest.param({"name": "agent-a\n"}, "name", id="name-with-newline"),
+    pytest.param({"config": {"Labels": {}}}, "label managed", id="label-missing"),
+    pytest.param(
+        {"config": {"Labels": {"managed": "yes", "com.docker.compose.project": "x"}}},
+        "label com.docker.compose.project",
+        id="forbidden-label",
+    ),
+    pytest.param({"host": {"Privileged": True}}, "privileges", id="privileged"),
+    pytest.param({"host": {"CapAdd": ["NET_ADMIN", "ALL"]}}, "capabilities", id="capability"),
+    pytest.param({"host": {"NetworkMode": "host"}}, "network", id="host-network"),
+    pytest.param({"host": {"NetworkMode": "container:x"}}, "network", id="network-of-another"),
+    pytest.param({"host": {"PidMode": "host"}}, "PID namespace", id="pid"),
+    pytest.param({"host": {"IpcMode": "container:x"}}, "IPC namespace", id="ipc"),
+    pytest.param({"host": {"UTSMode": "host"}}, "namespaces", id="uts"),
+    pytest.param({"host": {"ExtraHosts": ["ghcr.io:10.0.0.1"]}}, "host names", id="hosts"),
+    pytest.param({"host": {"Dns": ["10.0.0.1"]}}, "Dns", id="dns"),
+    pytest.param({"host": {"DnsSearch": ["evil.example"]}}, "DnsSearch", id="dns-search"),
+    pytest.param({"host": {"Links": ["/a:/b"]}}, "Links", id="links"),
+    pytest.param({"host": {"AutoRemove": False}}, "removal", id="removal"),
+    pytest.param({"host": {"Devices": [{}]}}, "Devices", id="device"),
+    pytest.param({"host": {"SecurityOpt": ["apparmor=unconfined"]}}, "SecurityOpt", id="security"),
+    pytest.param({"host": {"MaskedPaths": []}}, "MaskedPaths", id="unmasked"),
+    pytest.param({"host": {"ReadonlyPaths": []}}, "ReadonlyPaths", id="writable-proc"),
+    pytest.param({"host": {"Tmpfs": {"/agent": ""}}}, "Tmpfs", id="tmpfs"),
+    pytest.param({"host": {"Sysctls": {"a": "b"}}}, "Sysctls", id="sysctl"),
+    pytest.param({"host": {"Annotations": {"a": "b"}}}, "Annotations", id="annotation"),
+    pytest.param({"host": {"VolumesFrom": ["x"]}}, "VolumesFrom", id="volumes-from"),
+    pytest.param({"host": {"Init": True}}, "init", id="init"),
+    pytest.param({"host": {"CgroupParent": "/x"}}, "control group", id="control-group"),
+]
+
+
+@pytest.mark.parametrize(("changes", "what"), IMITATORS)
 def test_an_imitator_is_refused_docker_sock_and_told_what_differs(
     node: Judged, changes: dict[str, Any], what: str
 ) -> None:
@@ -255,6 +257,28 @@ def test_an_imitator_is_refused_docker_sock_and_told_what_differs(
 
     assert said.startswith(NOT_ALLOWED)
     assert f". It is not the accepted image {IMAGE[:19]}: other {what}. Recreate" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"), [item for item in IMITATORS if "SecretReferences" not in str(item.values)]
+)
+def test_who_accepts_such_a_container_is_told_the_same(changes: dict[str, Any], what: str) -> None:
+    config = {**CONFIG, **changes.get("config", {})}
+    mounts = changes.get("mounts", MOUNTS).items()
+    shown = {
+        "Id": ID,
+        "Image": IMAGE,
+        **OTHERS,
+        **changes.get("others", {}),
+        "Name": f"/{changes.get('name', 'agent-a')}",
+        "Config": config,
+        "HostConfig": {**HOST, **changes.get("host", {})},
+        "Mounts": [{"Destination": to, **point} for to, point in mounts],
+    }
+
+    said = [*differences(Container.model_validate(shown).judged, DECLARED)]
+
+    assert [item.what for item in said][:1] == [what]
 
 
 @pytest.mark.parametrize(

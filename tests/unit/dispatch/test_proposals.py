@@ -18,6 +18,7 @@ from pyinfra_gvisor.dispatch.pulled import Pulled, parse_pulled, pulled_script
 from pyinfra_gvisor.dispatch.shapes import PROJECT_DIR, SHAPES, SOCKET, Shape
 from pyinfra_gvisor.platforms.discovered import HostFound, lines, read_found, unused, write_found
 from pyinfra_gvisor.platforms.selection import cards, chosen, file_of, with_reason
+from tests.table import table
 from tests.unit.answers import compact
 from tests.unit.dispatch.infrastructure import (
     IMAGE,
@@ -134,12 +135,15 @@ def test_a_node_exporter_of_compose_is_accepted_with_its_project() -> None:
 
 
 NEVER = [
-    pytest.param({"Privileged": True}, "Privileged", id="privileged"),
+    pytest.param({"Privileged": True}, "privileges", id="privileged"),
     pytest.param({"Devices": [{"PathOnHost": "/dev/kvm"}]}, "Devices", id="devices"),
-    pytest.param({"NetworkMode": "container:x"}, "NetworkMode", id="network-of-another"),
-    pytest.param({"PidMode": "container:x"}, "PidMode", id="processes-of-another"),
-    pytest.param({"IpcMode": "host"}, "IpcMode", id="ipc"),
+    pytest.param({"NetworkMode": "container:x"}, "network", id="network-of-another"),
+    pytest.param({"PidMode": "container:x"}, "PID namespace", id="processes-of-another"),
+    pytest.param({"IpcMode": "host"}, "IPC namespace", id="ipc"),
     pytest.param({"SecurityOpt": ["seccomp=unconfined"]}, "SecurityOpt", id="security"),
+    pytest.param({"Dns": ["10.0.0.1"], "Links": ["/a:/b"]}, "Dns, Links", id="resolver-and-links"),
+    pytest.param({"MaskedPaths": []}, "MaskedPaths", id="unmasked"),
+    pytest.param({"CgroupParent": "/x"}, "control group", id="control-group"),
 ]
 
 
@@ -149,6 +153,14 @@ def test_what_no_entry_can_allow_is_named(host: dict[str, Any], named: str) -> N
 
     assert proposal.entry is None
     assert proposal.problem == f"no entry allows {named}"
+
+
+def test_no_image_with_a_shell_of_its_own_is_accepted() -> None:
+    helper, agent = (image(tag, Shell=["/bin/bash"]) for tag in (*image()["RepoTags"], "agent:1"))
+
+    found = [*proposals(pulled(helper)), only(agent, container("agent", of=agent))]
+
+    assert {item.problem for item in found} == {"no entry allows shell"}
 
 
 def test_a_value_that_did_not_leave_the_node_is_free_and_is_said() -> None:
@@ -327,7 +339,7 @@ def test_an_image_whose_command_operators_choose_needs_a_container() -> None:
 
 
 def test_the_same_image_with_other_flags_on_two_nodes_is_two_entries() -> None:
-    other = found_on(PROXY, proxy(Args=["--other"]), host="run-2")
+    other = found_on(PROXY, proxy(Args=["--", "--other"]), host="run-2")
 
     picked = chosen([found_on(PROXY, proxy()), other], ["coolify-proxy"], None)
 
@@ -346,7 +358,7 @@ MISFITS = [
         {"mounts": (f"{SOCKET}:rw", "/etc:/x:ro")}, "which optional_mounts would", id="mount"
     ),
     pytest.param({"host": {"AutoRemove": False}}, "removal, which no key allows", id="removal"),
-    pytest.param({"host": {"Privileged": True}}, "Privileged, which no key", id="privileged"),
+    pytest.param({"host": {"Privileged": True}}, "privileges, which no key", id="privileged"),
 ]
 
 
@@ -505,8 +517,13 @@ def test_a_tenants_app_is_warned_of() -> None:
     )
 
 
-def asked(tmp_path: Path, *found: Mapping[str, Any], wanted: tuple[str, ...] = ()) -> str:
-    """What a node with these images and containers prints."""
+def asked(
+    tmp_path: Path,
+    *found: Mapping[str, Any],
+    wanted: tuple[str, ...] = (),
+    volumes: Mapping[str, Any] | None = None,
+) -> str:
+    """What a node with these images, containers and options of volumes prints."""
     made = [item for item in found if "RepoTags" in item]
     run = [item for item in found if "RepoTags" not in item]
     answers = {
@@ -514,6 +531,10 @@ def asked(tmp_path: Path, *found: Mapping[str, Any], wanted: tuple[str, ...] = (
         "/containers/json?all=1": says(compact([{"Id": item["Id"]} for item in run])),
         **{f"/images/{item['Id']}/json": says(compact(item)) for item in made},
         **{f"/containers/{item['Id']}/json": says(compact(item)) for item in run},
+        **{
+            f"/volumes/{name}": says(compact({"Options": options}))
+            for name, options in (volumes or {}).items()
+        },
     }
     socket = tmp_path / "docker.sock"
     with daemon(socket, answers):
@@ -534,6 +555,27 @@ def test_a_node_tells_of_known_images_and_of_what_a_sandbox_would_refuse(tmp_pat
 
     assert list(found.images) == [IMAGE]
     assert [item.name for item in found.containers] == ["h" * 24]
+
+
+@table(
+    "options, mount",
+    {
+        "none": (None, "volume=data:/data:rw"),
+        "a-size": ({"o": "size=1g"}, "volume=data:/data:rw"),
+        "a-directory": (
+            {"type": "none", "o": "bind", "device": "/etc"},
+            "/var/lib/docker/volumes/data/_data:/data:rw",
+        ),
+    },
+)
+def test_a_volume_that_is_something_else_by_its_options_is_no_plain_volume(
+    tmp_path: Path, options: Mapping[str, str] | None, mount: str
+) -> None:
+    there = container(mounts=(f"{SOCKET}:rw", "volume=data:/data:rw"))
+
+    said = asked(tmp_path, image(), there, volumes={"data": options})
+
+    assert str(parse_pulled(said.splitlines()).containers[0].mounts[1]) == mount
 
 
 def test_a_node_tells_of_what_is_asked_for(tmp_path: Path) -> None:

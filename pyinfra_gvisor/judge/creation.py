@@ -1,0 +1,103 @@
+"""Where a container runs that Docker creates, by its bundle and by Docker's files about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra_gvisor.judge import build_steps
+from pyinfra_gvisor.judge.asked import Asked, NodePaths
+from pyinfra_gvisor.judge.container import Container
+from pyinfra_gvisor.judge.docker_files import (
+    Undecided,
+    data_root,
+    parse_object,
+    read_container,
+    read_text,
+)
+from pyinfra_gvisor.judge.infrastructure import decide
+from pyinfra_gvisor.judge.seal import Violations, violations
+
+_SHOWN = 5  # reasons in a message
+
+
+@dataclass(frozen=True)
+class Rules:
+    """
+    What a runtime's wrapper goes by.
+
+    + policy: entries and shapes, for containers that ask for no runtime; None by name
+    + seal: what a sandbox may not have; None allows everything
+    + in_force: the policy of the default runtime, where this runtime has none of its own
+    """
+
+    policy: Mapping[str, Any] | None = None
+    seal: Mapping[str, Any] | None = None
+    in_force: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Creation:
+    """
+    What is decided about a container that is created.
+
+    + where: ``runc`` or ``sandbox``
+    + container: None for a build step
+    + violations: what is to be stripped, and the addresses to check before the start; None if
+      nothing was compared with a seal
+    """
+
+    where: str
+    container: Container | None = None
+    violations: Violations | None = None
+
+
+def decide_creation(bundle: str, identity: str, rules: Rules, paths: NodePaths) -> Creation:
+    """
+    Return where a container runs.
+
+    + bundle: the directory of its ``config.json``
+
+    Raises ``Undecided`` if it must not start; the message says why, and what to do.
+    """
+    spec = parse_object(read_text(f"{bundle}/config.json"), f"{bundle}/config.json")
+    if rules.seal is not None and re.search("/buildkit/executor/[^/]+$", bundle):
+        if refused := build_steps.violations(rules.seal, spec):
+            what = f"a build step in a sandbox may not have: {'; '.join(refused)}"
+            raise Undecided(f"{what}. Build without, or allow it in gvisor_seal")
+        return Creation("sandbox")
+    path = (spec.get("root") or {}).get("path")
+    if not path:
+        raise Undecided(f"{bundle}/config.json is not complete")
+    root = data_root(path, identity)
+    if root is None:
+        raise Undecided(f"Docker's files about this container were not found above {path}")
+    container = read_container(root, identity)
+    where, why = _chosen(container, rules)
+    if where == "runc" or rules.seal is None:
+        return Creation(where, container)
+    policy = rules.in_force if rules.policy is None else rules.policy
+    found = violations(Asked(container, root, rules.seal, spec, policy, paths))
+    if found.refused:
+        raise Undecided(_refusal(found.refused, why))
+    return Creation("sandbox", container, found)
+
+
+def _chosen(container: Container, rules: Rules) -> tuple[str, str]:
+    if rules.policy is None:
+        return "sandbox", ""
+    found = decide(container, rules.policy)
+    if found.where == "refused":
+        todo = "The operator must check the image, then run on the controller"
+        raise Undecided(f"{found.why}. {todo}: pyinfra-gvisor accept {found.accept}")
+    return found.where, found.why
+
+
+def _refusal(refused: tuple[str, ...], why: str) -> str:
+    more = len(refused) - _SHOWN
+    shown = (*refused[:_SHOWN], f"and {more} more") if more > 0 else refused
+    imitates = f". It is {why}" if why.startswith("not the accepted ") else ""
+    todo = "Recreate the container without, or allow it in gvisor_seal"
+    return f"a sandbox may not have: {'; '.join(shown)}{imitates}. {todo}"

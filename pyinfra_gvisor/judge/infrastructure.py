@@ -1,0 +1,201 @@
+"""
+Whether a container is infrastructure, so that it runs under runc.
+
+An entry of the policy compares everything that could make a known image run somebody's commands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pyinfra_gvisor.judge.container import Container
+
+# Variables that make programs run commands or load code: bash(1), ld.so(8), perlrun(1), git(1),
+# node(1), python(1), and those of Docker's own clients. A list cannot be complete: env_free names
+# what is free, and this finds slips.
+_RUNS_COMMANDS = re.compile(
+    r"(LD|BASH|PERL|PYTHON|RUBY|NODE|GIT|SSH|DOCKER|BUILDX|BUILDKIT|COMPOSE|TINI|XDG)[_0-9].*"
+    r"|PERL.*|PYTHON.*|BASH.*|RUBY(OPT|LIB)|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|.*JAVA.*OPTIONS"
+    r"|ENV|PATH|HOME|IFS|PS[0-9]|PROMPT_COMMAND|SHELL.*|LESSOPEN|PAGER|EDITOR|VISUAL"
+    r"|OPENSSL_CONF|CURL_HOME"
+)
+_OWN_IPC = ("", "private", "shareable", "none")
+_LISTS = (
+    *("Devices", "DeviceRequests", "DeviceCgroupRules", "VolumesFrom"),
+    *("Dns", "DnsOptions", "DnsSearch", "Links"),
+)
+_MAPPINGS = ("Sysctls", "Tmpfs", "Annotations")
+# Docker adds this to a container with the node's PID namespace: moby, daemon/create.go,
+# generateSecurityOpt.
+_BY_DOCKER = "label=disable"
+
+OPTIONS = (
+    *("Privileged", "CapAdd", "NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode"),
+    *("ExtraHosts", "MaskedPaths", "ReadonlyPaths", "AutoRemove", "SecurityOpt", "Init"),
+    *("CgroupParent", *_LISTS, *_MAPPINGS),
+)
+"""The keys of ``HostConfig`` that ``differences`` compares."""
+
+
+class Difference(NamedTuple):
+    """What a container has otherwise than an entry, and the key that allows it; empty if none."""
+
+    what: str
+    key: str
+
+
+def differences(container: Container, entry: Mapping[str, Any]) -> Iterator[Difference]:
+    """
+    Return everything that a container has otherwise than an entry of the policy.
+
+    + entry: as ``Infrastructure.model_dump`` writes it
+    """
+    yield from _program(container, entry)
+    yield from _environment(container, entry)
+    yield from _mounts(container, entry)
+    yield from _names(container, entry)
+    yield from _namespaces(container.host, entry)
+    yield from _options(container.host, entry)
+
+
+def runs_commands(variable: str) -> bool:
+    """Return True if a program may run commands or load code because of this variable."""
+    return _RUNS_COMMANDS.fullmatch(variable) is not None
+
+
+def _program(container: Container, entry: Mapping[str, Any]) -> Iterator[Difference]:
+    config = container.config
+    entrypoint, own = tuple(entry["entrypoint"]), tuple(config.get("Entrypoint") or ())
+    if entrypoint != own:
+        yield Difference("entrypoint", "entrypoint")
+    if container.program != (*own, *entry["command"]):
+        yield Difference("command", "command")
+    if (config.get("User") or "") != entry["user"]:
+        yield Difference("user", "user")
+    if (config.get("WorkingDir") or "") != entry["working_dir"]:
+        yield Difference("working directory", "working_dir")
+    if (config.get("Healthcheck") or {}) != (entry["healthcheck"] or {}):
+        yield Difference("health check", "healthcheck")
+    if config.get("Shell"):  # health checks run in it
+        yield Difference("shell", "")
+
+
+def _environment(container: Container, entry: Mapping[str, Any]) -> Iterator[Difference]:
+    given, expected = container.config.get("Env") or (), entry["env"]
+    other = [*(item for item in given if item not in expected)]
+    other += [item for item in expected if item not in given]
+    names = dict.fromkeys(item.partition("=")[0] for item in other)
+    for name in (name for name in names if name not in entry["env_free"]):
+        yield Difference(f"environment ({name})", "env" if runs_commands(name) else "env_free")
+
+
+def _mounts(container: Container, entry: Mapping[str, Any]) -> Iterator[Difference]:
+    given, expected = [str(mount) for mount in container.mounts], entry["mounts"]
+    for mount in sorted({*given} - {*expected, *entry["optional_mounts"]}):
+        yield Difference(f"mounts ({mount})", "optional_mounts")
+    for mount in sorted({*expected} - {*given}):
+        yield Difference(f"mounts (no {mount})", "mounts")
+    if container.secrets:
+        yield Difference("secrets", "")
+
+
+def _names(container: Container, entry: Mapping[str, Any]) -> Iterator[Difference]:
+    labels = container.config.get("Labels") or {}
+    if entry["name"] and not re.fullmatch(entry["name"], container.name):
+        yield Difference("name", "name")
+    for label, value in sorted(entry["labels"].items()):
+        if labels.get(label, "") != value:
+            yield Difference(f"label {label}", "labels")
+    for prefix in entry["without_labels"]:
+        if found := sorted(label for label in labels if label.startswith(prefix)):
+            yield Difference(f"label {found[0]}", "without_labels")
+
+
+def _namespaces(host: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[Difference]:
+    network, pid = host.get("NetworkMode") or "", host.get("PidMode") or ""
+    if network.startswith("container:"):
+        yield Difference("network", "")
+    elif (network == "host") != (entry["network"] == "host"):
+        yield Difference("network", "network")
+    if pid != entry["pid"]:
+        yield Difference("PID namespace", "pid" if pid in ("", "host") else "")
+    if (host.get("IpcMode") or "") not in _OWN_IPC:
+        yield Difference("IPC namespace", "")
+    if host.get("UTSMode") or host.get("UsernsMode"):
+        yield Difference("namespaces", "")
+
+
+def _options(host: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[Difference]:
+    if host.get("Privileged"):
+        yield Difference("privileges", "")
+    if {*(host.get("CapAdd") or ())} - {*entry["capabilities"]}:
+        yield Difference("capabilities", "capabilities")
+    if {*(host.get("ExtraHosts") or ())} - {*entry["extra_hosts"]}:
+        yield Difference("host names", "extra_hosts")
+    if entry["auto_remove"] not in (None, bool(host.get("AutoRemove"))):
+        yield Difference("removal", "auto_remove")
+    for key in ("MaskedPaths", "ReadonlyPaths"):
+        if host.get(key) is not None and not host[key]:  # none at all
+            yield Difference(key, "")
+    by_docker = (_BY_DOCKER,) if entry["pid"] == "host" else ()
+    if any(item not in by_docker for item in host.get("SecurityOpt") or ()):
+        yield Difference("SecurityOpt", "")
+    for key in (*_LISTS, *_MAPPINGS):
+        if host.get(key):
+            yield Difference(key, "")
+    if host.get("Init"):
+        yield Difference("init", "")
+    if host.get("CgroupParent"):
+        yield Difference("control group", "")
+
+
+class Decision(NamedTuple):
+    """
+    Where a container runs, and why.
+
+    + where: ``runc``, ``sandbox`` or ``refused``
+    + accept: what an operator may accept, if it is refused
+    """
+
+    where: str
+    why: str
+    accept: str = ""
+
+
+def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
+    """
+    Return where a container runs that asks for no runtime.
+
+    + policy: ``entries`` and ``shapes``, as ``Dispatch.to_json`` writes them
+    """
+    against = []
+    for entry in (item for item in policy["entries"] if item["image"] == container.image_id):
+        other = next(differences(container, entry), None)
+        if other is None:
+            return Decision("runc", f"{entry['title']}: {entry['reason']}")
+        against.append(f"not the accepted {entry['title']}: other {other.what}")
+    if against:
+        return Decision("sandbox", "; ".join(against[:3]))
+    image = container.config.get("Image") or ""
+    mounts = {str(mount) for mount in container.mounts}
+    for shape in policy["shapes"]:
+        if repository(image) in map(repository, shape["repositories"]) and mounts & {
+            *shape["mounts"]
+        }:
+            what = f"image {container.image_id} of {shape['name']} ({image})"
+            accept = container.name if shape["recorded"] else container.image_id
+            return Decision("refused", f"{what} is not accepted on this node", accept)
+    return Decision("sandbox", "not infrastructure")
+
+
+def repository(image: str) -> str:
+    """Return an image's name with its registry, and without tag and digest."""
+    head, slash, last = image.partition("@")[0].rpartition("/")
+    name = head + slash + last.partition(":")[0]
+    name = re.sub("^index[.]docker[.]io/", "docker.io/", name)  # Docker's own registry
+    registry, slash, _ = name.partition("/")
+    if slash and (re.search("[.:]", registry) or registry == "localhost"):
+        return name
+    return f"docker.io/{name if slash else f'library/{name}'}"
