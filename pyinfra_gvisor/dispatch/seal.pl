@@ -11,6 +11,10 @@ my %harmless = map { ("/dev/$_" => 1) } qw(null zero full random urandom tty fus
 # File systems of volumes that hold none of the node's own files. The node connects to those of the network.
 my %network = map { ($_ => 1) } qw(nfs nfs4 cifs smb3 ceph fuse.glusterfs fuse.sshfs fuse.s3fs);
 my %foreign = (tmpfs => 1, %network);
+# Files that many apps mount, and that tell nothing but the time zone.
+my @public = qw(/etc/localtime /etc/timezone);
+# Sysctls that many images ask for by habit. Docker sets the last one for all, and runsc lets everybody listen on every port.
+my %dispensable = map { ($_ => 1) } qw(net.core.somaxconn net.ipv4.ip_unprivileged_port_start);
 # runsc and its shim obey such annotations, and containerd's shim the last kind.
 our $obeyed = qr/^(?:dev\.gvisor\.|io\.kubernetes\.cri|io\.containerd\.runc\.)/;
 
@@ -33,8 +37,11 @@ sub asked_in_vain {
     my (@refused, %stripped);
     for my $kind (sort keys %asked) {
         my $action = $seal->{$kind} // "refuse";
-        if ($action eq "refuse") { push @refused, @{$asked{$kind}} }
-        elsif ($action eq "strip" && @{$asked{$kind}}) { $stripped{$kind} = $asked{$kind} }
+        next if $action eq "allow";
+        my @gone = grep { $action eq "strip" || /^sysctl (.*)/s && $dispensable{$1} } @{$asked{$kind}};
+        my %gone = map { ($_ => 1) } @gone;
+        push @refused, grep { !$gone{$_} } @{$asked{$kind}};
+        $stripped{$kind} = \@gone if @gone;
     }
     return (\@refused, \%stripped, $addresses);
 }
@@ -84,6 +91,7 @@ sub namespaces {
     my ($container, $spec, $policy) = @_;
     my $host = $container->{host};
     my %modes = (network => "NetworkMode", pid => "PidMode", ipc => "IpcMode", uts => "UTSMode", user => "UsernsMode");
+    delete $modes{user} if $container->{root} !~ m{/[0-9]+\.[0-9]+\z}; # without userns-remap: setupDaemonRoot in moby's daemon
     my @found = map { "$_ namespace of the node" } grep { ($host->{$modes{$_}} // "") eq "host" } sort keys %modes;
     push @found, "PID namespace of another container" if ($host->{PidMode} // "") =~ /^container:/;
     push @found, defined $spec ? joined($spec) : will_join($container, $policy) if !@found;
@@ -205,9 +213,15 @@ sub why_not {
     my $allowed = $seal->{binds};
     my $volumes = Places::real("$container->{root}/volumes") // "$container->{root}/volumes";
     my @places = defined $real ? Places::same_as($real) : ();
+    return "" if defined $real && is_public($real) && !$point->{RW};
     return "" if grep { is_allowed($_, $allowed, $volumes) } @places;
     if (Container::is_volume($point)) { return why_not_volume($container, $point, $real, $seal, $volumes, @places) }
     return @places ? of_the_node($from, @places) : " (not found)";
+}
+
+sub is_public { # a file alone: what is not there, dockerd has made as a directory
+    my ($real) = @_;
+    return -f $real && grep { (Places::real($_) // "") eq $real } @public;
 }
 
 sub of_the_node {

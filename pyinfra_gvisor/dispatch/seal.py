@@ -45,7 +45,8 @@ class Seal(Strict):
         description="Directories of the node from which containers may mount files. Symbolic links "
         "are followed. Volumes of Docker are always allowed, unless they hold files of the node. "
         "A directory that opens the node itself, such as `/etc`, needs a `reason`. `[]`: no mounts "
-        "of the node's files.",
+        "of the node's files. The time zone may be mounted in any case, read-only: "
+        "`/etc/localtime` and `/etc/timezone`.",
     )
     annotations: Literal["refuse", "strip", "allow"] = Field(
         "refuse",
@@ -58,12 +59,16 @@ class Seal(Strict):
         "always allowed.",
     )
     sysctls: Literal["refuse", "strip", "allow"] = Field(
-        "refuse", description="Sysctls. runsc ignores them without a message."
+        "refuse",
+        description="Sysctls. runsc ignores them without a message. Two that many images ask for "
+        "by habit are removed in any case: `net.core.somaxconn` and "
+        "`net.ipv4.ip_unprivileged_port_start`.",
     )
     host_namespaces: Literal["refuse", "allow"] = Field(
         "refuse",
         description="Network, PID, IPC, UTS and user namespaces of the node, the PID namespace of "
-        "another container, and other namespaces of a container outside of gVisor.",
+        "another container, and other namespaces of a container outside of gVisor. User "
+        "namespaces count only with userns-remap.",
     )
     log_drivers: Literal["refuse", "allow"] = Field(
         "refuse",

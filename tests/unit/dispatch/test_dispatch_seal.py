@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.dispatch.seal import Seal
+from tests.table import table
 from tests.unit.dispatch.dispatch_files import bind
 from tests.unit.dispatch.judged import ID, NAMESPACES, NOT_ALLOWED, TODO, Judged, bound
 
@@ -33,15 +34,12 @@ def test_a_plain_container_starts(tmp_path: Path) -> None:
         pytest.param({"PidMode": "host"}, "pid namespace of the node", id="pid"),
         pytest.param({"IpcMode": "host"}, "ipc namespace of the node", id="ipc"),
         pytest.param({"UTSMode": "host"}, "uts namespace of the node", id="uts"),
-        pytest.param({"UsernsMode": "host"}, "user namespace of the node", id="user"),
         pytest.param(
             {"PidMode": f"container:{OTHER}"},
             "PID namespace of another container",
             id="pid-of-another",
         ),
-        pytest.param(
-            {"Sysctls": {"net.core.somaxconn": "9"}}, "sysctl net.core.somaxconn", id="sysctl"
-        ),
+        pytest.param({"Sysctls": {"kernel.shmmax": "9"}}, "sysctl kernel.shmmax", id="sysctl"),
         pytest.param(
             {"Devices": [{"PathOnHost": "/dev/vda", "PathInContainer": "/dev/null"}]},
             "device /dev/vda",
@@ -80,6 +78,67 @@ def test_what_a_container_asks_for_in_vain_is_named(
     said = node.create()
 
     assert said == f"{NOT_ALLOWED}{what}{TODO}"
+
+
+def test_with_remapped_users_those_of_the_node_are_refused(tmp_path: Path) -> None:
+    node = Judged(tmp_path, data="docker/100000.100000")
+    node.container(host={"UsernsMode": "host"})
+    node.spec()
+
+    assert node.create() == f"{NOT_ALLOWED}user namespace of the node{TODO}"
+
+
+ZONE = "localtime"  # the harness has this file in place of /etc/localtime
+
+
+@table(
+    "host, mount, gone",
+    {
+        "users-of-the-node-as-every-container-has-them": ({"UsernsMode": "host"}, {}, ""),
+        "its-time-zone": ({}, {"to": "/etc/localtime"}, ""),
+        "its-time-zone-elsewhere": ({}, {"to": "/usr/share/zone"}, ""),
+        "sysctls-of-many-images": (
+            {"Sysctls": {"net.core.somaxconn": "9", "net.ipv4.ip_unprivileged_port_start": "0"}},
+            {},
+            "sysctl net.core.somaxconn; sysctl net.ipv4.ip_unprivileged_port_start",
+        ),
+    },
+)
+def test_what_many_apps_ask_for_by_habit_is_no_reason_to_refuse_them(
+    tmp_path: Path, host: dict[str, Any], mount: dict[str, str], gone: str
+) -> None:
+    node = Judged(tmp_path)
+    (tmp_path / "zones").mkdir()
+    (tmp_path / "zones" / "Berlin").write_text("TZif")
+    zone = tmp_path / ZONE
+    zone.symlink_to("zones/Berlin")
+    mounts = {mount["to"]: bind(zone, writable=False)} if mount else {}
+    node.container(host=host, mounts=mounts)
+    node.spec(*(bound(zone, to) for to in mounts))
+
+    assert node.create() == "runsc"
+    journal = tmp_path / "journal"
+    removed = journal.read_text() if journal.exists() else ""
+    assert removed == (f"-t pyinfra-gvisor -- container app: removed {gone}\n" if gone else "")
+
+
+@table("kind", {"writable": "file", "a-directory": "directory", "beside-another": "sysctl"})
+def test_more_than_habit_is_refused_as_before(tmp_path: Path, kind: str) -> None:
+    node = Judged(tmp_path)
+    zone, other = tmp_path / ZONE, {"Sysctls": {"net.core.somaxconn": "9", "kernel.shmmax": "9"}}
+    if kind == "directory":
+        zone.mkdir()
+    else:
+        zone.write_text("TZif")
+    mounts = {"/z": bind(zone, writable=kind == "file")} if kind != "sysctl" else {}
+    node.container(host=other if kind == "sysctl" else {}, mounts=mounts)
+    node.spec(*(bound(zone, to) for to in mounts))
+
+    said = node.create()
+
+    what = "sysctl kernel.shmmax" if kind == "sysctl" else f"mount of {zone} on /z (directory of"
+    assert said.startswith(f"{NOT_ALLOWED}{what}")
+    assert "somaxconn" not in said
 
 
 def logged(driver: str, **options: str) -> dict[str, Any]:

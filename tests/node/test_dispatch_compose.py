@@ -1,0 +1,76 @@
+"""Every row of the table of compose's options, started with Docker Compose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.node.audits import sh
+from tests.node.dispatching import IMAGE, Ground
+from tests.node.running import SENTRY
+
+pytestmark = pytest.mark.slow
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "compose-options.md"
+ROW = re.compile(r"^\| `(?P<option>[^`]+)` \| (?P<gets>[^|]+?) \|", re.MULTILINE)
+ROWS = [(found["option"], found["gets"]) for found in ROW.finditer(PAGE.read_text())]
+NODE = "docker-26"  # it has Compose 2
+FILE = "/root/options/compose.yaml"
+# Docker's client goes on after a container that does not start. Prints a line for each: its name,
+# the program of its process, and Docker's error.
+_START = f"""
+set -eu
+mkdir -p /srv/site
+[ -f /etc/localtime ] || ln -s /usr/share/zoneinfo/UTC /etc/localtime
+cd {Path(FILE).parent}
+docker compose --progress quiet create
+docker start $(docker ps -aq --filter name=options-) > /dev/null 2>&1 || true
+for id in $(docker ps -aq --filter name=options-); do
+    docker inspect --format '{{{{.Name}}}} {{{{.State.Pid}}}} {{{{.State.Error}}}}' "$id"
+done | while read -r name pid error; do
+    echo "${{name#/options-}} $(readlink "/proc/$pid/exe" || echo -) $error"
+done
+"""
+
+
+def composed() -> str:
+    """A compose file with a service for each row."""
+    text = "name: options\nvolumes: {data: {}}\nservices:\n"
+    for name, option in (("other", ""), *((f"row-{at}", row[0]) for at, row in enumerate(ROWS))):
+        command = "" if option.startswith("entrypoint") else "    command: [sleep, infinity]\n"
+        text += f"  {name}:\n    image: {IMAGE}\n{command}    {option}\n"
+    return text
+
+
+@pytest.fixture(scope="module")
+def started(dispatch: Ground) -> Iterator[dict[str, tuple[str, str]]]:
+    """What the container of each row runs, and Docker's error, by option."""
+    node = dispatch.ready(NODE)[NODE]
+    node.put(FILE, composed().encode())
+    ran = node.exec("sh", "-c", _START)
+    assert ran.code == 0, ran.stderr
+    lines = dict(line.split("-1 ", 1) for line in ran.stdout.splitlines())
+    words = {option: lines[f"row-{at}"].split(" ", 1) for at, (option, _) in enumerate(ROWS)}
+    yield {option: (program, error) for option, (program, error) in words.items()}
+    sh(node, f"cd {Path(FILE).parent}; docker compose --progress quiet down -v -t 0")
+
+
+@pytest.mark.parametrize(("option", "gets"), [pytest.param(*row, id=row[0]) for row in ROWS])
+def test_an_option_of_compose_gets_what_the_table_says(
+    started: dict[str, tuple[str, str]], option: str, gets: str
+) -> None:
+    program, error = started[option]
+
+    if gets.startswith("refused: "):
+        assert program == "-"
+        assert f"a sandbox may not have: {gets.removeprefix('refused: ')}" in error
+    else:
+        assert error == ""
+        assert (program == SENTRY) is gets.startswith("the same")
+
+
+def test_the_table_has_what_most_apps_ask_for() -> None:
+    assert len({option for option, _ in ROWS}) == len(ROWS) >= 30
