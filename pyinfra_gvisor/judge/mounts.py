@@ -32,7 +32,9 @@ def refused_mounts(asked: Asked) -> tuple[list[str], tuple[str, ...]]:
     judged = _Mounts(asked)
     points = {mount.destination: mount for mount in asked.container.mounts}
     kept = _kept_volumes(asked)
-    found, addresses, has_binds = [], [], False
+    found: list[str] = []
+    addresses: list[str] = []
+    has_binds = False
     for to, source in _mounted(asked, points):
         point = points.get(to)
         path = real(source)  # once: a container may replace the file meanwhile
