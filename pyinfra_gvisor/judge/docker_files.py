@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,28 +91,27 @@ def read_container(root: str, identity: str) -> Container:
 
 
 def _mount(root: str, destination: str, point: Mapping[str, Any]) -> Mount:
-    name, kind = point.get("Name") or "", point.get("Type") or ""
-    is_volume = kind == "volume" or (not kind and name != "")
-    source = point.get("Source") or ""
-    if not source and is_volume and name:  # before it is mounted, a volume has no source
-        source = f"{root}/volumes/{name}/_data"
-    return Mount(
+    found = Mount(
         destination,
-        source=source or (point.get("Spec") or {}).get("Source") or "",
-        kind=kind,
-        name=name,
+        source=point.get("Source") or "",
+        kind=point.get("Type") or "",
+        name=point.get("Name") or "",
         driver=point.get("Driver") or "",
         writable=bool(point.get("RW")),
-        options=volume_options(root, name) if is_volume else {},
     )
+    source = found.source or (point.get("Spec") or {}).get("Source") or ""
+    if not (found.is_volume and found.name):
+        return replace(found, source=source)
+    own = f"{root}/volumes/{found.name}/_data"  # before it is mounted, a volume has no source
+    return replace(found, source=found.source or own, options=_options(root, found.name))
 
 
-def volume_options(root: str, name: str) -> dict[str, str]:
+def _options(root: str, name: str) -> dict[str, str]:
     """
     Return what the options of a volume of driver ``local`` mount on it; empty if nothing.
 
-    Docker keeps them beside the volume's files: moby, daemon/volume/local.
+    Docker keeps them next to the volume's files: moby, daemon/volume/local.
     """
     path = f"{root}/volumes/{name}/opts.json"
-    found = read_object(path) if name and Path(path).exists() else {}
+    found = read_object(path) if Path(path).exists() else {}
     return found if found.get("MountDevice") else {}

@@ -122,7 +122,7 @@ def test_what_many_apps_ask_for_by_habit_is_no_reason_to_refuse_them(
     assert removed == (f"-t pyinfra-gvisor -- container app: removed {gone}\n" if gone else "")
 
 
-@table("kind", {"writable": "file", "a-directory": "directory", "beside-another": "sysctl"})
+@table("kind", {"writable": "file", "a-directory": "directory", "with-another-sysctl": "sysctl"})
 def test_more_than_habit_is_refused_as_before(tmp_path: Path, kind: str) -> None:
     node = Judged(tmp_path)
     zone, other = tmp_path / ZONE, {"Sysctls": {"net.core.somaxconn": "9", "kernel.shmmax": "9"}}
