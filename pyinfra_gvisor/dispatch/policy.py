@@ -175,8 +175,8 @@ class Dispatch:
     infrastructure: tuple[Infrastructure, ...]
     takes_runc: bool = False
 
-    def to_perl(self) -> dict[str, Any]:
-        """Return the policy as ``choose.pl`` reads it."""
+    def rules(self) -> dict[str, Any]:
+        """Return the policy as the judge reads it."""
         return {
             "entries": [
                 {**item.model_dump(exclude={"shape"}), "title": item.title}

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
-from typing import Any
+from graphlib import TopologicalSorter
+from importlib.resources import files
 
 from pyinfra_gvisor.base.scripts import PATH, part, program
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.seal import Seal
+from pyinfra_gvisor.judge.main import LIMIT_S
+from pyinfra_gvisor.judge.rules import FORMAT
+from pyinfra_gvisor.judge.rules import MARK as MARK_OF_RULES
 
 # All are root's alone, and empty after every boot.
 MARKS = "/run/pyinfra-gvisor/runtimes"  # links to the chosen runtimes, by container id
 PERMITS = "/run/pyinfra-gvisor/permits"  # where containers of ours run, by container id
 MOUNTS = "/run/pyinfra-gvisor/mounts"  # what must be mounted when they start, by container id
 BUILDS = "/run/pyinfra-gvisor/builds"  # where runsc keeps the state of build steps
-
-# How long the judge may take. A hundred containers that start at once after a boot take turns.
-LIMIT_S = 60
 
 # How the name of runc ends while a program of ours has its place, and the program's second line.
 ASIDE = ".pyinfra-gvisor"
@@ -25,42 +28,82 @@ MARK = "# pyinfra-gvisor has the place of runc."
 # For the programs that a wrapper itself runs. runc is looked for as dockerd would.
 FIXED_PATH = f"dockers_path=$PATH PATH={PATH}\n"
 
-_JUDGE = (
-    "base/json.pl",
-    *(
-        f"dispatch/{name}.pl"
-        for name in ("places", "container", "journal", "seal", "build", "choose", "create")
-    ),
-)
+SOCKET = "/run/pyinfra-gvisor/judge.sock"
+"""Where the judge is resident, if it is."""
+
+_PACKAGE = "pyinfra_gvisor.judge"
+_PROGRAM = """\
+#!/usr/bin/python3 -I
+# Decides where containers run. Written by pyinfra-gvisor; its name has its checksum, so it never changes.
+import sys
+import types
+
+MODULES = {{
+{modules}}}
+for name, text in {{"pyinfra_gvisor": "", "{package}": "", **MODULES}}.items():
+    sys.modules[name] = module = types.ModuleType(name)
+    module.__path__ = []
+    exec(compile(text, name, "exec"), module.__dict__)
+sys.exit(sys.modules["{package}.main"].main())
+"""
 
 
 def judge_program() -> str:
-    """Return the perl program that wrappers run when Docker creates a container."""
-    return program(*_JUDGE)
+    """Return the program that decides when Docker creates a container: one file of Python."""
+    texts = {name: program(f"judge/{name}.py") for name in _modules()}
+    order = TopologicalSorter({name: _uses(text, texts) for name, text in texts.items()})
+    modules = "".join(
+        f"    {f'{_PACKAGE}.{name}'!r}: r'''{texts[name]}''',\n" for name in order.static_order()
+    )
+    return _PROGRAM.format(modules=modules, package=_PACKAGE)
 
 
-def seal_text() -> str:
-    """Return the shell code of a runtime with a seal, before the line that starts runsc."""
-    return part("dispatch/call", "dispatch/seal", limit_s=LIMIT_S, mounts=MOUNTS)
+def _modules() -> list[str]:
+    found = (item.name for item in files(_PACKAGE).iterdir())
+    return sorted(name[:-3] for name in found if name.endswith(".py") and name != "__init__.py")
 
 
-def seal_given(seal: Seal, judge: str) -> str:
+def _uses(text: str, known: Mapping[str, str]) -> list[str]:
+    found = re.findall(rf"^from {_PACKAGE}(?:[.](\w+))? import (\w*)", text, re.MULTILINE)
+    names = {module or name for module, name in found}
+    return sorted(names & {*known})
+
+
+def seal_text(judge: str) -> str:
     """
-    Return the perl code that comes after that line, and says what the judge refuses.
+    Return the shell code of a runtime with a seal, before the line that starts runsc.
 
     + judge: path of the judge's program
     """
-    return _given(judge, seal=seal.to_perl())
+    return part(
+        "dispatch/call", "dispatch/judge", "dispatch/seal", mounts=MOUNTS, **_asking(judge)
+    )
 
 
-def dispatch_text(sandbox: str) -> str:
+def dispatch_text(sandbox: str, judge: str) -> str:
     """
     Return the same shell code of the default runtime.
 
     + sandbox: path of the wrapper that starts sandboxes
     """
     given = {"marks": MARKS, "sandbox": sandbox, "builds": BUILDS, "aside": ASIDE}
-    return FIXED_PATH + part("dispatch/call", "dispatch/dispatch", limit_s=LIMIT_S, **given)
+    names = ("dispatch/call", "dispatch/judge", "dispatch/dispatch")
+    return FIXED_PATH + part(*names, **given, **_asking(judge))
+
+
+def _asking(judge: str) -> dict[str, str | int]:
+    asking = program("dispatch/ask.pl", "dispatch/ask_main.pl")
+    return {"judge": judge, "judge_socket": SOCKET, "asking": asking, "limit_s": LIMIT_S}
+
+
+def rules_text(seal: Seal | None, dispatch: Dispatch | None = None) -> str:
+    """Return the line after the one that starts runsc: what the judge goes by."""
+    rules = {
+        "format": FORMAT,
+        "policy": None if dispatch is None else dispatch.rules(),
+        "seal": None if seal is None else seal.rules(),
+    }
+    return f"{MARK_OF_RULES}{json.dumps(rules, separators=(',', ':'))}\n"
 
 
 def runc_text(places: str, dispatcher: str, *, retired: bool) -> str:
@@ -80,33 +123,3 @@ def runc_text(places: str, dispatcher: str, *, retired: bool) -> str:
         retired="yes" if retired else "",
     )
     return f"#!/bin/sh\n{MARK}\n{FIXED_PATH}{text}"
-
-
-def dispatch_given(dispatch: Dispatch, seal: Seal | None, judge: str) -> str:
-    """
-    Return the same perl code of the default runtime: the policy by which the judge decides.
-
-    + seal: the seal of the runtime of its sandboxes
-    """
-    known = {} if seal is None else {"seal": seal.to_perl()}
-    return _given(judge, policy=dispatch.to_perl(), marks=MARKS, **known)
-
-
-def _given(judge: str, **values: Any) -> str:
-    given = "".join(f"our ${name} = {literal(value)};\n" for name, value in values.items())
-    directories = f"our $permits = {literal(PERMITS)};\nour $mounts = {literal(MOUNTS)};\n"
-    end = f"{directories}require {literal(judge)};\n"
-    return f"#!/usr/bin/perl\n{given}{end}"
-
-
-def literal(value: Any) -> str:
-    """Return a JSON value as an expression of perl: text in single quotes, see perlop(1)."""
-    if value is None:
-        return "undef"
-    if isinstance(value, bool | int | float):
-        return str(int(value) if isinstance(value, bool) else value)
-    if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{literal(k)},{literal(v)}" for k, v in value.items()) + "}"
-    return "[" + ",".join(map(literal, value)) + "]"

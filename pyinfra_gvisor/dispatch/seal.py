@@ -107,6 +107,6 @@ class Seal(Strict):
         known = [(item, (item.path,)) for item in GUARDED]
         return [path for path in self.binds if any(given_away([path], known, writable=True))]
 
-    def to_perl(self) -> dict[str, Any]:
-        """Return the seal as ``seal.pl`` reads it."""
+    def rules(self) -> dict[str, Any]:
+        """Return the seal as the judge reads it."""
         return self.model_dump(exclude={"reason"})

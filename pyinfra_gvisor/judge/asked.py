@@ -15,8 +15,14 @@ from pyinfra_gvisor.judge.places import Places
 
 @dataclass(frozen=True)
 class NodePaths:
-    """Where things are on a node. ``public``: files that many apps mount and that tell nothing."""
+    """
+    Where things are on a node.
 
+    + run: a directory that only root can write, and that is empty after every boot
+    + public: files that many apps mount and that tell nothing
+    """
+
+    run: str = "/run/pyinfra-gvisor"
     daemon_json: str = "/etc/docker/daemon.json"
     releases: str = "/opt/gvisor/releases"
     processes: str = "/proc"
@@ -30,7 +36,7 @@ class Asked:
     A container that asks for a sandbox.
 
     + root: Docker's data root
-    + seal: what a sandbox may not have, as ``Seal.to_perl`` writes it
+    + seal: what a sandbox may not have, as ``Seal.rules`` returns it
     + spec: ``config.json`` of its bundle; None if there is none yet
     + policy: entries and shapes; None if there is none
     """

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pyinfra_gvisor.judge import build_steps
 from pyinfra_gvisor.judge.asked import Asked, NodePaths
@@ -13,29 +11,14 @@ from pyinfra_gvisor.judge.container import Container
 from pyinfra_gvisor.judge.docker_files import (
     Undecided,
     data_root,
-    parse_object,
     read_container,
-    read_text,
+    read_object,
 )
 from pyinfra_gvisor.judge.infrastructure import decide
+from pyinfra_gvisor.judge.rules import Rules, policy_in_force
 from pyinfra_gvisor.judge.seal import Violations, violations
 
 _SHOWN = 5  # reasons in a message
-
-
-@dataclass(frozen=True)
-class Rules:
-    """
-    What a runtime's wrapper goes by.
-
-    + policy: entries and shapes, for containers that ask for no runtime; None by name
-    + seal: what a sandbox may not have; None allows everything
-    + in_force: the policy of the default runtime, where this runtime has none of its own
-    """
-
-    policy: Mapping[str, Any] | None = None
-    seal: Mapping[str, Any] | None = None
-    in_force: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,12 +28,14 @@ class Creation:
 
     + where: ``runc`` or ``sandbox``
     + container: None for a build step
+    + root: Docker's data root
     + violations: what is to be stripped, and the addresses to check before the start; None if
       nothing was compared with a seal
     """
 
     where: str
     container: Container | None = None
+    root: str = ""
     violations: Violations | None = None
 
 
@@ -62,7 +47,7 @@ def decide_creation(bundle: str, identity: str, rules: Rules, paths: NodePaths) 
 
     Raises ``Undecided`` if it must not start; the message says why, and what to do.
     """
-    spec = parse_object(read_text(f"{bundle}/config.json"), f"{bundle}/config.json")
+    spec = read_object(f"{bundle}/config.json")
     if rules.seal is not None and re.search("/buildkit/executor/[^/]+$", bundle):
         if refused := build_steps.violations(rules.seal, spec):
             what = f"a build step in a sandbox may not have: {'; '.join(refused)}"
@@ -77,12 +62,14 @@ def decide_creation(bundle: str, identity: str, rules: Rules, paths: NodePaths) 
     container = read_container(root, identity)
     where, why = _chosen(container, rules)
     if where == "runc" or rules.seal is None:
-        return Creation(where, container)
-    policy = rules.in_force if rules.policy is None else rules.policy
+        return Creation(where, container, root)
+    policy = rules.policy
+    if policy is None and container.mounts:
+        policy = policy_in_force(paths.daemon_json)
     found = violations(Asked(container, root, rules.seal, spec, policy, paths))
     if found.refused:
         raise Undecided(_refusal(found.refused, why))
-    return Creation("sandbox", container, found)
+    return Creation("sandbox", container, root, found)
 
 
 def _chosen(container: Container, rules: Rules) -> tuple[str, str]:

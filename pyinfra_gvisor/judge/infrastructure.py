@@ -168,7 +168,7 @@ def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
     """
     Return where a container runs that asks for no runtime.
 
-    + policy: ``entries`` and ``shapes``, as ``Dispatch.to_json`` writes them
+    + policy: ``entries`` and ``shapes``, as ``Dispatch.rules`` returns them
     """
     against = []
     for entry in (item for item in policy["entries"] if item["image"] == container.image_id):

@@ -96,8 +96,9 @@ class Places:
 def _mounted(line: str) -> Mounted:
     words = line.split(" ")
     kind = line.partition(" - ")[2].split(" ")[0]
-    return Mounted(_plain(words[4]), words[2], _plain(words[3]), kind)
+    return Mounted(unescaped(words[4]), words[2], unescaped(words[3]), kind)
 
 
-def _plain(text: str) -> str:
+def unescaped(text: str) -> str:
+    """Return a text of the kernel with its escapes as characters: proc_pid_mountinfo(5)."""
     return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)

@@ -13,10 +13,9 @@ from pyinfra_gvisor.base.scripts import part
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.programs import (
     FIXED_PATH,
-    dispatch_given,
     dispatch_text,
     judge_program,
-    seal_given,
+    rules_text,
     seal_text,
 )
 from pyinfra_gvisor.node import Node
@@ -89,12 +88,12 @@ def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:
         flags += strict_flags(parse_release(release))
     command = [f"{RELEASES_DIR}/{release}/runsc", *flags, *runtime.flags]
     addresses = {"resolver": ADDRESS, "resolver6": ADDRESS6}
-    seal = seal_text() if runtime.seal else ""
+    seal = seal_text(judge(release).path) if runtime.seal else ""
     names = part("runtimes/wrapper_dns", **addresses) if runtime.dns else ""
     fixed = FIXED_PATH if seal or names else ""
-    given = seal_given(runtime.seal, judge(release).path) if runtime.seal else ""
+    rules = rules_text(runtime.seal) if runtime.seal else ""
     start = f'exec {shlex.join(command)} "$@"\n'
-    return Wrapper(name, release, f"#!/bin/sh\n{fixed}{seal}{names}{start}{given}")
+    return Wrapper(name, release, f"#!/bin/sh\n{fixed}{seal}{names}{start}{rules}")
 
 
 def judge(release: str) -> Wrapper:
@@ -111,8 +110,9 @@ def dispatcher(release: str, runtimes: Mapping[str, Runtime], dispatch: Dispatch
     runtime = runtimes[dispatch.runtime]
     sandbox = wrapper(dispatch.runtime, release, runtime).path
     start = f'exec {RELEASES_DIR}/{release}/runsc "$@"\n'
-    given = dispatch_given(dispatch, runtime.seal, judge(release).path)
-    return Wrapper(DEFAULT_RUNTIME, release, f"#!/bin/sh\n{dispatch_text(sandbox)}{start}{given}")
+    text = dispatch_text(sandbox, judge(release).path)
+    rules = rules_text(runtime.seal, dispatch)
+    return Wrapper(DEFAULT_RUNTIME, release, f"#!/bin/sh\n{text}{start}{rules}")
 
 
 def wrappers(

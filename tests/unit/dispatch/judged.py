@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import json
-import re
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.judge.asked import NodePaths
-from pyinfra_gvisor.judge.creation import Rules, decide_creation
-from pyinfra_gvisor.judge.docker_files import Undecided
+from pyinfra_gvisor.judge.calls import Call, answer_call
 from pyinfra_gvisor.judge.journal import UNITS
-from pyinfra_gvisor.judge.seal import without
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from tests.unit.dispatch.dispatch_files import write_container
@@ -26,7 +25,6 @@ RELEASE = "20260928.0"
 NUMBER = 7
 ID = f"{NUMBER:064x}"
 NAMESPACES = ("mount", "network", "uts", "pid", "ipc")
-_OCTAL = re.compile(r"\\([0-7]{3})")
 _TELLS = "printf '%s' {name} >> {root}/started; printf ' <%s>' \"$@\" >> {root}/started; {then}"
 
 
@@ -56,18 +54,21 @@ class Judged:
         for path in (self.rootfs, self.bundle, self.state, root / "runtimes"):
             path.mkdir(parents=True)
         self.environment: dict[str, str] = {}
-        self.is_compared = True  # with the decision in Python
+        self.is_whole = False  # through the wrapper's shell, which takes far longer
         self.path = toolbox(root / "bin", "ln")
         self.runs("runc")
         self.runs("runsc")
         stub(self.path, "logger", f"printf '%s\\n' \"$*\" >> {root}/journal")
         policy = Dispatch("gvisor", tuple(Infrastructure(**entry) for entry in entries))
-        seal = seal or Seal()
-        self.rules = {
-            "gvisor": Rules(None, seal.to_perl(), policy.to_perl()),
-            "gvisordefault": Rules(policy.to_perl(), seal.to_perl()),
-        }
-        declared = {"gvisor": Runtime(network="sandbox", seal=seal)}
+        declared = {"gvisor": Runtime(network="sandbox", seal=seal or Seal())}
+        self.paths = NodePaths(
+            run=str(root / "run"),
+            daemon_json=str(root / "daemon.json"),
+            releases=str(root / "releases"),
+            processes=str(root / "proc"),
+            units=(str(root / "units"), *UNITS[1:]),
+            public=(str(root / "localtime"),),
+        )
         self.wrapper = {
             item.runtime: self._write(item.path, item.text)
             for item in wrappers(RELEASE, declared, policy)
@@ -92,14 +93,13 @@ class Judged:
             ("/etc/localtime", "localtime"),
         ):
             text = text.replace(old, f"{self.root}/{new}")
-        text = text.replace('"/proc/$pid/', f'"{self.root}/proc/$pid/')
+        text = text.replace('processes: str = "/proc"', f'processes: str = "{self.root}/proc"')
         at.write_text(stubbed(text))
         at.chmod(0o755)
         return at
 
     def permit(self, word: str) -> Path:
         """Write a permit for the container as a proof does that runs, and return its path."""
-        self.is_compared = False
         self.permits.mkdir(parents=True, exist_ok=True)
         for directory in (self.permits.parent, self.permits):
             directory.chmod(0o700)
@@ -158,44 +158,27 @@ class Judged:
         """
         Create the container, and return what started or, after a colon, what was refused.
 
-        Without a permit the rules in Python decide the same, write the same specification and note
-        the same mounts.
+        What started is what the wrapper would start: the decision alone, unless ``is_whole``.
         """
-        is_compared = self.is_compared and command == "create"
-        expected = self.decided(runtime) if is_compared else None
-        ran = self.call(command, "--bundle", str(self.bundle), ID, runtime=runtime)
-        said = self.told(ran)
-        if expected:
-            noted = self.mounts / ID
-            lines = noted.read_text().splitlines() if noted.exists() else []
-            addresses = [_OCTAL.sub(lambda found: chr(int(found[1], 8)), line) for line in lines]
-            assert (said, self.text(), addresses) == expected
-        return said
+        words = (command, "--bundle", str(self.bundle), ID)
+        if self.is_whole:
+            return self.told(self.call(*words, runtime=runtime))
+        return self.decided(*words, runtime=runtime)
+
+    def decided(self, *words: str, runtime: str = "gvisor") -> str:
+        """Return the same by the judge alone, in this process."""
+        wrapper, log = str(self.wrapper[runtime]), str(self.log)
+        call = Call(wrapper, words[0], log, str(self.state), str(self.bundle), words)
+        with patch.dict(os.environ, {"PATH": str(self.path)}):
+            code, said = answer_call(call, self.paths)
+        if code == 0:
+            return "runsc" if said == "sandbox" else said
+        assert json.loads(self.log.read_text(encoding="utf-8").splitlines()[-1])["msg"] == said
+        return said.replace("pyinfra-gvisor: ", "refused: ")
 
     def text(self) -> str:
         """Return the specification as it is."""
         return (self.bundle / "config.json").read_text(errors="surrogateescape")
-
-    def decided(self, runtime: str) -> tuple[str, str, list[str]]:
-        """Return the decision in Python, the specification after it, and the mounts to check."""
-        paths = NodePaths(
-            daemon_json=str(self.root / "daemon.json"),
-            releases=str(self.root / "releases"),
-            processes=str(self.root / "proc"),
-            units=(str(self.root / "units"), *UNITS[1:]),
-            public=(str(self.root / "localtime"),),
-        )
-        text = self.text()
-        try:
-            found = decide_creation(str(self.bundle), ID, self.rules[runtime], paths)
-        except Undecided as error:
-            return f"refused: {error}", text, []
-        if not (found.container and found.violations):
-            return "runc" if found.where == "runc" else "runsc", text, []
-        if kinds := dict(found.violations.stripped):
-            left = without(json.loads(text), kinds, found.container)
-            text = json.dumps(left, separators=(",", ":"), ensure_ascii=False)
-        return "runsc", text, [*found.violations.addresses]
 
     def told(self, ran: subprocess.CompletedProcess[str]) -> str:
         """Return the runtime that was started, or what Docker shows, without our name."""

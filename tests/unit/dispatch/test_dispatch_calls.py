@@ -56,7 +56,9 @@ FLAGS = [
 @pytest.fixture
 def node(tmp_path: Path) -> Judged:
     """A node whose policy accepts the container that ``write_container`` makes."""
-    return Judged(tmp_path, None, infrastructure())
+    found = Judged(tmp_path, None, infrastructure())
+    found.is_whole = True
+    return found
 
 
 def started(node: Judged) -> str:
@@ -131,7 +133,7 @@ def test_whatever_makes_a_container_is_judged(node: Judged, word: str) -> None:
 
 def test_a_sandbox_of_the_default_runtime_is_judged_once(node: Judged) -> None:
     judge = node.wrapper["judge"]
-    counts = f'{{ open my $file, ">>", "{node.root}/count"; print {{$file}} "judged\n" }}\n'
+    counts = f'open("{node.root}/count", "a").write("judged\\n")\n'
     judge.write_text(counts + judge.read_text())
 
     sandbox(node)
@@ -239,7 +241,6 @@ def test_marks_of_removed_containers_are_collected_when_they_are_old(node: Judge
 
 
 def test_marks_that_cannot_be_written_refuse(node: Judged) -> None:
-    node.is_compared = False
     node.container()
     node.spec()
     (node.root / "run").write_text("")
@@ -251,7 +252,6 @@ def test_marks_that_cannot_be_written_refuse(node: Judged) -> None:
 
 
 def test_a_wrapper_that_is_no_program_refuses_and_leaves_no_mark(node: Judged) -> None:
-    node.is_compared = False
     node.container(others={"Image": f"sha256:{9:064x}"})
     node.spec()
     wrapper = node.wrapper["gvisor"]

@@ -188,7 +188,6 @@ def test_a_volume_of_a_plugin_must_not_be_a_directory_of_the_node(node: Judged) 
 
 def start(node: Judged, *roots: str | Path) -> str:
     """Start the created container, whose files a process has mounted with these paths."""
-    (node.root / "started").unlink()
     (device,) = {line.split(" ")[0] for line in (node.mounts / ID).read_text().splitlines()}
     state = {"sandbox": {"id": ID}, "goferPid": 4711}
     (node.state / f"{ID}_sandbox:{ID}.state").write_text(json.dumps(state))
@@ -197,7 +196,7 @@ def start(node: Judged, *roots: str | Path) -> str:
     (gofer / "mountinfo").write_text(
         "".join(f"9 8 {device} {root} /x rw - ext4 /dev/sda rw\n" for root in roots)
     )
-    return node.told(node.call("start", ID))
+    return node.decided("start", ID)
 
 
 def inner(node: Judged) -> list[str]:
@@ -261,9 +260,8 @@ def test_a_file_that_was_deleted_after_it_was_mounted_is_the_same_file(node: Jud
 
 def test_a_container_does_not_start_if_runsc_says_nothing_about_its_mounts(node: Judged) -> None:
     mount(node, node.root / "allowed" / "a")
-    (node.root / "started").unlink()
 
-    said = node.told(node.call("start", ID))
+    said = node.decided("start", ID)
 
     assert said.startswith("refused: cannot read ")
 

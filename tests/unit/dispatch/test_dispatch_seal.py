@@ -295,7 +295,6 @@ def test_the_files_of_a_container_whose_namespaces_are_shared_are_allowed_in_the
     source = f"{node.data}/containers/{OTHER}/{name}"
     node.spec(bound(source, destination))
     shared = node.create()
-    (tmp_path / "started").unlink()
     node.spec(bound(source, "/elsewhere"))
 
     elsewhere = node.create()
@@ -379,9 +378,7 @@ def test_a_build_step_stays_below_its_control_group(tmp_path: Path, path: str, s
     bundle.parent.mkdir(parents=True)
     bundle.symlink_to(node.bundle)
 
-    ran = node.call("run", "--bundle", str(bundle), "abc")
-
-    assert node.told(ran) == said
+    assert node.decided("run", "--bundle", str(bundle), "abc") == said
 
 
 def test_a_device_that_only_the_specification_has_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+# Asks the resident judge. Comes before others, or alone as a program of one line.
+use strict;
+
+# Returns its answer to a question; undef if it does not answer within some seconds, so that who asks must run the judge.
+# One that has begun and takes too long ends this program by SIGALRM.
+sub resident_answer {
+    my ($socket, $wait_s, $limit_s, $question) = @_;
+    # AF_UNIX, SOCK_STREAM and sockaddr_un as numbers: loading Socket takes longer than everything else
+    socket my $judge, 1, 1, 0 or return undef;
+    my $begun = "";
+    local $SIG{PIPE} = "IGNORE";
+    local $SIG{ALRM} = sub { die "late\n" };
+    alarm $wait_s;
+    eval { connect $judge, pack "S a*", 1, $socket and sysread $judge, $begun, 6 }; # a judge that hangs does not begin
+    alarm 0;
+    return undef unless $begun eq "begun\n";
+    $SIG{ALRM} = "DEFAULT";
+    alarm $limit_s;
+    select((select($judge), $| = 1)[0]);
+    print {$judge} $question or return undef;
+    shutdown $judge, 1;
+    my $answer = do { local $/; <$judge> };
+    alarm 0;
+    return $answer;
+}

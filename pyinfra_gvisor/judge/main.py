@@ -1,0 +1,26 @@
+"""The program: ``serve`` answers at systemd's socket, ``ask`` answers one question and ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+from pyinfra_gvisor.judge.questions import answer
+from pyinfra_gvisor.judge.resident import serve
+
+LIMIT_S = 60
+
+
+def main() -> int:
+    """Return the code of the answer: 0 for a decision, 3 for a refusal."""
+    if sys.argv[1:] == ["serve"]:
+        serve(Path(sys.argv[0]).name)
+        return 0
+    # For a file that cannot be read, such as one on a network file system that does not answer. The
+    # signal ends the program, wherever it waits.
+    signal.alarm(int(sys.argv[2]) if sys.argv[2:] else LIMIT_S)
+    code, _, text = answer(sys.stdin.buffer.read(), "").partition(b"\n")
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
+    return int(code or b"2")

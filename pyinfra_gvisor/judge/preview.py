@@ -1,0 +1,196 @@
+"""Say where each container of a node would run after its next start, as lines for a fact."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from urllib.parse import quote
+
+from pyinfra_gvisor.judge.asked import Asked
+from pyinfra_gvisor.judge.container import Container
+from pyinfra_gvisor.judge.docker_files import Undecided, read_container
+from pyinfra_gvisor.judge.infrastructure import decide, repository
+from pyinfra_gvisor.judge.seal import violations
+
+Ask = Callable[[str], Any]
+
+_LIMIT_S = 20  # for all decisions
+_RUNC_SHIM = re.compile(r"(?:^|[./-])runc[.-]v[0-9]+$|^io\.containerd\.runtime\.v1\.linux$")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """
+    What an operator declares.
+
+    + policy: of the default runtime; None if there is no default runtime
+    + seals: by the name of each runtime that has one
+    + default: the name of the default runtime
+    + takes_runc: whether containers that ask for runc are handled like those that ask for nothing
+    """
+
+    policy: Mapping[str, Any] | None
+    seals: Mapping[str, Any]
+    default: str
+    takes_runc: bool
+    runtimes: Mapping[str, Any] = field(default_factory=dict)  # that dockerd has registered
+
+
+def preview_lines(text: str, ask: Ask) -> Iterator[str]:
+    """
+    Return the lines about containers and about images that nobody accepted, or one error.
+
+    + text: what an operator declares, in JSON
+    + ask: returns Docker's answer to a path of its API
+    """
+    try:
+        lines = [*_lines(Declared(**json.loads(text)), ask)]
+    except (Undecided, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        lines = [f"preview_error {json.dumps(_shown(str(error)))}"]
+    yield from lines
+    yield "preview told"
+
+
+def _lines(given: Declared, ask: Ask) -> Iterator[str]:
+    info = ask("/info")
+    root = info.get("DockerRootDir")
+    if not root:
+        raise Undecided("Docker names no data root")
+    declared = Declared(
+        given.policy, given.seals, given.default, given.takes_runc, info.get("Runtimes") or {}
+    )
+    listed = [item["Id"] for item in ask("/containers/json?all=1")]
+    signal.signal(signal.SIGALRM, _late)
+    signal.alarm(_LIMIT_S)
+    try:
+        for identity in listed:
+            yield from _line(declared, root, identity)
+    finally:
+        signal.alarm(0)
+    if declared.policy is not None:
+        yield from (_image_line(item) for item in _unaccepted(declared.policy, ask))
+
+
+def _late(_number: int, _frame: FrameType | None) -> None:
+    raise TimeoutError(f"no decision within {_LIMIT_S} s")
+
+
+def _line(declared: Declared, root: str, identity: str) -> Iterator[str]:
+    name, asked = identity[:12], ""
+    try:
+        container = read_container(root, identity)
+        name, asked = container.name, container.host.get("Runtime") or ""
+        place = _place(declared, container, root)
+    except TimeoutError:
+        raise
+    except Exception as error:  # noqa: BLE001 - one container hides no other
+        if not Path(root, "containers", identity).is_dir():  # removed since
+            return
+        place = ("refused", f"Docker's files about it cannot be read: {error}", "start")
+    if place is not None:
+        where, why, when = place
+        told = {"asked": asked, "id": identity, "name": name, "when": when, "where": where}
+        told["why"] = why
+        yield f"place {_json({key: _shown(value) for key, value in told.items()})}"
+
+
+def _place(declared: Declared, container: Container, root: str) -> tuple[str, str, str] | None:
+    """
+    Return where a container would run, why and when; None if nothing of ours decides.
+
+    At its next ``start``, or only when it is ``recreated``, because it was created with a runtime
+    that is not ours.
+    """
+    asked = container.host.get("Runtime") or ""
+    if asked != declared.default and asked in declared.seals:
+        return (*_sealed(declared, container, root, asked, f"runtime {asked}"), "start")
+    if declared.policy is None:
+        return None
+    is_ours = asked in ("", declared.default) or (
+        declared.takes_runc and _asks_for_runc(asked, declared.runtimes.get(asked))
+    )
+    where, why, _ = decide(container, declared.policy)
+    if where == "sandbox":
+        where, why = _sealed(declared, container, root, declared.default, why)
+    return where, why, "start" if is_ours else "recreated"
+
+
+def _sealed(
+    declared: Declared, container: Container, root: str, runtime: str, why: str
+) -> tuple[str, str]:
+    seal = declared.seals.get(runtime)
+    if seal is None:
+        return "sandbox", why
+    found = violations(Asked(container, root, seal, None, declared.policy))
+    if found.refused:
+        imitates = [why] if why.startswith("not the accepted ") else []
+        return "refused", "; ".join((*found.refused, *imitates))
+    gone = [item for _, items in sorted(found.stripped) for item in items]
+    return "sandbox", "; ".join((why, *([f"without {', '.join(gone)}"] if gone else [])))
+
+
+def _asks_for_runc(asked: str, entry: Mapping[str, Any] | None) -> bool:
+    """
+    Return True if a name starts the program that containerd finds by the name of runc.
+
+    + entry: what dockerd has registered by this name; None for nothing
+    """
+    if not entry:
+        return asked == "runc" or _RUNC_SHIM.search(asked) is not None
+    if entry.get("path"):
+        return bool(entry["path"] == "runc")
+    kind, options = entry.get("runtimeType") or "", entry.get("options") or {}
+    names_a_program = any(key.lower() == "binaryname" for key in options)
+    return asked == "runc" or (_RUNC_SHIM.search(kind) is not None and not names_a_program)
+
+
+def _unaccepted(policy: Mapping[str, Any], ask: Ask) -> Iterator[dict[str, Any]]:
+    """Return the images of known shapes that no entry of the policy accepts."""
+    accepted = {entry["image"] for entry in policy["entries"]}
+    for image in _listed_images(policy, ask):
+        given = [*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())]
+        named = [(shape, _names_of(shape, given)) for shape in policy["shapes"]]
+        found = [(shape, names) for shape, names in named if names]
+        if found and image["Id"] not in accepted:
+            shape, names = found[0]
+            yield {
+                "id": image["Id"],
+                "names": names,
+                "shapes": [item["name"] for item, _ in found],
+                "recorded": shape["recorded"],
+            }
+
+
+def _names_of(shape: Mapping[str, Any], names: list[str]) -> list[str]:
+    repositories = {repository(item) for item in shape["repositories"]}
+    return [name for name in names if repository(name) in repositories]
+
+
+def _listed_images(policy: Mapping[str, Any], ask: Ask) -> list[dict[str, Any]]:
+    """Return images of shapes only: with containerd's store, a long list takes seconds."""
+    every = [name for shape in policy["shapes"] for name in shape["repositories"]]
+    # as Docker lists them
+    names = [re.sub("^docker[.]io/(library/)?", "", name) for name in every]
+    if not names:
+        return []
+    filters = quote(_json({"reference": names}), safe="._-")
+    found: list[dict[str, Any]] = ask(f"/images/json?filters={filters}")
+    return found
+
+
+def _image_line(image: Mapping[str, Any]) -> str:
+    return f"unaccepted {_json(image)}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

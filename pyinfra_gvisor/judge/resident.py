@@ -1,0 +1,94 @@
+"""
+The resident judge: loaded once, it answers each question in a process of its own.
+
+A question that waits, such as for a file on a network file system that does not answer, holds up no
+other one. Who gets no answer runs the same program itself, so nothing depends on this.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+from pyinfra_gvisor.judge.questions import answer
+
+BEGUN = b"begun\n"
+_FIRST = 3  # the first descriptor of systemd's: sd_listen_fds(3)
+_READ_S = 10
+_MOST_S = 70  # a wrapper gives up earlier
+_MOST = 1 << 26  # bytes of a question
+
+
+def serve(own: str) -> None:
+    """
+    Answer the questions at systemd's socket, for ever.
+
+    + own: the name of this program, with its checksum at the end
+    """
+    listener = socket.socket(fileno=_FIRST)
+    interval_s = int(os.environ.get("WATCHDOG_USEC", "30000000")) / 3_000_000
+    listener.settimeout(interval_s)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: wait(2)
+    gc.freeze()
+    _notify("READY=1")
+    said_s = time.monotonic()
+    while True:
+        _take(listener, own)
+        if time.monotonic() - said_s > interval_s / 2:
+            _notify("WATCHDOG=1")
+            said_s = time.monotonic()
+
+
+def _take(listener: socket.socket, own: str) -> None:
+    try:
+        connection, _ = listener.accept()
+    except TimeoutError:
+        return
+    except OSError:  # no descriptor is left
+        time.sleep(0.01)
+        return
+    with connection:
+        try:
+            is_child = os.fork() == 0
+        except OSError:  # no process is left: who asked runs this program itself
+            return
+        if is_child:
+            _in_child(lambda: _converse(connection, own))
+
+
+def _in_child(work: Callable[[], None]) -> None:
+    """Do the work and end, whatever happens: a child must never accept."""
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.alarm(_MOST_S)
+        work()
+    finally:
+        os._exit(0)
+
+
+def _converse(connection: socket.socket, own: str) -> None:
+    connection.settimeout(_READ_S)
+    connection.sendall(BEGUN)
+    parts: list[bytes] = []
+    while part := connection.recv(1 << 16):
+        parts.append(part)
+        if sum(map(len, parts)) > _MOST:
+            return
+    connection.sendall(answer(b"".join(parts), own))
+
+
+def _notify(text: str) -> None:
+    """Tell systemd: sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
+        to.settimeout(1)
+        try:
+            to.sendto(text.encode(), f"\0{address[1:]}" if address[0] == "@" else address)
+        except OSError:  # systemd is busy: the next one counts
+            return
