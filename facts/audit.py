@@ -32,7 +32,7 @@ class AuditState(FactBase[Observed | None]):
         preview: Preview | None = None,
     ) -> StringCommand:
         """Return the whole script, as the argument of the one shell that pyinfra starts."""
-        places = preview.encoded if preview else None
+        places = preview.variables if preview else None
         return asked(audit_script(labels, textfile_dir=textfile_dir, preview=places))
 
     def process(self, output: list[str]) -> Observed:

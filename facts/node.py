@@ -45,7 +45,7 @@ class NodeState(FactBase[Node | None]):
             state_script(
                 textfile_dir=textfile_dir,
                 proof_image=proof_image,
-                preview=preview.encoded if preview else None,
+                preview=preview.variables if preview else None,
             )
         )
 

@@ -17,7 +17,7 @@ from pyinfra_gvisor.runtimes.unjudged import REMOVE, RULE, unjudged
 _NOT_ACCEPTED = re.compile("image (sha256:[0-9a-f]+) of ([a-z-]+) ")
 _OTHER_THAN_ACCEPTED = re.compile("(.*; )?not the accepted ")
 
-# What seal.pl says of mounts; only those of a network lead to no files of the node.
+# What the judge says of mounts; only those of a network lead to no files of the node.
 _MOUNT, _ELSEWHERE = "mount of ", " (network file system)"
 _WRITTEN = (
     "Docker may already have written to {}: check the files there. Then recreate the container "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from pyinfra_gvisor.parts_common.members import members
 from pyinfra_gvisor.parts_common.state import R, one
 from pyinfra_gvisor.policy.guarded import GUARDED
 
-ASKING = ("dispatch/places.pl", "audit/given.pl")
+ASKING = ("audit/places.pl", "audit/given.pl")
 LEAK_AGE_S = 60  # a younger sandbox may belong to a container being created or removed
 
 
@@ -208,14 +208,17 @@ class Observed(Reading):
 
 
 def audit_script(
-    labels: Iterable[str] = (), *, textfile_dir: str | None = None, preview: str | None = None
+    labels: Iterable[str] = (),
+    *,
+    textfile_dir: str | None = None,
+    preview: Mapping[str, str] | None = None,
 ) -> str:
     """
     Return the shell script that prints what ``parse_observed`` reads.
 
     + labels: names of labels that the policy uses; no other label leaves the node
     + textfile_dir: a directory to look for
-    + preview: the program for ``dispatch/preview.sh``; None asks nothing about places
+    + preview: the variables of ``dispatch/preview.sh``; None asks nothing about places
     """
     told = members("observed", "read")
     return state_script(

@@ -8,6 +8,7 @@ before it ("Comes after …") or that need it ("Comes before …") in the same p
 from __future__ import annotations
 
 import base64
+import hashlib
 import shlex
 from importlib.resources import files
 
@@ -62,6 +63,11 @@ def program(*paths: str) -> str:
     """
     package = files("pyinfra_gvisor")
     return "".join(package.joinpath(path).read_text(encoding="utf-8") for path in paths)
+
+
+def checksum_in_name(text: str) -> str:
+    """Return what the name of a program ends with, so that another text has another name."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def encoded(text: str | None) -> str:

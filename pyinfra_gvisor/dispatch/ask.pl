@@ -1,8 +1,8 @@
-# Asks the resident judge. Comes before others, or alone as a program of one line.
+# Asks the resident judge. Comes before others.
 use strict;
 
-# Returns its answer to a question; undef if it does not answer within some seconds, so that who asks must run the judge.
-# One that has begun and takes too long ends this program by SIGALRM.
+# Returns its answer to a question; undef if it does not answer within some seconds, so that who asks must run the judge's
+# program. Dies with "late" if it has begun, and takes longer than the limit.
 sub resident_answer {
     my ($socket, $wait_s, $limit_s, $question) = @_;
     # AF_UNIX, SOCK_STREAM and sockaddr_un as numbers: loading Socket takes longer than everything else
@@ -11,15 +11,12 @@ sub resident_answer {
     local $SIG{PIPE} = "IGNORE";
     local $SIG{ALRM} = sub { die "late\n" };
     alarm $wait_s;
-    eval { connect $judge, pack "S a*", 1, $socket and sysread $judge, $begun, 6 }; # a judge that hangs does not begin
+    eval { connect $judge, pack "S a*", 1, $socket and sysread $judge, $begun, 6 }; # one that hangs does not begin
     alarm 0;
     return undef unless $begun eq "begun\n";
-    $SIG{ALRM} = "DEFAULT";
     alarm $limit_s;
     select((select($judge), $| = 1)[0]);
-    print {$judge} $question or return undef;
-    shutdown $judge, 1;
-    my $answer = do { local $/; <$judge> };
+    my $answer = print({$judge} $question) && shutdown($judge, 1) ? do { local $/; <$judge> } : undef;
     alarm 0;
     return $answer;
 }

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyinfra_gvisor.base.scripts import program
 from pyinfra_gvisor.dispatch.policy import Dispatch
-from pyinfra_gvisor.dispatch.programs import literal
+from pyinfra_gvisor.dispatch.programs import SOCKET, asking_program, judge_checksum, judge_program
 from pyinfra_gvisor.dispatch.seal import Seal
-
-# With a policy the same code decides that creates containers: see `judge_program`.
-JUDGING = ("dispatch/container.pl", "dispatch/choose.pl", "dispatch/preview.pl")
-_BEFORE = (
-    *("base/json.pl", "base/docker_api.pl", "sandbox/runc_names.pl"),
-    *("dispatch/places.pl", "dispatch/journal.pl", "dispatch/seal.pl"),
-)
 
 
 @dataclass(frozen=True)
@@ -25,11 +18,11 @@ class Preview:
     """
     What a node needs to know to say where containers would run. An argument of facts.
 
-    + given: perl code that sets the declared policy and seals
+    + declared: the declared policy and seals, in JSON
     + decides: False if only seals are declared, no default runtime
     """
 
-    given: str
+    declared: str
     decides: bool
 
     def __str__(self) -> str:
@@ -37,11 +30,19 @@ class Preview:
         return "as declared"
 
     @property
-    def encoded(self) -> str:
-        """Return the program for ``preview.sh``: the same text for the same policy."""
-        text = program(*_BEFORE, *JUDGING[:-1]) + self.given
-        text += program(JUDGING[-1], "dispatch/preview_told.pl")
-        return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    def variables(self) -> dict[str, str]:
+        """Return the variables of ``preview.sh``: the same for the same policy."""
+        return {
+            "judge": f"judge-{judge_checksum()}",
+            "judge_socket": SOCKET,
+            "asking": asking_program(),
+            "judge_program": _packed(judge_program()),
+            "declared": _packed(self.declared),
+        }
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def preview(dispatch: Dispatch | None, seals: Mapping[str, Seal], default: str) -> Preview | None:
@@ -53,14 +54,13 @@ def preview(dispatch: Dispatch | None, seals: Mapping[str, Seal], default: str) 
     """
     if dispatch is None and not seals:
         return None
-    known = {name: seal.to_perl() for name, seal in seals.items()}
-    if dispatch is not None:
+    known = {name: seal.rules() for name, seal in seals.items()}
+    if dispatch is not None and dispatch.runtime in known:
         known[default] = known[dispatch.runtime]
-    values = {
-        "policy": None if dispatch is None else dispatch.to_perl(),
+    declared = {
+        "policy": None if dispatch is None else dispatch.rules(),
         "seals": known,
         "default": default,
         "takes_runc": dispatch is not None and dispatch.takes_runc,
     }
-    given = "".join(f"$Preview::{name} = {literal(value)};\n" for name, value in values.items())
-    return Preview(given, decides=dispatch is not None)
+    return Preview(json.dumps(declared, separators=(",", ":")), decides=dispatch is not None)

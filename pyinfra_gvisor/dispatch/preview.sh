@@ -1,8 +1,23 @@
 #!/bin/sh
-# Prints where each container would run after its next start. Comes before node_state.sh.
-# Variable: preview_program (a program of perl, compressed with gzip and in base64: a command has 128 KiB at most).
+# Prints where each container would run after its next start. Comes before node_state.sh. Variables: judge (its name),
+# judge_socket (where it may be resident), asking (a program of perl that asks there), judge_program and declared (its
+# program and what is declared, compressed with gzip and in base64: a command has 128 KiB at most).
+: "${judge:?}" "${judge_socket:?}" "${asking:?}" "${judge_program:?}" "${declared:?}"
+
+unpacked() { printf '%s' "$1" | base64 -d | gzip -d; }
+
+places_asked() {
+    printf '%s\0' "$judge" preview "$docker_socket"
+    unpacked "$declared"
+    printf '\0'
+}
+
 preview_state() {
-    if [ ! -S "$docker_socket" ] || ! command -v perl > /dev/null; then return 0; fi
+    if [ ! -S "$docker_socket" ] || [ ! -x /usr/bin/python3 ]; then return 0; fi
     echo 'preview asked'
-    printf '%s' "$preview_program" | base64 -d | gzip -d | perl - preview "$docker_socket"
+    if places=$(places_asked | perl -e "$asking" "$judge_socket" 60); then
+        printf '%s\n' "$places"
+        return 0
+    fi
+    places_asked | /usr/bin/python3 -I -S -B -X utf8 -c "$(unpacked "$judge_program")" ask
 }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib.resources import files
 
-from pyinfra_gvisor.base.scripts import PATH, part, program
+from pyinfra_gvisor.base.scripts import PATH, checksum_in_name, part, program
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.judge.main import LIMIT_S
@@ -34,7 +35,8 @@ SOCKET = "/run/pyinfra-gvisor/judge.sock"
 _PACKAGE = "pyinfra_gvisor.judge"
 _PROGRAM = """\
 #!/usr/bin/python3 -I
-# Decides where containers run. Written by pyinfra-gvisor; its name has its checksum, so it never changes.
+# Decides where containers run. Written by pyinfra-gvisor, and never changed: its name has its
+# checksum.
 import sys
 import types
 
@@ -48,6 +50,7 @@ sys.exit(sys.modules["{package}.main"].main())
 """
 
 
+@cache
 def judge_program() -> str:
     """Return the program that decides when Docker creates a container: one file of Python."""
     texts = {name: program(f"judge/{name}.py") for name in _modules()}
@@ -56,6 +59,16 @@ def judge_program() -> str:
         f"    {f'{_PACKAGE}.{name}'!r}: r'''{texts[name]}''',\n" for name in order.static_order()
     )
     return _PROGRAM.format(modules=modules, package=_PACKAGE)
+
+
+def judge_checksum() -> str:
+    """Return how its file's name ends: the program that answers must be this one."""
+    return checksum_in_name(judge_program())
+
+
+def asking_program() -> str:
+    """Return the program that asks the resident judge."""
+    return program("dispatch/ask.pl", "dispatch/ask_main.pl")
 
 
 def _modules() -> list[str]:
@@ -75,9 +88,7 @@ def seal_text(judge: str) -> str:
 
     + judge: path of the judge's program
     """
-    return part(
-        "dispatch/call", "dispatch/judge", "dispatch/seal", mounts=MOUNTS, **_asking(judge)
-    )
+    return part("dispatch/call", "dispatch/judge", "dispatch/seal", mounts=MOUNTS, **_asking(judge))
 
 
 def dispatch_text(sandbox: str, judge: str) -> str:
@@ -92,8 +103,8 @@ def dispatch_text(sandbox: str, judge: str) -> str:
 
 
 def _asking(judge: str) -> dict[str, str | int]:
-    asking = program("dispatch/ask.pl", "dispatch/ask_main.pl")
-    return {"judge": judge, "judge_socket": SOCKET, "asking": asking, "limit_s": LIMIT_S}
+    given: dict[str, str | int] = {"judge": judge, "judge_socket": SOCKET, "limit_s": LIMIT_S}
+    return {**given, "asking": asking_program()}
 
 
 def rules_text(seal: Seal | None, dispatch: Dispatch | None = None) -> str:

@@ -1,5 +1,5 @@
 # Prints the images and containers of a node that may be infrastructure, a line of JSON each. Comes after json.pl,
-# docker_api.pl and choose.pl. Of variables whose name or value looks like a secret it prints only the name.
+# docker_api.pl. Of variables whose name or value looks like a secret it prints only the name.
 # Arguments: a word, Docker's socket, a regular expression for the names of secrets, and three lists with an item a line:
 # names of images without tag, images or containers that were asked for, and keys of HostConfig.
 use strict;
@@ -48,7 +48,7 @@ sub is_candidate { # what would fail in a sandbox, what a shape may know, and wh
     my ($config, $host) = (Json::members($top->{Config}), Json::members($top->{HostConfig}));
     my $name = plain($top->{Name}) =~ s{^/}{}r;
     return 1 if is_wanted(plain($top->{Id})) || is_wanted(plain($top->{Image})) || grep { $_ eq $name } @named;
-    return 1 if $of_shape{Choose::repository(plain($config->{Image}))} || ($host->{Privileged} // "") eq "true";
+    return 1 if $of_shape{repository(plain($config->{Image}))} || ($host->{Privileged} // "") eq "true";
     return 1 if grep { plain($host->{$_}) eq "host" } qw(NetworkMode PidMode);
     return scalar grep { plain(Json::members($_)->{Source}) =~ m{/docker\.sock\z} } Json::items($top->{Mounts} // "[]");
 }
@@ -56,12 +56,19 @@ sub is_candidate { # what would fail in a sandbox, what a shape may know, and wh
 sub print_image {
     my ($listed) = @_;
     my $id = plain(Json::members($listed)->{Id});
-    return unless $used{$id} || is_wanted($id) || grep { $of_shape{Choose::repository($_)} } names(Json::members($listed));
+    return unless $used{$id} || is_wanted($id) || grep { $of_shape{repository($_)} } names(Json::members($listed));
     my $top = Json::members(got("/images/$id/json") // return);
     my $config = Json::members($top->{Config} // "{}");
     my $store = defined $top->{Descriptor} || plain(Json::members($top->{GraphDriver} // "{}")->{Name}) eq "" ? "true" : "false";
     $printed{$id} = 1;
     say_json("image", object($top, @image), qq("Config":{) . configured($config) . "}", qq("Containerd":$store));
+}
+
+sub repository { # the name of an image without tag and digest, with its registry: docker.io is Docker's own
+    my ($name) = $_[0] =~ s/@.*//sr =~ s{:[^/:]*\z}{}r;
+    $name =~ s{^index\.docker\.io/}{docker.io/};
+    return $name if $name =~ m{^(?:[^/]*[.:][^/]*|localhost)/};
+    return "docker.io/" . ($name =~ m{/} ? $name : "library/$name");
 }
 
 sub names { my ($top) = @_; return map { plain($_) } map { Json::items($top->{$_} // "[]") } qw(RepoTags RepoDigests) }

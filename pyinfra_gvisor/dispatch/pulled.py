@@ -161,8 +161,7 @@ def pulled_script(socket: str, wanted: Sequence[str] = ()) -> str:
     + wanted: ids of images or containers, and names of containers, to print in any case
     """
     names = sorted({name for shape in SHAPES.values() for name in shape.repositories})
-    names_of = ("dispatch/choose.pl", "dispatch/pulled.pl")
-    text = program("base/json.pl", "base/docker_api.pl", *names_of)
+    text = program("base/json.pl", "base/docker_api.pl", "dispatch/pulled.pl")
     given = ("pulled", socket, SECRET_NAME, "\n".join(names), "\n".join(wanted), "\n".join(OPTIONS))
     return f"{ENVIRONMENT}perl -e {shlex.join([text, *given])}\n"
 

@@ -103,7 +103,7 @@ def _strip(bundle: str, container: Container, kinds: Mapping[str, Iterable[str]]
     write_over(path, json.dumps(left, separators=(",", ":"), ensure_ascii=False))
     gone = "; ".join(item for kind in sorted(kinds) for item in kinds[kind])
     text = f"container {container.name}: removed {gone}"
-    os.spawnvp(os.P_WAIT, "logger", ["logger", "-t", _NAME, "--", *_shown(text)])
+    os.spawnvp(os.P_WAIT, "logger", ["logger", "-t", _NAME, "--", *_shown(text)])  # noqa: S606
 
 
 def _shown(*texts: str) -> list[str]:

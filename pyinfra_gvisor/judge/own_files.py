@@ -31,7 +31,7 @@ def write_over(path: str, text: str) -> None:
     beside = Path(f"{path}.new")
     beside.unlink(missing_ok=True)
     data = text.encode("utf-8", "surrogateescape")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)
     beside.replace(path)
 

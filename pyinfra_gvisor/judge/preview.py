@@ -44,16 +44,15 @@ class Declared:
 
 def preview_lines(text: str, ask: Ask) -> Iterator[str]:
     """
-    Return the lines about containers and about images that nobody accepted, or one error.
+    Return lines about containers, lines about images that nobody accepted, and an error if any.
 
     + text: what an operator declares, in JSON
     + ask: returns Docker's answer to a path of its API
     """
     try:
-        lines = [*_lines(Declared(**json.loads(text)), ask)]
+        yield from _lines(Declared(**json.loads(text)), ask)
     except (Undecided, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        lines = [f"preview_error {json.dumps(_shown(str(error)))}"]
-    yield from lines
+        yield f"preview_error {json.dumps(_shown(str(error)))}"
     yield "preview told"
 
 

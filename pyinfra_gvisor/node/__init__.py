@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
@@ -217,7 +217,7 @@ def state_script(
     asking: Sequence[str] = (),
     textfile_dir: str | None = None,
     proof_image: str | None = None,
-    preview: str | None = None,
+    preview: Mapping[str, str] | None = None,
     **variables: str,
 ) -> str:
     """
@@ -227,12 +227,12 @@ def state_script(
     + asking: perl programs to put after the one that asks Docker
     + textfile_dir: a directory to look for
     + proof_image: an image to look for
-    + preview: the program for ``dispatch/preview.sh``; None asks nothing about places
+    + preview: the variables of ``dispatch/preview.sh``; None asks nothing about places
     + variables: the variables of these parts
     """
     asks = program(*_ASKS, *asking)
     if preview:
-        more, variables = (*more, "dispatch/preview"), {**variables, "preview_program": preview}
+        more, variables = (*more, "dispatch/preview"), {**variables, **preview}
     return script(
         *(f"parts/{name}/state" for name in NAMES),
         "node/docker_state",

@@ -62,7 +62,7 @@ def read_places(
     places: Iterable[str], images: Iterable[str], told: Sequence[str], error: str | None
 ) -> dict[str, Any]:
     """
-    Return what ``dispatch/preview_told.pl`` printed, as members of ``Node``.
+    Return what ``judge/preview.py`` wrote, as members of ``Node``.
 
     + told: ``asked`` before the program starts, ``told`` when it ends
     + error: why it does not know, in JSON
@@ -71,6 +71,8 @@ def read_places(
     """
     if "asked" in told and "told" not in told:
         error = '"the answer of the node about its containers is incomplete"'
+    if error:
+        places, images = (), ()
     found = [json.loads(line) for line in places]
     return {
         "places": {item["id"]: Place.model_validate(item) for item in found},

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.base.scripts import part
+from pyinfra_gvisor.base.scripts import checksum_in_name, part
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.programs import (
     FIXED_PATH,
@@ -63,7 +63,7 @@ class Wrapper:
         dockerd renames its own scripts for ``runtimeArgs`` at every start, which breaks containers
         that remember the old name. A path that never changes cannot break them.
         """
-        return f"{RUNTIMES_DIR}/{self.runtime}-{self.release}-{self.sha256[:8]}"
+        return f"{RUNTIMES_DIR}/{self.runtime}-{self.release}-{checksum_in_name(self.text)}"
 
 
 def wrapper(name: str, release: str, runtime: Runtime) -> Wrapper:

@@ -20,7 +20,7 @@ from tests.unit.answers import END, answer, compact
 from tests.unit.settings.loaded_settings import good
 
 DATA = {"gvisor_default": "sandbox"}
-ASKS = "gzip -d | perl - preview"
+ASKS = "preview_state() {"
 
 
 SETTINGS = good(**DATA)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pyinfra_gvisor.base.node_files import unit_text
 from pyinfra_gvisor.base.scripts import PATH, SOCKET, program
-from pyinfra_gvisor.dispatch.preview import JUDGING, Preview
+from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.parts_common.timed import timer_text
 from pyinfra_gvisor.policy.selectors import Selector
 
@@ -43,22 +43,18 @@ _CONFINED = (
 )
 
 
-def script_text(preview: Preview | None = None) -> str:
-    """
-    Return the program that checks the containers.
-
-    + preview: the policy of the default runtime; None: the policy file says what must be sandboxed
-    """
-    text = program(
+def script_text() -> str:
+    """Return the program that checks the containers."""
+    return program(
         "base/json.pl",
         "base/docker_api.pl",
         "sandbox/process.pl",
         "sandbox/runc_names.pl",
         "sandbox/verdict.pl",
         "sandbox/ground.pl",
+        "dispatch/ask.pl",
+        "parts/watch/watch.pl",
     )
-    judging = f"{program(*JUDGING)}{preview.given}" if preview else ""
-    return f"{text}{judging}{program('parts/watch/watch.pl')}"
 
 
 def policy_text(
@@ -67,7 +63,7 @@ def policy_text(
     action: str,
     textfile: str | None,
     *,
-    default: bool = False,
+    default: Preview | None = None,
 ) -> str:
     """
     Return the policy as lines for ``parts/watch/watch.pl``.
@@ -76,12 +72,13 @@ def policy_text(
     + exempt: which of these are exempt
     + action: ``report`` or ``stop``
     + textfile: the path of the metrics file; None writes no metrics
-    + default: every container must but infrastructure, which the program knows; `must` and
+    + default: every container must but infrastructure, which the judge knows by this; `must` and
       `exempt` do not count
     """
     lines = [f"action {action}", *([f"textfile {textfile}"] if textfile else [])]
     if default:
-        return "".join(f"{line}\n" for line in (*lines, "default sandbox"))
+        lines.append(f"default {_word(default.declared)}")
+        return "".join(f"{line}\n" for line in lines)
     for kind, selectors in (("must", must), ("exempt", exempt)):
         lines += [line for selector in selectors for line in _selector(kind, selector)]
     return "".join(f"{line}\n" for line in lines)

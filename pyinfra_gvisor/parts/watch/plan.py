@@ -135,10 +135,10 @@ def _files(wanted: Watch) -> tuple[NodeFile, ...]:
         wanted.exempt,
         wanted.action,
         wanted.textfile,
-        default=wanted.default is not None,
+        default=wanted.default,
     )
     return (
-        NodeFile(SCRIPT, "755", script_text(wanted.default)),
+        NodeFile(SCRIPT, "755", script_text()),
         NodeFile(POLICY, "644", policy),
         NodeFile(SERVICE, "644", service_text(wanted.textfile_dir)),
         NodeFile(TIMER, "644", timer_of(wanted.interval_s)),

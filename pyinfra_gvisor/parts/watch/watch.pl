@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # Checks every running container and reports to the journal, each time, those that must run in gVisor by the policy
 # and do not. Keeps no state between checks. Arguments: the policy file and Docker's socket. Needs perl-base only,
-# which every Debian and Ubuntu has. Comes after docker_api.pl and the files of sandbox/; for a policy with "default"
-# also after preview.pl, which knows the infrastructure of the node.
+# which every Debian and Ubuntu has. Comes after docker_api.pl, the files of sandbox/ and ask.pl: for a policy with
+# "default" the resident judge knows the infrastructure of the node.
 use strict;
 use warnings;
 no warnings qw(newline);
@@ -10,14 +10,16 @@ use Fcntl qw(LOCK_SH O_CREAT O_EXCL O_WRONLY);
 
 my $proof_lock = "/run/pyinfra-gvisor/probe.lock"; # prove.sh holds it while its containers exist
 my $most_s = 480; # longest wait for a proof: the unit limits a check to 600 s
+my $judge_socket = "/run/pyinfra-gvisor/judge.sock";
+my $judge_s = 60; # longest wait for the judge
 my $policy = read_policy($ARGV[0]);
-my ($ground, $data_root);
+my ($ground, $judged); # $judged: what the judge has said last
 $SIG{PIPE} = "IGNORE";
 exit main();
 
 sub main {
     my $ids = eval { refuse_others(); running() };
-    $ids = undef unless $ids && eval { $ground = know_ground(); $data_root = find_data_root(); 1 };
+    $ids = undef unless $ids && eval { $ground = know_ground(); 1 };
     if (!$ids) {
         my $why = $@ =~ /^process \d+ answers/ ? "Another program has Docker's socket" : "Docker does not answer";
         journal(3, "$why, so no container was checked; see systemctl status docker: $@");
@@ -32,8 +34,8 @@ sub main {
     my @bare = grep { $_->{must} && $_->{state} ne "sandboxed" } @seen;
     journal(3, complaint($_)) for @bare;
     journal(6, account(@seen)) unless @bare || $failed;
-    my $images = eval { [$policy->{default} ? Preview::unaccepted_images() : ()] };
-    if (!$images) { journal(3, "images cannot be listed: $@"); $failed = 1 }
+    my $images = eval { $policy->{default} ? unaccepted_images() : [] };
+    if (!$images) { journal(3, "images cannot be judged: $@"); $failed = 1 }
     journal(4, unaccepted($_)) for @{$images // []};
     # not written after a failure: its old time then shows that containers are unknown
     if (!$failed && $policy->{textfile} && !eval { write_metrics(\@seen, scalar @bare, scalar @$images); 1 }) {
@@ -81,17 +83,39 @@ sub unaccepted {
     return "image $image->{names}[0] is not accepted, so Docker will not start it as " . join(", ", @{$image->{shapes}}) . "; $todo";
 }
 
-sub find_data_root { # Docker's files tell which containers are infrastructure
-    return "" unless $policy->{default};
-    my ($code, $body) = ask("GET", "/info", 20);
-    die "answer $code\n" unless $code == 200;
-    return Container::bytes(json($body)->{DockerRootDir});
+# Returns what the judge says by the declared policy: where each container would run, and images that nobody accepted.
+sub ask_judge {
+    utf8::encode(my $declared = $policy->{default});
+    my $question = join "", map { "$_\0" } "-", "preview", $socket, $declared;
+    my $answer = resident_answer($judge_socket, 5, $judge_s, $question) // die "the judge does not answer; see systemctl status pyinfra-gvisor-judge\n";
+    my %told = (place => [], unaccepted => [], preview_error => []);
+    for (split /\n/, $answer) { push @{$told{$1}}, json($2) if /^(place|unaccepted|preview_error) (.*)/ }
+    die "the judge's answer is incomplete\n" unless $answer =~ /^preview told\n\z/m;
+    my %places = map { $_->{id} => $_ } @{$told{place}};
+    return $judged = {images => $told{unaccepted}, places => \%places, error => $told{preview_error}[0]};
+}
+
+sub unaccepted_images {
+    my $found = $judged // ask_judge();
+    die "$found->{error}\n" if $found->{error};
+    return $found->{images};
+}
+
+sub is_infrastructure { # undef for a container that was removed meanwhile
+    my ($id) = @_;
+    ask_judge() unless $judged && $judged->{places}{$id};
+    my $place = $judged->{places}{$id};
+    die "$judged->{error}\n" if !$place && $judged->{error};
+    return undef unless $place;
+    die "$place->{why}\n" if $place->{where} eq "refused" && $place->{why} =~ /^Docker's files about it cannot be read/;
+    return $place->{where} eq "runc" ? 1 : 0;
 }
 
 # Checks again right before stopping: the container may have changed. One that may be a sandbox is not stopped.
 sub stop {
     my ($one) = @_;
     $ground = know_ground(); # the runtimes may have changed
+    $judged = undef; # and so may the container
     my $now = look($one->{id});
     if (!$now || !$now->{must} || $now->{state} eq "sandboxed") { return }
     if ($now->{state} eq "unknown") {
@@ -153,11 +177,7 @@ sub judged {
     my ($wanted, $exempt);
     if ($policy->{default}) {
         $wanted = 1;
-        $exempt = eval { Preview::is_infrastructure($data_root, $told->{Id}) };
-        if (!defined $exempt) {
-            die $@ if -d "$data_root/containers/$told->{Id}";
-            return undef;
-        }
+        $exempt = is_infrastructure($told->{Id}) // return undef;
     } else {
         $wanted = grep { selects($_, $name, $labels) } @{$policy->{must}};
         $exempt = grep { selects($_, $name, $labels) } @{$policy->{exempt}};

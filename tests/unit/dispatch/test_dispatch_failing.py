@@ -1,4 +1,4 @@
-"""Wrappers without a judge, with a broken or resident one, or with damaged files: nothing starts."""
+"""Wrappers without a judge, with a broken one, or with damaged files: nothing starts."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def test_without_python_the_message_says_what_to_install(node: Judged, runtime: 
 
     said = failed(node, runtime)
 
-    assert said == (
-        f"{python} is missing, so this container was not started; install python3"
-    )
+    assert said == (f"{python} is missing, so this container was not started; install python3")
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

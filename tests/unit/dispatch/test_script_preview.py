@@ -50,8 +50,9 @@ class Docker:
         self.root = root / "docker"
         (self.root / "containers").mkdir(parents=True)
         asked = asked or declared(infrastructure())
-        self.machine = Machine(root, preview=asked.encoded)
+        self.machine = Machine(root, preview=asked.variables)
         (self.machine.path / "gzip").symlink_to(str(shutil.which("gzip")))
+        (root / "python3").symlink_to("/usr/bin/python3")
 
     def node(
         self,
@@ -350,7 +351,7 @@ def test_a_host_with_a_default_is_asked_the_same_and_one_section_more() -> None:
 
     assert settings
     assert settings.preview
-    lines = state_script(preview=settings.preview.encoded).splitlines()
+    lines = state_script(preview=settings.preview.variables).splitlines()
     before = state_script().splitlines()
     assert [line for line in before if line not in lines] == [
         line for line in before if line.startswith("parts=")
@@ -360,8 +361,8 @@ def test_a_host_with_a_default_is_asked_the_same_and_one_section_more() -> None:
 def test_the_same_policy_is_always_the_same_command_and_another_one_is_not() -> None:
     one, same, other = declared(infrastructure()), declared(infrastructure()), declared()
 
-    assert one.encoded == same.encoded
-    assert one.encoded != other.encoded
+    assert one.variables == same.variables
+    assert one.variables != other.variables
     assert (one, hash(one)) == (same, hash(same))
     assert str(one) == "as declared"
 
@@ -371,4 +372,4 @@ def test_two_hundred_entries_fit_into_one_command() -> None:
         infrastructure(image=f"sha256:{number:064x}", name=f"app-{number}") for number in range(200)
     ]
 
-    assert len(declared(*entries).encoded) < 40_000
+    assert len(state_script(preview=declared(*entries).variables)) < 120_000

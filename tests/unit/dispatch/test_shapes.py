@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,13 +14,12 @@ import pytest
 
 from pyinfra_gvisor.base.scripts import program
 from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
-from pyinfra_gvisor.dispatch.programs import literal
 from pyinfra_gvisor.dispatch.proposals import proposals
 from pyinfra_gvisor.dispatch.shapes import SHAPES, Shape, repository
+from pyinfra_gvisor.judge.docker_files import read_container
+from pyinfra_gvisor.judge.infrastructure import decide
 from tests.unit.dispatch.infrastructure import KNOWN, PROJECT, as_files, as_it_is, pulled
 
-JUDGE = program("base/json.pl", "dispatch/container.pl", "dispatch/choose.pl")
-SAY = "print join ': ', Choose::where(Container::read_container(@ARGV), $policy);\n"
 SHAPE = [pytest.param(shape, id=shape.name) for shape in KNOWN]
 
 Change = Callable[[dict[str, Any]], object]
@@ -31,15 +31,9 @@ def said(directory: Path, document: Mapping[str, Any], entries: tuple[Infrastruc
     files.mkdir(parents=True)
     for name, content in zip(("config.v2", "hostconfig"), as_files(document), strict=True):
         (files / f"{name}.json").write_text(json.dumps(content))
-    policy = f"our $policy = {literal(Dispatch('runsc', entries).to_perl())};\n"
-
-    ran = subprocess.run(
-        ["perl", "-e", JUDGE + policy + SAY, directory, document["Id"]],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return ran.stdout
+    container = read_container(str(directory), document["Id"])
+    found = decide(container, Dispatch("runsc", entries).rules())
+    return f"{found.where}: {found.why}"
 
 
 def accepted(shape: Shape) -> tuple[tuple[Infrastructure, ...], dict[str, Any]]:
@@ -186,8 +180,11 @@ NAMES = [
 
 @pytest.mark.parametrize(("written", "meant"), NAMES)
 def test_python_and_perl_read_an_images_name_alike(written: str, meant: str) -> None:
+    (perl,) = re.findall(
+        r"^sub repository .*?^}$", program("dispatch/pulled.pl"), re.DOTALL | re.MULTILINE
+    )
     ran = subprocess.run(
-        ["perl", "-e", JUDGE + "print Choose::repository($ARGV[0])", written],
+        ["perl", "-e", f"{perl}print repository($ARGV[0])", written],
         capture_output=True,
         text=True,
         check=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.parts.watch.files import METRICS, policy_text, script_text
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from tests.unit.fake_docker import Answer, daemon, routes, says
+from tests.unit.judge.resident import resident
 from tests.unit.shells import replaced
 
 ID = f"{1:064x}"  # of the first container that a test makes
@@ -78,21 +80,24 @@ class Watched:
         """One look at whatever answers on the socket."""
         policy, program = self.root / "policy", self.root / "watch.pl"
         textfile = str(self.textfile) if self.metrics else None
-        every = self.default is not None
-        policy.write_text(policy_text(self.must, self.exempt, self.action, textfile, default=every))
+        policy.write_text(
+            policy_text(self.must, self.exempt, self.action, textfile, default=self.default)
+        )
         changes = {
             "/run/pyinfra-gvisor/probe.lock": str(self.lock),
+            "/run/pyinfra-gvisor/judge.sock": str(self.root / "judge.sock"),
             "/run/docker.pid": str(self.root / "docker.pid"),
             "^/(?:usr|": "^/(?:tmp|usr|",  # a test's runsc lies there
             **(self.changes or {}),
         }
-        program.write_text(replaced(script_text(self.default), changes))
-        ran = subprocess.run(
-            ["perl", program, policy, self.root / "docker.sock"],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        program.write_text(replaced(script_text(), changes))
+        with resident(self.root / "judge.sock") if self.default else nullcontext():
+            ran = subprocess.run(
+                ["perl", program, policy, self.root / "docker.sock"],
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
         (self.root / "docker.sock").unlink(missing_ok=True)
         return Looked(ran.returncode, ran.stdout, ran.stderr, list(asked))

@@ -20,13 +20,6 @@ sub mounted { # [mount point, device, root, type] of every mount: proc_pid_mount
 
 sub inode { my @stat = stat $_[0]; return @stat ? "$stat[0]:$stat[1]" : "" }
 
-# Whether only the user who runs this can have made the file or directory at this path: no link, with this type and mode.
-sub is_own {
-    my ($path, $mode) = @_;
-    my @stat = lstat $path;
-    return @stat && $stat[2] == $mode && $stat[4] == $> && (-d _ || $stat[3] == 1);
-}
-
 sub below { # the rest of a path after a directory; undef if the path is not in that directory
     my ($path, $directory) = @_;
     s{/\z}{} for $path, $directory;
