@@ -42,7 +42,8 @@ def keeper(wanted: Settings | None, *, restored: Restored | None = None) -> Comm
     + restored: what a rollback has restored; None if everything is as the settings declare
 
     It checks the firewall, sysctls and blocked modules, the resolver, the resident judge, the place
-    of runc, dockerd's runtimes and the files of the release. A node without systemd gets none, and a warning.
+    of runc, dockerd's runtimes and the files of the release. A node without systemd gets none, and
+    a warning.
     """
 
     yield from converge(
