@@ -24,8 +24,8 @@ MAIN_PID = f"systemctl show -p MainPID --value {UNIT}"
 WAITS_S = 5
 """How long a wrapper waits for the resident judge before it runs the program itself."""
 WATCHDOG_S = 10
-START_S = 10
-"""Within which a container starts on a busy machine, once where it runs is decided."""
+START_S = 30
+"""Within which a container starts while other labs load the machine, once it is decided where."""
 
 KILLER = f"""
 for _ in $(seq 60); do
@@ -150,7 +150,7 @@ def test_without_it_containers_start_and_the_next_run_brings_it_back(
     dispatch.deploy(*NODES, **DEFAULT)
     second = dispatch.run(*NODES, **DEFAULT)
 
-    assert max(took_s.values()) < START_S  # it is not waited for
+    assert max(took_s.values()) < START_S
     assert ["active", "active"] not in down
     assert [states(node) for node in resident.values()] == [["active", "active"]] * len(NODES)
     assert second.idle, second.text
