@@ -41,8 +41,9 @@ def keeper(wanted: Settings | None, *, restored: Restored | None = None) -> Comm
     + wanted: the settings of the host; None removes the timer and its files
     + restored: what a rollback has restored; None if everything is as the settings declare
 
-    It checks the firewall, sysctls and blocked modules, the resolver, the place of runc, dockerd's
-    runtimes and the files of the release. A node without systemd gets none, and a warning.
+    It checks the firewall, sysctls and blocked modules, the resolver, the resident judge, the place
+    of runc, dockerd's runtimes and the files of the release. A node without systemd gets none, and
+    a warning.
     """
 
     yield from converge(

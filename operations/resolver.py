@@ -63,7 +63,7 @@ def resolver(
 
     def plan(node: Node) -> PartPlan:
         found = node.part(ResolverState)
-        problem = lacks(found, init=node.init) if wanted else None
+        problem = lacks(found, node.python, init=node.init) if wanted else None
         if problem:
             raise problem
         users, named = [] if wanted else _used_by(node, settings), named_resolvers(node)

@@ -29,6 +29,7 @@ from pyinfra_gvisor.node.installed import (
     sums,
 )
 from pyinfra_gvisor.node.next_start import Place, UnacceptedImage, read_places
+from pyinfra_gvisor.node.python import Python
 from pyinfra_gvisor.node.reach import Reach, read_reach
 from pyinfra_gvisor.node.records import Unusable, read_records
 from pyinfra_gvisor.node.units import Units, read_units
@@ -42,7 +43,13 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 LISTS = (
     *("release", "manifest", "member", "wrapper", "starts", "process", "container", "reach"),
     *("writer", "place", "unaccepted", "preview", "not_executable", "sealed", "default_sandbox"),
-    *("beside", "foreign_runsc", "foreign_shim", "gvisor_variable", "listens"),
+    *(
+        "beside",
+        "foreign_runsc",
+        "foreign_shim",
+        "gvisor_variable",
+        "listens",
+    ),
     *NAMES,
 )
 
@@ -147,6 +154,7 @@ class Node(Reading):
     state_dir: bool = False
     textfile_dir: bool | None = None
     proof_image: bool | None = None
+    python: Python = Python()
     tools: tuple[str, ...] | None = None
     parts: dict[str, SerializeAsAny[PartState]] = Field(default_factory=dict)
     state: dict[str, Any] = Field(default_factory=dict)
@@ -321,6 +329,7 @@ def _looked_for(values: dict[str, str]) -> dict[str, Any]:
         "runsc_file": "runsc_file" in values,
         "textfile_dir": answers.get(values.get("textfile_dir", "")),
         "proof_image": answers.get(values.get("proof_image", "")),
+        "python": Python.of(values.get("python", "")),
         "tools": tuple(values["tools"].split()) if "tools" in values else None,
     }
 

@@ -330,6 +330,17 @@ proof_images() {
     fi
 }
 
+# Prints the version, and which modules there are of those that programs of ours need and python3-minimal lacks. Read
+# from the file's name: starting Python would take longer than the rest of this script.
+python() {
+    if ! python=$(readlink -e /usr/bin/python3); then return 0; fi
+    python=${python##*/} found=''
+    for module in asyncio ctypes json; do
+        if [ -f "/usr/lib/$python/$module/__init__.py" ]; then found="$found $module"; fi
+    done
+    printf 'python %s%s\n' "${python#python}" "$found"
+}
+
 tools() { # prints which of the programs are installed that fetch and unpack a release
     found=''
     for tool in curl wget apt-get bzip2 xz zstd; do
@@ -353,6 +364,7 @@ store
 writers
 textfiles
 proof_images
+python
 tools
 docker_state
 echo 'end of node state'

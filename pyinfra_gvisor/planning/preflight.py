@@ -23,7 +23,7 @@ from pyinfra_gvisor.releases.known import escapes_in, floor
 from pyinfra_gvisor.releases.pins import is_there
 from pyinfra_gvisor.runtimes.profiles import risks
 from pyinfra_gvisor.runtimes.unjudged import REMOVE, RULE, unjudged
-from pyinfra_gvisor.runtimes.wrappers import too_old
+from pyinfra_gvisor.runtimes.wrappers import asks_judge, too_old
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.settings import Settings
 
@@ -264,6 +264,12 @@ def _bypassed(node: Node, settings: Settings) -> Problem | None:
     )
 
 
+def _judges_python(node: Node, settings: Settings) -> Problem | None:
+    if not asks_judge(settings.runtimes, settings.dispatch):
+        return None
+    return node.python.lacks("gvisor_default and seals of runtimes need", "json")
+
+
 def textfile_problem(node: Node, settings: Settings) -> Problem | None:
     """Return why metrics cannot be written on the node; None if they can, or if none are."""
     if settings.textfile_dir is None or node.textfile_dir is not False:
@@ -380,6 +386,13 @@ RULES: tuple[Rule, ...] = (
         "on containerd's `PATH`; or `judge-bypassed` is waived",
         "containerd, core/runtime/v2/shim_manager.go; seen with Docker 26.1.5",
         _bypassed,
+    ),
+    Rule(
+        "python",
+        "Python 3.10 or later with json, which python3-minimal lacks, if `gvisor_default` is set "
+        "or a runtime has a seal",
+        "the judge on the node, which wrappers run",
+        _judges_python,
     ),
     Rule("checksum", "the sha512 for the node's architecture is known", "contract 6", _checksum),
     Rule(

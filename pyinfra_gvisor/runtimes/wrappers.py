@@ -122,8 +122,12 @@ def wrappers(
     found = [wrapper(name, release, runtime) for name, runtime in runtimes.items()]
     if dispatch is not None:
         found.append(dispatcher(release, runtimes, dispatch))
-    judges = dispatch is not None or any(runtime.seal for runtime in runtimes.values())
-    return (*([judge(release)] if judges else []), *found)
+    return (*([judge(release)] if asks_judge(runtimes, dispatch) else []), *found)
+
+
+def asks_judge(runtimes: Mapping[str, Runtime], dispatch: Dispatch | None) -> bool:
+    """Return True if any wrapper runs the judge: the default one, or one with a seal."""
+    return dispatch is not None or any(runtime.seal for runtime in runtimes.values())
 
 
 def too_old(release: str, runtimes: Mapping[str, Runtime]) -> Problem | None:

@@ -46,6 +46,8 @@ MARKS = {
     "kernel": "# Applies the declared kernel settings",
     "resolver": "# Installs the resolver and starts it",
     "resolver remove": "# Removes the resolver from the node",
+    "judge": "# Has the judge resident",
+    "judge remove": "# Has no resident judge",
     "egress try": "# Loads new firewall rules on trial",
     "egress confirm": "# Confirms the new firewall rules",
     "egress undo": "# Rolls back unconfirmed firewall rules now",

@@ -21,6 +21,7 @@ from tests.cases.kept import generations, kept_as, users
 from tests.cases.proven import RELEASE, converged, proven, with_proof
 from tests.table import table
 from tests.unit.answers import Running, after, answer, info, node
+from tests.unit.parts import judge_answers
 from tests.unit.parts.keeper_answers import keeping
 from tests.unit.proof.observations import CONTROL, SANDBOX, output
 from tests.unit.settings.loaded_settings import good
@@ -57,6 +58,11 @@ def written(data: Data) -> dict[str, str]:
     return {item.path: item.sha256 for item in found}
 
 
+def told(given: Data) -> list[str]:
+    """What a node tells that is like this, and on which the judge is resident."""
+    return [*judge_answers.told(), *answer(**given)]
+
+
 def sent(item: Node) -> Data:
     """The daemon.json that the host is sent."""
     found: dict[str, Any] = json.loads(item.of("daemon.json").written())
@@ -79,13 +85,14 @@ GONE = changed(IS_ON, OFF)
 
 def test_a_plain_node_gets_a_default_runtime_and_is_proven_with_it() -> None:
     given = converged(good(**ON))
-    bare, installed = answer(), answer(**given)
+    bare, installed = answer(), [answer(**given), told(given)]
     released, wrapped = answer(releases=[RELEASE]), answer(**{**given, "daemon_json": None})
-    item = Node([bare, released, wrapped, installed], PROVEN, ON)
+    item = Node([bare, released, wrapped, *installed], PROVEN, ON)
 
     fleet = Fleet({"a": item}).deployed(run_node)
 
-    assert item.acted() == ["release", "wrappers", "daemon.json", "prove", "record", "keeper"]
+    done = ["release", "wrappers", "daemon.json", "judge", "prove", "record", "keeper"]
+    assert item.acted() == done
     assert sent(item)["default-runtime"] == DEFAULT
     assert set(sent(item)["runtimes"]) == {"runsc", DEFAULT}
     assert fleet.failed() == set()
@@ -94,7 +101,7 @@ def test_a_plain_node_gets_a_default_runtime_and_is_proven_with_it() -> None:
 def test_another_policy_takes_effect_by_a_reload_and_no_release_is_tried() -> None:
     now = changed(IS_ON, WITH_POLICY)
     wrapped = {**IS_ON, "wrappers": now["wrappers"]}
-    item = Node([answer(**state) for state in (IS_ON, wrapped, now)], PROVEN, WITH_POLICY)
+    item = Node([*map(told, (IS_ON, wrapped, now))], PROVEN, WITH_POLICY)
 
     fleet = Fleet({"a": item}).deployed(run_node)
 
@@ -112,7 +119,7 @@ def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload() -> Non
     before = {**changed(WAS_OFF, on_old), "releases": [OLD, RELEASE], "wrappers": written(on_old)}
     now = changed(before, NEWER)
     wrapped = {**before, "wrappers": now["wrappers"]}
-    item = Node([answer(**state) for state in (before, wrapped, now)], UNUSED, NEWER)
+    item = Node([*map(told, (before, wrapped, now))], UNUSED, NEWER)
 
     fleet = Fleet({"a": item}).deployed(run_node)
 
@@ -135,7 +142,8 @@ def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload() -> Non
 def test_switched_off_it_stays_while_a_container_needs_it(
     given: Data, uses: dict[str, Reply], now: Data, left: set[str]
 ) -> None:
-    item = Node([answer(**given), answer(**now)], {**uses, **PROVEN_OFF}, OFF)
+    states = (keeping(told(state), **OFF) for state in (given, now))
+    item = Node([*states], {**uses, **PROVEN_OFF}, OFF)
 
     fleet = Fleet({"a": item}).deployed(run_node)
 
@@ -156,7 +164,7 @@ def test_switched_off_it_stays_while_a_container_needs_it(
     },
 )
 def test_a_second_run_changes_nothing(given: Data, data: Data, uses: dict[str, Reply]) -> None:
-    item = Node([keeping(answer(**given), **data)], uses, data)
+    item = Node([keeping(told(given), **data)], uses, data)
 
     fleet = Fleet({"a": item}).deployed(run_node)
 

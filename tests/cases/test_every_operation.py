@@ -27,6 +27,7 @@ from pyinfra_gvisor.operations import (
     docker,
     egress,
     gvisor,
+    judge,
     keeper,
     kernel,
     resolver,
@@ -64,6 +65,7 @@ from tests.unit.coolify.coolify_answers import answer as control_host
 from tests.unit.coolify.coolify_answers import compose, container, patched, persistent, php
 from tests.unit.egress import egress_states
 from tests.unit.kernel import kernel_answers
+from tests.unit.parts import judge_answers
 from tests.unit.parts.keeper_answers import keeping, timed
 from tests.unit.proof.observations import output
 from tests.unit.resolver import resolver_answers
@@ -230,6 +232,13 @@ CASES = {
         [[*NAMING, *BARE], [*resolver_answers.told(resolver_answers.there()), *BARE]],
         ["resolver"],
         ["answer DNS queries of sandboxes at "],
+    ),
+    "judge.resident": Case(
+        judge.resident,
+        {"program": judge_answers.PROGRAM},
+        [BARE, [*judge_answers.told(), *BARE]],
+        ["judge"],
+        ["have the judge answer at /run/pyinfra-gvisor/judge.sock"],
     ),
     "keeper.keeper": Case(
         keeper.keeper,

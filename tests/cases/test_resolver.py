@@ -73,7 +73,8 @@ def test_one_that_is_asked_stays_and_tells_who(service: str, acted: list[str], c
 
 
 def test_what_a_node_lacks_is_no_reason_to_keep_it_there() -> None:
-    nodes = {"a": having(there(python="", modules=(), ip=False, shared=False), ResolverState())}
+    states = there(ip=False, shared=False), ResolverState()
+    nodes = {"a": having(*states, given={"without": ("python",)})}
 
     Fleet(nodes, prepare=False).done(resolver.resolver, **GONE)
 

@@ -132,6 +132,7 @@ MACHINE = {
     "max_user_namespaces": "63254",
     "boot_id": BOOT_ID,
     "os": "debian 13 trixie",
+    "python": "3.13 asyncio ctypes json",
     "supervisor": "systemd docker.service",
 }
 

@@ -20,7 +20,7 @@ def names_declared(settings: Settings) -> bool:
 
 
 def _check(node: Node, _settings: Settings, _plan: Plan | None) -> None:
-    problem = lacks(node.part(ResolverState), init=node.init)
+    problem = lacks(node.part(ResolverState), node.python, init=node.init)
     if problem:
         raise problem
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import NodeFile
+from pyinfra_gvisor.node.python import Python
 from pyinfra_gvisor.parts.resolver.files import kept_files
 from pyinfra_gvisor.parts.resolver.state import ResolverState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.runtimes.wrappers import ADDRESS
 
-OLDEST_PYTHON = (3, 10)
 SETNS_SINCE = (3, 12)  # https://docs.python.org/3/library/os.html#os.setns
 
 
@@ -63,22 +63,15 @@ def _installed(found: ResolverState, files: tuple[NodeFile, ...]) -> PartPlan:
     return PartPlan("apply", tuple(lines), files=files)
 
 
-def lacks(found: ResolverState, *, init: str) -> Problem | None:
+def lacks(found: ResolverState, python: Python, *, init: str) -> Problem | None:
     """Return why the resolver cannot run on this node; None if it can."""
     what = 'runtimes with "dns": "docker" need'
-    version = tuple(int(part) for part in re.findall(r"\d+", found.python)[:2])
-    modules = ["asyncio", *(["ctypes"] if version < SETNS_SINCE else [])]
-    missing = [module for module in modules if module not in found.modules]
     if init != "systemd":
         todo = 'remove "dns" from gvisor_runtimes for this node'
         return Problem(f"{what} systemd on the node", got=init, todo=todo)
-    if version < OLDEST_PYTHON:
-        oldest = ".".join(map(str, OLDEST_PYTHON))
-        todo = "apt-get install python3"
-        return Problem(f"{what} Python {oldest} or later", got=found.python or "none", todo=todo)
-    if missing:
-        what = f"{what} Python's {' and '.join(missing)}, which python3-minimal lacks"
-        return Problem(what, got=f"Python {found.python}", todo="apt-get install python3")
+    modules = ("asyncio", *(("ctypes",) if python.numbers < SETNS_SINCE else ()))
+    if problem := python.lacks(what, *modules):
+        return problem
     if not found.ip:
         return Problem(f"{what} ip", got="none", todo="apt-get install iproute2")
     if not found.shared:

@@ -14,10 +14,8 @@ class ResolverState(PartState):
     """
     The resolver's files by path; ``socket`` and ``service`` are from ``systemctl is-active``.
 
-    ``python`` is the version of the node's ``/usr/bin/python3``, empty if there is none.
-    ``modules`` are the needed modules that it has and ``python3-minimal`` lacks. ``shared``: ``/``
-    is a shared mount, so services see later mounts. ``asks`` are the ids of running containers that
-    use the resolver.
+    ``shared``: ``/`` is a shared mount, so services see later mounts. ``asks`` are the ids of
+    running containers that use the resolver.
     """
 
     files: dict[str, FoundFile] = Field(default_factory=dict)
@@ -25,8 +23,6 @@ class ResolverState(PartState):
     enabled: bool = False
     socket: str | None = None
     service: str | None = None
-    python: str = ""
-    modules: tuple[str, ...] = ()
     ip: bool = False
     shared: bool = False
     asks: tuple[str, ...] = ()
@@ -50,7 +46,7 @@ def read(lines: Iterable[str]) -> ResolverState:
     """
     told: list[str] = []
     values: dict[str, str] = {}
-    strays, modules, asks = [], [], []
+    strays, asks = [], []
     for line in lines:
         kind, _, rest = line.partition(" ")
         if kind in ("sum", "stat"):
@@ -59,8 +55,6 @@ def read(lines: Iterable[str]) -> ResolverState:
             strays.append(rest)
         elif kind == "asks":
             asks.append(rest)
-        elif kind == "module":
-            modules.append(rest)
         else:
             values[kind] = rest
     return ResolverState(
@@ -69,8 +63,6 @@ def read(lines: Iterable[str]) -> ResolverState:
         enabled="enabled" in values,
         socket=values.get("socket"),
         service=values.get("service"),
-        python=values.get("python", ""),
-        modules=tuple(modules),
         ip="ip" in values,
         shared="shared" in values,
         asks=tuple(asks),

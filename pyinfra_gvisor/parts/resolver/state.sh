@@ -12,14 +12,6 @@ has_ended() { # bundle: containerd removes it some time after the container's pr
 
 resolver_state() {
     if [ -f /usr/sbin/ip ] && [ -x /usr/sbin/ip ]; then echo 'resolver ip'; fi
-    # Read from the file's name: starting Python would take longer than the rest of this script.
-    if python=$(readlink -e /usr/bin/python3); then
-        python=${python##*/}
-        printf 'resolver python %s\n' "${python#python}"
-        for module in asyncio ctypes; do
-            if [ -f "/usr/lib/$python/$module/__init__.py" ]; then printf 'resolver module %s\n' "$module"; fi
-        done
-    fi
     strays=''
     if [ -d "$resolver_dir" ]; then strays=$(find "$resolver_dir" ! -type d); fi # our file names have no spaces
     # shellcheck disable=SC2086

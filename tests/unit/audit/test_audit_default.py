@@ -14,6 +14,7 @@ from tests.cases.proven import INSTALLED, proven, proven_answer
 from tests.table import table
 from tests.unit.answers import Running, answer, compact, info, installed
 from tests.unit.audit.audited import BARE, COOLIFY, app, audited, found, ids
+from tests.unit.parts.judge_answers import told as judge_told
 from tests.unit.parts.keeper_answers import keeping
 from tests.unit.planning.test_preflight import settings_of
 
@@ -23,7 +24,7 @@ ACCEPT = "run pyinfra-gvisor accept"
 
 
 # A node whose default runtime is ours, and was proven.
-ANSWER = keeping(answer(**proven(settings_of(**DEFAULT))), **DEFAULT)
+ANSWER = keeping([*judge_told(), *answer(**proven(settings_of(**DEFAULT)))], **DEFAULT)
 
 
 def place(name: str, where: str, **changes: Any) -> str:

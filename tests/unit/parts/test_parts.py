@@ -25,6 +25,7 @@ DECLARED: dict[str, dict[str, Any]] = {
     "egress": {"gvisor_egress": {}},
     "watch": {"gvisor_watch": True},
     "keeper": {"gvisor_default": "sandbox"},
+    "judge": {"gvisor_seal": {}},
 }
 """What a host's data say to have one."""
 
@@ -35,7 +36,7 @@ def test_a_part_is_declared_by_its_setting_and_by_nothing_else(part: Part) -> No
               for key, item in one.items()}  # fmt: skip
 
     assert part.declared(settings_of(**DECLARED[part.name]))
-    assert part.declared(settings_of(**others)) == (part.name == "keeper")
+    assert part.declared(settings_of(**others)) == (part.name in ("keeper", "judge"))
     assert not part.declared(settings_of())
 
 

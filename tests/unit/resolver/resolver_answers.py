@@ -9,8 +9,7 @@ from pyinfra_gvisor.base.node_files import ROOT, FoundFile, NodeFile
 from pyinfra_gvisor.parts.resolver.files import kept_files
 from pyinfra_gvisor.parts.resolver.state import ResolverState
 
-MODULES = ("asyncio", "ctypes")
-ABLE: dict[str, Any] = {"python": "3.13", "modules": MODULES, "ip": True, "shared": True}
+ABLE: dict[str, Any] = {"ip": True, "shared": True}
 
 
 def there(files: Sequence[NodeFile] | None = None, **changes: Any) -> ResolverState:
@@ -26,10 +25,10 @@ def there(files: Sequence[NodeFile] | None = None, **changes: Any) -> ResolverSt
 def told(found: ResolverState) -> list[str]:
     """The lines by which ``parts/resolver/state.sh`` tells of it."""
     lines = [key for key in ("ip", "shared", "enabled") if getattr(found, key)]
-    one = {"python": found.python, "socket": found.socket, "service": found.service}
+    one = {"socket": found.socket, "service": found.service}
     lines += [f"{key} {value}" for key, value in one.items() if value]
     for path, item in found.files.items():
         lines += [f"sum {item.sha256} {path}", f"stat {item.mode}:{item.owner} {path}"]
-    many = {"module": found.modules, "asks": found.asks, "stray": found.strays}
+    many = {"asks": found.asks, "stray": found.strays}
     lines += [f"{key} {value}" for key, values in many.items() for value in values]
     return [f"resolver {line}" for line in lines]

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.node.python import OLDEST_PYTHON
 from pyinfra_gvisor.parts.resolver import files as resolver_files
 from pyinfra_gvisor.parts.resolver import forwarder
-from pyinfra_gvisor.parts.resolver.plan import OLDEST_PYTHON
 from tests.table import table
 
 PACKAGE = "pyinfra_gvisor.parts.resolver.forwarder"

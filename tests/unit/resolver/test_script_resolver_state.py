@@ -48,30 +48,6 @@ def test_a_node_without_any_of_it_tells_nothing_and_systemd_is_not_asked(machine
     assert not (machine.root / "asked").exists()
 
 
-@table(
-    "link, python",
-    {"two-links": ("alternatives", "3.13"), "to-nothing": ("nowhere", ""), "none": (None, "")},
-)
-def test_the_version_is_behind_all_links(machine: Machine, link: str | None, python: str) -> None:
-    have(machine.root / "python3.13", mode=0o755)
-    (machine.root / "alternatives").symlink_to("python3.13")
-    if link:
-        (machine.root / "python3").symlink_to(machine.root / link)
-
-    assert machine.node().part(ResolverState) == ResolverState(python=python)
-
-
-@table("modules", {"minimal": (), "one": ("asyncio",), "both": ("asyncio", "ctypes")})
-def test_the_modules_are_those_of_that_version(machine: Machine, modules: tuple[str, ...]) -> None:
-    have(machine.root / "python3.13")
-    (machine.root / "python3").symlink_to("python3.13")
-    have(machine.root / "lib" / "python3.11" / "ctypes" / "__init__.py")
-    for module in modules:
-        have(machine.root / "lib" / "python3.13" / module / "__init__.py")
-
-    assert machine.node().part(ResolverState) == ResolverState(python="3.13", modules=modules)
-
-
 def test_ip_is_told_where_the_unit_starts_it(machine: Machine) -> None:
     path = have(machine.root / "ip")
     there = machine.node().part(ResolverState).ip

@@ -1,0 +1,58 @@
+"""Audit the resident judge: does it answer, and are its units as declared?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
+from pyinfra_gvisor.parts.judge.files import NAME
+from pyinfra_gvisor.parts.judge.plan import declared_files
+from pyinfra_gvisor.parts.judge.state import JudgeState
+from pyinfra_gvisor.policy.findings import Severity
+
+
+def _not_resident(host: Audited) -> Iterator[Observation]:
+    found = host.node.part(JudgeState)
+    if not declared_files(host.settings) or host.node.init != "systemd":
+        return
+    states = {"socket": found.socket, "service": found.service}
+    down = [
+        f"its {kind} is {state or 'missing'}" for kind, state in states.items() if state != "active"
+    ]
+    if down:
+        yield Observation(NAME, " and ".join(down))
+
+
+def _not_declared(host: Audited) -> Iterator[Observation]:
+    found = host.node.part(JudgeState)
+    files = declared_files(host.settings)
+    if not files or not found.there:
+        return
+    for item in files:
+        if not item.matches(found.files.get(item.path)):
+            is_there = item.path in found.files
+            yield Observation(
+                item.path, "the file was changed" if is_there else "the file is missing"
+            )
+    if not found.enabled:
+        yield Observation(
+            NAME, "its socket is not enabled: the judge will not be resident after a reboot"
+        )
+
+
+RULES: tuple[Rule[Audited], ...] = (
+    Rule(
+        "judge-not-resident",
+        Severity.LOW,
+        "The judge is not resident: wrappers run it themselves, so containers start more slowly",
+        "Read journalctl -u pyinfra-gvisor-judge on the node, then run pyinfra-gvisor apply",
+        _not_resident,
+    ),
+    Rule(
+        "judge-not-as-declared",
+        Severity.MEDIUM,
+        "The units of the resident judge are not as installed",
+        "Find out who changed them, then run pyinfra-gvisor apply",
+        _not_declared,
+    ),
+)

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Has no resident judge. Variables: unit (the name of both units), units (their directory). Comes after put_files.sh.
+set -eu
+: "${unit:?}" "${units:?}"
+
+for kind in socket service; do # the socket first: a question would start the service again
+    state=$(systemctl is-active "$unit.$kind") || true # not active: systemctl(1)
+    case "$state" in inactive | unknown | '') ;; *) systemctl stop "$unit.$kind" ;; esac
+    if systemctl is-failed --quiet "$unit.$kind"; then systemctl reset-failed "$unit.$kind"; fi
+done
+rm -f "$units/sockets.target.wants/$unit.socket" # systemctl cannot disable a unit whose file is gone
+rm -f "$units/$unit.socket" "$units/$unit.service" "$units/$unit.socket.new" "$units/$unit.service.new"
+systemctl daemon-reload

@@ -1,0 +1,33 @@
+"""A node on which the judge is resident, as the node tells it."""
+
+from __future__ import annotations
+
+from pyinfra_gvisor.base.node_files import ROOT
+from pyinfra_gvisor.parts.judge.files import judge_files
+from pyinfra_gvisor.runtimes.wrappers import judge
+from tests.cases.proven import RELEASE
+
+PROGRAM = judge(RELEASE).path
+
+
+def told(
+    program: str = PROGRAM,
+    *,
+    without: str = "",
+    other: str = "",
+    enabled: bool = True,
+    **states: str,
+) -> list[str]:
+    """
+    The lines of a node that has all of it.
+
+    + without: the path of a file that is missing; other: of one that was changed
+    + states: of units by their kind; an empty one is not told
+    """
+    known = {"socket": "active", "service": "active", **states}
+    lines = [f"{kind} {state}" for kind, state in known.items() if state]
+    for item in judge_files(program):
+        if item.path != without:
+            digest = "0" * 64 if item.path == other else item.sha256
+            lines += [f"sum {digest} {item.path}", f"stat {item.mode}:{ROOT} {item.path}"]
+    return [f"judge {line}" for line in (*lines, *(["enabled yes"] if enabled else []))]
