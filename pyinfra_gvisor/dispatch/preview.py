@@ -9,7 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyinfra_gvisor.dispatch.policy import Dispatch
-from pyinfra_gvisor.dispatch.programs import SOCKET, asking_program, judge_checksum, judge_program
+from pyinfra_gvisor.dispatch.programs import (
+    JUDGE_SOCKET,
+    asking_program,
+    judge_checksum,
+    judge_program,
+)
 from pyinfra_gvisor.dispatch.seal import Seal
 
 
@@ -34,7 +39,7 @@ class Preview:
         """Return the variables of ``preview.sh``: the same for the same policy."""
         return {
             "judge": f"judge-{judge_checksum()}",
-            "judge_socket": SOCKET,
+            "judge_socket": JUDGE_SOCKET,
             "asking": asking_program(),
             "judge_program": _packed(judge_program()),
             "declared": _packed(self.declared),

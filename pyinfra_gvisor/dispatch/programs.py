@@ -29,7 +29,7 @@ MARK = "# pyinfra-gvisor has the place of runc."
 # For the programs that a wrapper itself runs. runc is looked for as dockerd would.
 FIXED_PATH = f"dockers_path=$PATH PATH={PATH}\n"
 
-SOCKET = "/run/pyinfra-gvisor/judge.sock"
+JUDGE_SOCKET = "/run/pyinfra-gvisor/judge.sock"
 """Where the judge is resident, if it is."""
 
 _PACKAGE = "pyinfra_gvisor.judge"
@@ -103,7 +103,7 @@ def dispatch_text(sandbox: str, judge: str) -> str:
 
 
 def _asking(judge: str) -> dict[str, str | int]:
-    given: dict[str, str | int] = {"judge": judge, "judge_socket": SOCKET, "limit_s": LIMIT_S}
+    given: dict[str, str | int] = {"judge": judge, "judge_socket": JUDGE_SOCKET, "limit_s": LIMIT_S}
     return {**given, "asking": asking_program()}
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pyinfra_gvisor.base.node_files import NodeFile, unit_text
 from pyinfra_gvisor.base.scripts import PATH
+from pyinfra_gvisor.dispatch.programs import JUDGE_SOCKET
 
 NAME = "pyinfra-gvisor-judge"
 UNITS = "/etc/systemd/system"
 SOCKET = f"{UNITS}/{NAME}.socket"
 SERVICE = f"{UNITS}/{NAME}.service"
-LISTENS = "/run/pyinfra-gvisor/judge.sock"
 
 START_S = 30
 WATCHDOG_S = 10
@@ -63,7 +63,7 @@ def socket_text() -> str:
         "Before=docker.service",
         f"Wants={NAME}.service",
         "[Socket]",
-        f"ListenStream={LISTENS}",
+        f"ListenStream={JUDGE_SOCKET}",
         "SocketMode=0600",
         "DirectoryMode=0700",
         "Accept=no",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pyinfra_gvisor.base.node_files import NodeFile
+from pyinfra_gvisor.dispatch.programs import JUDGE_SOCKET
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts.judge.files import LISTENS, judge_files
+from pyinfra_gvisor.parts.judge.files import judge_files
 from pyinfra_gvisor.parts.judge.state import JudgeState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.runtimes.wrappers import asks_judge, judge
@@ -46,5 +47,5 @@ def plan_judge(node: Node, program: str | None) -> PartPlan:
     other = [item.path for item in files if not item.matches(found.files.get(item.path))]
     if not other and found.answers and found.enabled:
         return PartPlan()
-    lines = (*(f"write {path}" for path in other), f"have the judge answer at {LISTENS}")
+    lines = (*(f"write {path}" for path in other), f"have the judge answer at {JUDGE_SOCKET}")
     return PartPlan("apply", lines, files=files, settings={"program": program})
