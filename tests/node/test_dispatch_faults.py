@@ -31,10 +31,13 @@ NODES = ("docker-20", "docker-26", "docker-29-overlay2", "docker-29")
 # Where the dispatcher itself says what is wrong, which is the same with every Docker.
 TWO = (NODES[0], NODES[-1])
 PERL = "/usr/bin/perl"
+PYTHON = "/usr/bin/python3"
+UNIT = "pyinfra-gvisor-judge"
+ALONE = f"systemctl stop {UNIT}.socket"  # so that wrappers run the judge by themselves
 OPTIONS = "/var/lib/docker/volumes/slow/opts.json"  # of a volume, which the judge reads
 LONG = "86399"
 """Seconds that a process of these tests sleeps, by which it is found on the node."""
-MENDS = "reinstall perl-base and run pyinfra-gvisor apply"
+MENDS = "reinstall python3 and run pyinfra-gvisor apply"
 LIMIT_S = 10
 """Within which a judge that hangs must decide in these tests."""
 ANSWER_S = 5
@@ -65,15 +68,14 @@ FAULTS = {
     ),
     "dispatcher-empty": Fault("truncate -s 0 {dispatcher}", "{dispatcher}: exec format error"),
     "policy-damaged": Fault(
-        "sed -i 's/^our .policy = /&{{/' {dispatcher}",
-        f"perl ended with code 255, so .*syntax error at {{dispatcher}} line .*; {MENDS}",
+        "sed -i 's/^# rules: /&{{/' {dispatcher}", "{dispatcher} is not complete"
     ),
     "judge-missing": Fault(
-        "rm {judge}", f"perl ended with code 2, so .*locate {{judge}} at .*; {MENDS}"
+        f"{ALONE}; rm {{judge}}", f"python3 ended with code 2, so .* {{judge}}.*; {MENDS}"
     ),
     "judge-damaged": Fault(
-        "sed -i 's/^sub decided/sub decided {{/' {judge}",
-        f"perl ended with code 255, so .* at {{judge}} line .*; {MENDS}",
+        f"{ALONE}; sed -i '$a )' {{judge}}",
+        f"python3 ended with code 1, so .* {{judge}}.*; {MENDS}",
     ),
     "sandbox-missing": Fault(
         "rm {sandbox}", "{sandbox} is missing or not executable, so .*; run pyinfra-gvisor apply"
@@ -82,10 +84,10 @@ FAULTS = {
         "chmod 644 {sandbox}",
         "{sandbox} is missing or not executable, so .*; run pyinfra-gvisor apply",
     ),
-    "perl-missing": Fault(
-        f"mv {PERL} {PERL}.away",
-        f"{PERL} is missing, so .*; install perl-base, a package that every Debian and Ubuntu has",
-        mended=f"mv {PERL}.away {PERL}",
+    "python-missing": Fault(
+        f"{ALONE}; mv {PYTHON} {PYTHON}.away",
+        f"{PYTHON} is missing, so .*; install python3",
+        mended=f"mv {PYTHON}.away {PYTHON}",
     ),
     "marks-not-a-directory": Fault(
         f"rm -r {MARKS}; touch {MARKS}",
@@ -128,7 +130,7 @@ def test_nothing_starts_outside_of_a_sandbox_and_the_next_run_repairs_it(
     at_once(lambda kind: refuses(nodes[kind], FAULTS[name]), kinds)
     repair = dispatch.deploy(*kinds, **DEFAULT)
 
-    assert repair.steps_changed in (0, len(kinds)), repair.text
+    assert repair.steps_changed % len(kinds) == 0, repair.text
     for kind, node in nodes.items():
         assert processes(node) == running[kind]
         assert in_sandbox(node, "steady")
@@ -255,9 +257,9 @@ def limit(node: LabNode, from_s: int, to_s: int) -> None:
 
 
 def until_judged(node: LabNode) -> None:
-    """Wait until a judge runs."""
-    wait = f"until pgrep -f '{PERL} -x .* create ' > /dev/null; do sleep 0.1; done"
-    sh(node, f'timeout 20 sh -c "{wait}"')
+    """Wait until the resident judge decides."""
+    parent = sh(node, f"systemctl show -p MainPID --value {UNIT}").strip()
+    sh(node, f"timeout 20 sh -c 'until pgrep -P {parent} > /dev/null; do sleep 0.1; done'")
 
 
 def wait_for_end(node: LabNode, began_s: float) -> str:
