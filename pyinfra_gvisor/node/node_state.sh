@@ -330,13 +330,13 @@ proof_images() {
     fi
 }
 
-# Prints the version, and which modules there are of those that programs of ours need and python3-minimal lacks. Read
+# Prints the version, and which modules there are of those that programs of ours need and python3-minimal of some release lacks. Read
 # from the file's name: starting Python would take longer than the rest of this script.
 python() {
     if ! python=$(readlink -e /usr/bin/python3); then return 0; fi
     python=${python##*/} found=''
-    for module in asyncio ctypes json; do
-        if [ -f "/usr/lib/$python/$module/__init__.py" ]; then found="$found $module"; fi
+    for module in asyncio ctypes dataclasses json; do
+        if [ -f "/usr/lib/$python/$module.py" ] || [ -f "/usr/lib/$python/$module/__init__.py" ]; then found="$found $module"; fi
     done
     printf 'python %s%s\n' "${python#python}" "$found"
 }

@@ -16,7 +16,7 @@ class Python(Reading):
     What ``/usr/bin/python3`` is. ``version`` is empty if there is none.
 
     ``modules`` are the modules that programs of ours need, that it has and that
-    ``python3-minimal`` lacks.
+    ``python3-minimal`` of some release of Debian or Ubuntu lacks.
     """
 
     version: str = ""

@@ -34,6 +34,7 @@ NETSTACK_ON_6_11 = Release(20240807, 0)
 # package is 30 MB unpacked.
 NEEDED_BYTES = {"debian": 128 << 20}
 NEEDED_BYTES_ELSE = 768 << 20
+_OF_JUDGE = ("dataclasses", "json")  # what it imports that python3-minimal of Debian 12 lacks
 # As need_decompressor in releases/unpack.sh.
 UNPACKING = {".bz2": "bzip2", ".zst": "zstd", ".zstd": "zstd", ".xz": "xz"}
 
@@ -267,7 +268,7 @@ def _bypassed(node: Node, settings: Settings) -> Problem | None:
 def _judges_python(node: Node, settings: Settings) -> Problem | None:
     if not asks_judge(settings.runtimes, settings.dispatch):
         return None
-    return node.python.lacks("gvisor_default and seals of runtimes need", "json")
+    return node.python.lacks("gvisor_default and seals of runtimes need", *_OF_JUDGE)
 
 
 def textfile_problem(node: Node, settings: Settings) -> Problem | None:
@@ -389,8 +390,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "python",
-        "Python 3.10 or later with json, which python3-minimal lacks, if `gvisor_default` is set "
-        "or a runtime has a seal",
+        "Python 3.10 or later with dataclasses and json, which python3-minimal of Debian 12 lacks, "
+        "if `gvisor_default` is set or a runtime has a seal",
         "the judge on the node, which wrappers run",
         _judges_python,
     ),

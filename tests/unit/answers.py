@@ -132,7 +132,7 @@ MACHINE = {
     "max_user_namespaces": "63254",
     "boot_id": BOOT_ID,
     "os": "debian 13 trixie",
-    "python": "3.13 asyncio ctypes json",
+    "python": "3.13 asyncio ctypes dataclasses json",
     "supervisor": "systemd docker.service",
 }
 

@@ -13,7 +13,7 @@ from pyinfra_gvisor.policy.findings import Severity
 
 def _not_resident(host: Audited) -> Iterator[Observation]:
     found = host.node.part(JudgeState)
-    if not declared_files(host.settings) or host.node.init != "systemd":
+    if not declared_files(host.expected) or host.node.init != "systemd":
         return
     states = {"socket": found.socket, "service": found.service}
     down = [
@@ -25,7 +25,7 @@ def _not_resident(host: Audited) -> Iterator[Observation]:
 
 def _not_declared(host: Audited) -> Iterator[Observation]:
     found = host.node.part(JudgeState)
-    files = declared_files(host.settings)
+    files = declared_files(host.expected)
     if not files or not found.there:
         return
     for item in files:

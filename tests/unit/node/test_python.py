@@ -37,6 +37,7 @@ def test_the_modules_are_those_of_that_version(tmp_path: Path, modules: tuple[st
         directory = machine.root / "lib" / name
         directory.mkdir(parents=True)
         (directory / "__init__.py").touch()
+    (machine.root / "lib" / "python3.11" / "dataclasses.py").touch()
 
     assert machine.node().python == Python(version="3.13", modules=modules)
 

@@ -54,8 +54,8 @@ def problems_of(data: dict[str, Any] | None = None, **given: Any) -> list[str]:
 )
 def test_wrappers_that_run_the_judge_need_its_python(data: dict[str, Any], refused: bool) -> None:
     said = (
-        "gvisor_default and seals of runtimes need Python's json, which python3-minimal lacks, got "
-        "Python 3.13; apt-get install python3"
+        "gvisor_default and seals of runtimes need Python's dataclasses and json, which "
+        "python3-minimal lacks, got Python 3.13; apt-get install python3"
     )
 
     assert problems_of(data, python="3.13") == [said] * refused
