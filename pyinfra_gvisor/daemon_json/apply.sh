@@ -17,8 +17,14 @@ die() { # nothing has been changed yet
     complain "$*; nothing was changed"
     record_run refused "$*"
     if [ -n "${generation:-}" ]; then rm -rf "$generation"; fi
-    forget
+    conclude
     exit 1
+}
+
+conclude() { # removes everything: the change has ended, applied or undone
+    forget && forgotten=0 || forgotten=1
+    service_restore_retries || true
+    return "$forgotten"
 }
 
 lock() { # seconds
@@ -102,6 +108,7 @@ prepare() {
     fi
     check_leaving
     keep_generation || die "cannot write $state_dir/generations, is the disk full?"
+    if [ "$action" = restart ]; then service_delay_retries || true; fi # there is then less time to stop a failed start
     begin || die "cannot write to $state_dir or /etc/systemd, is the disk full or read-only?"
 }
 
@@ -246,7 +253,7 @@ finish() { # the change is applied: record it
         kept=", generation $number is from before"
     fi
     record_run applied ''
-    forget
+    conclude
 }
 
 put_back() { # [boot]: restores the file, and has dockerd run with it
@@ -329,7 +336,7 @@ revert() { # [boot]: restores everything; returns 1 if that fails
     fi
     record_run reverted "$why"
     generation=$state_dir/generations/$(cat "$work/number")
-    forget
+    conclude
     rm -rf "$generation"
     say "the node runs its previous configuration" >&2
 }
@@ -344,7 +351,7 @@ resume() { # [boot]: finishes or undoes the interrupted transaction that this co
         reason="$reason, and cannot be undone: $staged is missing; $target stays as it is"
         record_run "revert failed" "$reason"
         complain "$reason. Compare it with the file in $state_dir/generations/$(cat "$work/number"), then run again"
-        forget
+        conclude
         return 1
     else
         # after a reboot no earlier process is left to compare with

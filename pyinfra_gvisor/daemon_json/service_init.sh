@@ -17,6 +17,10 @@ service_reload() { # Debian's init script has no reload
 
 service_runs() { [ -n "$(service_pid)" ]; }
 
+service_delay_retries() { true; } # nobody starts it again
+
+service_restore_retries() { true; }
+
 service_restart() {
     service_old=$(service_pid) service_before=" $(service_processes) "
     service_until=$(($(seconds) + timeout_s))

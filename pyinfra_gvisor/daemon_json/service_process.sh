@@ -12,6 +12,10 @@ service_reload() {
 
 service_runs() { [ -n "$(service_pid)" ]; }
 
+service_delay_retries() { true; } # nobody starts it again
+
+service_restore_retries() { true; }
+
 # Keeps arguments, environment and so on in $work: after a failed start there is no process to read them from.
 service_restart() {
     service_old=$(service_pid)

@@ -15,6 +15,32 @@ alone=--job-mode=ignore-dependencies
 
 service_runs() { [ "$(systemctl is-active "$unit")" = active ]; }
 
+# If dockerd does not start, systemd starts it again by itself (Restart=), with Debian 12's unit after 100 ms. Such a
+# start stops the units that depend on dockerd's. If their ExecStop= asks dockerd, they wait for dockerd and dockerd
+# waits for them, until TimeoutStopSec=. With more time, a start that failed is stopped before systemd repeats it.
+service_drop_in=/run/systemd/system/$unit.d/zz-pyinfra-gvisor.conf
+service_retry_s=15
+
+service_delay_retries() { # before other files for systemd are written, which must not be loaded
+    if ! service_has_dependents || [ -e "$service_drop_in" ]; then return 0; fi
+    # nor must a change of the unit that somebody has not loaded yet
+    if [ "$(systemctl show --property=NeedDaemonReload --value "$unit")" != no ]; then return 0; fi
+    mkdir -p "${service_drop_in%/*}" || return 1
+    printf '[Service]\nRestartSec=%s\n' "$service_retry_s" > "$service_drop_in" && systemctl daemon-reload
+}
+
+service_restore_retries() { # after those files are removed
+    if [ ! -e "$service_drop_in" ]; then return 0; fi
+    rm -f "$service_drop_in"
+    rmdir "${service_drop_in%/*}" 2> /dev/null || true # others may have files there
+    systemctl daemon-reload
+}
+
+service_has_dependents() { # true if units stop together with dockerd's; Docker's socket does no harm
+    systemctl show --property=RequiredBy,RequisiteOf,BoundBy,ConsistsOf --value "$unit" |
+        tr ' ' '\n' | grep -v -e '^$' -e '\.socket$' > /dev/null
+}
+
 service_restart() {
     # systemd refuses a fourth start within a minute; this may be the fourth
     systemctl reset-failed "$unit" || true

@@ -61,6 +61,7 @@ def no_leftovers(node: LabNode) -> str:
     look = (
         "ls -A /etc/docker | grep -v -e '^daemon.json$' -e '^key.json$';"
         "iptables-save | grep PYINFRA; nft list tables | grep held;"
+        "find /run/systemd/system -name 'zz-pyinfra*';"
         "find /etc/systemd/system -name 'pyinfra*' ! -name 'pyinfra-gvisor-scripts.*'"
         " ! -name 'pyinfra-gvisor-keeper.*';"
         "ls -A /opt/gvisor/releases 2>/dev/null | grep '^\\.';"

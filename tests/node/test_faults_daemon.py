@@ -22,6 +22,13 @@ KILL_DOCKERD = 'kill -9 "$(cat /run/docker.pid)"'
 KILL_CONTAINERD = "systemctl kill --kill-who=main -s KILL containerd"
 RESTART = 'systemctl reset-failed "$unit"; timeout "$timeout_s" systemctl restart "$unit"'
 STOPPED = 'kill -STOP "$(cat /run/docker.pid)"'
+# systemd repeats a start that failed 100 ms later; a busy node needs longer to forbid that
+SLOW = """
+systemctl() {
+    case "$*" in "stop --no-block "*) sleep 3 ;; esac
+    command systemctl "$@"
+}
+"""
 THEIRS = '"max-download-attempts": 7'
 HELD = ": > /run/at-step; while [ -e /run/at-step ]; do sleep 0.05; done"
 
@@ -93,7 +100,7 @@ def test_a_key_that_fails_at_a_cold_start_only_is_undone(
     with units(faults.node, stack="Requires", part="PartOf"):
         faults.remember()
 
-        outcome = faults.run({**wanted, **COLD_START})
+        outcome = faults.run({**wanted, **COLD_START}, hook=SLOW)
 
         assert outcome.code == 1
         assert "dockerd did not start; rolling back" in outcome.stderr

@@ -112,6 +112,8 @@ identity() { say boot/1/1; }
 service_log() { true; }
 service_reload() { say reloaded; }
 service_restart() { say restarted; }
+service_delay_retries() { true; }
+service_restore_retries() { true; }
 reload_dockerd() { service_reload; }
 check_units() { true; }
 hold_ports() { true; }

@@ -350,3 +350,21 @@ def test_a_change_that_is_sent_twice_is_made_once(planned: Change, record: str, 
 
     assert told.endswith(said)
     assert ("goes on" in told) is ("goes on" in said)
+
+
+@table("action, delayed", {"restart": ("restart", True), "reload": ("reload", False)})
+def test_systemds_repeats_are_delayed_before_its_files_are_written_and_while_they_are_there(
+    tmp_path: Path, action: str, delayed: bool
+) -> None:
+    change = Change(tmp_path, action=action, expect_sha256=READ)
+    looks = f"$(find {change.units} -name 'pyinfra*' | wc -l)"
+    hooks = (
+        f'service_delay_retries() {{ say "delayed beside {looks}"; }}\n'
+        f'service_restore_retries() {{ say "restored beside {looks}"; }}\n'
+    )
+
+    said = change.told("prepare; step write; reason=no; revert", hooks=FIT + hooks)
+
+    told = [line for line in said.splitlines() if " beside " in line]
+    assert told == [*(["delayed beside 0"] if delayed else []), "restored beside 0"]
+    assert "the node runs its previous configuration" in said

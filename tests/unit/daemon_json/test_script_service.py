@@ -18,7 +18,10 @@ from tests.unit.answers import node
 from tests.unit.node_script import process
 from tests.unit.shells import replaced, run, stub, toolbox
 
-FUNCTIONS = ("service_reload", "service_restart", "service_runs", "service_log", "service_name")
+FUNCTIONS = (
+    *("service_reload", "service_restart", "service_runs", "service_log", "service_name"),
+    *("service_delay_retries", "service_restore_retries"),
+)
 OLD, NEW = 'level=error msg="old"\n', 'level=info msg="new"\nlevel=fatal msg="no luck"\n'
 BELOW = """
 seconds() { read -r up _ < /proc/uptime; printf '%s\\n' "${up%.*}"; }
@@ -32,7 +35,7 @@ within() {
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
     """A PATH of the test's own."""
-    return toolbox(tmp_path / "bin", "setsid")
+    return toolbox(tmp_path / "bin", "setsid", "rmdir")
 
 
 def part(name: str, *, unit: str = "", timeout_s: int = 1) -> str:
@@ -104,6 +107,37 @@ def test_systemds_restart_is_bounded_reaches_no_other_unit_and_ends_a_start_that
     said = [line for line in told.read_text().splitlines() if not line.startswith("is-active")]
     assert ran.returncode == (1 if ended else 0)
     assert said == ["reset-failed a.service", f"{verb} a.service", *ended]
+
+
+SHOWN = """
+echo "$*" >> {told}
+case $* in *RequiredBy*) printf '{dependents}' ;; *NeedDaemonReload*) echo {pending} ;; esac
+"""
+
+
+@table(
+    "dependents, pending, delayed",
+    {
+        "a-unit-that-stops-with-it": ("\\n\\nstack.service docker.socket\\n", "no", True),
+        "nobody": ("\\n\\n", "no", False),
+        "only-dockers-socket": ("\\ndocker.socket\\n", "no", False),
+        "a-change-that-is-not-loaded": ("stack.service\\n", "yes", False),
+    },
+)
+def test_where_units_stop_with_dockerd_systemd_gets_no_time_to_repeat_a_failed_start(
+    tools: Path, tmp_path: Path, dependents: str, pending: str, delayed: bool
+) -> None:
+    told, units = tmp_path / "told", tmp_path / "run"
+    stub(tools, "systemctl", SHOWN.format(told=told, dependents=dependents, pending=pending))
+    text = replaced(SYSTEMD, {"/run/systemd/system": units})
+    show = f"cat {units}/a.service.d/*.conf 2> {os.devnull} || true\n"
+
+    ran = run(f"{text}service_delay_retries\n{show}service_restore_retries\n", path=tools)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout == ("[Service]\nRestartSec=15\n" if delayed else "")
+    assert told.read_text().splitlines().count("daemon-reload") == (2 if delayed else 0)
+    assert not (units / "a.service.d").exists()
 
 
 def test_a_unit_that_cannot_be_reloaded_gets_the_signal(tools: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 from unittest import mock
@@ -76,11 +77,12 @@ class Fake:
 
     ``docker`` and ``outside`` say what becomes of a query: bytes, an error, or a number of
     seconds of silence. Whose its own address is Docker says at once unless it is ``slow``.
-    ``own``: how often it was asked for that; ``asked``: who was asked for the rest, in turn.
+    ``own``: how often it was asked for that; ``asked``: who was asked for the rest, in turn, and
+    "waited" where Docker was waited for. ``stays``: it never knows all containers again.
     """
 
     docker_late_s = outside_late_s = 0.0
-    leads_out, is_refused, is_settling, slow = True, False, False, False
+    leads_out, is_refused, is_settling, slow, stays = True, False, False, False, False
     error: Exception | None = None
     is_outspoken: bool | None = None
     hearing: asyncio.Task[bytes] | None = None
@@ -98,6 +100,17 @@ class Fake:
         if self.error is not None:
             raise self.error
         return Source(address, "c" * 64, "02:00", "lo", self.leads_out), self
+
+    def is_settled_since(self, _: float) -> bool:
+        return not self.is_settling
+
+    async def settle(self, session: Fake, end_s: float) -> None:
+        assert session is self
+        self.asked.append("waited")
+        await asyncio.sleep(end_s - time.monotonic() if self.stays else 1)
+        if self.stays:
+            raise TimeoutError
+        self.is_settling = False
 
     async def ask(self, query: bytes, *others: Any, stream: bool) -> bytes:
         if query == reverse("127.0.0.1"):
@@ -240,7 +253,9 @@ def test_what_docker_does_not_say_is_asked_outside(says: Says, stream: bool) -> 
 
 LATE = {"docker_late_s": 0.9}
 LATER = {**LATE, "outside_late_s": 1.5}
-SETTLED = in_turn(fails, docker)
+STARTS: dict[str, Any] = {"is_settling": True}
+INSIDE = {**STARTS, "leads_out": False}
+AGAIN = ("dowd", "docker")
 MOVED = in_turn(lambda _: Gone("left"), docker)
 RESTARTS = {"is_refused": True, "docker_late_s": 0.9}
 
@@ -255,7 +270,13 @@ RESTARTS = {"is_refused": True, "docker_late_s": 0.9}
         "slow, not silent": (Fake(docker, unknown, **LATE, slow=True), docker, "d", "docker"),
         "lost once": (Fake(in_turn(lost, docker), unknown), docker, "dodd", "docker"),
         "lost twice": (Fake(in_turn(lost, lost, docker), unknown), docker, "dodd", "docker"),
-        "fails at first": (Fake(SETTLED, unknown, is_settling=True), docker, "dod", "docker"),
+        "fails at first": (Fake(in_turn(fails, docker), unknown, **STARTS), docker, *AGAIN),
+        "silent at first": (Fake(in_turn(lost, docker), unknown, **STARTS), docker, *AGAIN),
+        "denies at first": (Fake(in_turn(unknown, docker), **STARTS), docker, "dwd", "docker"),
+        "the same inside": (Fake(in_turn(unknown, docker), **INSIDE), docker, "dwd", "docker"),
+        "and fails there": (Fake(in_turn(fails, docker), **INSIDE), docker, "dwd", "docker"),
+        "denies it at last, too": (Fake(unknown, **STARTS), unknown, "dwd", "docker"),
+        "starts, and others know": (Fake(fails, outside, **STARTS), outside, "do", "upstream"),
         "restarts, and others do not": (Fake(docker, unknown, **RESTARTS), docker, "do", "docker"),
         "came to another network": (Fake(MOVED), docker, "dd", "docker"),
         "nobody knows it, said at once": (Fake(fails, unknown), unknown, "do", "upstream"),
@@ -264,7 +285,7 @@ RESTARTS = {"is_refused": True, "docker_late_s": 0.9}
     },
 )
 def test_who_can_know_answers(fake: Fake, says: Says, asked: str, outcome: str) -> None:
-    """``asked``: who was asked, Docker or others, one after the other."""
+    """``asked``: who was asked, Docker or others, and where there was a wait, in turn."""
     assert told(fake, query()) == ([says(query())], {outcome: 1})
     assert "".join(who[0] for who in fake.asked) == asked
 
@@ -275,6 +296,13 @@ def test_if_both_fail_who_asks_is_told_with_the_question(capsys: Any) -> None:
     assert said == ([failure(query("secret-name"), SERVFAIL)], {"failed": 1})
     error = capsys.readouterr().err
     assert error == "127.0.0.1 of container cccccccccccc: TimeoutError('silent')\n"
+
+
+def test_while_docker_does_not_know_all_containers_no_name_is_denied() -> None:
+    fake = Fake(unknown, **STARTS, stays=True)
+
+    assert told(fake, query()) == ([failure(query(), SERVFAIL)], {"failed": 1})
+    assert fake.asked == ["docker", "waited"]
 
 
 def test_a_docker_that_says_nothing_at_all_may_know_the_name() -> None:

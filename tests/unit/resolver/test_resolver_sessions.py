@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from typing import Any, cast
 
@@ -21,15 +22,20 @@ from tests.unit.resolver.resolver_fakes import answer, failing, looped, query, r
 
 LOOPBACK = socket.if_nametoindex("lo")
 ADDRESS, MAC = "172.18.0.2", "02:42:ac:12:00:02"
+END = object()
 
 
 class FakeEngine:
-    """Docker with a list of sources, and events that are put; ``wrong`` is raised by all."""
+    """
+    Docker with a list of sources, and events that are put; ``wrong`` is raised by all.
+
+    ``END`` among the events ends their stream.
+    """
 
     def __init__(self, *sources: Source) -> None:
         self.listed, self.wrong = list(sources), cast("EngineError | None", None)
         self.read = self.opened = 0
-        self.events: asyncio.Queue[None] = asyncio.Queue()
+        self.events: asyncio.Queue[object] = asyncio.Queue()
 
     async def sources(self) -> dict[str, Source]:
         self.read += 1
@@ -43,8 +49,7 @@ class FakeEngine:
 
     async def changes(self) -> AsyncGenerator[None, None]:
         yield
-        while True:
-            await self.events.get()
+        while await self.events.get() is not END:
             yield
 
     async def _work(self) -> None:
@@ -236,6 +241,79 @@ async def test_without_docker_who_is_known_is_answered_and_others_are_not(ground
 
         assert await container_of(made) == "c1"
         await failing(made.of("10.0.0.9", None), EngineError)
+
+
+@looped
+async def test_after_a_restart_docker_knows_all_once_its_api_answers(ground: Ground) -> None:
+    engine = FakeEngine(source())
+    ground.namespace("c1", MAC)
+
+    async with ground.sessions(engine) as made:
+        _, session = await made.of(ADDRESS, LOOPBACK)
+        before_s = time.monotonic()
+        engine.wrong = EngineError("starting")
+        session.disturb()
+        await asyncio.sleep(0.1)
+        asked_s = time.monotonic()
+        waiting = asyncio.create_task(made.settle(session, asked_s + 10))
+        await asyncio.sleep(3)
+        had_settled, engine.wrong = waiting.done(), None
+        await waiting
+
+        assert not had_settled
+        assert not session.is_settling
+        since = [session.is_settled_since(then_s) for then_s in (before_s, asked_s)]
+        assert since == [False, False], "what was answered meanwhile cannot be trusted"
+        assert session.is_settled_since(time.monotonic())
+    assert engine.read <= 3 + 3 / sessions.UNKNOWN_S
+
+
+@looped
+async def test_what_was_asked_of_the_old_docker_says_nothing_of_the_new_one(ground: Ground) -> None:
+    engine = FakeEngine(source())
+    ground.namespace("c1", MAC)
+
+    async with ground.sessions(engine) as made:
+        _, session = await made.of(ADDRESS, LOOPBACK)
+        asked_s = time.monotonic()
+        await asyncio.sleep(0.01)
+        session.disturb()
+        session.settle(asked_s)
+
+        assert session.is_settling
+
+
+@looped
+async def test_a_docker_that_stays_away_is_not_waited_for_without_end(ground: Ground) -> None:
+    engine = FakeEngine(source())
+    ground.namespace("c1", MAC)
+
+    async with ground.sessions(engine) as made:
+        _, session = await made.of(ADDRESS, LOOPBACK)
+        engine.wrong = EngineError("away")
+        session.disturb()
+        end_s = time.monotonic() + 5
+
+        await failing(made.settle(session, end_s), asyncio.TimeoutError)
+
+        assert time.monotonic() == pytest.approx(end_s, abs=0.1)
+
+
+@looped
+async def test_the_end_of_dockers_events_is_a_restart_though_nothing_was_refused(
+    ground: Ground,
+) -> None:
+    engine = FakeEngine(source())
+    ground.namespace("c1", MAC)
+
+    async with ground.sessions(engine) as made, following(made.follow()):
+        _, session = await made.of(ADDRESS, LOOPBACK)
+        was_settling = session.is_settling
+        engine.events.put_nowait(END)
+        await until(lambda: session.is_settling)
+        await until(lambda: not session.is_settling)
+
+    assert not was_settling
 
 
 @looped

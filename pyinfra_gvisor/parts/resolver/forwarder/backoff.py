@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from pyinfra_gvisor.parts.resolver.forwarder.engine import Source
-from pyinfra_gvisor.parts.resolver.forwarder.exchange import Busy
 from pyinfra_gvisor.parts.resolver.forwarder.messages import is_failure, question_for, reverse
 from pyinfra_gvisor.parts.resolver.forwarder.sessions import NamespaceSession
 
 # Docker answers names that it knows within 1 to 2 ms. For other names, Docker 20.10 does not answer
 # at all if it cannot reach a resolver outside.
 PATIENCE_S = 0.3
-SETTLING_TRIES, LOST_TRIES, SLOW_TRIES = 6, 1, 4
+LOST_TRIES, SLOW_TRIES = 1, 4
 SLOW_S = 1.0
 KIND_S = 2.0  # within this time Docker answers SERVFAIL for NOBODYS; 20.10 does not
 NOBODYS = question_for("pyinfra-gvisor.invalid")  # exists nowhere: RFC 6761, 6.4
@@ -31,14 +29,13 @@ async def again(
     """
     Return Docker's answer for a name that no upstream resolver knows, querying it again if needed.
 
-    A query to Docker may be lost or slow, and right after a restart it fails for every name. None
-    if Docker does not know the name. Raises ``asyncio.TimeoutError`` if Docker does not answer but
-    may know the name.
+    A query to Docker may be lost or slow. None if Docker does not know the name. Raises
+    ``asyncio.TimeoutError`` if Docker does not answer but may know the name.
     """
-    if session.is_settling:
-        return await _settled(session, query, stream=stream)
     if answered(asking):  # Docker has answered while upstream was queried.
         return _known(asking)
+    if session.is_settling:  # It is queried again once it knows all containers.
+        return None
     may_know = await _is_outspoken(source, session)
     for _ in range(SLOW_TRIES if may_know else LOST_TRIES):
         once_more = begin(session, query, stream=stream)
@@ -50,16 +47,6 @@ async def again(
                 return _known(task)
     if may_know:
         raise asyncio.TimeoutError
-    return None
-
-
-async def _settled(session: NamespaceSession, query: bytes, *, stream: bool) -> bytes | None:
-    for _ in range(SETTLING_TRIES):
-        with contextlib.suppress(OSError, Busy, asyncio.TimeoutError):
-            said = await asyncio.wait_for(session.ask(query, stream=stream), PATIENCE_S)
-            if not is_failure(said):
-                return said
-        await asyncio.sleep(PATIENCE_S)
     return None
 
 

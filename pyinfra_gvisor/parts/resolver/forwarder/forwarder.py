@@ -29,10 +29,12 @@ from pyinfra_gvisor.parts.resolver.forwarder.messages import (
     has_records,
     is_failure,
     is_query,
+    is_without_name,
 )
 from pyinfra_gvisor.parts.resolver.forwarder.namespaces import Gone
 from pyinfra_gvisor.parts.resolver.forwarder.rates import Places, Rates
 from pyinfra_gvisor.parts.resolver.forwarder.sessions import (
+    ANSWER_S,
     NamespaceSession,
     NamespaceSessions,
     UnknownSource,
@@ -200,10 +202,23 @@ class Forwarder:
         self, source: Source, session: NamespaceSession, query: bytes, *, stream: bool
     ) -> tuple[str, bytes]:
         """
-        Query Docker, which knows the containers' names, then the upstream resolvers if it fails.
-
         Return who answered, and the answer.
+
+        After a restart, dockerd's resolvers answer before it has read all containers. A name that
+        is unknown then is asked for again. Raises ``asyncio.TimeoutError`` if that takes too long.
         """
+        end_s = time.monotonic() + ANSWER_S
+        while True:
+            began_s = time.monotonic()
+            outcome, said = await self._asked_once(source, session, query, stream=stream)
+            if not is_without_name(said) or session.is_settled_since(began_s):
+                return outcome, said
+            await self._sessions.settle(session, end_s)
+
+    async def _asked_once(
+        self, source: Source, session: NamespaceSession, query: bytes, *, stream: bool
+    ) -> tuple[str, bytes]:
+        """Query Docker, which knows the containers' names, then upstream resolvers if it fails."""
         if not source.leads_out:
             return "docker", await session.ask(query, stream=stream)
         asking = begin(session, query, stream=stream)

@@ -9,7 +9,7 @@ HEADER_BYTES = 12
 MOST_BYTES = 65535
 MOST_QUERY_BYTES = 1232  # a name of at most 255 bytes, and padding: RFC 8467, 4.1
 
-NOERROR, SERVFAIL, REFUSED = 0, 2, 5
+NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 
 _ANSWER, _RECURSION_DESIRED, _RECURSION_AVAILABLE = 0x8000, 0x0100, 0x0080
 _OPCODE = 0x7800
@@ -56,6 +56,11 @@ def code(message: bytes) -> int:
 def is_failure(message: bytes) -> bool:
     """Return True for SERVFAIL and REFUSED: another resolver may know the name."""
     return code(message) in (SERVFAIL, REFUSED)
+
+
+def is_without_name(message: bytes) -> bool:
+    """Return True if the answer says that there is no such name, or that this is not known."""
+    return code(message) == NXDOMAIN or is_failure(message)
 
 
 def has_records(message: bytes) -> bool:

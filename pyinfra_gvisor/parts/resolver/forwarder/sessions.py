@@ -20,7 +20,6 @@ DOCKERS = ("127.0.0.11", 53)
 # By then the client in the container has tried twice: resolv.conf(5), timeout and attempts.
 ANSWER_S = 10.0
 AGAIN_S = 0.25
-SETTLE_S = 5.0
 UNKNOWN_S = 0.5  # for unknown addresses, Docker is not queried more often than this
 # A container queries as soon as it runs, and Docker lists it a moment later.
 STARTING_S = 4.0
@@ -42,14 +41,32 @@ class NamespaceSession:
         self.is_outspoken: bool | None = None
         self.hearing: asyncio.Task[bytes] | None = None  # a query that Docker can always answer
         self.is_refused = False  # nobody listens on Docker's port: dockerd restarts
-        self._refused_s = float("-inf")
+        self._disturbed_s, self._settled_s = float("-inf"), time.monotonic()
         self._closed = False
         self._exchange = self._opened()
 
     @property
     def is_settling(self) -> bool:
-        """Return True shortly after a restart of dockerd: it does not know all containers yet."""
-        return time.monotonic() - self._refused_s < SETTLE_S
+        """Return True while dockerd restarts, and until it is seen to know all containers again."""
+        return self._settled_s <= self._disturbed_s and not self._closed
+
+    def is_settled_since(self, then_s: float) -> bool:
+        """Return True if dockerd has known all containers since then."""
+        return self._disturbed_s < self._settled_s <= then_s
+
+    def disturb(self) -> None:
+        """Note that dockerd has ended, or ends."""
+        self._disturbed_s = time.monotonic()
+
+    def settle(self, asked_s: float) -> None:
+        """
+        Note that Docker's API has answered a request that was sent at this time.
+
+        dockerd listens early and serves its API last, when it has read all containers:
+        daemonCLI.start in moby/moby, daemon/command/daemon.go
+        """
+        if self.is_settling and self._disturbed_s < asked_s:
+            self._settled_s = time.monotonic()
 
     def is_of(self, source: Source) -> bool:
         """Return True if the container still has its network, and with it its address."""
@@ -73,7 +90,8 @@ class NamespaceSession:
                 answer = await self._ask_once(query, left_s, stream=stream)
             except ConnectionError as error:
                 if isinstance(error, ConnectionRefusedError):
-                    self.is_refused, self._refused_s = True, time.monotonic()
+                    self.is_refused = True
+                    self.disturb()
                 if left_s < 2 * AGAIN_S:
                     raise
             else:
@@ -148,6 +166,19 @@ class NamespaceSessions:
         finally:
             self._starting.leave(address)
 
+    async def settle(self, session: NamespaceSession, end_s: float) -> None:
+        """Wait until Docker knows all containers. Raises ``asyncio.TimeoutError`` at ``end_s``."""
+        while True:
+            left_s = end_s - time.monotonic()
+            if left_s <= 0:
+                raise asyncio.TimeoutError
+            if not session.is_settling:
+                return
+            with contextlib.suppress(EngineError):
+                await asyncio.wait_for(self._look_again(unless_within_s=UNKNOWN_S), left_s)
+            if session.is_settling:
+                await asyncio.sleep(min(left_s, AGAIN_S))
+
     async def follow(self) -> None:
         """Follow Docker's events and reconnect after errors, until cancelled."""
         while True:
@@ -157,6 +188,8 @@ class NamespaceSessions:
                         await self._look_again(unless_within_s=0)
             except EngineError as error:
                 self._diagnostics.tell(f"docker: {error}; trying again")
+            for session in self._sessions.values():
+                session.disturb()
             await asyncio.sleep(RECONNECT_S)
 
     async def sweep(self) -> None:
@@ -240,8 +273,10 @@ class NamespaceSessions:
         await asyncio.shield(self._reading)
 
     async def _read(self) -> None:
-        self._read_s = time.monotonic()
+        asked_s = self._read_s = time.monotonic()
         self._sources = await self._engine.sources()
+        for session in self._sessions.values():
+            session.settle(asked_s)
         self._neighbours.update(self._sources)
         here = {source.container for source in self._sources.values()}
         for container in self._sessions.keys() - here:
