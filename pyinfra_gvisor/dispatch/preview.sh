@@ -13,7 +13,7 @@ places_asked() {
 }
 
 preview_state() {
-    if [ ! -S "$docker_socket" ] || [ ! -x /usr/bin/python3 ]; then return 0; fi
+    if [ ! -S "$docker_socket" ] || [ ! -f /usr/bin/python3 ] || [ ! -x /usr/bin/python3 ]; then return 0; fi
     echo 'preview asked'
     if places=$(places_asked | perl -e "$asking" "$judge_socket" 60); then
         printf '%s\n' "$places"

@@ -184,9 +184,9 @@ def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
         if repository(image) in map(repository, shape["repositories"]) and mounts & {
             *shape["mounts"]
         }:
-            what = f"image {container.image_id} of {shape['name']} ({image})"
-            accept = container.name if shape["recorded"] else container.image_id
-            return Decision("refused", f"{what} is not accepted on this node", accept)
+            name, identity = shape["name"], container.image_id
+            why = f"image {identity} of {name} ({image}) is not accepted on this node"
+            return Decision("refused", why, container.name if shape["recorded"] else identity)
     return Decision("sandbox", "not infrastructure")
 
 

@@ -86,7 +86,7 @@ sub unaccepted {
 # Returns what the judge says by the declared policy: where each container would run, and images that nobody accepted.
 sub ask_judge {
     utf8::encode(my $declared = $policy->{default});
-    my $question = join "", map { "$_\0" } "-", "preview", $socket, $declared;
+    my $question = join "", map { "$_\0" } "-", "preview", $ARGV[1], $declared;
     my $answer = resident_answer($judge_socket, 5, $judge_s, $question) // die "the judge does not answer; see systemctl status pyinfra-gvisor-judge\n";
     my %told = (place => [], unaccepted => [], preview_error => []);
     for (split /\n/, $answer) { push @{$told{$1}}, json($2) if /^(place|unaccepted|preview_error) (.*)/ }
