@@ -16,7 +16,7 @@ STRICT_MOST = 1.5
 NAMES_MOST_MS = 5.0
 """Goal: Docker's names add less than so many milliseconds to a container's start."""
 
-DEFAULT_START_MOST_MS = 70.0
+DEFAULT_START_MOST_MS = 40.0
 DEFAULT_CALL_MOST_MS = 5.0
 """Goals: at most so much longer take a start and any other runtime call with ``gvisor_default``."""
 
