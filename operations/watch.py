@@ -18,6 +18,7 @@ from pyinfra_gvisor.parts_common.timed import timer_variables
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from pyinfra_gvisor.run_support.converge import Commands, converge
 from pyinfra_gvisor.run_support.run_script import timer_command
+from pyinfra_gvisor.runtimes import wrappers
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "watch.watch"
@@ -34,6 +35,7 @@ def apply(settings: Settings) -> None:
         action=settings.watch_action,
         textfile_dir=settings.textfile_dir,
         default=settings.preview if settings.dispatch else None,
+        judge=wrappers.judge(settings.release).path,
         name="Install the watch for containers outside gVisor",
     )
 
@@ -53,6 +55,7 @@ def watch(
     action: Literal["report", "stop"] = "report",
     textfile_dir: str | None = None,
     default: Preview | None = None,
+    judge: str = "",
 ) -> Commands:
     """
     Install the systemd timer that looks for containers that must run in gVisor but do not.
@@ -65,12 +68,14 @@ def watch(
     + textfile_dir: directory for its Prometheus metrics (node exporter); None writes no metrics
     + default: the policy of the default runtime, by which every container must that is no
       infrastructure, instead of ``must`` and ``exempt``; None: as these say
+    + judge: with ``default``, the path of the judge's program
 
     Fails the host, with nothing changed, if the node has no systemd, no perl or no such directory.
     """
 
     def plan(node: Node) -> PartPlan:
-        asked = Watch(must, exempt, interval_s, action, textfile_dir, default) if wanted else None
+        declared = (must, exempt, interval_s, action, textfile_dir, default, judge)
+        asked = Watch(*declared) if wanted else None
         stops = named_stops(node) if asked and asked.stops_by_default else ()
         return plan_watch(node.part(WatchState), asked, init=node.init, stops=stops)
 

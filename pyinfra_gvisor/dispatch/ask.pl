@@ -11,7 +11,7 @@ sub resident_answer {
     local $SIG{PIPE} = "IGNORE";
     local $SIG{ALRM} = sub { die "late\n" };
     alarm $wait_s;
-    eval { connect $judge, pack "S a*", 1, $socket and sysread $judge, $begun, 6 }; # one that hangs does not begin
+    eval { connect $judge, pack "S a*", 1, $socket and sysread $judge, $begun, 6; alarm 0 }; # one that hangs does not begin
     alarm 0;
     return undef unless $begun eq "begun\n";
     alarm $limit_s;

@@ -4,13 +4,13 @@
 # seconds a decision may take).
 : "${judge:?}" "${judge_socket:?}" "${asking:?}" "${limit_s:?}"
 
-question() { printf '%s\0' "$judge" call "$0" "$command" "$log" "$root" "$PWD" "$@"; }
+question() { printf '%s\0' 'pyinfra-gvisor asks' "${judge##*-}" call "$0" "$command" "$log" "$root" "$PWD" "$@"; }
 
 # Asks the judge where the container runs: sets where. The resident one answers at once; if it does not, its program is
 # run here. Docker shows what the judge writes to the log.
 judge() {
     code=0
-    said=$(question "$@" | /usr/bin/perl -e "$asking" "$judge_socket" "$limit_s" 2>&1) || code=$?
+    said=$(question "$@" | LC_ALL=C /usr/bin/perl -e "$asking" "$judge_socket" "$limit_s" 2>&1) || code=$?
     case "$code" in
         0 | 3 | 142) ;;
         *) code=0 && said=$(question "$@" | /usr/bin/python3 -I -S -B -X utf8 "$judge" ask "$limit_s" 2>&1) || code=$? ;;
@@ -24,5 +24,5 @@ judge() {
     esac
     if [ ! -f /usr/bin/python3 ] || [ ! -x /usr/bin/python3 ]; then refuse "/usr/bin/python3 is missing, so this container was not started; install python3"; fi
     said=$(printf '%s' "$said" | tr -c '[:alnum:] ._/:,@+-' ' ' | cut -c1-200)
-    refuse "python3 ended with code $code, so this container was not started: $said; reinstall python3 and run pyinfra-gvisor apply"
+    refuse "the judge ended with code $code, so this container was not started: $said; reinstall python3 and run pyinfra-gvisor apply"
 }

@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.programs import (
@@ -24,10 +25,12 @@ class Preview:
     What a node needs to know to say where containers would run. An argument of facts.
 
     + declared: the declared policy and seals, in JSON
+    + choosing: the policy alone, for who does not ask what a seal refuses, and opens no mounts
     + decides: False if only seals are declared, no default runtime
     """
 
     declared: str
+    choosing: str
     decides: bool
 
     def __str__(self) -> str:
@@ -38,7 +41,7 @@ class Preview:
     def variables(self) -> dict[str, str]:
         """Return the variables of ``preview.sh``: the same for the same policy."""
         return {
-            "judge": f"judge-{judge_checksum()}",
+            "judge": judge_checksum(),
             "judge_socket": JUDGE_SOCKET,
             "asking": asking_program(),
             "judge_program": _packed(judge_program()),
@@ -68,4 +71,9 @@ def preview(dispatch: Dispatch | None, seals: Mapping[str, Seal], default: str) 
         "default": default,
         "takes_runc": dispatch is not None and dispatch.takes_runc,
     }
-    return Preview(json.dumps(declared, separators=(",", ":")), decides=dispatch is not None)
+    choosing = {**declared, "seals": dict.fromkeys(known)}
+    return Preview(_json(declared), _json(choosing), decides=dispatch is not None)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints where each container would run after its next start. Comes before node_state.sh. Variables: judge (its name),
+# Prints where each container would run after its next start. Comes before node_state.sh. Variables: judge (its checksum),
 # judge_socket (where it may be resident), asking (a program of perl that asks there), judge_program and declared (its
 # program and what is declared, compressed with gzip and in base64: a command has 128 KiB at most).
 : "${judge:?}" "${judge_socket:?}" "${asking:?}" "${judge_program:?}" "${declared:?}"
@@ -7,7 +7,7 @@
 unpacked() { printf '%s' "$1" | base64 -d | gzip -d; }
 
 places_asked() {
-    printf '%s\0' "$judge" preview "$docker_socket"
+    printf '%s\0' 'pyinfra-gvisor asks' "$judge" preview "$docker_socket"
     unpacked "$declared"
     printf '\0'
 }

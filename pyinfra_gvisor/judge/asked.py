@@ -23,6 +23,7 @@ class NodePaths:
     """
 
     run: str = "/run/pyinfra-gvisor"
+    runtimes: str = "/opt/gvisor/runtimes"
     daemon_json: str = "/etc/docker/daemon.json"
     releases: str = "/opt/gvisor/releases"
     processes: str = "/proc"

@@ -17,6 +17,7 @@ from pyinfra_gvisor.judge.creation import Creation, decide_creation
 from pyinfra_gvisor.judge.docker_files import Undecided, read_object
 from pyinfra_gvisor.judge.own_files import collect, write_over
 from pyinfra_gvisor.judge.permits import permitted
+from pyinfra_gvisor.judge.places import below
 from pyinfra_gvisor.judge.rules import Rules, rules_of
 from pyinfra_gvisor.judge.seal import without
 
@@ -71,6 +72,8 @@ def decide_call(call: Call, paths: NodePaths) -> str:
     if call.command == "start":
         check_mounts(call.identity, call.state, paths)
         return "sandbox"
+    if below(call.wrapper, paths.runtimes) is None or ".." in call.wrapper.split("/"):
+        raise Undecided(f"{call.wrapper} is no runtime of pyinfra-gvisor")
     rules = rules_of(call.wrapper)
     permit = permitted(call.identity, paths.run)
     if permit == "unsealed" or (permit == "runc" and rules.policy is not None):
@@ -122,7 +125,7 @@ def answer_call(call: Call, paths: NodePaths) -> tuple[int, str]:
     except Undecided as error:
         why = str(error)
     except Exception as error:  # noqa: BLE001 - whatever fails, nothing starts
-        why = f"no decision: {type(error).__name__}: {error}"
+        why = f"no decision, by a fault in the judge: {type(error).__name__}: {error}; report it"
     (text,) = _shown(f"{_NAME}: {why}")
     _log(call.log, {"level": "error", "msg": text})
     return 3, text

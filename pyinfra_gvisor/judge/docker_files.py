@@ -21,9 +21,9 @@ class Undecided(Exception):
 
 
 def read_text(path: str) -> str:
-    """Return a file's text. Raises ``Undecided`` if the file cannot be read."""
+    """Return a file's text as it is. Raises ``Undecided`` if the file cannot be read."""
     try:
-        return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+        return Path(path).read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
         raise Undecided(f"cannot read {path}: {error.strerror}") from None
 

@@ -38,8 +38,8 @@ def forges(container: Container, option: str, value: str, units: tuple[str, ...]
 
 
 def _field(name: str) -> str:
-    """Return what the driver makes of a name: sanitizeKeyMod."""
-    return re.sub("[^A-Z0-9]", "_", name.upper()).lstrip("_")
+    """Return what the driver makes of a name: sanitizeKeyMod, which knows ASCII only."""
+    return re.sub("[^A-Za-z0-9]", "_", name).upper().lstrip("_")
 
 
 def _rendered(container: Container, tag: str) -> str | None:

@@ -55,13 +55,17 @@ class Mounted:
         return self.root.rstrip("/") + (below(path, self.point) or "")
 
 
+@dataclass(frozen=True)
 class Places:
-    """The mounts of the node, read once for a decision."""
+    """The mounts of the node, read once for a decision from a file of the kernel."""
+
+    table: str = "/proc/self/mountinfo"
 
     @cached_property
     def mounts(self) -> tuple[Mounted, ...]:
         """Return every mount, in the order in which they were made."""
-        table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+        # As bytes: the kernel does not escape \r, which ends no line.
+        table = Path(self.table).read_bytes().decode("utf-8", "surrogateescape")
         return tuple(_mounted(line) for line in table.split("\n") if line)
 
     def mount_of(self, path: str) -> Mounted | None:

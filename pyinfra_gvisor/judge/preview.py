@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 from urllib.parse import quote
 
@@ -30,7 +30,7 @@ class Declared:
     What an operator declares.
 
     + policy: of the default runtime; None if there is no default runtime
-    + seals: by the name of each runtime that has one
+    + seals: by the name of each runtime that has one; None does not ask what the seal refuses
     + default: the name of the default runtime
     + takes_runc: whether containers that ask for runc are handled like those that ask for nothing
     """
@@ -65,38 +65,61 @@ def _lines(given: Declared, ask: Ask) -> Iterator[str]:
         given.policy, given.seals, given.default, given.takes_runc, info.get("Runtimes") or {}
     )
     listed = [item["Id"] for item in ask("/containers/json?all=1")]
-    signal.signal(signal.SIGALRM, _late)
-    signal.alarm(_LIMIT_S)
-    try:
-        for identity in listed:
-            yield from _line(declared, root, identity)
-    finally:
-        signal.alarm(0)
+    yield from in_time(lambda: (_line(declared, root, item) for item in listed), _LIMIT_S)
     if declared.policy is not None:
         yield from (_image_line(item) for item in _unaccepted(declared.policy, ask))
 
 
-def _late(_number: int, _frame: FrameType | None) -> None:
-    raise TimeoutError(f"no decision within {_LIMIT_S} s")
+def in_time(lines: Callable[[], Iterable[str]], limit_s: int) -> Iterator[str]:
+    """
+    Return lines that a process of its own makes.
+
+    A signal ends that process wherever it waits, which no handler does: signal(7). Raises
+    ``Undecided`` after the lines that were made within the limit.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(limit_s)
+            for line in lines():
+                _write(writing, f"{line}\n".encode("utf-8", "replace") if line else b"")
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8", newline="\n") as made:
+        yield from (line[:-1] for line in made if line.endswith("\n"))
+    if os.waitpid(child, 0)[1] != 0:
+        raise Undecided(f"no decision within {limit_s} s")
 
 
-def _line(declared: Declared, root: str, identity: str) -> Iterator[str]:
+def _write(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
+
+
+def _line(declared: Declared, root: str, identity: str) -> str:
+    """Return the line about a container; empty if nothing of ours decides."""
     name, asked = identity[:12], ""
     try:
         container = read_container(root, identity)
         name, asked = container.name, container.host.get("Runtime") or ""
         place = _place(declared, container, root)
-    except TimeoutError:
-        raise
-    except Exception as error:  # noqa: BLE001 - one container hides no other
+    except Undecided as error:
         if not Path(root, "containers", identity).is_dir():  # removed since
-            return
+            return ""
         place = ("refused", f"Docker's files about it cannot be read: {error}", "start")
-    if place is not None:
-        where, why, when = place
-        told = {"asked": asked, "id": identity, "name": name, "when": when, "where": where}
-        told["why"] = why
-        yield f"place {_json({key: _shown(value) for key, value in told.items()})}"
+    except Exception as error:  # noqa: BLE001 - one container hides no other
+        why = f"no decision, by a fault in the judge: {type(error).__name__}: {error}; report it"
+        place = ("refused", why, "start")
+    if place is None:
+        return ""
+    told = dict(zip(("where", "why", "when"), place, strict=True))
+    told = {"asked": asked, "id": identity, "name": name, **told}
+    return f"place {_json({key: _shown(value) for key, value in sorted(told.items())})}"
 
 
 def _place(declared: Declared, container: Container, root: str) -> tuple[str, str, str] | None:

@@ -1,8 +1,8 @@
 """
 Questions to the judge, as wrappers, facts and the watch ask them.
 
-A question is words that end with a zero byte each: the name of the program that is asked, the kind,
-and what belongs to it. An answer is a code, a line break, and a text.
+A question is words that end with a zero byte each: ``MAGIC``, the checksum of the program that is
+asked, the kind, and what belongs to it. An answer is a code, a line break, and a text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pyinfra_gvisor.judge.calls import Call, answer_call
 from pyinfra_gvisor.judge.docker_api import ask_docker
 from pyinfra_gvisor.judge.preview import preview_lines
 
-_ANY = "-"  # a program that does not care which judge answers
+MAGIC = "pyinfra-gvisor asks"  # dockerd can be made to write logs to any socket
+_ANY = "-"  # who asks does not care which judge answers
 
 
 def answer(question: bytes, own: str, paths: NodePaths = NodePaths()) -> bytes:  # noqa: B008
@@ -24,17 +25,13 @@ def answer(question: bytes, own: str, paths: NodePaths = NodePaths()) -> bytes: 
     + own: the name of this program, with its checksum at the end; empty answers every question
     """
     words = question.decode("utf-8", "surrogateescape").split("\0")
-    if len(words) < 3 or words.pop() != "":  # noqa: PLR2004 - who asks was cut off
+    if len(words) < 4 or words.pop() != "":  # noqa: PLR2004 - who asks was cut off
         return b""
-    asked, kind, *more = words
-    if own and asked != _ANY and _checksum(asked) != _checksum(own):
+    magic, asked, kind, *more = words
+    if magic != MAGIC or (own and asked not in (_ANY, own.rpartition("-")[2])):
         return b""
     code, text = _answered(kind, more, paths)
     return f"{code}\n{text}\n".encode("utf-8", "surrogateescape")
-
-
-def _checksum(name: str) -> str:
-    return name.rpartition("-")[2]
 
 
 def _answered(kind: str, words: Sequence[str], paths: NodePaths) -> tuple[int, str]:

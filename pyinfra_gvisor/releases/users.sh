@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prints the paths of releases and wrappers that are in use, one a line: by processes, containers (their shims
-# remember the wrapper, their marks what the dispatcher chose), daemon.json and its generations, and the program in the
-# place of runc. Changes nothing.
+# remember the wrapper, their marks what the dispatcher chose), daemon.json and its generations, the program in the
+# place of runc, and the resident judge. Changes nothing.
 release_users() {
     find /proc -mindepth 2 -maxdepth 2 -name exe -lname '/opt/gvisor/releases/*' -printf '%l\0' 2> /dev/null |
         tr '\n\0' '?\n' # a container may choose odd paths; processes may end meanwhile
@@ -14,5 +14,6 @@ release_users() {
         fi
     done
     grep -rohE '/opt/gvisor/(runtimes|releases)/[A-Za-z0-9._-]+' /etc/docker/daemon.json \
-        /var/lib/pyinfra-gvisor /opt/gvisor/divert 2> /dev/null || : # any of them may be missing
+        /var/lib/pyinfra-gvisor /opt/gvisor/divert \
+        /etc/systemd/system/pyinfra-gvisor-judge.service 2> /dev/null || : # any of them may be missing
 }

@@ -71,11 +71,11 @@ FAULTS = {
         "sed -i 's/^# rules: /&{{/' {dispatcher}", "{dispatcher} is not complete"
     ),
     "judge-missing": Fault(
-        f"{ALONE}; rm {{judge}}", f"python3 ended with code 2, so .* {{judge}}.*; {MENDS}"
+        f"{ALONE}; rm {{judge}}", f"the judge ended with code 2, so .* {{judge}}.*; {MENDS}"
     ),
     "judge-damaged": Fault(
         f"{ALONE}; sed -i '$a )' {{judge}}",
-        f"python3 ended with code 1, so .* {{judge}}.*; {MENDS}",
+        f"the judge ended with code 1, so .* {{judge}}.*; {MENDS}",
     ),
     "sandbox-missing": Fault(
         "rm {sandbox}", "{sandbox} is missing or not executable, so .*; run pyinfra-gvisor apply"

@@ -97,10 +97,11 @@ def service_text(program: str) -> str:
         f"WatchdogSec={WATCHDOG_S}",
         "WatchdogSignal=SIGKILL",
         "Restart=always",
-        "RestartSec=100ms",
+        "RestartSec=1s",  # without Python it never starts: few lines in the journal
         "KillMode=control-group",
         "SyslogIdentifier=pyinfra-gvisor",
         "OOMScoreAdjust=-1000",
+        "OOMPolicy=continue",  # the kernel ends a question, not the judge
         f"MemoryMax={MEMORY_MIB}M",
         f"TasksMax={TASKS}",
         "UMask=0077",

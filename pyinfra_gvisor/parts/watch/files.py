@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from itertools import pairwise
+from typing import NamedTuple
 from urllib.parse import quote
 
 from pyinfra_gvisor.base.node_files import unit_text
 from pyinfra_gvisor.base.scripts import PATH, SOCKET, program
-from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.parts_common.timed import timer_text
 from pyinfra_gvisor.policy.selectors import Selector
 
@@ -43,6 +43,13 @@ _CONFINED = (
 )
 
 
+class ByDefault(NamedTuple):
+    """The policy of the default runtime, in JSON, and the path of the judge that goes by it."""
+
+    choosing: str
+    judge: str
+
+
 def script_text() -> str:
     """Return the program that checks the containers."""
     return program(
@@ -63,7 +70,7 @@ def policy_text(
     action: str,
     textfile: str | None,
     *,
-    default: Preview | None = None,
+    default: ByDefault | None = None,
 ) -> str:
     """
     Return the policy as lines for ``parts/watch/watch.pl``.
@@ -77,7 +84,7 @@ def policy_text(
     """
     lines = [f"action {action}", *([f"textfile {textfile}"] if textfile else [])]
     if default:
-        lines.append(f"default {_word(default.declared)}")
+        lines += [f"judge {_word(default.judge)}", f"default {_word(default.choosing)}"]
         return "".join(f"{line}\n" for line in lines)
     for kind, selectors in (("must", must), ("exempt", exempt)):
         lines += [line for selector in selectors for line in _selector(kind, selector)]

@@ -17,6 +17,7 @@ from pyinfra_gvisor.parts.watch.files import (
     SCRIPT,
     SERVICE,
     TIMER,
+    ByDefault,
     policy_text,
     script_text,
     service_text,
@@ -25,6 +26,7 @@ from pyinfra_gvisor.parts.watch.files import (
 from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
+from pyinfra_gvisor.runtimes.wrappers import judge
 from pyinfra_gvisor.settings import Settings
 
 
@@ -32,7 +34,8 @@ from pyinfra_gvisor.settings import Settings
 class Watch:
     """
     The declared watch. ``interval_s`` is the time in seconds between two checks. With ``default``,
-    the policy of the default runtime, ``must`` and ``exempt`` do not count.
+    the policy of the default runtime, ``must`` and ``exempt`` do not count; ``judge`` is then the
+    path of the judge's program.
 
     Raises ``Problem`` for a value that cannot be written into a systemd unit.
     """
@@ -43,6 +46,7 @@ class Watch:
     action: Literal["report", "stop"] = "report"
     textfile_dir: str | None = None
     default: Preview | None = None
+    judge: str = ""
 
     def __post_init__(self) -> None:
         if self.interval_s < 1:
@@ -79,6 +83,7 @@ def declared_watch(settings: Settings) -> Watch | None:
         action=settings.watch_action,
         textfile_dir=settings.textfile_dir,
         default=settings.preview if settings.dispatch else None,
+        judge=judge(settings.release).path,
     )
 
 
@@ -135,7 +140,7 @@ def _files(wanted: Watch) -> tuple[NodeFile, ...]:
         wanted.exempt,
         wanted.action,
         wanted.textfile,
-        default=wanted.default,
+        default=ByDefault(wanted.default.choosing, wanted.judge) if wanted.default else None,
     )
     return (
         NodeFile(SCRIPT, "755", script_text()),

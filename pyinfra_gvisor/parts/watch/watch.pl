@@ -25,14 +25,16 @@ sub main {
         journal(3, "$why, so no container was checked; see systemctl status docker: $@");
         return 1;
     }
-    my ($failed, @seen) = (0);
+    my ($failed, @seen, @bare) = (0);
     for my $id (@$ids) {
         my $one = eval { look($id) };
         if ($@) { journal(3, "container $id cannot be checked: $@"); $failed = 1 }
-        push @seen, $one if $one;
+        next unless $one;
+        push @seen, $one;
+        next if !$one->{must} || $one->{state} eq "sandboxed";
+        push @bare, $one;
+        journal(3, complaint($one));
     }
-    my @bare = grep { $_->{must} && $_->{state} ne "sandboxed" } @seen;
-    journal(3, complaint($_)) for @bare;
     journal(6, account(@seen)) unless @bare || $failed;
     my $images = eval { $policy->{default} ? unaccepted_images() : [] };
     if (!$images) { journal(3, "images cannot be judged: $@"); $failed = 1 }
@@ -83,16 +85,28 @@ sub unaccepted {
     return "image $image->{names}[0] is not accepted, so Docker will not start it as " . join(", ", @{$image->{shapes}}) . "; $todo";
 }
 
-# Returns what the judge says by the declared policy: where each container would run, and images that nobody accepted.
+# Returns what the judge says by the declared policy: where each container would run, and images that nobody accepted. It
+# is asked once for all containers, and once more for those that it did not list.
 sub ask_judge {
     utf8::encode(my $declared = $policy->{default});
-    my $question = join "", map { "$_\0" } "-", "preview", $ARGV[1], $declared;
-    my $answer = resident_answer($judge_socket, 5, $judge_s, $question) // die "the judge does not answer; see systemctl status pyinfra-gvisor-judge\n";
+    my $question = join "", map { "$_\0" } "pyinfra-gvisor asks", "-", "preview", $ARGV[1], $declared;
+    my $answer = eval { resident_answer($judge_socket, 5, $judge_s, $question) } // own_answer($question);
     my %told = (place => [], unaccepted => [], preview_error => []);
     for (split /\n/, $answer) { push @{$told{$1}}, json($2) if /^(place|unaccepted|preview_error) (.*)/ }
-    die "the judge's answer is incomplete\n" unless $answer =~ /^preview told\n\z/m;
+    my $error = $answer =~ /^preview told$/m ? $told{preview_error}[0] : "the judge gives no answer";
     my %places = map { $_->{id} => $_ } @{$told{place}};
-    return $judged = {images => $told{unaccepted}, places => \%places, error => $told{preview_error}[0]};
+    return $judged = {images => $told{unaccepted}, places => \%places, error => $error};
+}
+
+sub own_answer { # of a judge that we run: nobody depends on a resident one
+    my ($question) = @_;
+    my $pid = open(my $answer, "-|") // return "";
+    if (!$pid) {
+        if (!(open(STDIN, "-|") // exit 1)) { print $question; exit 0 }
+        exec "/usr/bin/python3", qw(-I -S -B -X utf8), $policy->{judge}, "ask", $judge_s or exit 1;
+    }
+    local $/;
+    return <$answer> // "";
 }
 
 sub unaccepted_images {
@@ -103,11 +117,12 @@ sub unaccepted_images {
 
 sub is_infrastructure { # undef for a container that was removed meanwhile
     my ($id) = @_;
-    ask_judge() unless $judged && $judged->{places}{$id};
-    my $place = $judged->{places}{$id};
-    die "$judged->{error}\n" if !$place && $judged->{error};
+    my $found = $judged // ask_judge();
+    $found = ask_judge() if !$found->{places}{$id} && !$found->{error};
+    my $place = $found->{places}{$id};
+    die "$found->{error}\n" if !$place && $found->{error};
     return undef unless $place;
-    die "$place->{why}\n" if $place->{where} eq "refused" && $place->{why} =~ /^Docker's files about it cannot be read/;
+    die "$place->{why}\n" if $place->{where} eq "refused" && $place->{why} =~ /^(?:Docker's files about it|no decision)/;
     return $place->{where} eq "runc" ? 1 : 0;
 }
 
@@ -210,14 +225,14 @@ sub selects { # true if the selector $_[0] matches a container with this name an
 # Reads the policy that pyinfra_gvisor/parts/watch/files.py has written; special characters are %XX, in UTF-8.
 sub read_policy {
     my ($path) = @_;
-    my %read = (action => "report", textfile => "", default => "", must => [], exempt => []);
+    my %read = (action => "report", textfile => "", default => "", judge => "", must => [], exempt => []);
     my $into;
     open my $file, "<", $path or die "<3>$path: $!\n";
     while (my $line = <$file>) {
         my ($key, @words) = split " ", $line;
         next if !defined $key || $key =~ /^#/;
         s/^=//, s/%([0-9A-F]{2})/chr hex $1/ge, utf8::decode($_) for @words;
-        if ($key =~ /^(?:action|textfile|default)\z/) { $read{$key} = $words[0] }
+        if ($key =~ /^(?:action|textfile|default|judge)\z/) { $read{$key} = $words[0] }
         elsif ($key eq "must" || $key eq "exempt") { push @{$read{$key}}, $into = {labels => []} }
         elsif ($key eq "label" && $into) { push @{$into->{labels}}, [@words] }
         elsif ($key eq "name" && $into) { my ($pattern) = @words; $into->{name} = qr/\A$pattern\z/s }

@@ -61,20 +61,25 @@ class Judged:
         stub(self.path, "logger", f"printf '%s\\n' \"$*\" >> {root}/journal")
         policy = Dispatch("gvisor", tuple(Infrastructure(**entry) for entry in entries))
         declared = {"gvisor": Runtime(network="sandbox", seal=seal or Seal())}
-        self.paths = NodePaths(
-            run=str(root / "run"),
-            daemon_json=str(root / "daemon.json"),
-            releases=str(root / "releases"),
-            processes=str(root / "proc"),
-            units=(str(root / "units"), *UNITS[1:]),
-            public=(str(root / "localtime"),),
-        )
         self.wrapper = {
             item.runtime: self._write(item.path, item.text)
             for item in wrappers(RELEASE, declared, policy)
         }
         runtimes = {name: {"path": str(path)} for name, path in self.wrapper.items()}
         (root / "daemon.json").write_text(json.dumps({"runtimes": runtimes}))
+
+    @property
+    def paths(self) -> NodePaths:
+        """Where everything of the node is."""
+        return NodePaths(
+            run=str(self.root / "run"),
+            runtimes=str(self.root / "runtimes"),
+            daemon_json=str(self.root / "daemon.json"),
+            releases=str(self.root / "releases"),
+            processes=str(self.root / "proc"),
+            units=(str(self.root / "units"), *UNITS[1:]),
+            public=(str(self.root / "localtime"),),
+        )
 
     def runs(self, name: str, then: str = "") -> None:
         """Have a runtime of this name that says that it was started, and then does this."""

@@ -60,7 +60,7 @@ def test_a_missing_judge_refuses(node: Judged, runtime: str) -> None:
 
     said = failed(node, runtime)
 
-    assert said.startswith("python3 ended with code 2, so this container was not started: ")
+    assert said.startswith("the judge ended with code 2, so this container was not started: ")
     assert str(node.wrapper["judge"]) in said
     assert said.endswith(REPAIR)
 
@@ -84,7 +84,7 @@ def test_a_damaged_judge_refuses(node: Judged, runtime: str, text: str) -> None:
 
     said = failed(node, runtime)
 
-    assert said.startswith("python3 ended with code ") or said == "nothing yet"
+    assert said.startswith("the judge ended with code ") or said == "nothing yet"
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

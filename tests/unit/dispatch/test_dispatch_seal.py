@@ -177,6 +177,10 @@ def logged(driver: str, **options: str) -> dict[str, Any]:
         pytest.param(
             logged("journald", labels="a,_syslog.identifier"), "log option labels", id="label"
         ),
+        *(
+            pytest.param(logged("journald", labels=name), "log option labels", id=ascii(name))
+            for name in ("\u00dfSYSLOG_IDENTIFIER", "\u0131unit", "\ufb01\u017fmessage")
+        ),
         pytest.param(
             logged("journald", env="OBJECT_SYSTEMD_UNIT"), "log option env", id="variable"
         ),

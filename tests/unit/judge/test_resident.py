@@ -143,7 +143,7 @@ def test_slow_and_damaged_questions_hold_up_nobody(node: Judged) -> None:
         node.create()
         for one in slow:
             one.connect(str(socket_of(node)))
-        slow[0].sendall(b"judge\0call\0x")
+        slow[0].sendall(b"pyinfra-gvisor asks\0-\0call\0x")
         slow[0].shutdown(socket.SHUT_WR)
 
         said = node.create()
@@ -166,8 +166,27 @@ def test_a_decision_that_takes_too_long_refuses(node: Judged) -> None:
     assert said.startswith("refused: no decision within 1 s, so this container was not started")
 
 
+def test_who_sees_other_mounts_gets_no_answer(node: Judged) -> None:
+    command = ("unshare", "-m", "perl", "-e", asking_program(), socket_of(node), "60")
+    with judging(node):
+        asked = {
+            elsewhere: subprocess.run(
+                command[2 * (not elsewhere) :],
+                check=False,
+                input="pyinfra-gvisor asks\0-\0other\0",
+                capture_output=True,
+                text=True,
+            ).returncode
+            for elsewhere in (False, True)
+        }
+
+    assert asked == {False: 2, True: 75}
+
+
 def test_a_hundred_containers_at_once_are_judged(node: Judged) -> None:
-    words = (node.wrapper["judge"], "call", node.wrapper["gvisor"], "create", "", "/")
+    checksum = node.wrapper["judge"].name.rpartition("-")[2]
+    begin = ("pyinfra-gvisor asks", checksum, "call")
+    words = (*begin, node.wrapper["gvisor"], "create", "", "/")
     call = (*words, node.bundle, "create", "--bundle", node.bundle, ID)
     question = "".join(f"{word}\0" for word in call)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from tests.table import table
 from tests.unit.answers import compact, info
 from tests.unit.dispatch.dispatch_files import (
     IMAGE,
+    bind,
     infrastructure,
     listed_ids,
     write_container,
@@ -88,6 +91,29 @@ def test_infrastructure_is_in_order_and_counted(docker: Docker, bare: int, sandb
     assert looked.stdout == (
         "<6>2 containers checked: 1 must run in gVisor and do; 1 are infrastructure\n"
     )
+
+
+def test_without_a_resident_judge_its_program_is_run(tmp_path: Path, bare: int) -> None:
+    docker = Docker(tmp_path, is_resident=False)
+    write_container(docker.root, 1, name="proxy", host=BARE)
+    write_container(docker.root, 2, name="shop", host=BARE, config={"User": "web"})
+
+    looked = docker.look([container(1, bare), container(2, bare, name="shop")])
+
+    assert (looked.code, looked.stderr, looked.named) == (0, "", ["shop"])
+
+
+def test_no_mount_of_a_container_keeps_it_from_being_reported(tmp_path: Path, bare: int) -> None:
+    docker = Docker(tmp_path, action="stop")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    write_container(
+        docker.root, 1, name="shop", host=BARE, config={"User": "web"}, mounts={"/x": bind(pipe)}
+    )
+
+    looked = docker.look([container(1, bare, name="shop")], answers={STOP: STOPPED})
+
+    assert STOP in looked.asked
 
 
 def test_what_asks_for_a_declared_runtime_is_no_infrastructure(docker: Docker, bare: int) -> None:
@@ -192,7 +218,9 @@ def test_the_policy_has_what_the_judge_goes_by() -> None:
         declared(default="sandbox", infrastructure=[infrastructure()], must_sandbox=[{"name": "x"}])
     )
 
-    assert other[1].startswith("action report\ndefault {%22policy%22:")
+    assert re.match(
+        r"action report\njudge /opt/gvisor/runtimes/judge-\S+\ndefault {%22policy%22:", other[1]
+    )
     assert IMAGE in other[1]
     assert [*one[:1], *one[2:]] == [*other[:1], *other[2:]]
 

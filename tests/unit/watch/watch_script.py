@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.dispatch.preview import Preview
-from pyinfra_gvisor.parts.watch.files import METRICS, policy_text, script_text
+from pyinfra_gvisor.dispatch.programs import judge_program
+from pyinfra_gvisor.parts.watch.files import METRICS, ByDefault, policy_text, script_text
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from tests.unit.fake_docker import Answer, daemon, routes, says
 from tests.unit.judge.resident import resident
@@ -57,6 +58,7 @@ class Watched:
     metrics: bool = False
     changes: Mapping[str, str] | None = None
     default: Preview | None = None
+    is_resident: bool = True  # the judge
 
     @property
     def textfile(self) -> Path:
@@ -80,9 +82,11 @@ class Watched:
         """One look at whatever answers on the socket."""
         policy, program = self.root / "policy", self.root / "watch.pl"
         textfile = str(self.textfile) if self.metrics else None
-        policy.write_text(
-            policy_text(self.must, self.exempt, self.action, textfile, default=self.default)
-        )
+        judge = self.root / "judge-0"
+        judge.write_text(judge_program())
+        default = ByDefault(self.default.choosing, str(judge)) if self.default else None
+        given = (self.must, self.exempt, self.action, textfile)
+        policy.write_text(policy_text(*given, default=default))
         changes = {
             "/run/pyinfra-gvisor/probe.lock": str(self.lock),
             "/run/pyinfra-gvisor/judge.sock": str(self.root / "judge.sock"),
@@ -91,7 +95,8 @@ class Watched:
             **(self.changes or {}),
         }
         program.write_text(replaced(script_text(), changes))
-        with resident(self.root / "judge.sock") if self.default else nullcontext():
+        is_asked = self.default is not None and self.is_resident
+        with resident(self.root / "judge.sock", judge) if is_asked else nullcontext():
             ran = subprocess.run(
                 ["perl", program, policy, self.root / "docker.sock"],
                 check=False,
