@@ -8,7 +8,7 @@ from pyinfra import host, logger, state
 from pyinfra.api import QuoteString, StringCommand, operation
 
 from pyinfra_gvisor.base.errors import Problem, cut
-from pyinfra_gvisor.base.scripts import encoded, script
+from pyinfra_gvisor.base.scripts import packed, script
 from pyinfra_gvisor.daemon_json.records import newer
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.facts.node import forget_node
@@ -118,7 +118,7 @@ def _tell_places(node: Node) -> None:
 
 
 def _arguments(lacking: tuple[Wrapper, ...]) -> list[QuoteString]:
-    return [QuoteString(word) for item in lacking for word in (item.path, encoded(item.text))]
+    return [QuoteString(word) for item in lacking for word in (item.path, packed(item.text))]
 
 
 @operation()

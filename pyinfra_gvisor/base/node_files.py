@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyinfra_gvisor.base.models import Reading
-from pyinfra_gvisor.base.scripts import encoded
+from pyinfra_gvisor.base.scripts import packed
 
 ROOT = "0:0"
 RECORDS_DIR = "/var/lib/pyinfra-gvisor"  # what we remember about a node
@@ -41,7 +41,7 @@ class NodeFile:
     @property
     def words(self) -> tuple[str, str, str]:
         """Return the arguments for ``base/put_files.sh``: path, mode and content in base64."""
-        return self.path, self.mode, encoded(self.text)
+        return self.path, self.mode, packed(self.text)
 
 
 def read_files(lines: Sequence[str]) -> dict[str, FoundFile]:

@@ -10,11 +10,11 @@ die() { # subject, reason
     exit 1
 }
 
-put_files() { # three arguments for each file: path, mode, content in base64
+put_files() { # three arguments for each file: path, mode, content as packed() in base/scripts.py returns it
     while [ $# -gt 2 ]; do
         mkdir -p "$(dirname "$1")"
         rm -f "$1.new"
-        printf '%s' "$3" | base64 -d > "$1.new"
+        printf '%s' "$3" | base64 -d | gzip -d > "$1.new"
         chmod "$2" "$1.new"
         chown 0:0 "$1.new"
         sync "$1.new"

@@ -8,6 +8,7 @@ before it ("Comes after …") or that need it ("Comes before …") in the same p
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import shlex
 from importlib.resources import files
@@ -68,6 +69,15 @@ def program(*paths: str) -> str:
 def checksum_in_name(text: str) -> str:
     """Return what the name of a program ends with, so that another text has another name."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def packed(text: str) -> str:
+    """
+    Return ``text`` compressed with gzip, in base64, for an argument of a script.
+
+    All arguments of a command of pyinfra's are one argument of a shell: 128 KiB at most, execve(2).
+    """
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def encoded(text: str | None) -> str:

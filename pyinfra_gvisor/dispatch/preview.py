@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pyinfra_gvisor.base.scripts import packed
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.programs import (
     JUDGE_SOCKET,
@@ -44,13 +43,9 @@ class Preview:
             "judge": judge_checksum(),
             "judge_socket": JUDGE_SOCKET,
             "asking": asking_program(),
-            "judge_program": _packed(judge_program()),
-            "declared": _packed(self.declared),
+            "judge_program": packed(judge_program()),
+            "declared": packed(self.declared),
         }
-
-
-def _packed(text: str) -> str:
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def preview(dispatch: Dispatch | None, seals: Mapping[str, Seal], default: str) -> Preview | None:

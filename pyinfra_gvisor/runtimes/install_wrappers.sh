@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes wrapper scripts if runsc accepts the flags of all of them, and perl their programs. Arguments: pairs of path
-# and content in base64. Variables: host, release.
+# Writes wrapper scripts if runsc accepts the flags of all of them, and the node's Python the judge. Arguments: pairs of
+# path and content, as packed() in base/scripts.py returns it. Variables: host, release.
 set -eu
 : "${host:?}" "${release:?}"
 umask 022
@@ -15,9 +15,8 @@ die() {
 check_flags() { # path, content
     runtime=${1##*/}
     runtime=${runtime%%-*}
-    text=$(printf '%s' "$2" | base64 -d)
-    case "$text" in *'#!/usr/bin/perl'*) check_program "$text" ;; esac
-    case "$text" in '#!/bin/sh'*) ;; *) return 0 ;; esac # a program that wrappers use
+    text=$(unpacked "$2")
+    case "$text" in '#!/usr/bin/python3'*) check_judge "$text" && return 0 ;; esac
     code=0
     said=$(LC_ALL=C timeout 60 sh -c "$text" sh --log= --debug-log= help 2>&1 > /dev/null) || code=$?
     if [ "$code" = 0 ]; then return 0; fi
@@ -29,15 +28,18 @@ check_flags() { # path, content
     esac
 }
 
-# Only compiles it, with the node's perl. A program that perl refuses would keep every container from starting.
-check_program() { # content
-    if [ ! -f /usr/bin/perl ] || [ ! -x /usr/bin/perl ]; then die "$runtime on $host: /usr/bin/perl is missing; install perl-base, a package that every Debian and Ubuntu has"; fi
+# Asks it nothing, which has the node's Python load all of it. A judge that does not load would keep every container from
+# starting.
+check_judge() { # content
+    if [ ! -f /usr/bin/python3 ] || [ ! -x /usr/bin/python3 ]; then die "$runtime on $host: /usr/bin/python3 is missing; install python3"; fi
     code=0
-    said=$(printf '%s\n' "$1" | LC_ALL=C /usr/bin/perl -c -x 2>&1) || code=$?
-    if [ "$code" = 0 ]; then return 0; fi
-    said=$(printf '%s\n' "$said" | sed -n 1p | tr -cd '[:print:]' | cut -c1-200)
-    die "$runtime on $host: perl refuses the program: $said; reinstall perl-base"
+    said=$(/usr/bin/python3 -I -S -B -X utf8 -c "$1" ask < /dev/null 2>&1) || code=$?
+    if [ "$code" = 2 ]; then return 0; fi
+    said=$(printf '%s\n' "$said" | tail -n 1 | tr -cd '[:print:]' | cut -c1-200)
+    die "$runtime on $host: /usr/bin/python3 cannot load the judge: $said; reinstall python3"
 }
+
+unpacked() { printf '%s' "$1" | base64 -d | gzip -d; }
 
 check_all() {
     while [ $# -gt 1 ]; do
@@ -49,7 +51,7 @@ check_all() {
 check_all "$@"
 while [ $# -gt 1 ]; do
     mkdir -p "$(dirname "$1")"
-    printf '%s' "$2" | base64 -d > "$1.new"
+    unpacked "$2" > "$1.new"
     chmod 0755 "$1.new"
     sync "$1.new"
     mv "$1.new" "$1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -75,6 +76,11 @@ def as_from_a_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(util, "PYINFRA_INSTALL_DIR", str(Path(__file__).parent.parent.parent))
 
 
+def unpacked(text: str) -> str:
+    """What ``packed`` was given."""
+    return gzip.decompress(base64.b64decode(text)).decode()
+
+
 @dataclass(frozen=True)
 class Sent:
     """
@@ -105,7 +111,7 @@ class Sent:
         """Mode and text by path of the files that ``put_files.sh`` is given."""
         given = self.words[2:]
         return {
-            path: (mode, base64.b64decode(text).decode())
+            path: (mode, unpacked(text))
             for path, mode, text in zip(given[::3], given[1::3], given[2::3], strict=True)
         }
 

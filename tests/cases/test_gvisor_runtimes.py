@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import shlex
 
 import pytest
@@ -12,7 +11,7 @@ from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
 from tests.arguments import Data, Log
-from tests.cases.fleet import Fleet, Node
+from tests.cases.fleet import Fleet, Node, unpacked
 from tests.cases.proven import INSTALLED, LINK
 from tests.table import table
 from tests.unit.answers import answer
@@ -30,7 +29,7 @@ def test_wrappers_that_are_missing_are_written_and_no_others() -> None:
     net = wrapper("net", RELEASE, BOTH["net"])
     _, _, script, name, path, content = shlex.split(nodes["a"].of("wrappers").command)
     assert (name, path) == ("sh", net.path)
-    assert base64.b64decode(content).decode() == net.text
+    assert unpacked(content) == net.text
     assert f"\nhost=@fake/a\nrelease={RELEASE}\n" in script
 
 

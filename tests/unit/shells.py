@@ -15,7 +15,6 @@ from pyinfra_gvisor.base.scripts import PATH
 
 # What a small Debian has; perl and docker are named where a test wants them.
 TOOLS = [
-    "sh",
     "base64",
     "basename",
     "cat",
@@ -30,6 +29,7 @@ TOOLS = [
     "flock",
     "getconf",
     "grep",
+    "gzip",
     "head",
     "id",
     "ls",
@@ -39,6 +39,7 @@ TOOLS = [
     "readlink",
     "rm",
     "sed",
+    "sh",
     "sha256sum",
     "sleep",
     "sort",

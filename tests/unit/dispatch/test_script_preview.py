@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,12 +11,15 @@ from urllib.parse import quote
 
 import pytest
 
+from pyinfra_gvisor.base.scripts import packed
 from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
 from pyinfra_gvisor.dispatch.preview import Preview, preview
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.node import Node, state_script
 from pyinfra_gvisor.node.next_start import Place
+from pyinfra_gvisor.runtimes.profiles import Runtime
+from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import load_settings
 from tests.unit.answers import compact, info
 from tests.unit.dispatch.dispatch_files import (
@@ -51,7 +53,6 @@ class Docker:
         (self.root / "containers").mkdir(parents=True)
         asked = asked or declared(infrastructure())
         self.machine = Machine(root, preview=asked.variables)
-        (self.machine.path / "gzip").symlink_to(str(shutil.which("gzip")))
         (root / "python3").symlink_to("/usr/bin/python3")
 
     def node(
@@ -371,5 +372,8 @@ def test_two_hundred_entries_fit_into_one_command() -> None:
     entries = [
         infrastructure(image=f"sha256:{number:064x}", name=f"app-{number}") for number in range(200)
     ]
+    policy = Dispatch("runsc", tuple(Infrastructure.model_validate(item) for item in entries))
+    written = wrappers("20260928.0", {"runsc": Runtime(seal=Seal())}, policy)
 
     assert len(state_script(preview=declared(*entries).variables)) < 120_000
+    assert sum(len(packed(item.text)) for item in written) < 120_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from pyinfra_gvisor.base.scripts import encoded, script
+from pyinfra_gvisor.base.scripts import packed, script
 from tests.unit.shells import replaced, run, stub, toolbox
 
 NAME = "pyinfra-gvisor-egress"
@@ -98,7 +98,7 @@ class Host:
 
     def confirm(self) -> _Ran:
         """What it does when it has come back."""
-        unit = (f"{self.units}/{UNIT}", "644", encoded("[Unit]\n"))
+        unit = (f"{self.units}/{UNIT}", "644", packed("[Unit]\n"))
         words = self._words(*self._programs())
         return self._run(script("base/put_files", "parts/egress/confirm", **HOST), *words, *unit)
 
@@ -152,7 +152,7 @@ class Host:
         ]
 
     def _words(self, *items: tuple[str, str, str]) -> list[str]:
-        files = ((f"{self.egress}/{name}", mode, encoded(text)) for name, mode, text in items)
+        files = ((f"{self.egress}/{name}", mode, packed(text)) for name, mode, text in items)
         return [word for file in files for word in file]
 
     def _run(self, text: str, *words: str) -> _Ran:

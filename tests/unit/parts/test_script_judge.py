@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.base.scripts import encoded, script
+from pyinfra_gvisor.base.scripts import packed, script
 from pyinfra_gvisor.parts.judge.files import NAME
 from pyinfra_gvisor.parts.judge.state import JudgeState
 from tests.table import table
@@ -46,7 +46,7 @@ class Host:
         words = [
             word
             for kind, text in units.items()
-            for word in (f"{self.units}/{NAME}.{kind}", "644", encoded(text))
+            for word in (f"{self.units}/{NAME}.{kind}", "644", packed(text))
         ]
         return self._run("install", *words, program=str(self.program))
 

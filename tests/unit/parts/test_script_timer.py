@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.base.scripts import encoded, script
+from pyinfra_gvisor.base.scripts import packed, script
 from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts_common.timed import timer_variables
 from tests.table import table
@@ -48,7 +48,7 @@ class Host:
     def install(self, textfile: str = "") -> subprocess.CompletedProcess[str]:
         """Put a watch there."""
         words = [
-            word for path, mode in self.wanted.items() for word in (path, mode, encoded(CONTENT))
+            word for path, mode in self.wanted.items() for word in (path, mode, packed(CONTENT))
         ]
         return self._run("install", *words, textfile=textfile)
 

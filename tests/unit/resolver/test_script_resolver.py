@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_gvisor.base.scripts import encoded, script
+from pyinfra_gvisor.base.scripts import packed, script
 from tests.table import table
 from tests.unit.shells import replaced, run, stub, toolbox
 
@@ -82,7 +82,7 @@ class Host:
         """Put it there; ``breaks``: what systemctl fails at."""
         (self.root / "breaks").write_text(breaks)
         files = self.wanted(**wanted).items()
-        words = [word for path, text in files for word in (path, "644", encoded(text))]
+        words = [word for path, text in files for word in (path, "644", packed(text))]
         parts = ("base/put_files", "parts/resolver/metrics", "parts/resolver/install")
         text = script(*parts, **HOST, textfile_dir=wanted.get("text", ""))
         return run(self._here(text), *words, path=self.path)

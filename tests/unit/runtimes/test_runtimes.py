@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from pyinfra_gvisor.base.scripts import PATH, encoded, script
+from pyinfra_gvisor.base.scripts import PATH, packed, script
 from pyinfra_gvisor.dispatch.policy import Dispatch
+from pyinfra_gvisor.dispatch.programs import judge_program
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6
 from pyinfra_gvisor.planning.wanted import wanted_daemon_json
@@ -201,7 +202,7 @@ def install(directory: Path, **flags: str) -> subprocess.CompletedProcess[str]:
     words = []
     for name, given in flags.items():
         text = f'#!/bin/sh\nexec {directory}/bin/runsc {given} "$@"\n'
-        words += [f"{directory}/runtimes/{name}-20240729.0-00000000", encoded(text)]
+        words += [f"{directory}/runtimes/{name}-20240729.0-00000000", packed(text)]
     return run(INSTALL, *words)
 
 
@@ -238,42 +239,39 @@ def test_flags_that_runsc_refuses_are_told_and_no_wrapper_is_written(
     assert not (tmp_path / "runtimes").exists()
 
 
-PERL = "#!/usr/bin/perl\nuse strict;\n"
-REFUSES = "perl refuses the program: "
+PYTHON = "#!/usr/bin/python3 -I\n"
+REFUSES = "/usr/bin/python3 cannot load the judge: "
 
 
 @table(
     "text, said",
     {
         "no-runsc": ('#!/bin/sh\nexec /nowhere "$@"\n', "runsc 20240729.0 does not "),
-        "program": (f"{PERL}our $policy = {{'a',['b'}};\n", f"{REFUSES}syntax error at - line "),
-        "part": (f"#!/bin/sh\nexec true \"$@\"\n{PERL}our $seal = 'it's';\n", REFUSES),
-        "strict": (f"{PERL}die 'it ran' if $undeclared;\n", f"{REFUSES}Global symbol"),
-        "no-perl": (
-            "#!/no-perl\nuse strict;\n",
-            "/no-perl is missing; install perl-base, a package that every Debian and Ubuntu has\n",
-        ),
+        "program": (f"{PYTHON}x = [)\n", f"{REFUSES}SyntaxError: "),
+        "module": (f"{PYTHON}import nothing\n", f"{REFUSES}ModuleNotFoundError: No module named "),
+        "cut": (judge_program()[:-20], REFUSES),
+        "no-python": (f"{PYTHON}# /no-python\n", "/no-python is missing; install python3\n"),
     },
 )
 def test_what_cannot_run_is_told_and_not_written(tmp_path: Path, text: str, said: str) -> None:
-    there = "/no-perl" if "/no-perl" in text else "/usr/bin/perl"
-    program = INSTALL.replace("/usr/bin/perl", there)
+    there = "/no-python" if "/no-python" in text else "/usr/bin/python3"
+    program = INSTALL.replace("/usr/bin/python3 ", f"{there} ")
 
-    ran = run(program, f"{tmp_path}/runtimes/one-20240729.0-00000000", encoded(text))
+    ran = run(program, f"{tmp_path}/runtimes/one-20240729.0-00000000", packed(text))
 
     assert ran.returncode == 1
     assert re.match(r"gvisor\.runtimes: (runtime )?one on n: " + re.escape(said), ran.stderr)
     assert not (tmp_path / "runtimes").exists()
 
 
-def test_the_programs_of_a_default_runtime_are_compiled_and_written_but_not_run(
+def test_the_judge_of_a_default_runtime_is_loaded_and_written(
     tmp_path: Path,
 ) -> None:
     found = wrappers("20240729.0", {"runsc": Runtime(seal=Seal())}, Dispatch("runsc", ()))
     words = []
     for item in found:
         text = item.text.replace("/opt/gvisor/releases/20240729.0/runsc", "/bin/true")
-        words += [f"{tmp_path}/runtimes/{item.runtime}", encoded(text)]
+        words += [f"{tmp_path}/runtimes/{item.runtime}", packed(text)]
 
     ran = run(INSTALL, *words)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.audit.observed import audit_script
+from pyinfra_gvisor.base.scripts import packed
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.node import parse_node
@@ -61,7 +61,7 @@ def test_a_deploy_has_it_once_and_takes_it_away(prepare: bool) -> None:
     fleet.run()
 
     assert fleet.failed() == set()
-    written = base64.b64encode(b"hello\n").decode()
+    written = packed("hello\n")
     assert [len(applied(item)) for item in nodes.values()] == [1, 0, 1, 0]
     assert written in applied(nodes["wanted"])[0]
     assert written not in applied(nodes["gone"])[0]
