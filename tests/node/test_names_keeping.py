@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.node.audits import sh
@@ -50,18 +52,27 @@ def has_names(ground: Ground, name: str = NAME, *, container: str = "red-gvisor"
     return ground.probe(name, container, wanted) == wanted
 
 
+HELD_S = 9.0
+TEMPORARY = "[Errno -3] Temporary failure in name resolution"
+
+
 def test_dockerd_may_be_restarted_while_queries_go_on(names: Ground, node: LabNode) -> None:
     known = names.probe(NAME, "red-runsc", ["name/red-runc"])["name/red-runc"]
     running = processes(node)
+    away_s: list[float] = []
 
     def restart() -> None:
+        began_s = time.monotonic()
         sh(node, "systemctl reset-failed docker; systemctl restart docker")
         node.wait_until_ready()
+        away_s.append(time.monotonic() - began_s)
 
     found = asked_while(node, restart, "red-runc")
 
-    print(f"dockerd restarted: {found}")  # noqa: T201
-    assert list(found["came"]) == [known]
+    print(f"dockerd restarted in {away_s} s: {found}")  # noqa: T201
+    # A query is held for 10 s, then answered as one that failed; never as a name that is unknown.
+    late = {TEMPORARY} if away_s[0] > HELD_S else set()
+    assert {*found["came"]} - late == {known}
     assert processes(node) == running
     assert has_names(names)
     no_change_is_left_to_make(names)
