@@ -1,6 +1,6 @@
 #!/bin/sh
 # Keeps the option across upgrades of Coolify: installs files, compose file and timer. Arguments: path, mode and
-# content in base64 of each file. Comes after put_files.sh and coolify/compose.sh. Variables: unit.
+# packed content of each file. Comes after put_files.sh and coolify/compose.sh. Variables: unit.
 set -eu
 : "${host:?}" "${unit:?}"
 

@@ -28,12 +28,12 @@ def is_own(path: str, mode: int) -> bool:
 
 def write_over(path: str, text: str) -> None:
     """Write a file that only its owner can read, completely or not at all."""
-    beside = Path(f"{path}.new")
-    beside.unlink(missing_ok=True)
+    new = Path(f"{path}.new")
+    new.unlink(missing_ok=True)
     data = text.encode("utf-8", "surrogateescape")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)
-    beside.replace(path)
+    new.replace(path)
 
 
 def collect(directory: str, root: str) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -61,9 +61,7 @@ def _lines(given: Declared, ask: Ask) -> Iterator[str]:
     root = info.get("DockerRootDir")
     if not root:
         raise Undecided("Docker names no data root")
-    declared = Declared(
-        given.policy, given.seals, given.default, given.takes_runc, info.get("Runtimes") or {}
-    )
+    declared = replace(given, runtimes=info.get("Runtimes") or {})
     listed = [item["Id"] for item in ask("/containers/json?all=1")]
     yield from in_time(lambda: (_line(declared, root, item) for item in listed), _LIMIT_S)
     if declared.policy is not None:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs a timer with a service, and starts it. Arguments: path, mode and content in base64 of each file.
+# Installs a timer with a service, and starts it. Arguments: path, mode and packed content of each file.
 # Variables: textfile (the path of its metrics; may be empty). Comes after put_files.sh and timer_stop.sh.
 set -eu
 : "${textfile?}" "${timer_unit:?}"

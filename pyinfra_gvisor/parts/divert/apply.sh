@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gives the place of runc to our program. Arguments: path, mode and content in base64 of each file. Variables: unit,
+# Gives the place of runc to our program. Arguments: path, mode and packed content of each file. Variables: unit,
 # dispatcher (the wrapper that our program starts). Comes after put_files.sh and places.sh.
 set -eu
 : "${unit:?}" "${dispatcher:?}" "${divert_dir:?}"

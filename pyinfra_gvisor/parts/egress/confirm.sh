@@ -1,6 +1,6 @@
 #!/bin/sh
 # Confirms the new firewall rules: they stay, also after a reboot. Must run over a connection that was made under
-# these rules. Arguments: path, mode and content in base64 of the other files. Comes after put_files.sh.
+# these rules. Arguments: path, mode and packed content of the other files. Comes after put_files.sh.
 set -eu
 dir=/opt/gvisor/egress
 run=/run/pyinfra-gvisor-egress

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Loads new firewall rules on trial: a timer rolls them back unless a controller confirms them.
-# Arguments: path, mode and content in base64 of the files that this needs.
+# Arguments: path, mode and packed content of the files that this needs.
 # Variables: confirm_s (seconds until they are rolled back). Comes after put_files.sh.
 set -eu
 : "${confirm_s:?}"

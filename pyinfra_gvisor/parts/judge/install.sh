@@ -1,5 +1,5 @@
 #!/bin/sh
-# Has the judge resident. Arguments: path, mode and content in base64 of each unit. Variables: unit (the name of both),
+# Has the judge resident. Arguments: path, mode and packed content of each unit. Variables: unit (the name of both),
 # units (their directory), program (the judge's program). Comes after put_files.sh.
 set -eu
 : "${unit:?}" "${units:?}" "${program:?}"

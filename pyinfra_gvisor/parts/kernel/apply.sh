@@ -1,6 +1,6 @@
 #!/bin/sh
 # Applies the declared kernel settings and files, and restores the earlier value of settings that are no longer
-# declared. Arguments: path, mode and content in base64 of each file.
+# declared. Arguments: path, mode and packed content of each file.
 # Variables: settings (key and value, one pair a line), gone (files to remove, one a line). Comes after put_files.sh.
 set -euf
 : "${settings?}" "${gone?}"

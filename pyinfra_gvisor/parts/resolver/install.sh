@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the resolver and starts it. Arguments: path, mode and content in base64 of each file.
+# Installs the resolver and starts it. Arguments: path, mode and packed content of each file.
 # Variables: textfile_dir (the directory of its metrics; may be empty). Comes after put_files.sh and
 # parts/resolver/metrics.sh.
 set -eu
