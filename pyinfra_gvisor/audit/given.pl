@@ -18,6 +18,21 @@ sub places_of_guarded { # the places of the paths in $guarded and of Docker's da
     return "places " . places(split(/\n/, $ENV{guarded} // ""), plain($root // "")) . "\n";
 }
 
+sub volumes { # what volumes of the local driver mount, and where that is on the node
+    my $all = members(ask("/volumes") // die "Docker does not list its volumes\n")->{Volumes} // "[]";
+    my $text = "";
+    for my $one (map { scalar members($_) } Json::items($all)) {
+        next unless ($one->{Driver} // "") eq '"local"';
+        my $options = members($one->{Options} // "{}");
+        my ($name, $type, $how, $device) = map { ($_ // "") =~ /^"/ ? $_ : '""' } $one->{Name}, @{$options}{qw(type o device)};
+        next if $device eq '""';
+        my $path = plain(substr $device, 1, -1);
+        $path = "/$path" unless $path =~ m{^/}; # mount(2) starts at dockerd's working directory
+        $text .= qq(volume {"name":$name,"type":$type,"options":$how,"device":$device,"places":) . places($path) . "}\n";
+    }
+    return $text;
+}
+
 sub components { # versions and commits of dockerd, containerd and runc, as dockerd reports them
     my ($all, $text) = (members(ask("/version") // "{}")->{Components} // "", "");
     pos($all) = 1;

@@ -23,6 +23,7 @@ from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
 from pyinfra_gvisor.audit.rules import Audited, Rule, Running, look
 from pyinfra_gvisor.audit.runtime_rules import RUNTIME_RULES
 from pyinfra_gvisor.audit.security_rules import SECURITY_RULES
+from pyinfra_gvisor.audit.volume_rules import VOLUME_RULES
 from pyinfra_gvisor.parts_common.members import members
 from pyinfra_gvisor.planning.preflight import accepted_risks
 from pyinfra_gvisor.policy.findings import Finding, Severity, worst_first
@@ -45,6 +46,7 @@ ANSWERED_RULES: tuple[Rule[Audited], ...] = (
     *(rule for rules in members("audit", "RULES").values() for rule in rules),
     *BUILD_RULES,
     *FOREIGN_RULES,
+    *VOLUME_RULES,
     *AGE_RULES,
     *COOLIFY_RULES,
 )

@@ -6,47 +6,51 @@ from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.listening import sockets
 from pyinfra_gvisor.audit.observed import Mounted
-from pyinfra_gvisor.audit.rules import Observation, Rule, Running
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule, Running
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.policy.guarded import GUARDED, Guarded, Kind, elsewhere, given_away, is_below
 from pyinfra_gvisor.sandbox.verdict import GVISOR_DIR
 
 
-def _guarded(running: Running) -> list[tuple[Guarded, tuple[str, ...]]]:
+def guarded(host: Audited) -> list[tuple[Guarded, tuple[str, ...]]]:
     """Return each guarded path with all paths by which the node knows it."""
-    known = running.host.observed.places
-    root = _root(running)
+    known = host.observed.places
+    root = _root(host)
     of_docker = [
         Guarded(root, "host", "docker info, DockerRootDir", whole="always"),
-        *(Guarded(path, "socket", "dockerd(8), --host") for path in sockets(running.host.node)),
+        *(Guarded(path, "socket", "dockerd(8), --host") for path in sockets(host.node)),
     ]
     everything = {item.path: item for item in (*of_docker, *GUARDED)}.values()
     return [(item, (item.path, *known.get(item.path, ()))) for item in everything]
 
 
-def _root(running: Running) -> str:
-    info = running.host.node.info
+def _root(host: Audited) -> str:
+    info = host.node.info
     return info.root_dir if info else "/var/lib/docker"
+
+
+def roots(host: Audited) -> tuple[str, ...]:
+    """Return all paths of Docker's data directory."""
+    root = _root(host)
+    return ("/var/lib/docker", root, *host.observed.places.get(root, ()))
 
 
 def _given(running: Running, kind: Kind) -> list[tuple[Mounted, str]]:
     """Return the mounts that open guarded paths of ``kind``, each with its description."""
-    guarded = _guarded(running)
-    root = _root(running)
-    roots = ("/var/lib/docker", root, *running.host.observed.places.get(root, ()))
-    wanted = [(item, places) for item, places in guarded if item.kind == kind]
+    of_docker = roots(running.host)
+    wanted = [(item, places) for item, places in guarded(running.host) if item.kind == kind]
     found = []
     for mount in running.given.mounts:
         is_own = mount.kind in ("volume", "image")
-        paths = elsewhere(mount.source, mount.paths, roots) if is_own else mount.paths
+        paths = elsewhere(mount.source, mount.paths, of_docker) if is_own else mount.paths
         hits = list(given_away(paths, wanted, writable=mount.writable))
         if hits:
-            found.append((mount, _words(mount, hits)))
+            found.append((mount, described(mount, hits)))
     return found
 
 
-def _words(mount: Mounted, hits: list[tuple[Guarded, str]]) -> str:
+def described(mount: Mounted, hits: list[tuple[Guarded, str]]) -> str:
     """Describe a mount: its source, and which guarded path that is or contains if not obvious."""
     source = mount.paths[0]
     item, path = hits[0]

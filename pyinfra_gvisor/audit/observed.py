@@ -124,6 +124,25 @@ class Engine(Reading):
     address: str
 
 
+class Volume(Reading):
+    """
+    A volume of the local driver that mounts a device or directory, as its options say.
+
+    ``places`` are all paths by which the node knows the device; empty if only ``device`` is known.
+    """
+
+    name: str
+    type: str
+    options: str
+    device: str
+    places: tuple[str, ...] = ()
+
+    @field_validator("places", mode="before")
+    @classmethod
+    def _of_the_device(cls, value: object) -> object:
+        return next(iter(value.values()), ()) if isinstance(value, dict) else value
+
+
 class BuildCache(Reading):
     """
     Traces of image builds in dockerd's own BuildKit.
@@ -167,6 +186,8 @@ class Observed(Reading):
       such time is known
     + parts: answers of parts to questions that only an audit asks, by part
     + idle: containers that do not run; ``idle_error`` says why Docker does not list them
+    + volumes: volumes that mount something of the node; ``volumes_error`` says why Docker does not
+      list them
     + components: dockerd and the programs that it uses, by name
     + virtualization: output of systemd-detect-virt; empty if unknown
     """
@@ -182,6 +203,8 @@ class Observed(Reading):
     build_cache: BuildCache = BuildCache()
     idle: tuple[RuntimeUser, ...] = ()
     idle_error: str | None = None
+    volumes: tuple[Volume, ...] = ()
+    volumes_error: str | None = None
     components: dict[str, Component] = Field(default_factory=dict)
     virtualization: str = ""
 
@@ -263,6 +286,8 @@ def parse_observed(output: Sequence[str]) -> Observed:
             build_cache=_build_cache(output),
             idle=tuple(read_user(line) for line in _of(output, "idle")),
             idle_error=next(iter(_of(output, "idle_error")), None),
+            volumes=tuple(Volume.model_validate_json(line) for line in _of(output, "volume")),
+            volumes_error=next(iter(_of(output, "volumes_error")), None),
             components=dict(_component(line) for line in _of(output, "component")),
             virtualization=next(iter(_of(output, "virtualization")), ""),
         )

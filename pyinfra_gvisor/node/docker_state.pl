@@ -157,12 +157,19 @@ sub networks { # one line for each network: driver, bridge, name
         $bridge //= $driver eq "bridge" ? "br-" . substr($id, 0, 12) : "-";
         $bridges{$bridge} = 1;
         @has6{$name, $id} = (1, 1) if ($one->{EnableIPv6} // "") eq "true";
-        $text .= "egress network $driver $bridge $name\n";
+        my $shown = $name eq "-" ? substr($id, 0, 12) : $name;
+        $text .= "egress network $driver $bridge $shown\n";
+        $text .= join "", map { "egress subnet $driver $_ $shown\n" } subnets($one->{IPAM}) if $wide;
         my $apart = ($one->{Options} // "") =~ /"com\.docker\.network\.bridge\.enable_icc":"(?:false|f|0)"/i;
         next unless $driver eq "bridge" && ($one->{Internal} // "") ne "true"; # no way out, to the node neither
         $bridged{$name} = $apart ? "-" : $name =~ s/[^\x21-\x7e]/?/gr;
     }
     return $text;
+}
+sub subnets { # of a network; "?" for one that is no address
+    my $all = members($_[0] // "{}")->{Config} // "[]";
+    my @texts = map { members($_)->{Subnet} // '""' } Json::items($all);
+    return grep { $_ ne "" } map { /^"([0-9a-fA-F.:\/]*)"\z/ ? $1 : "?" } @texts;
 }
 sub published { # published ports that other hosts may reach
     my ($list) = @_;
@@ -350,6 +357,8 @@ print ascii(within(5, \&stopped) // "") if $may_be_stopped && defined $told;
 if ($wide && defined $told) {
     my $idle = within(10, sub { idle($ids) });
     print defined $idle ? ascii($idle) : "idle_error $@";
+    my $volumes = within(10, \&volumes);
+    print defined $volumes ? ascii($volumes) : "volumes_error $@";
     print within(10, \&components) // ""; # without them the versions in /info are used
     print within(10, sub { build_cache($info) }) // "build_error $@";
 }

@@ -210,6 +210,49 @@ def test_what_is_wrong_is_found(fleet: Fleet, cases: list[Case]) -> None:
     assert audit(fleet, "plain").found == {}
 
 
+OPENED = """
+set -eu
+docker network create --subnet 203.0.113.0/24 public
+docker network create --subnet 169.254.169.0/24 metadata
+docker network create -d macvlan -o parent=eth0 --subnet 10.99.0.0/24 lan
+ln -sfn /opt/gvisor/runtimes /srv/data
+mkdir -p /srv/files
+for device in srv/data /etc/cron.d /srv/files; do
+    docker volume create -o type=none -o o=bind -o "device=$device" "${device##*/}"
+done
+docker volume create -o type=devtmpfs -o device=none devices
+docker volume create -o type=tmpfs -o device=tmpfs harmless
+"""
+CLOSED = """
+docker network rm public metadata lan
+docker volume rm data cron.d files devices harmless
+rm -r /srv/data /srv/files
+"""
+
+
+def test_networks_and_volumes_that_open_the_node_are_found(fleet: Fleet) -> None:
+    name = "docker-29"
+    node = fleet.nodes[name]
+    sh(node, OPENED)
+    route = sh(node, "ip -o route get 203.0.113.9")
+
+    seen = audit(fleet, name)
+
+    sh(node, CLOSED)
+    assert " dev br-" in route
+    assert {key: item["severity"] for key, item in seen.found.items()} == {
+        "network-takes-addresses network public": "high",
+        "network-takes-addresses network metadata": "high",
+        "network-past-firewall network lan": "medium",
+        "volume-opens-node volume data": "critical",
+        "volume-opens-node volume cron.d": "high",
+        "volume-opens-node volume devices": "high",
+        "volume-opens-node volume files": "medium",
+    }
+    assert "is /opt/gvisor/runtimes" in seen.found["volume-opens-node volume data"]["evidence"]
+    assert audit(fleet, name).found == {}
+
+
 def test_a_sandbox_that_no_container_belongs_to_is_told(fleet: Fleet) -> None:
     node = fleet.nodes["docker-28"]
 

@@ -29,6 +29,7 @@ from pyinfra_gvisor.audit.node_rules import ENGINE_RULES, GVISOR_RULES
 from pyinfra_gvisor.audit.rules import Rule
 from pyinfra_gvisor.audit.runtime_rules import RUNTIME_RULES
 from pyinfra_gvisor.audit.security_rules import OPTIONS, SECURITY_RULES
+from pyinfra_gvisor.audit.volume_rules import VOLUME_RULES
 from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.coolify.settings import CoolifySettings
 from pyinfra_gvisor.daemon_json.keys import as_rows
@@ -88,6 +89,7 @@ RULE_GROUPS: dict[str, tuple[Rule[Any], ...]] = {
     ),
     "Image builds": BUILD_RULES,
     "Other container engines": FOREIGN_RULES,
+    "Volumes": VOLUME_RULES,
     "Age and known vulnerabilities": AGE_RULES,
     "pyinfra-gvisor itself, once a run": PACKAGE_RULES,
     "Coolify's control host": COOLIFY_RULES,

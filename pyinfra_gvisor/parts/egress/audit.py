@@ -10,6 +10,7 @@ from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.parts.egress.files import RULES as FILE
 from pyinfra_gvisor.parts.egress.host_network import foreign, outside
+from pyinfra_gvisor.parts.egress.network_rules import NETWORK_RULES, PAST_BRIDGES
 from pyinfra_gvisor.parts.egress.observed import Attempt, Counted, is_covered, listed
 from pyinfra_gvisor.parts.egress.plan import differences, out_of_force, wanted_rules
 from pyinfra_gvisor.parts.egress.rules import STOPPED_SIZE, TABLE
@@ -128,7 +129,7 @@ def _not_covered(host: Audited) -> Iterator[Observation]:
     left_alone = outside(found, egress)
     for item in found.networks:
         rules = found.rules
-        if item.driver not in BRIDGED:
+        if item.driver not in (*BRIDGED, *PAST_BRIDGES):  # those have a rule of their own
             yield Observation(f"network {item.name}", f"its driver is {item.driver}")
         elif item.bridge and rules is not None and not is_covered(rules, item.bridge):
             why = left_alone.get(item.bridge, f"is not filtered by {FILE}")
@@ -249,6 +250,7 @@ RULES: tuple[Rule[Audited], ...] = (
         "If the destination is the node itself, add the port to `node_ports`",
         _stopped,
     ),
+    *NETWORK_RULES,
 )
 
 

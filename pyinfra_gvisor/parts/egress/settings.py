@@ -33,12 +33,15 @@ METADATA: dict[str, str] = {
     "fd20:ce::254/128": "Google Cloud",
     LINK_LOCAL: "link-local, RFC 4291",
 }
-PRIVATE: dict[str, str] = {
+LOCAL: dict[str, str] = {
     "10.0.0.0/8": "private networks, RFC 1918",
     "172.16.0.0/12": "private networks, RFC 1918",
     "192.168.0.0/16": "private networks, RFC 1918",
     "100.64.0.0/10": "carrier-grade NAT and VPNs, RFC 6598",
     "fc00::/7": "private networks, RFC 4193",
+}
+PRIVATE: dict[str, str] = {
+    **LOCAL,
     "64:ff9b:1::/48": "IPv4 through a local NAT64, RFC 8215",
 }
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 from pydantic import Field
 
 from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.base.node_files import FoundFile, read_files
 from pyinfra_gvisor.parts_common.state import PartState
+
+IPV6_LENGTH_BYTES = 16
 
 
 class DockerNetwork(Reading):
@@ -18,6 +21,14 @@ class DockerNetwork(Reading):
     name: str
     driver: str
     bridge: str = ""
+
+
+class Subnet(Reading):
+    """Addresses of a Docker network, as Docker has them: any text."""
+
+    name: str
+    driver: str
+    subnet: str
 
 
 class Ssh(Reading):
@@ -36,7 +47,8 @@ class EgressState(PartState):
     the kernel, without its counters and the members of its sets; None if there is no table.
     ``as_loaded`` is the same checksum at the time of loading, and ``loaded_from`` the sha256 of the
     loaded file. ``pending``: there are rules that no controller has confirmed yet. ``ports`` maps a
-    bridge to one of its ports that leaves the node.
+    bridge to one of its ports that leaves the node. ``gateways`` are addresses of default routes.
+    Only an audit asks for ``subnets``.
     """
 
     nft: bool = False
@@ -49,12 +61,14 @@ class EgressState(PartState):
     as_loaded: str | None = None
     loaded_from: str | None = None
     uplinks: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
     ports: dict[str, str] = Field(default_factory=dict)
     resolvers: tuple[str, ...] = ()
     ssh: Ssh | None = None
     managers: tuple[str, ...] = ()
     networks: tuple[DockerNetwork, ...] = ()
+    subnets: tuple[Subnet, ...] = ()
     published: tuple[str, ...] = ()
 
     @property
@@ -100,12 +114,14 @@ def read(lines: Sequence[str]) -> EgressState:
         as_loaded=as_loaded or None,
         loaded_from=loaded_from or None,
         uplinks=tuple(dict.fromkeys(told.get("uplink", ()))),
+        gateways=tuple(dict.fromkeys(map(_gateway, told.get("gateway", ())))),
         bridges=tuple(told.get("bridge", ())),
         ports=dict(_pair(line) for line in told.get("port", ())),
         resolvers=tuple(dict.fromkeys(told.get("resolver", ()))),
         ssh=_ssh(one.get("ssh")),
         managers=tuple(told.get("manager", ())),
         networks=tuple(_network(line) for line in told.get("network", ())),
+        subnets=tuple(_subnet(line) for line in told.get("subnet", ())),
         published=tuple(sorted(set(told.get("published", ())))),
     )
 
@@ -125,6 +141,18 @@ def _ssh(line: str | None) -> Ssh | None:
 def _pair(line: str) -> tuple[str, str]:
     bridge, port = line.split(" ")
     return bridge, port
+
+
+def _gateway(digits: str) -> str:
+    """Return an address of the kernel's tables. The nodes are little-endian: x86_64 and aarch64."""
+    value = bytes.fromhex(digits)
+    return str(ip_address(value if len(value) == IPV6_LENGTH_BYTES else value[::-1]))
+
+
+def _subnet(line: str) -> Subnet:
+    """Parse ``driver subnet name``. Names may contain spaces."""
+    driver, subnet, name = line.split(" ", 2)
+    return Subnet(name=name, driver=driver, subnet=subnet)
 
 
 def _network(line: str) -> DockerNetwork:

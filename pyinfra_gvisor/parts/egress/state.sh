@@ -48,18 +48,21 @@ egress_files() {
     fi
 }
 
-# Default routes. Format: proc_net_route and ipv6_route in the kernel's Documentation/networking.
+# Default routes, and the address of each gateway in hexadecimal digits, an IPv4 address from its end. Format:
+# proc_net_route and ipv6_route in the kernel's Documentation/networking.
 egress_routes() {
     if [ -r /proc/net/route ]; then
-        while read -r name destination _ _ _ _ _ mask _; do
-            if [ "$destination $mask" = '00000000 00000000' ]; then printf 'egress uplink %s\n' "$name"; fi
+        while read -r name destination gateway _ _ _ _ mask _; do
+            if [ "$destination $mask" = '00000000 00000000' ]; then
+                printf 'egress uplink %s\negress gateway %s\n' "$name" "$gateway"
+            fi
         done < /proc/net/route
     fi
     if [ ! -r /proc/net/ipv6_route ]; then return 0; fi
-    while read -r destination length _ _ _ _ _ _ _ name; do
+    while read -r destination length _ _ gateway _ _ _ _ name; do
         case "$destination $length $name" in
             '00000000000000000000000000000000 00 lo') ;;
-            '00000000000000000000000000000000 00 '*) printf 'egress uplink %s\n' "$name" ;;
+            '00000000000000000000000000000000 00 '*) printf 'egress uplink %s\negress gateway %s\n' "$name" "$gateway" ;;
         esac
     done < /proc/net/ipv6_route
 }

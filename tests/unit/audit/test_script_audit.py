@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.audit.observed import Engine, Given, Observed, parse_observed
+from pyinfra_gvisor.audit.observed import Engine, Given, Observed, Volume, parse_observed
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.egress.observed import read
+from pyinfra_gvisor.parts.egress.state import EgressState, Subnet
 from tests.table import table
 from tests.unit.answers import compact
-from tests.unit.fake_docker import SECRET, Answer, Handler, container, daemon, routes, says
+from tests.unit.fake_docker import SECRET, Answer, Handler, container, daemon, network, routes, says
 from tests.unit.node_script import Machine, process
 from tests.unit.shells import held, replaced, run, stub, toolbox
 
@@ -503,3 +504,76 @@ def test_what_dockerd_uses_is_told_with_its_version(machine: Machine) -> None:
 
 def test_a_dockerd_that_tells_no_components_is_told_all_the_same(machine: Machine) -> None:
     assert told(machine).components == {}
+
+
+def volume(name: str, **options: Any) -> dict[str, Any]:
+    """A volume of the local driver as ``/volumes`` lists it."""
+    labels = {"a": '"Options":{"device":"/x"}', "b": NASTY}
+    return {"Driver": "local", "Labels": labels, "Name": name, "Options": options or None}
+
+
+def volumes(machine: Machine, answer: Answer) -> Observed:
+    """What the script tells where Docker's list of volumes is this."""
+    return ask(machine, {**routes([]), ANSWERS_ALL: says("[]"), "/volumes": answer})
+
+
+@table("name", plain="link", two_lines="a\nvolume {}\nb", quoted='q"\\', not_ascii="ü")
+def test_a_volume_is_told_by_where_its_device_leads(machine: Machine, name: str) -> None:
+    (machine.root / "real").mkdir()
+    (machine.root / name).symlink_to(machine.root / "real")
+    device = f"{machine.root}/{name}".lstrip("/")
+    odd = [{}, None, "x", volume("plain"), volume("sized", size="1g", device=None)]
+    plugin = {**volume("other", device="/etc"), "Driver": "nfs"}
+    listed = [*odd, plugin, volume("shop", o="bind", device=device), volume("old", device="/gone")]
+
+    seen = volumes(machine, says(compact({"Volumes": listed, "Warnings": None})))
+
+    places = (f"{machine.root}/real",)
+    assert seen.volumes == (
+        Volume(name="shop", type="", options="bind", device=device, places=places),
+        Volume(name="old", type="", options="", device="/gone"),
+    )
+    assert seen.volumes_error is None
+
+
+def test_no_flood_of_volumes_hides_one(machine: Machine) -> None:
+    many = [volume(f"v{number}", type="tmpfs", device=NASTY * 9) for number in range(5000)]
+    listed = [*many, volume("shop", type="ext4", device="/dev/sda1")]
+
+    seen = volumes(machine, says(compact({"Volumes": listed})))
+
+    assert (len(seen.volumes), seen.volumes[-1].device) == (5001, "/dev/sda1")
+
+
+@table(
+    "answer, error",
+    none=(says('{"Volumes":null,"Warnings":null}'), None),
+    failed=(says("{}", "500 No"), "answer 500 to /volumes"),
+    cut_short=(says('{"Volumes":[{"Name":"a'), "incomplete answer to /volumes"),
+)
+def test_a_node_whose_volumes_are_not_known_says_so(
+    machine: Machine, answer: Answer, error: str | None
+) -> None:
+    seen = volumes(machine, answer)
+
+    assert (seen.volumes, seen.volumes_error) == ((), error)
+    assert seen.node.info is not None
+
+
+def test_addresses_of_networks_are_told_whatever_they_are_called(machine: Machine) -> None:
+    config = [{"Subnet": "203.0.113.0/24", "IPRange": "10.0.0.0/8"}, {"Subnet": "fd00::/64"}]
+    networks = [
+        network("a b", IPAM={"Config": config, "Options": {"x": '"Subnet":"10.9.0.0/24"'}}),
+        network(NASTY, IPAM={"Config": [{"Subnet": "8.8.8.0/24 x"}, None, "y"]}),
+        *(network("none", IPAM=ipam) for ipam in (None, {}, {"Config": None}, {"Config": [{}]})),
+    ]
+
+    seen = ask(machine, {**routes([], networks=networks), ANSWERS_ALL: says("[]")})
+
+    state = seen.node.part(EgressState)
+    assert state.subnets == (
+        Subnet(name="a b", driver="bridge", subnet="203.0.113.0/24"),
+        Subnet(name="a b", driver="bridge", subnet="fd00::/64"),
+        Subnet(name=networks[1]["Id"][:12], driver="bridge", subnet="?"),
+    )
+    assert state.networks[1].name == networks[1]["Id"][:12]

@@ -27,7 +27,7 @@ wg1\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0
 {}\t00000000\t0102000A\t0003\t0\t0\t100\t00000000\t0\t0\t0
 """
 ANY = "0" * 32
-ROUTE_6 = f"{{}} {{}} {ANY} 00 {ANY} 00000400 00000001 00000000 00000003 {{}}\n"
+ROUTE_6 = f"{{}} {{}} {ANY} 00 fd{'0' * 29}1 00000400 00000001 00000000 00000003 {{}}\n"
 SIX = ((ANY, "00", "lo"), (ANY, "00", "br-lan"), ("fe80" + "0" * 28, "40", "docker0"))
 
 
@@ -127,21 +127,23 @@ def test_what_is_left_when_somebody_has_removed_the_files_is_told(machine: Machi
 
 
 @table(
-    "four, six, expected",
+    "four, six, expected, gateways",
     {
-        "one": (("eth0", "eth0"), (), ("eth0",)),
-        "two": (("eth0", "wwan0"), (), ("eth0", "wwan0")),
-        "another-for-ipv6": (("eth0", "eth0"), SIX, ("eth0", "br-lan")),
-        "ipv6-only": (None, [(ANY, "00", "eth0")], ("eth0",)),
-        "none": (None, (), ()),
+        "one": (("eth0", "eth0"), (), ("eth0",), ("10.0.2.1",)),
+        "two": (("eth0", "wwan0"), (), ("eth0", "wwan0"), ("10.0.2.1",)),
+        "another-for-ipv6": (("eth0", "eth0"), SIX, ("eth0", "br-lan"), ("10.0.2.1", "fd00::1")),
+        "ipv6-only": (None, [(ANY, "00", "eth0")], ("eth0",), ("fd00::1",)),
+        "none": (None, (), (), ()),
     },
 )
-def test_default_routes_are_told(machine: Machine, four: Any, six: Any, expected: Any) -> None:
+def test_default_routes_are_told(
+    machine: Machine, four: Any, six: Any, expected: Any, gateways: Any
+) -> None:
     if four:
         put(machine, "proc-net/route", ROUTE.format(*four))
     put(machine, "proc-net/ipv6_route", "".join(ROUTE_6.format(*route) for route in six))
 
-    assert seen(machine).uplinks == expected
+    assert (seen(machine).uplinks, seen(machine).gateways) == (expected, gateways)
 
 
 @table(

@@ -1,0 +1,106 @@
+"""Audit Docker's networks: which addresses they take, and which pass the firewall by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_network
+
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
+from pyinfra_gvisor.base.errors import cut
+from pyinfra_gvisor.daemon_json.effective import value_in_force
+from pyinfra_gvisor.parts.egress.observed import listed
+from pyinfra_gvisor.parts.egress.settings import (
+    LOCAL,
+    METADATA,
+    EgressSettings,
+    Network,
+    overlap,
+)
+from pyinfra_gvisor.parts.egress.state import EgressState
+from pyinfra_gvisor.policy.findings import Severity
+
+# Docker's drivers that connect containers to an interface of the node, and all drivers with which
+# the node gets no route to the subnet. https://docs.docker.com/engine/network/drivers/
+PAST_BRIDGES = ("macvlan", "ipvlan")
+ROUTELESS = (*PAST_BRIDGES, "overlay", "host", "null")
+DEFAULT_NETWORK = "bridge"  # only daemon.json says which addresses that one has
+SHOWN = 3  # reasons for a subnet
+
+
+def _past_firewall(host: Audited) -> Iterator[Observation]:
+    declared = host.settings.part(EgressSettings).egress is not None
+    for item in host.node.part(EgressState).networks:
+        if item.driver in PAST_BRIDGES:
+            evidence = f"its driver is {item.driver}"
+            severity = None if declared else Severity.MEDIUM
+            yield Observation(f"network {cut(item.name)}", evidence, severity)
+
+
+def _takes_addresses(host: Audited) -> Iterator[Observation]:
+    found = host.node.part(EgressState)
+    reserved = {
+        **METADATA,
+        **dict.fromkeys(found.resolvers, "a resolver of the node"),
+        **dict.fromkeys(found.gateways, "a default gateway of the node"),
+    }
+    own = (*LOCAL, *_pools(host))
+    for item in found.subnets:
+        if item.driver in ROUTELESS or item.name == DEFAULT_NETWORK:
+            continue
+        if why := list(_wrong(item.subnet, reserved, own)):
+            yield Observation(f"network {cut(item.name)}", f"{item.subnet} {listed(why, SHOWN)}")
+
+
+def _pools(host: Audited) -> list[str]:
+    """Return the addresses that the operator gives to Docker's networks."""
+    pools = value_in_force(host.node, "default-address-pools")
+    items = pools if isinstance(pools, list) else []
+    return [str(item.get("base")) for item in items if isinstance(item, dict)]
+
+
+def _wrong(subnet: str, reserved: Mapping[str, str], own: Iterable[str]) -> Iterator[str]:
+    """Yield what a subnet takes of the reserved addresses, and whether it is in none of its own."""
+    taken = _network(subnet)
+    if taken is None:
+        yield "is no subnet"
+        return
+    for text, what in reserved.items():
+        other = _network(text)
+        if other and overlap(taken, other):
+            yield f"takes {text} ({what})"
+    if not any(_is_within(taken, other) for other in map(_network, own) if other):
+        yield "is not private"
+
+
+def _is_within(one: Network, other: Network) -> bool:
+    return overlap(one, other) and one.prefixlen >= other.prefixlen
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+NETWORK_RULES: tuple[Rule[Audited], ...] = (
+    Rule(
+        "network-takes-addresses",
+        Severity.HIGH,
+        "This Docker network has addresses that belong to others, so what the node sends to them "
+        "can reach a container",
+        "Remove the network (docker network rm) and find out who created it. Create it again with "
+        "a private subnet. If the addresses are yours, add them to default-address-pools in "
+        "gvisor_daemon_json",
+        _takes_addresses,
+    ),
+    Rule(
+        "network-past-firewall",
+        Severity.HIGH,
+        "Containers on this Docker network are on the node's own network, where its firewall does "
+        "not filter them",
+        "Remove the network (docker network rm) and find out who created it. Move its containers "
+        "to a network with driver bridge",
+        _past_firewall,
+    ),
+)
