@@ -15,7 +15,8 @@ from tools.lab.spec import OWN_ARCH, LabError
 
 Accelerator = Literal["kvm", "tcg"]
 
-PROCESSORS = 2
+PROCESSORS = {"kvm": 2, "tcg": 1}
+"""Two emulated ones take a quarter more of this machine's time, and end a tenth earlier."""
 MEMORY_MIB = 3072
 ADDRESS, GATEWAY = "10.0.2.15", "10.0.2.2"
 """QEMU's user network; "Network emulation" in its manual."""
@@ -140,7 +141,7 @@ class Guest:
             *("-display", "none", "-daemonize", "-pidfile", str(pid)),
             *("-accel", self.accelerator),
             *("-cpu", "host" if by_kvm else hardware.processor),
-            *("-smp", str(PROCESSORS), "-m", str(MEMORY_MIB)),
+            *("-smp", str(PROCESSORS[self.accelerator]), "-m", str(MEMORY_MIB)),
             *("-drive", f"file={disk},format=qcow2,if=virtio,cache=unsafe"),
             *("-drive", f"file={seed},format=raw,if=virtio,readonly=on"),
             *("-netdev", forward, "-device", "virtio-net-pci,netdev=net,romfile="),
