@@ -2,7 +2,8 @@
 pyinfra's command from a process that has loaded it already: loading is half of what a run costs.
 
 Started as a program this is that process. It reads a line of JSON for each run, forks, and answers
-with the exit code; the child goes on as ``python -m pyinfra`` does.
+with the PID; with the exit code, if asked for one that has ended. The child goes on as ``python -m
+pyinfra`` does.
 """
 
 from __future__ import annotations
@@ -21,16 +22,19 @@ from pkgutil import walk_packages
 from select import select
 from tempfile import TemporaryDirectory
 from threading import Lock
+from typing import Any
+
+STREAMS = ("stdin", "stdout", "stderr")
 
 
 class LoadedPyinfra:
-    """Runs of pyinfra, one after another, each in a process of its own."""
+    """Runs of pyinfra, each in a process of its own."""
 
     def __init__(self, directory: Path) -> None:
         """``directory`` is where they run, unless a run says another one."""
         self._directory = directory
         self._one_at_a_time = Lock()
-        self._started: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[str] | None = None
 
     def run(
         self,
@@ -47,33 +51,50 @@ class LoadedPyinfra:
         ``typed`` is what it reads from stdin. Raises ``subprocess.TimeoutExpired``; the run is
         killed then.
         """
-        with self._one_at_a_time, TemporaryDirectory() as made:
-            streams = [Path(made, name) for name in ("stdin", "stdout", "stderr")]
-            streams[0].write_text(typed)
-            wanted = {
-                "directory": str(directory or self._directory),
-                "streams": [str(path) for path in streams],
-                "environment": dict(environment),
-                "arguments": list(arguments),
-            }
-            code = self._ask(json.dumps(wanted), timeout_s)
-            stdout, stderr = (path.read_text() for path in streams[1:])
-        return code, stdout, stderr
-
-    def _ask(self, line: str, timeout_s: int) -> int:
-        started = self._started or self._start()
-        self._started = None  # unless this ends well: there may be an answer that nobody has read
+        started = self.start(arguments, environment, directory=directory, typed=typed)
         try:
-            code = _answer(started, line, timeout_s)
+            return started.wait(timeout_s), *started.communicate()
         except BaseException:
             with suppress(ProcessLookupError):
                 os.killpg(started.pid, signal.SIGKILL)
-            started.wait()
             raise
-        self._started = started
-        return code
 
-    def _start(self) -> subprocess.Popen[str]:
+    def start(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        directory: Path | None = None,
+        typed: str = "",
+    ) -> Started:
+        """Start a run, in its own process group, without waiting for it."""
+        made = TemporaryDirectory()
+        streams = [Path(made.name, name) for name in STREAMS]
+        streams[0].write_text(typed)
+        wanted = {
+            "directory": str(directory or self._directory),
+            "streams": [str(path) for path in streams],
+            "environment": dict(environment),
+            "arguments": list(arguments),
+        }
+        return Started(self.ask(wanted), self, made)
+
+    def ask(self, wanted: Mapping[str, Any]) -> int:
+        """Return what the loaded process answers: a PID, or the exit code of ``ended``."""
+        with self._one_at_a_time:
+            process = self._process = self._process or self._load()
+            asked, answer = process.stdin, process.stdout
+            assert asked
+            assert answer
+            asked.write(f"{json.dumps(wanted)}\n")
+            asked.flush()
+            said = answer.readline()
+            if not said:
+                self._process = None
+                raise RuntimeError(f"the process that has pyinfra loaded ended: {process.wait()}")
+        return int(said)
+
+    def _load(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", __name__],
             cwd=self._directory,
@@ -84,18 +105,33 @@ class LoadedPyinfra:
         )
 
 
-def _answer(started: subprocess.Popen[str], line: str, timeout_s: int) -> int:
-    asked, answer = started.stdin, started.stdout
-    assert asked
-    assert answer
-    asked.write(f"{line}\n")
-    asked.flush()
-    if not select([answer], [], [], timeout_s)[0]:
-        raise subprocess.TimeoutExpired(line, timeout_s)
-    said = answer.readline()
-    if not said:
-        raise RuntimeError(f"the process that has pyinfra loaded ended: {started.wait()}")
-    return int(said)
+class Started:
+    """A run that goes on, asked as a ``subprocess.Popen`` is."""
+
+    def __init__(self, pid: int, loaded: LoadedPyinfra, made: TemporaryDirectory[str]) -> None:
+        self.pid, self._loaded, self._made = pid, loaded, made
+        self._ended = os.pidfd_open(pid)
+        self.returncode: int | None = None
+
+    def poll(self, timeout: float | None = 0) -> int | None:
+        """Return the exit code; ``None`` if the run goes on."""
+        if self.returncode is None and select([self._ended], [], [], timeout)[0]:
+            self.returncode = self._loaded.ask({"ended": self.pid})
+            os.close(self._ended)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code. Raise ``subprocess.TimeoutExpired``."""
+        code = self.poll(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(f"pyinfra {self.pid}", timeout or 0)
+        return code
+
+    def communicate(self) -> tuple[str, str]:
+        """Wait for the end; return what the run wrote to stdout, and what to stderr."""
+        self.wait()
+        stdout, stderr = (Path(self._made.name, name).read_text() for name in STREAMS[1:])
+        return stdout, stderr
 
 
 def _next_run() -> list[str] | None:
@@ -104,9 +140,9 @@ def _next_run() -> list[str] | None:
 
     fork, wait = get_original("os", "fork"), get_original("os", "waitpid")
     while line := sys.stdin.readline():
-        child = fork()
+        wanted = json.loads(line)
+        child = wanted.get("ended") or fork()
         if child == 0:
-            wanted = json.loads(line)
             os.environ.clear()
             os.environ.update(wanted["environment"])
             os.chdir(wanted["directory"])
@@ -114,8 +150,12 @@ def _next_run() -> list[str] | None:
             for number, path in enumerate(wanted["streams"]):
                 os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT if number else os.O_RDONLY), number)
             return list(wanted["arguments"])
-        code = os.waitstatus_to_exitcode(wait(child, 0)[1])
-        sys.stdout.write(f"{code}\n")
+        if "ended" in wanted:
+            answer = os.waitstatus_to_exitcode(wait(child, 0)[1])
+        else:
+            os.setpgid(child, child)
+            answer = child
+        sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()
     return None
 

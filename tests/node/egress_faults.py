@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.loaded_pyinfra import Started
 from tests.node.egress_nodes import RULES, TABLE, Ground
 from tests.node.faults import kill, wait_for
 from tools.lab import LabNode
@@ -38,7 +38,7 @@ egress.rules(wanted=Egress.model_validate({rules!r}))
 
 
 @contextmanager
-def on_probation(ground: Ground, name: str, *, confirm_s: int) -> Iterator[subprocess.Popen[str]]:
+def on_probation(ground: Ground, name: str, *, confirm_s: int) -> Iterator[Started]:
     """Load other rules that nobody confirms; kill their controller in the end."""
     path = ground.fleet.directory / "rules.py"
     path.write_text(_DEPLOY.format(rules={**NEW, "confirm_s": confirm_s}))

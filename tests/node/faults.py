@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from tests.loaded_pyinfra import Started
 from tests.node.containers import must
 from tests.node.running import Fleet, Outcome, idle_in_the_end
 from tests.node.seeing import no_leftovers, processes
@@ -98,7 +98,7 @@ class Faults:
 
     def start(
         self, wanted: Mapping[str, Any], *, step: str = "", hook: str = "", **others: Any
-    ) -> subprocess.Popen[str]:
+    ) -> Started:
         """Start the change; with ``step`` it stops before this step."""
         deploy = self._deploy(wanted, step, hook, others)
         controller = self.fleet.start(self.name, {}, deploy=deploy)
@@ -110,7 +110,7 @@ class Faults:
         """Let the stopped change continue."""
         self.node.exec("rm", "-f", "/run/at-step")
 
-    def cut_power(self, controller: subprocess.Popen[str]) -> None:
+    def cut_power(self, controller: Started) -> None:
         """Cut the node's power and boot again; its controller is gone with it."""
         self.node.kill()
         self.node.start()
@@ -154,7 +154,7 @@ def live(node: LabNode) -> dict[str, Any]:
     return {"labels": labels or [], "log-driver": driver, "live-restore": live_restore}
 
 
-def kill(controller: subprocess.Popen[str]) -> None:
+def kill(controller: Started) -> None:
     """Kill a controller as a power cut does."""
     if controller.poll() is None:
         os.killpg(controller.pid, signal.SIGKILL)

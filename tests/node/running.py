@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.planning.absence import PROTECTIONS
-from tests.loaded_pyinfra import LoadedPyinfra
+from tests.loaded_pyinfra import LoadedPyinfra, Started
 from tests.node.containers import remove_containers
 from tests.node.repacked import repacked
 from tests.node.seeing import daemon_json, docker_info, no_leftovers, processes, snapshot
@@ -134,17 +134,10 @@ class Fleet:
         assert outcome.code == 0, outcome.text
         return outcome
 
-    def start(
-        self, name: str, data: Mapping[str, Any], *, deploy: str = DEPLOY
-    ) -> subprocess.Popen[str]:
+    def start(self, name: str, data: Mapping[str, Any], *, deploy: str = DEPLOY) -> Started:
         """Start a run on the node without waiting for it, in its own process group."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "pyinfra", self._inventory([name], data, {}), deploy, "-y"],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        inventory = self._inventory([name], data, {})
+        return _LOADED.start([inventory, deploy, "-y"], {**os.environ, "PYINFRA_PROGRESS": "off"})
 
     def _inventory(
         self,
