@@ -196,7 +196,7 @@ def dispatch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dispatching.G
         yield dispatching.prepare(made, Fleet(made, tmp_path_factory.mktemp("dispatch")))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def broken(
     faulty: dict[str, LabNode], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Faults]:
