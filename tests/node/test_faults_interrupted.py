@@ -12,23 +12,25 @@ from tests.table import table
 pytestmark = pytest.mark.slow
 
 
-def steps(reload: tuple[str, ...], restart: tuple[str, ...]) -> pytest.MarkDecorator:
-    """At these steps of a change that a reload applies, and of one that a restart does."""
-    both = {"reload": (reloading, reload), "restart": (restarting, restart)}
-    return table(
-        "change, step",
-        {
-            f"{kind}-{step.replace(' ', '-')}": (change, step)
-            for kind, (change, names) in both.items()
-            for step in names
-        },
-    )
-
-
 # A boot puts the old file back, or finishes; by these it chooses which, and files differ.
-at_boot = steps(("claim", "write"), ("restart after", "look", "done"))
+at_boot = table(
+    "change, step",
+    {
+        "reload-write": (reloading, "write"),
+        "restart-look": (restarting, "look"),
+        "restart-done": (restarting, "done"),
+    },
+)
 # By these the next run chooses how to end what a dead script has left, of a dockerd that differs.
-killed = steps(("claim", "look"), ("restart after", "switch live-restore off", "look", "done"))
+killed = table(
+    "change, step",
+    {
+        "reload-look": (reloading, "look"),
+        "restart-restart-after": (restarting, "restart after"),
+        "restart-look": (restarting, "look"),
+        "restart-done": (restarting, "done"),
+    },
+)
 
 
 @killed

@@ -11,18 +11,22 @@ import pytest
 from tests.table import table
 from tests.unit.daemon_json.journal_script import Change
 
-CUT = "step write; step 'reload after'; put after"
+CLAIM = "step claim; write_state owned.json < $work/intent"
+CUT = f"{CLAIM}; step write; step 'reload after'; put after"
 
 
 @table("mode", {"boot": "boot", "run": ""})
-def test_an_interrupted_change_is_undone(tmp_path: Path, mode: str) -> None:
+@table("cut", {"after-a-claim": CLAIM, "after-a-file": CUT})
+def test_an_interrupted_change_is_undone(tmp_path: Path, cut: str, mode: str) -> None:
     change = Change(tmp_path)
-    change.after(CUT)
+    change.after(cut)
 
     said = change.told(f"resume {mode}", hooks="accepts() { true; }")
 
     assert "the node runs its previous configuration" in said
+    assert ("reloaded" in said) is ((cut, mode) == (CUT, ""))
     assert change.file.read_text() == "old"
+    assert not (change.state_dir / "owned.json").exists()
     assert change.left() == []
 
 
