@@ -87,7 +87,7 @@ def removed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Removed]:
 def there_and_back(fleet: Fleet) -> Removed:
     nodes = fleet.nodes
     before = {name: look(nodes[name]) for name in NODES}
-    fleet.deploy(*NODES, data=PROVEN)
+    fleet.deploy(*NODES, by_host={"plain": PROVEN})  # test_main_job: a proof leaves the same on all
     snapshots = {name: snapshot(nodes[name]) for name in NODES}
     dry = fleet.run(*NODES, deploy=REMOVE, flags=("--dry", "--diff"))
     dry_changed = tuple(name for name in NODES if snapshot(nodes[name]) != snapshots[name])
@@ -157,13 +157,6 @@ def test_a_second_removal_changes_nothing(removed: Removed) -> None:
     assert removed.second.code == 0, removed.second.text
     assert removed.second.stderr.count("No changes") == 2 * len(NODES)
     assert removed.second_changed == ()
-
-
-@pytest.fixture
-def node(removed: Removed) -> LabNode:
-    """A node with gVisor on it, and nobody's containers."""
-    removed.fleet.deploy("plain", data=CURRENT)
-    return removed.fleet.nodes["plain"]
 
 
 def test_a_running_sandbox_can_be_left_running(removed: Removed) -> None:
