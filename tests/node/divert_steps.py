@@ -7,7 +7,7 @@ from typing import Any
 
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.dispatch.programs import BUILDS
-from pyinfra_gvisor.node import Node, parse_node, state_script
+from pyinfra_gvisor.node import parse_node, state_script
 from pyinfra_gvisor.parts.divert.files import NAME, VARIABLES
 from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
 from pyinfra_gvisor.settings import load_settings
@@ -28,6 +28,16 @@ if [ "$calls" = "$(cat {AT} 2> /dev/null)" ]; then
 fi
 exec "{ASIDE}/${{0##*/}}" "$@"
 """
+# Arguments: that number, or 0, and a command. Runtimes use these programs too, when it has ended.
+RUN = f"""
+{ASIDE}/rm -f {CALLS}
+echo "$1" > {AT}
+shift
+[ $# = 0 ] || setsid --wait "$@"
+code=$?
+{ASIDE}/rm -f {AT}
+exit $code
+"""
 
 
 @dataclass(frozen=True)
@@ -46,15 +56,11 @@ class Steps:
         uproot(self.node, *STEPS)
         sh(self.node, f"rm -f {AT} {CALLS}")
 
-    def read(self) -> Node:
-        """Return the node as facts read it."""
-        return parse_node(sh(self.node, state_script()).rstrip("\n").split("\n"))
-
     def command(self, *, wanted: bool) -> tuple[str, ...]:
         """Return what a deploy would run now; nothing if nothing is to be done."""
         settings, problems = load_settings({**CURRENT, **self.declared})
         assert settings is not None, problems
-        node = self.read()
+        node = parse_node(sh(self.node, state_script()).rstrip("\n").split("\n"))
         plan = plan_divert(node, declared_divert(settings, node) if wanted else None)
         if plan.action not in ("apply", "remove"):
             return ()
@@ -64,13 +70,8 @@ class Steps:
         text = script("base/put_files", "parts/divert/places", f"parts/divert/{does}", **given)
         return ("sh", "-c", text, "sh", *(word for item in plan.files for word in item.words))
 
-    def change(self, *, wanted: bool, stop_at: int = 0) -> bool:
+    def run(self, command: tuple[str, ...], *, stop_at: int = 0) -> bool:
         """Run that; ``stop_at``: the step before which it stops. Return True if it has ended."""
-        command = self.command(wanted=wanted)
-        if not command:
-            return True
-        sh(self.node, f"echo {stop_at} > {AT}; {ASIDE}/rm -f {CALLS}")
-        ran = self.node.exec("setsid", "--wait", *command)
-        sh(self.node, f"{ASIDE}/rm -f {AT}")  # runtimes use these programs too
+        ran = self.node.exec("sh", "-c", RUN, "sh", str(stop_at), *command)
         assert ran.code == 0 or stop_at, ran.stderr
         return ran.code == 0
