@@ -16,7 +16,7 @@ from tools.lab.cache import Cache
 
 _UNPACK = {"bzip2": ("bzip2", "-dc"), "zstd": ("zstd", "-dcq")}
 # The archive has the same program twice, further apart than a window without --long.
-_PACK = ("zstd", "-q", "-3", "--long=27", "-o")
+_PACK = ("zstd", "-q", "-1", "--long=27", "-o")
 
 
 def repacked(released: Mapping[str, Any], cache: Cache) -> dict[str, Any]:
