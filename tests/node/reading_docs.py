@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -32,6 +32,8 @@ CARRIED = "/srv/gvisor"
 
 BOOTSTRAP = "/root/gvisor/bootstrap.sh"
 TIMEOUT_S = 900
+INSTALLING = 2
+"""With how many commands the first page begins until the package is installed."""
 
 _HOST = """\
 Host {name}
@@ -147,6 +149,17 @@ class Reader:
         """The directory that the first page begins."""
         return self.home / "fleet"
 
+    def install(self) -> None:
+        """Type the commands of the first page that install the package."""
+        for command in all_commands(START)[:INSTALLING]:
+            self._type(command)
+
+    def somewhere_else(self, home: Path, nodes: Mapping[str, LabNode]) -> Reader:
+        """Return somebody with what is installed here, an empty directory, and these nodes."""
+        other = replace(self, home=home, nodes=nodes, ran=self.ran[:INSTALLING], pages=[])
+        other.path = f"{home}/bin:{self.path}"
+        return other
+
     def follow(self, pages: list[Path]) -> list[Ran]:
         """Follow the pages that were not followed yet; what the last one's commands said."""
         for page in pages:
@@ -166,8 +179,9 @@ class Reader:
             self._boot(block, next(node for name, node in self.nodes.items() if "run-3" in name))
         if block.text.startswith("pip install -e "):
             self.here = self.shop.clone
+        done = [ran.command for ran in self.ran]
         for command in commands(block):
-            if not skips(command, self.skipped):
+            if not skips(command, self.skipped) and command not in done:
                 self._type(command)
 
     def repeat(self, command: Command) -> None:
@@ -206,6 +220,7 @@ class Reader:
             "GVISOR_LAB_NODES": "1",
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(self.shop.wheels),
+            "PIP_NO_COMPILE": "0",  # that is yes: Python compiles what it loads
             "PYINFRA_PROGRESS": "off",
         }
 
@@ -234,7 +249,7 @@ class Reader:
         bundle = io.BytesIO()
         with tarfile.open(fileobj=bundle, mode="w") as archive:
             archive.add(self.shop.wheels, "srv/wheels")
-            archive.add(self.shop.bucket, "srv/gvisor")
+            archive.add(self.shop.bucket / DEFAULT, f"srv/gvisor/{DEFAULT}")
         node.put("/srv/bundle.tar", bundle.getvalue())
         sh(node, f"tar -C / -xf /srv/bundle.tar\n{_PYTHON}")
         for file in wanted["write_files"]:
@@ -243,8 +258,8 @@ class Reader:
                 text += f'gvisor_source = "{CARRIED}"\n'
             node.put(file["path"], text.encode())
         [script] = wanted["runcmd"]
-        pip = "export PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv/wheels PYINFRA_PROGRESS=off"
-        ran = node.exec("sh", "-c", f"{pip}; {shlex.join(script)}")
+        pip = "export PIP_NO_INDEX=1 PIP_NO_COMPILE=0 PIP_FIND_LINKS=/srv/wheels"
+        ran = node.exec("sh", "-c", f"{pip} PYINFRA_PROGRESS=off; {shlex.join(script)}")
         assert ran.code == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
         assert "host proven" in ran.stderr + ran.stdout
 

@@ -21,13 +21,11 @@ SPECS = {f"run-{number}.example.com": NodeSpec(FLAVOURS["debian-13"]) for number
 PAIR = [*SPECS][1:]
 SCREEN_LINES, MOST_COMMANDS = 60, 8
 BEGINNING = (
-    "python3 -m venv .venv && . .venv/bin/activate",
-    "pip install pyinfra-gvisor",
     f"pyinfra-gvisor init --directory fleet {' '.join(PAIR)}",
     "cd fleet",
     "pyinfra-gvisor doctor",
 )
-"""What a newcomer types before the first change."""
+"""What a newcomer types after the package is installed, before the first change."""
 
 NOT_RUN = {
     ("getting-started", "make demo"): "takes the whole machine; it is the first thing of .ci/run",
@@ -77,9 +75,10 @@ def reader(
     shop: Shop,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Reader]:
-    """Somebody with an empty directory."""
+    """Somebody who has installed the package in an empty directory."""
     someone = Reader(shop, tmp_path_factory.mktemp("reader"), machines, TRIAL, NOT_RUN)
     someone.carry()
+    someone.install()
     yield someone
     Lab(TRIAL).down()
 
@@ -91,10 +90,10 @@ def test_each_reason_is_for_a_command_that_is_there() -> None:
 
 
 def test_two_new_nodes_are_proven_by_six_commands_and_a_run_fits_on_one_screen(
-    machines: dict[str, LabNode], before: dict[str, str], shop: Shop, tmp_path: Path
+    reader: Reader, before: dict[str, str], tmp_path: Path
 ) -> None:
-    pair = {name: machines[name] for name in PAIR}
-    newcomer = Reader(shop, tmp_path / "home", pair, TRIAL, {})
+    pair = {name: reader.nodes[name] for name in PAIR}
+    newcomer = reader.somewhere_else(tmp_path / "home", pair)
     for text in BEGINNING:
         newcomer.type(text)
     ran = newcomer.type("pyinfra-gvisor apply -y")
