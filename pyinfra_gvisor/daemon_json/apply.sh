@@ -228,7 +228,7 @@ look() {
     }
     if ! same_dockerd; then
         within 10 none_lost || {
-            reason="container $lost was stopped or restarted"
+            reason=$lost
             return 1
         }
         if [ -e "$work/served.before" ] && ! within 10 reach_holds; then
@@ -332,7 +332,7 @@ revert() { # [boot]: restores everything; returns 1 if that fails
         return 1
     fi
     if [ "${1:-}" != boot ] && [ -s "$work/running" ] && ! within 10 none_lost; then
-        say "container $lost was stopped or restarted" >&2
+        say "$lost" >&2
     fi
     record_run reverted "$why"
     generation=$state_dir/generations/$(cat "$work/number")

@@ -41,8 +41,8 @@ reload_dockerd() {
 }
 
 kernel_time() { # dockerd's clock, without asking dockerd, which takes ten times as long
-    : > "$work/now"
-    stat -c %.9Y "$work/now"
+    : > "$work/clock"
+    stat -c %.9Y "$work/clock"
 }
 
 # Lists all reload events. Comparing two such lists works even if the clock is set in between.
@@ -96,8 +96,10 @@ live_restore_is() { [ "$(docker_quick info --format '{{.LiveRestoreEnabled}}')" 
 
 running() { # prints "id pid restart-count name" for each running container
     ids=$(docker_quick ps -q --no-trunc) || return 1
+    if [ -z "$ids" ]; then return 0; fi
     # shellcheck disable=SC2086
-    if [ -n "$ids" ]; then docker_quick inspect --format '{{.Id}} {{.State.Pid}} {{.RestartCount}} {{.Name}}' $ids; fi
+    listed=$(docker_quick inspect --format '{{.Id}} {{.State.Pid}} {{.RestartCount}} {{.Name}}' $ids) || return 1
+    say "$listed" # fails on a full disk, unlike docker
 }
 
 snapshot() {
@@ -133,14 +135,14 @@ check_units() {
 }
 
 # Succeeds if every container that ran still runs as the same process. Containers in a crash loop do not count, nor
-# those that ended after the restart by themselves or by others. Otherwise lost is the name of the first one.
+# those that ended after the restart by themselves or by others. Otherwise lost says what is wrong with the first one.
 none_lost() {
-    lost=''
+    lost='cannot tell whether containers still run: Docker does not list them, or the disk is full'
     running > "$work/now" || return 1
     while read -r container pid restarts name; do
         if [ "$restarts" -gt 0 ] || grep -q "^$container $pid " "$work/now"; then continue; fi
         if ended_later "$container"; then continue; fi
-        lost=${name#/}
+        lost="container ${name#/} was stopped or restarted"
         return 1
     done < "$work/running"
 }

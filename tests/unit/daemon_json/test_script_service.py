@@ -297,12 +297,12 @@ def with_docker(directory: Path, docker: str, body: str) -> subprocess.Completed
 @table(
     "events, back, lost",
     {
-        "gone-before-dockerd-answered": ("", True, "web\n"),
-        "died": ("die 137\\n", True, "web\n"),
+        "gone-before-dockerd-answered": ("", True, "web"),
+        "died": ("die 137\\n", True, "web"),
         "stopped-later": ("kill <no value>\\ndie 137\\n", True, ""),
         "removed-later": ("destroy <no value>\\n", True, ""),
         "ended-by-itself": ("die 0\\n", True, ""),
-        "not-known-since-when": ("kill <no value>\\n", False, "web\n"),
+        "not-known-since-when": ("kill <no value>\\n", False, "web"),
     },
 )
 def test_a_container_is_lost_unless_it_ended_after_dockerd_was_back(
@@ -313,7 +313,32 @@ def test_a_container_is_lost_unless_it_ended_after_dockerd_was_back(
 
     ran = with_docker(tmp_path, DOCKER.format(events), 'none_lost || echo "$lost"')
 
-    assert (ran.stdout, ran.stderr) == (lost, "")
+    told = f"container {lost} was stopped or restarted\n" if lost else ""
+    assert (ran.stdout, ran.stderr) == (told, "")
+
+
+def test_a_container_that_runs_is_not_lost_behind_one_that_ended_later(tmp_path: Path) -> None:
+    (tmp_path / "running").write_text("dead 41 0 /ended\nc0ffee 42 0 /web\n")
+    (tmp_path / "back").write_text("2026-11-29T16:00:00Z\n")
+    docker = """case "$1 $*" in
+        ps*) echo c0ffee ;;
+        inspect*) echo c0ffee 42 0 /web ;;
+        *container=dead*) echo die 0 ;;
+    esac"""
+
+    ran = with_docker(tmp_path, docker, 'none_lost || echo "$lost"')
+
+    assert (ran.stdout, ran.stderr) == ("", "")
+
+
+def test_on_a_full_disk_no_container_is_called_lost(tmp_path: Path) -> None:
+    (tmp_path / "running").write_text("c0ffee 42 0 /web\n")
+    (tmp_path / "now").symlink_to("/dev/full")
+    docker = "case $1 in ps) echo c0ffee ;; inspect) echo c0ffee 42 0 /web || true ;; esac"
+
+    ran = with_docker(tmp_path, docker, 'none_lost || echo "$lost"')
+
+    assert ran.stdout.startswith("cannot tell whether containers still run")
 
 
 @table(
