@@ -47,6 +47,8 @@ STAGES = {
 }
 RUNC_IS_RUNC = tuple(kind for kind in KINDS if STAGES[kind] == "sandbox")
 KEPT = "kept:1"
+OF_THE_NODE = "of-node of-mount"
+"""Volumes that are a directory of the node, which imitators leave behind."""
 _BEFORE = f"""
 docker rm -f {BEFORE} {REFUSED_LATER}
 docker run -d --name {BEFORE} {IMAGE} sleep infinity
@@ -185,6 +187,7 @@ def tell(ground: Ground, directory: Path) -> Story:
     deployed = at_once(lambda name: _deploy(on[name]), KINDS)
     updated = at_once(lambda name: _update(on[name]), KINDS)
     found = team.audit()
+    at_once(lambda name: sh(ground.nodes[name], f"docker volume rm {OF_THE_NODE}"), KINDS)
     named = {name: _named_in(said) for name, (said, _, _) in updated.items()}
     accepted_new = team.accept(*named.values())
     again = at_once(lambda name: _again(on[name]), KINDS)

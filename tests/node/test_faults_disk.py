@@ -80,7 +80,7 @@ def test_a_disk_that_is_full_at_a_step_leaves_the_old_or_the_new_configuration(
         shown = live(faults.node)
         faults.node.exec("rm", "-f", f"{place}/filler")
         assert "Traceback" not in outcome.text
-        assert "docker.daemon_json: " in outcome.stderr, outcome.text
+        assert "docker.daemon_json: " in outcome.stderr or outcome.code == 0, outcome.text
         # What later steps need of /etc is written down before the first.
         assert outcome.code == (0 if (where, step) == ("etc", "write") else 1), outcome.text
         if step == BEFORE:
