@@ -71,7 +71,7 @@ class Steps:
         return ("sh", "-c", text, "sh", *(word for item in plan.files for word in item.words))
 
     def run(self, command: tuple[str, ...], *, stop_at: int = 0) -> bool:
-        """Run that; ``stop_at``: the step before which it stops. Return True if it has ended."""
+        """Run it; ``stop_at``: the step before which it stops. Return True if it has ended."""
         ran = self.node.exec("sh", "-c", RUN, "sh", str(stop_at), *command)
         assert ran.code == 0 or stop_at, ran.stderr
         return ran.code == 0

@@ -48,7 +48,7 @@ STAGES = {
 RUNC_IS_RUNC = tuple(kind for kind in KINDS if STAGES[kind] == "sandbox")
 KEPT = "kept:1"
 OF_THE_NODE = "of-node of-mount"
-"""Volumes that are a directory of the node, which imitators leave behind."""
+"""Volumes that imitators create: each is a directory of the node."""
 _BEFORE = f"""
 docker rm -f {BEFORE} {REFUSED_LATER}
 docker run -d --name {BEFORE} {IMAGE} sleep infinity
