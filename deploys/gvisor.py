@@ -12,7 +12,7 @@ from pyinfra.api import deploy
 
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.deploys.checks import checked_settings
-from pyinfra_gvisor.deploys.parts import apply_parts
+from pyinfra_gvisor.deploys.parts import add_parts, apply_parts, drop_parts
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.operations import docker, gvisor, upgrade
 from pyinfra_gvisor.planning.preflight import accepted_risks
@@ -43,7 +43,9 @@ def run_node() -> None:
         )
     if profiles and settings.proof != "never" and needs_trial(node, version, profiles):
         _try_release(settings)
+    add_parts(settings, "around daemon.json")
     _apply_daemon_json(settings)
+    drop_parts(settings, "around daemon.json")
     apply_parts(settings, "before the proof")
     if profiles:
         _prove(settings)

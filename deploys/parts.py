@@ -21,11 +21,21 @@ from pyinfra_gvisor.settings import Settings
 
 def apply_parts(settings: Settings, stage: Stage) -> None:
     """Apply the declared parts of a stage, and remove those that are there but not declared."""
+    add_parts(settings, stage)
+    drop_parts(settings, stage)
+
+
+def add_parts(settings: Settings, stage: Stage) -> None:
+    """Apply the declared parts of a stage."""
     for part in at(stage):
-        # On two lines, so that pyinfra has two operations, each with its own name.
         if part.declared(settings):
             _steps(part).apply(settings)
-        elif _is_there(part):
+
+
+def drop_parts(settings: Settings, stage: Stage) -> None:
+    """Remove the parts of a stage that are there but not declared."""
+    for part in at(stage):
+        if not part.declared(settings) and _is_there(part):
             _steps(part).remove(settings)
 
 

@@ -38,6 +38,7 @@ def remove() -> None:
         wait_s=settings.restart_wait_s,
         name="Restore daemon.json",
     )
+    remove_parts("around daemon.json")
     remove_parts("before daemon.json")
     gvisor.absent(name="Delete our files")
 

@@ -12,6 +12,7 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.generations import Generation, choose, plan_generation
 from pyinfra_gvisor.daemon_json.plan import plan_around_users
 from pyinfra_gvisor.daemon_json.records import owned_by_us
+from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION, PLUGIN
 from pyinfra_gvisor.deploys.checks import fail, host_settings, known
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import read_node
@@ -19,6 +20,7 @@ from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.parts.divert.state import DivertState
+from pyinfra_gvisor.parts.door.state import DoorState
 from pyinfra_gvisor.parts.keeper.plan import kept_keys, parts_there
 from pyinfra_gvisor.parts.keeper.runtimes import Restored
 from pyinfra_gvisor.parts.keeper.state import KeeperState
@@ -113,11 +115,18 @@ def settings_of(chosen: Generation, settings: Settings) -> Settings:
             "release": chosen.releases[-1] if chosen.releases else settings.release,
             "runtimes": runtimes,
             "default": "sandbox" if is_default and runtimes else "off",
+            "door": settings.door if _names_door(chosen) else "off",
             "default_runtime": usual if usual in runtimes else None,
             "source": "debian",
             "textfile_dir": None,
         }
     )
+
+
+def _names_door(chosen: Generation) -> bool:
+    """Return True if dockerd asks our plugin in a generation."""
+    named = chosen.values.get((AUTHORIZATION,))
+    return isinstance(named, list) and PLUGIN in named
 
 
 def _plan_rollback(host: Host, node: Node, chosen: Generation, settings: Settings) -> None:
@@ -126,6 +135,11 @@ def _plan_rollback(host: Host, node: Node, chosen: Generation, settings: Setting
         raise Problem(
             "a rollback would leave containers that ask for runc, and builds, as they are now",
             todo="change gvisor_default or gvisor_release instead, and run pyinfra-gvisor apply",
+        )
+    if _names_door(chosen) and not node.part(DoorState).there:
+        raise Problem(
+            f"generation {chosen.number} has dockerd ask a door that this node has not",
+            todo='set gvisor_door = "refuse" and run pyinfra-gvisor apply',
         )
     if node.pending:  # the interrupted change is ended first; what follows is not known before
         return

@@ -26,6 +26,7 @@ from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.base.spelling import near
 from pyinfra_gvisor.coolify.settings import CoolifySettings
+from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION, PLUGIN
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.preview import Preview, preview
 from pyinfra_gvisor.dispatch.seal import Seal
@@ -288,6 +289,9 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
 
     @model_validator(mode="after")
     def _default_possible(self) -> Settings:
+        if self.default == "off" and self.door != "off":
+            todo = 'set gvisor_default = "sandbox", or remove this key'
+            raise Contradiction("door", "needs gvisor_default", got=self.door, todo=todo)
         if self.default == "off":
             return self
         if not self.runtimes:
@@ -314,7 +318,13 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
             return None
         usual = "runsc" if "runsc" in self.runtimes else next(iter(self.runtimes))
         takes_runc = self.default == "sandbox-all"
-        return Dispatch(self.default_runtime or usual, self.infrastructure, takes_runc)
+        runtime = self.default_runtime or usual
+        return Dispatch(runtime, self.infrastructure, takes_runc, self.door)
+
+    @property
+    def has_door(self) -> bool:
+        """Return True if dockerd asks before it does anything."""
+        return self.default != "off" and self.door != "off"
 
     @property
     def preview(self) -> Preview | None:
@@ -365,7 +375,10 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
     def wanted_daemon_json(self) -> dict[str, Any]:
         """Return the keys of daemon.json to own: hardened and declared ones, without runtimes."""
         default = {} if self.default == "off" else {"default-runtime": DEFAULT_RUNTIME}
-        return _without_none({**HARDENED, **default, **self.daemon_json})
+        found = _without_none({**HARDENED, **default, **self.daemon_json})
+        if self.has_door:
+            found[AUTHORIZATION] = [*found.get(AUTHORIZATION, ()), PLUGIN]
+        return found
 
     @property
     def spares_ports(self) -> bool:

@@ -97,6 +97,7 @@ prepare() {
     if [ "$(sha256_of "$staged/old")" != "$expect_sha256" ]; then die "the file has just changed; run again"; fi
     check_node
     validate
+    if [ "$action" != nothing ] && ! plugins_answer after; then die "$reason"; fi
     if [ "$action" = restart ] && ! check_units; then die "$reason"; fi
     if [ "$action" = restart ] && ! wait_for_ephemeral; then
         die "a restart of dockerd would end the --rm containers $(ephemeral), which still run after $wait_s s"
@@ -123,6 +124,7 @@ same_dockerd() { [ "$(identity)" = "$(cat "$work/dockerd")" ]; }
 load() { # name: has dockerd reload with this staged file, or for that time with one of the same effect that it accepts
     passing=$1
     if [ -e "$staged/load_$1" ]; then passing=load_$1; fi
+    plugins_answer "$1" || [ -n "${going_back:-}" ] || return 1
     put "$passing" && reload_dockerd && put "$1"
 }
 
@@ -173,6 +175,7 @@ restart_with() { # final on off: restart with this file; live-restore is on unti
         reason="live-restore is no longer on, or dockerd does not answer: a restart would have stopped containers"
         return 1
     }
+    plugins_answer "$first" || [ -n "${going_back:-}" ] || return 1
     # last: a program that has read the file before must not have time to write it without live-restore
     { step "restart $1" && put "$first"; } || {
         if [ "$1" = after ]; then unrestarted=yes; fi

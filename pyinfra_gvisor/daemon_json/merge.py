@@ -18,6 +18,7 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import EMPTY, Json, JsonText, Path, from_pointer, pointer
 from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.daemon_json.keys import KEYS
+from pyinfra_gvisor.daemon_json.shared_lists import without_ours
 
 GVISOR = "gvisor"  # the owner that this package's own deploys use
 CANARY = "gvisor-canary"  # owns runtimes with temporary names; our next change removes them
@@ -259,7 +260,10 @@ def _give_back(
         path = from_pointer(name)
         if path in wanted or document.raw(path) is None:
             continue
-        if not mine.has_written(document.get(path)) and not (
+        others = without_ours(path[0], document.get(path))
+        if others is not None:
+            document = _with_others(document, path, mine.before, others)
+        elif not mine.has_written(document.get(path)) and not (
             owned.unfinished and _is_neutral(path, document)
         ):
             left.append(name)
@@ -275,6 +279,14 @@ def _give_back(
         elif document.raw(path) is not None and document.get(path) == {}:
             document = document.remove(path)
     return document, parents, left
+
+
+def _with_others(document: JsonText, path: Path, before: str | None, others: Json) -> JsonText:
+    """Return the document in which a shared list has only what is not ours."""
+    if before is None:
+        return document.set(path, others) if others else document.remove(path)
+    is_same = same(JsonText(f'{{"was": {before}}}').value["was"], others)
+    return document.set(path, others, raw=before) if is_same else document.set(path, others)
 
 
 def _is_neutral(path: Path, document: JsonText) -> bool:

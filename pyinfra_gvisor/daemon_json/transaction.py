@@ -18,11 +18,16 @@ from pyinfra_gvisor.daemon_json.reach import uses_nftables
 from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.reload import reloadable
 from pyinfra_gvisor.daemon_json.service import service_script
+from pyinfra_gvisor.daemon_json.shared_lists import asking_plugins
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.node.records import VERSIONS
 
 END = "# the end"
 _KEEPING = ("base/holder", "node/record_change", "daemon_json/journal")
+_WATCHING = (
+    *("daemon_json/dockerd", "daemon_json/plugins", "daemon_json/runtime_scripts"),
+    *("daemon_json/runtime_users", "daemon_json/ports", "daemon_json/reach"),
+)
 KEEP_GENERATIONS = 10
 BUILTIN_PROFILES = ("builtin", "unconfined", "")  # docs.docker.com/engine/security/seccomp
 
@@ -39,11 +44,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
     return _checks(node, plan, value) + script(
         service_script(node),
         *_KEEPING,
-        "daemon_json/dockerd",
-        "daemon_json/runtime_scripts",
-        "daemon_json/runtime_users",
-        "daemon_json/ports",
-        "daemon_json/reach",
+        *_WATCHING,
         "daemon_json/apply",
         id=uuid4().hex,
         host=host,
@@ -60,6 +61,7 @@ def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: in
         keep=KEEP_GENERATIONS,
         temporary="yes" if plan.temporary else "no",
         reach_program=program("daemon_json/reach.pl"),
+        **asking_plugins(plan.before, plan.after),
         hide=sed_program(_secrets(plan, node)),
         **_proxy(plan),
         **_files(plan, node),

@@ -169,11 +169,13 @@ class Dispatch:
     + runtime: the declared runtime of its sandboxes
     + infrastructure: the containers that run under runc
     + takes_runc: containers that ask for runc are handled in the same way, and builds too
+    + door: as in the settings
     """
 
     runtime: str
     infrastructure: tuple[Infrastructure, ...]
     takes_runc: bool = False
+    door: str = "off"
 
     def rules(self) -> dict[str, Any]:
         """Return the policy as the judge reads it."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
 from functools import cache
-from graphlib import TopologicalSorter
 from importlib.resources import files
+from typing import Any
 
 from pyinfra_gvisor.base.scripts import PATH, checksum_in_name, part, program
 from pyinfra_gvisor.dispatch.policy import Dispatch
@@ -38,25 +36,40 @@ _PROGRAM = """\
 # Decides where containers run. Written by pyinfra-gvisor, and never changed: its name has its
 # checksum.
 import sys
-import types
 
 MODULES = {{
+    "pyinfra_gvisor": "",
+    "{package}": "",
 {modules}}}
-for name, text in {{"pyinfra_gvisor": "", "{package}": "", **MODULES}}.items():
-    sys.modules[name] = module = types.ModuleType(name)
-    module.__path__ = []
-    exec(compile(text, name, "exec"), module.__dict__)
-sys.exit(sys.modules["{package}.main"].main())
+
+
+class Modules:
+    \"\"\"Loads them when they are imported.\"\"\"
+
+    def find_spec(self, name, path=None, target=None):
+        if name in MODULES:
+            return type(sys.__spec__)(name, self, is_package=name in "{package}")
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        exec(compile(MODULES[module.__name__], module.__name__, "exec"), module.__dict__)
+
+
+sys.meta_path.insert(0, Modules())
+from {package}.main import main
+
+sys.exit(main())
 """
 
 
 @cache
 def judge_program() -> str:
     """Return the program that decides when Docker creates a container: one file of Python."""
-    texts = {name: program(f"judge/{name}.py") for name in _modules()}
-    order = TopologicalSorter({name: _uses(text, texts) for name, text in texts.items()})
     modules = "".join(
-        f"    {f'{_PACKAGE}.{name}'!r}: r'''{texts[name]}''',\n" for name in order.static_order()
+        f"    {f'{_PACKAGE}.{name}'!r}: r'''{program(f'judge/{name}.py')}''',\n"
+        for name in _modules()
     )
     return _PROGRAM.format(modules=modules, package=_PACKAGE)
 
@@ -74,12 +87,6 @@ def asking_program() -> str:
 def _modules() -> list[str]:
     found = (item.name for item in files(_PACKAGE).iterdir())
     return sorted(name[:-3] for name in found if name.endswith(".py") and name != "__init__.py")
-
-
-def _uses(text: str, known: Mapping[str, str]) -> list[str]:
-    found = re.findall(rf"^from {_PACKAGE}(?:[.](\w+))? import (\w*)", text, re.MULTILINE)
-    names = {module or name for module, name in found}
-    return sorted(names & {*known})
 
 
 def seal_text(judge: str) -> str:
@@ -109,11 +116,13 @@ def _asking(judge: str) -> dict[str, str | int]:
 
 def rules_text(seal: Seal | None, dispatch: Dispatch | None = None) -> str:
     """Return the line after the one that starts runsc: what the judge goes by."""
-    rules = {
+    rules: dict[str, Any] = {
         "format": FORMAT,
         "policy": None if dispatch is None else dispatch.rules(),
         "seal": None if seal is None else seal.rules(),
     }
+    if dispatch is not None and dispatch.door != "off":
+        rules["door"] = dispatch.door
     return f"{MARK_OF_RULES}{json.dumps(rules, separators=(',', ':'))}\n"
 
 

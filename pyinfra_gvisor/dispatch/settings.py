@@ -26,6 +26,13 @@ class DispatchSettings(Strict):
         "`sandbox`: in gVisor, unless `gvisor_infrastructure` names it. `sandbox-all`: the same, "
         "also for containers that ask for runc or for one of its other names, and for builds.",
     )
+    door: Literal["off", "report", "refuse"] = Field(
+        "off",
+        description="With `gvisor_default`: whether dockerd asks, before it does anything for a "
+        "request, what a container may have. `off`: that is asked when the container starts, and "
+        "dockerd may have copied files, made directories and connected by then. `report`: the "
+        "journal of the node says what would be refused. `refuse`: Docker's error says why.",
+    )
     default_runtime: str | None = Field(
         None,
         description="The runtime in `gvisor_runtimes` for such containers. `None`: `runsc`, or "

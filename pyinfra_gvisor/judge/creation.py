@@ -68,7 +68,7 @@ def decide_creation(bundle: str, identity: str, rules: Rules, paths: NodePaths) 
         policy = policy_in_force(paths.daemon_json)
     found = violations(Asked(container, root, rules.seal, spec, policy, paths))
     if found.refused:
-        raise Undecided(_refusal(found.refused, why))
+        raise Undecided(refusal(found.refused, why))
     return Creation("sandbox", container, root, found)
 
 
@@ -82,7 +82,12 @@ def _chosen(container: Container, rules: Rules) -> tuple[str, str]:
     return found.where, found.why
 
 
-def _refusal(refused: tuple[str, ...], why: str) -> str:
+def refusal(refused: tuple[str, ...], why: str) -> str:
+    """
+    Return what to say about a container that is refused.
+
+    + why: why it is not infrastructure; empty if nothing compared it
+    """
     more = len(refused) - _SHOWN
     shown = (*refused[:_SHOWN], f"and {more} more") if more > 0 else refused
     imitates = f". It is {why}" if why.startswith("not the accepted ") else ""

@@ -103,10 +103,10 @@ def _mount(root: str, destination: str, point: Mapping[str, Any]) -> Mount:
     if not (found.is_volume and found.name):
         return replace(found, source=source)
     own = f"{root}/volumes/{found.name}/_data"  # before it is mounted, a volume has no source
-    return replace(found, source=found.source or own, options=_options(root, found.name))
+    return replace(found, source=found.source or own, options=volume_options(root, found.name))
 
 
-def _options(root: str, name: str) -> dict[str, str]:
+def volume_options(root: str, name: str) -> dict[str, str]:
     """
     Return what the options of a volume of driver ``local`` mount on it; empty if nothing.
 

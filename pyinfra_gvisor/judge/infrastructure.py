@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pyinfra_gvisor.judge.container import Container
@@ -188,6 +189,38 @@ def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
             why = f"image {identity} of {name} ({image}) is not accepted on this node"
             return Decision("refused", why, container.name if shape["recorded"] else identity)
     return Decision("sandbox", "not infrastructure")
+
+
+def decide_requested(container: Container, policy: Mapping[str, Any]) -> Decision:
+    """
+    Return the same of a container that is only requested.
+
+    Its image has only a name yet, and says what the request leaves out: the decision counts until
+    the container starts.
+    """
+    for entry in policy.get("entries") or ():
+        is_image = container.image_id in ("", entry["image"])
+        if is_image and not any(differences(_completed(container, entry), entry)):
+            return Decision("runc", f"{entry['title']}: {entry['reason']}")
+    return decide(container, {**policy, "entries": []})
+
+
+def _completed(container: Container, entry: Mapping[str, Any]) -> Container:
+    """Return a container with what its image would say, if it is the image of this entry."""
+    config, given = dict(container.config), [*(container.config.get("Env") or ())]
+    named = {item.partition("=")[0] for item in given}
+    own = [item for item in entry["env"] if item.partition("=")[0] not in named]
+    program = container.program
+    if not config.get("Entrypoint"):
+        config["Entrypoint"] = entry["entrypoint"]
+        command = program or entry["command"]
+        program = (*entry["entrypoint"], *command)
+    for key, name in (("User", "user"), ("WorkingDir", "working_dir")):
+        config[key] = config.get(key) or entry[name]
+    config["Env"] = [*given, *own]
+    config["Healthcheck"] = config.get("Healthcheck") or entry["healthcheck"]
+    config["Labels"] = {**entry["labels"], **(config.get("Labels") or {})}
+    return replace(container, config=config, program=program)
 
 
 def repository(image: str) -> str:

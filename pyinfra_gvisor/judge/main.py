@@ -1,4 +1,9 @@
-"""The program: ``serve`` answers at systemd's socket, ``ask`` answers one question and ends."""
+"""
+The program.
+
+``serve`` answers wrappers and ``serve-docker`` dockerd, at systemd's socket. ``ask`` answers one
+question and ends.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +21,12 @@ def main() -> int:
     """Return the code of the answer: 0 for a decision, 3 for a refusal."""
     if sys.argv[1:] == ["serve"]:
         serve(Path(sys.argv[0]).name)
+        return 0
+    if sys.argv[1:] == ["serve-docker"]:
+        # Nothing else needs asyncio, which takes longer to load than an answer.
+        from pyinfra_gvisor.judge.plugin import serve_docker  # noqa: PLC0415
+
+        serve_docker()
         return 0
     # For a file that cannot be read, such as one on a network file system that does not answer. The
     # signal ends the program, wherever it waits.

@@ -13,7 +13,7 @@ from pathlib import Path
 from pyinfra_gvisor.judge.asked import Asked
 from pyinfra_gvisor.judge.container import Mount
 from pyinfra_gvisor.judge.docker_files import Undecided, read_text
-from pyinfra_gvisor.judge.places import below, real
+from pyinfra_gvisor.judge.places import below, future, real
 
 # File systems of volumes that hold none of the node's own files. The node connects to the network.
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "ceph", "fuse.glusterfs", "fuse.sshfs", "fuse.s3fs"}
@@ -30,14 +30,14 @@ def refused_mounts(asked: Asked) -> tuple[list[str], tuple[str, ...]]:
     The addresses are empty if there are no such files.
     """
     judged = _Mounts(asked)
-    points = {mount.destination: mount for mount in asked.container.mounts}
     kept = _kept_volumes(asked)
     found: list[str] = []
     addresses: list[str] = []
     has_binds = False
-    for to, source in _mounted(asked, points):
-        point = points.get(to)
+    for to, source, point in _mounted(asked):
         path = real(source)  # once: a container may replace the file meanwhile
+        if path is None and asked.spec is None and point and not point.is_volume:
+            path = future(source)  # dockerd makes a directory that is missing
         if point is None:
             if not _is_dockers_own(asked, to, source):
                 found.append(f"mount of {source} on {to}")
@@ -53,15 +53,17 @@ def refused_mounts(asked: Asked) -> tuple[list[str], tuple[str, ...]]:
     return found, tuple(addresses) if has_binds else ()
 
 
-def _mounted(asked: Asked, points: Mapping[str, Mount]) -> Iterator[tuple[str, str]]:
+def _mounted(asked: Asked) -> Iterator[tuple[str, str, Mount | None]]:
     """Return destination and source of each bind mount, by the specification if there is one."""
+    mounts = asked.container.mounts
     if asked.spec is None:
-        yield from ((to, point.source) for to, point in points.items())
+        yield from ((point.destination, point.source, point) for point in mounts)
         return
+    points = {point.destination: point for point in mounts}
     for item in asked.spec.get("mounts") or ():
         options = item.get("options") or ()
         if item.get("type") == "bind" or "bind" in options or "rbind" in options:
-            yield item["destination"], item["source"]
+            yield item["destination"], item["source"], points.get(item["destination"])
 
 
 def _is_dockers_own(asked: Asked, to: str, source: str) -> bool:
@@ -122,11 +124,16 @@ class _Mounts:
         elsewhere = (item for item in places if item != path and below(item, self.volumes) is None)
         is_foreign = kind in _FOREIGN and not any(elsewhere)
         if not is_local:  # a plugin mounts the volume where it wants to
+            if self.asked.spec is None and kind == "":
+                return "" if self.asked.seal["network_volumes"] == "allow" else " (plugin)"
             what = f" (the volume of driver {point.driver} holds files of the node)"
             return "" if is_foreign else what
-        own = real(f"{self.volumes}/{point.name}")
-        if own is None:  # Docker will create it
+        own = real(f"{self.volumes}/{point.name}") if point.name else None
+        if own is None and not point.options:  # Docker will create it
             return _of_the_node("", places) if path is not None else ""
+        if own is None:
+            is_fine = self._will_be_foreign(point.options)
+            return "" if is_fine else " (the volume would hold files of the node)"
         if self._is_fine(point, own, places, is_foreign=is_foreign):
             return ""
         return " (the volume holds files of the node)"

@@ -10,6 +10,9 @@ import stat
 from pyinfra_gvisor.judge.docker_files import Undecided, read_text
 from pyinfra_gvisor.judge.own_files import is_own
 
+DOOR = "door"
+HEADER = "X-Pyinfra-Gvisor-Permit"  # as Go spells it
+_SECRET = 32  # characters at least
 _FILE = stat.S_IFREG | 0o600
 _DIRECTORY = stat.S_IFDIR | 0o700
 
@@ -33,6 +36,23 @@ def permitted(identity: str, run: str) -> str:
     if not found:
         raise Undecided(f"{path} is damaged")
     return found[1]
+
+
+def door_permit(given: str, run: str) -> bool:
+    """
+    Return True if a request has the secret of the proof that runs.
+
+    + given: what the request has in its header; empty if nothing
+    """
+    path = f"{run}/permits/{DOOR}"
+    if not given or not _proof_runs(run) or not is_own(path, _FILE):
+        return False
+    if not all(is_own(item, _DIRECTORY) for item in (run, f"{run}/permits")):
+        return False
+    from hmac import compare_digest  # noqa: PLC0415 - slow to load, and only a proof needs it
+
+    secret = read_text(path).strip()
+    return len(secret) >= _SECRET and compare_digest(secret.encode(), given.encode())
 
 
 def _proof_runs(run: str) -> bool:

@@ -41,6 +41,16 @@ def real(path: str) -> str | None:
         os.close(opened)
 
 
+def future(path: str) -> str | None:
+    """Return where a directory would be that is made at this path; None for a relative path."""
+    parts, missing = path.split("/"), [""]
+    if parts[0] or ".." in parts:
+        return None
+    while (found := real("/".join(parts) or "/")) is None:
+        missing.insert(1, parts.pop())
+    return found.rstrip("/") + "/".join(missing)
+
+
 @dataclass(frozen=True)
 class Mounted:
     """A mount of the node: proc_pid_mountinfo(5). ``root`` is its directory in the file system."""

@@ -36,12 +36,12 @@ def serve(own: str) -> None:
     listener.settimeout(interval_s)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: wait(2)
     gc.freeze()
-    _notify("READY=1")
+    notify("READY=1")
     said_s = time.monotonic()
     while True:
         _take(listener, own)
         if time.monotonic() - said_s > interval_s / 2:
-            _notify("WATCHDOG=1")
+            notify("WATCHDOG=1")
             said_s = time.monotonic()
 
 
@@ -59,15 +59,16 @@ def _take(listener: socket.socket, own: str) -> None:
         except OSError:  # no process is left: who asked runs this program itself
             return
         if is_child:
-            _in_child(lambda: _converse(connection, own))
+            in_child(lambda: _converse(connection, own))
 
 
-def _in_child(work: Callable[[], None]) -> None:
+def in_child(work: Callable[[], None], limit_s: int = _MOST_S) -> None:
     """Do the work and end, whatever happens: a child must never accept."""
     try:
         _be_killed_first()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.alarm(_MOST_S)
+        signal.set_wakeup_fd(-1)
+        signal.alarm(limit_s)
         work()
     finally:
         os._exit(0)
@@ -82,7 +83,7 @@ def _be_killed_first() -> None:
 
 
 def _converse(connection: socket.socket, own: str) -> None:
-    if not _sees_the_same(connection):
+    if not sees_the_same(process_at(connection)):
         return
     connection.settimeout(_READ_S)
     connection.sendall(BEGUN)
@@ -94,10 +95,14 @@ def _converse(connection: socket.socket, own: str) -> None:
     connection.sendall(answer(b"".join(parts), own))
 
 
-def _sees_the_same(connection: socket.socket) -> bool:
-    """Return True if who asks has the same mounts: paths mean the same to both."""
+def process_at(connection: socket.socket) -> int:
+    """Return the process that has connected: unix(7), struct ucred."""
     given = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    process = struct.unpack("3i", given)[0]  # unix(7), struct ucred
+    return int(struct.unpack("3i", given)[0])
+
+
+def sees_the_same(process: int) -> bool:
+    """Return True if a process has the same mounts: paths mean the same to both."""
     try:
         own, other = (Path(f"/proc/{item}/ns/mnt").readlink() for item in ("self", process))
     except OSError:
@@ -105,8 +110,8 @@ def _sees_the_same(connection: socket.socket) -> bool:
     return own == other
 
 
-def _notify(text: str) -> None:
-    """Tell systemd: sd_notify(3)."""
+def notify(text: str) -> None:
+    """Tell systemd: sdnotify(3)."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return

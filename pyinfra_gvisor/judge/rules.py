@@ -21,10 +21,12 @@ class Rules:
 
     + policy: entries and shapes, for containers that ask for no runtime; None by name
     + seal: what a sandbox may not have; None allows everything
+    + door: ``report`` or ``refuse``: what is done about requests to Docker's API
     """
 
     policy: Mapping[str, Any] | None = None
     seal: Mapping[str, Any] | None = None
+    door: str = "refuse"
 
 
 def rules_of(wrapper: str) -> Rules:
@@ -35,7 +37,7 @@ def rules_of(wrapper: str) -> Rules:
     found = parse_object(lines[0].removeprefix(MARK), wrapper)
     if found.get("format") != FORMAT:
         raise Undecided(f"{wrapper} has rules of format {found.get('format')}, not {FORMAT}")
-    return Rules(found.get("policy"), found.get("seal"))
+    return Rules(found.get("policy"), found.get("seal"), found.get("door") or "refuse")
 
 
 def policy_in_force(daemon_json: str) -> Mapping[str, Any] | None:

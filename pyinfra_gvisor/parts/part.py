@@ -11,7 +11,7 @@ from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.settings import Settings
 
-Stage = Literal["before daemon.json", "before the proof", "last"]
+Stage = Literal["before daemon.json", "around daemon.json", "before the proof", "last"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Part:
 
     ``name`` is the name of its package here, and of its operation's module, whose functions
     ``apply`` and ``remove`` are each a step with its own name. ``stage`` is when a deploy calls
-    them; a removal goes in reverse order. ``check`` raises ``Problem`` if a node cannot have what
+    them; a removal goes in reverse order. A part around daemon.json comes before it, and goes after
+    it. ``check`` raises ``Problem`` if a node cannot have what
     is declared, given the plan of daemon.json (None: not known yet). Without ``check`` only
     trying shows that. ``needs`` and ``source`` describe it in the documentation. ``key`` is its own
     setting without the prefix, empty if another setting declares the part. ``off`` is the value

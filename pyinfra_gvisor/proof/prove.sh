@@ -14,12 +14,13 @@
 #   default          the default runtime if it is ours: its container and the control ask for no runtime
 #   by_name          what asks for runc and gets a sandbox; empty: nothing does
 #   permits          directory of permits, which only a proof writes: its containers may mount what a seal refuses
+#   door_file        the name of the file with the secret that lets requests pass the door; door_header: its header
 #   no_reload        why dockerd must not be reloaded; if empty, proof/reload.sh comes before this
 #   trying           parts whose proof.sh comes before this. Calls <part>_begins before containers are observed,
 #                    <part>_tries for each of them, then <part>_ends. <part>_sweeps gets the addresses of
 #                    containers that are removed.
 set -eu
-: "${probe_timeout_s:?}" "${runtimes:?}" "${offline?}" "${named?}" "${sealed?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${default?}" "${by_name?}" "${permits:?}" "${no_reload?}" "${trying?}"
+: "${probe_timeout_s:?}" "${runtimes:?}" "${offline?}" "${named?}" "${sealed?}" "${image?}" "${external:?}" "${program_b64:?}" "${verdicts:?}" "${default?}" "${by_name?}" "${permits:?}" "${door_file:?}" "${door_header:?}" "${no_reload?}" "${trying?}"
 export LC_ALL=C
 label=pyinfra-gvisor.probe
 tag=$$-$(date +%s)
@@ -135,6 +136,11 @@ permit() { # id runtime
     (umask 077 && say "$may" > "$permits/$1")
 }
 
+permit_requests() { # the authorization plugin lets requests pass that have this secret in a header
+    secret=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
+    say "$secret" > "$permits.new/$door_file" && say "{\"HttpHeaders\":{\"$door_header\":\"$secret\"}}" > "$permits.new/client/config.json"
+}
+
 # Old releases of runsc refuse to mount docker.sock; later ones refuse to open it.
 start_with_socket() { # runtime
     set -- "$1" "$name-$1-$tag" -p "127.0.0.1::$port"
@@ -231,8 +237,9 @@ printf '%s\n' "$probe_timeout_s" > /run/pyinfra-gvisor/probe.lock # for processe
 sweep
 trap sweep EXIT
 # Never empty: dockerd copies files of an image into an empty directory that a volume names.
-(umask 077 && rm -rf "$permits.new" && mkdir "$permits.new" && : > "$permits.new/proof" && mv -T "$permits.new" "$permits") ||
+(umask 077 && rm -rf "$permits.new" && mkdir -p "$permits.new/client" && permit_requests && mv -T "$permits.new" "$permits") ||
     fail "cannot make $permits; find out who else does"
+export DOCKER_CONFIG="$permits/client" # from here on dockerd's requests have the permit
 trap 'exit 1' HUP INT
 work=$(mktemp -d)
 if [ -z "$image" ]; then make_image; fi

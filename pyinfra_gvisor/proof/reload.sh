@@ -1,6 +1,6 @@
 #!/bin/sh
 # Reloads dockerd while probe containers run, and observes whether they keep running. Comes after service_*.sh and
-# dockerd.sh, before prove.sh. The caller ensures that dockerd has already read this daemon.json.
+# dockerd.sh and plugins.sh, before prove.sh. The caller ensures that dockerd has already read this daemon.json.
 # Variables: those of these scripts, file (daemon.json), expect_sha256, state_dir.
 set -eu
 : "${file:?}" "${expect_sha256:?}" "${state_dir:?}"
@@ -16,7 +16,7 @@ survive_reload() {
         return 0
     fi
     said='dockerd did not reload'
-    if reload_dockerd; then said=''; fi
+    if ! plugins_answer after; then said=$reason; elif reload_dockerd; then said=''; fi
     exec 8>&-
     for runtime in $started; do
         lives_on "$runtime" "$said" > "$work/reload.$runtime" &

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 from pyinfra_gvisor.base.scripts import encoded, program, script
 from pyinfra_gvisor.daemon_json.service import service_script
+from pyinfra_gvisor.daemon_json.shared_lists import asking_plugins
 from pyinfra_gvisor.dispatch.programs import PERMITS
+from pyinfra_gvisor.judge.permits import DOOR, HEADER
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.proof.check import CONTROL, has_names, refuses_probes
 from pyinfra_gvisor.proof.every import proofs_of_parts
@@ -23,6 +25,10 @@ VERDICTS = (
 )
 # Reserved by RFC 2606, and kept resolvable by IANA: https://www.iana.org/help/example-domains
 EXTERNAL_NAME = "example.com"
+
+
+_PERMITTING = {"permits": PERMITS, "door_file": DOOR, "door_header": HEADER}
+_RELOAD = ("daemon_json/dockerd", "daemon_json/plugins", "proof/reload")
 
 
 def probe_script(
@@ -43,7 +49,7 @@ def probe_script(
     asked = {name: part.given(node, declared) for name, part in proofs_of_parts().items()}
     trying = {name: given for name, given in asked.items() if given is not None}
     return script(
-        *(() if no_reload else (service_script(node), "daemon_json/dockerd", "proof/reload")),
+        *(() if no_reload else (service_script(node), *_RELOAD)),
         *(f"parts/{name}/proof" for name in trying),
         "base/holder",
         "proof/names",
@@ -59,7 +65,7 @@ def probe_script(
         verdicts=program(*VERDICTS),
         default=DEFAULT_RUNTIME if DEFAULT_RUNTIME in runtimes else "",
         by_name=RUNC_BY_NAME if RUNC_BY_NAME in runtimes else "",
-        permits=PERMITS,
+        **_PERMITTING,
         no_reload=no_reload or "",
         trying=" ".join(trying),
         **({} if no_reload else _for_reload(node)),
@@ -89,4 +95,5 @@ def _for_reload(node: Node) -> dict[str, str | int]:
         "live_restore": "",
         "default_runtime": "",
         "began": int(time.time()),
+        **asking_plugins(node.daemon_json.text, node.daemon_json.text),
     }

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.daemon_json.network import named_resolvers
+from pyinfra_gvisor.judge.networks import PAST_BRIDGES
 from pyinfra_gvisor.parts.egress.files import RULES as FILE
 from pyinfra_gvisor.parts.egress.host_network import foreign, outside
-from pyinfra_gvisor.parts.egress.network_rules import NETWORK_RULES, PAST_BRIDGES
+from pyinfra_gvisor.parts.egress.network_rules import NETWORK_RULES
 from pyinfra_gvisor.parts.egress.observed import Attempt, Counted, is_covered, listed
 from pyinfra_gvisor.parts.egress.plan import differences, out_of_force, wanted_rules
 from pyinfra_gvisor.parts.egress.rules import STOPPED_SIZE, TABLE

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_network
+from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.daemon_json.effective import value_in_force
+from pyinfra_gvisor.judge.networks import LOCAL, PAST_BRIDGES, wrong_addresses
 from pyinfra_gvisor.parts.egress.observed import listed
-from pyinfra_gvisor.parts.egress.settings import (
-    LOCAL,
-    METADATA,
-    EgressSettings,
-    Network,
-    overlap,
-)
+from pyinfra_gvisor.parts.egress.settings import METADATA, EgressSettings
 from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.policy.findings import Severity
 
-# Docker's drivers that connect containers to an interface of the node, and all drivers with which
-# the node gets no route to the subnet. https://docs.docker.com/engine/network/drivers/
-PAST_BRIDGES = ("macvlan", "ipvlan")
+# With these drivers the node gets no route: https://docs.docker.com/engine/network/drivers/
 ROUTELESS = (*PAST_BRIDGES, "overlay", "host", "null")
 DEFAULT_NETWORK = "bridge"  # only daemon.json says which addresses that one has
 SHOWN = 3  # reasons for a subnet
@@ -47,7 +39,7 @@ def _takes_addresses(host: Audited) -> Iterator[Observation]:
     for item in found.subnets:
         if item.driver in ROUTELESS or item.name == DEFAULT_NETWORK:
             continue
-        if why := list(_wrong(item.subnet, reserved, own)):
+        if why := list(wrong_addresses(item.subnet, reserved, own)):
             yield Observation(f"network {cut(item.name)}", f"{item.subnet} {listed(why, SHOWN)}")
 
 
@@ -56,31 +48,6 @@ def _pools(host: Audited) -> list[str]:
     pools = value_in_force(host.node, "default-address-pools")
     items = pools if isinstance(pools, list) else []
     return [str(item.get("base")) for item in items if isinstance(item, dict)]
-
-
-def _wrong(subnet: str, reserved: Mapping[str, str], own: Iterable[str]) -> Iterator[str]:
-    """Yield what a subnet takes of the reserved addresses, and whether it is in none of its own."""
-    taken = _network(subnet)
-    if taken is None:
-        yield "is no subnet"
-        return
-    for text, what in reserved.items():
-        other = _network(text)
-        if other and overlap(taken, other):
-            yield f"takes {text} ({what})"
-    if not any(_is_within(taken, other) for other in map(_network, own) if other):
-        yield "is not private"
-
-
-def _is_within(one: Network, other: Network) -> bool:
-    return overlap(one, other) and one.prefixlen >= other.prefixlen
-
-
-def _network(text: str) -> Network | None:
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        return None
 
 
 NETWORK_RULES: tuple[Rule[Audited], ...] = (

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
+from pyinfra_gvisor.judge.networks import LINK_LOCAL
 from pyinfra_gvisor.parts.egress.host_network import FROM_BRIDGE, TO_BRIDGE, Surroundings
 from pyinfra_gvisor.parts.egress.settings import (
-    LINK_LOCAL,
     METADATA,
     PRIVATE,
     Allowed,

@@ -11,35 +11,13 @@ from pydantic import Field, field_validator, model_validator
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.models import Strict
+from pyinfra_gvisor.judge.networks import LOCAL
+from pyinfra_gvisor.judge.networks import METADATA as _METADATA
 from pyinfra_gvisor.policy.selectors import Reason
 
 Network = IPv4Network | IPv6Network
 Block = Literal["metadata", "private", "node", "smtp"]
 
-# Metadata services of clouds: they give a node's identity and credentials to whoever asks.
-LINK_LOCAL = "fe80::/10"
-METADATA: dict[str, str] = {
-    # RFC 3927; AWS, Azure, Google, Hetzner, DigitalOcean, OpenStack and others answer at .169.254
-    "169.254.0.0/16": "link-local, with the metadata services at 169.254.169.254",
-    # https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
-    "168.63.129.16/32": "Azure's WireServer",
-    # https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata
-    "100.100.100.200/32": "Alibaba Cloud",
-    # RFC 6890: protocol assignments, never on the open internet; some clouds have used them
-    "192.0.0.0/24": "special addresses of RFC 6890",
-    # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
-    "fd00:ec2::254/128": "AWS",
-    # https://cloud.google.com/compute/docs/metadata/querying-metadata
-    "fd20:ce::254/128": "Google Cloud",
-    LINK_LOCAL: "link-local, RFC 4291",
-}
-LOCAL: dict[str, str] = {
-    "10.0.0.0/8": "private networks, RFC 1918",
-    "172.16.0.0/12": "private networks, RFC 1918",
-    "192.168.0.0/16": "private networks, RFC 1918",
-    "100.64.0.0/10": "carrier-grade NAT and VPNs, RFC 6598",
-    "fc00::/7": "private networks, RFC 4193",
-}
 PRIVATE: dict[str, str] = {
     **LOCAL,
     "64:ff9b:1::/48": "IPv4 through a local NAT64, RFC 8215",
@@ -98,7 +76,10 @@ def port_range(text: str) -> tuple[int, int, str]:
     return first, last, found[3] or "tcp"
 
 
-METADATA |= {text: f"{found} through NAT64" for text, found in translated(METADATA).items()}
+METADATA: dict[str, str] = {
+    **_METADATA,
+    **{text: f"{found} through NAT64" for text, found in translated(_METADATA).items()},
+}
 PRIVATE |= {text: f"{found} through NAT64" for text, found in translated(PRIVATE).items()}
 
 

@@ -23,7 +23,7 @@ _CAPABILITIES = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_S
 # Only what makes no mount namespace: it must see /proc and every mount as dockerd does. That leaves
 # out Private…, Protect…, ReadOnly…, Inaccessible…, LogNamespace and credentials: systemd.exec(5),
 # and exec_needs_mount_namespace() in systemd's src/core/execute.c.
-_CONFINED = (
+CONFINED = (
     f"CapabilityBoundingSet={_CAPABILITIES}",
     "NoNewPrivileges=yes",
     "RestrictAddressFamilies=AF_UNIX",
@@ -105,5 +105,5 @@ def service_text(program: str) -> str:
         f"MemoryMax={MEMORY_MIB}M",
         f"TasksMax={TASKS}",
         "UMask=0077",
-        *_CONFINED,
+        *CONFINED,
     )

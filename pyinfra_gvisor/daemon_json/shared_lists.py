@@ -1,0 +1,68 @@
+"""
+Lists in daemon.json to which other programs add members, and in which one member is ours.
+
+Only that member is written and removed: all others stay, whoever wrote them, and in their order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from pyinfra_gvisor.base.json_text import EMPTY, Json, JsonText
+from pyinfra_gvisor.base.scripts import program
+
+AUTHORIZATION = "authorization-plugins"
+PLUGIN = "pyinfra-gvisor"
+"""The name of our authorization plugin."""
+
+DOOR_CHECK = "/opt/gvisor/door/check"
+"""A program on the node that has it answer."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+MEMBERS: Mapping[str, str] = {AUTHORIZATION: PLUGIN}
+"""Our member, by key."""
+
+
+def with_others(wanted: Mapping[str, Json], there: Mapping[str, Json]) -> dict[str, Json]:
+    """
+    Return what is wanted, with the members of others in each list in which only ours is wanted.
+
+    + there: the keys of daemon.json now
+    """
+    found = dict(wanted)
+    for key, member in MEMBERS.items():
+        others = there.get(key)
+        if found.get(key) == [member] and isinstance(others, list):
+            found[key] = others if member in others else [*others, member]
+    return found
+
+
+def without_ours(key: str, value: Json) -> list[Json] | None:
+    """Return a list without our member; None if the key has no list in which a member is ours."""
+    member = MEMBERS.get(key)
+    if member is None or not isinstance(value, list):
+        return None
+    return [item for item in value if item != member]
+
+
+def asking_plugins(before: str | None, after: str | None) -> dict[str, str]:
+    """
+    Return the variables of ``plugins.sh``.
+
+    + before, after: the texts of daemon.json; None for no file
+    """
+    return {
+        "plugins_before": _plugins(before),
+        "plugins_after": _plugins(after),
+        "ask_program": program("daemon_json/ask_plugins.pl"),
+        "door_check": DOOR_CHECK,
+    }
+
+
+def _plugins(text: str | None) -> str:
+    """Return the names of authorization plugins that are in a file, as words."""
+    named = JsonText(EMPTY if text is None else text).value.get(AUTHORIZATION)
+    names = map(str, named if isinstance(named, list) else [])
+    return " ".join(name for name in names if _NAME.fullmatch(name))

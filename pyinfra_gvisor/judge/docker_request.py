@@ -1,0 +1,80 @@
+"""
+A request to Docker's API, as dockerd shows it to an authorization plugin: moby, pkg/authorization.
+
+dockerd asks before it does anything of what is requested.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qs, unquote_to_bytes
+
+from pyinfra_gvisor.judge.api_keys import Keys, misread
+from pyinfra_gvisor.judge.docker_files import Undecided, parse_object
+
+_VERSION = re.compile(r"/v[0-9]+(\.[0-9]+)*(?=/)", re.ASCII)
+_SHOWN = 3  # keys in a message
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    A request.
+
+    + uri: as it was sent; ``headers``: by their canonical names
+    + body: as it was sent; None if dockerd does not show it
+    + docker: the process id of dockerd
+    """
+
+    method: str
+    uri: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    docker: int
+
+    @classmethod
+    def of(cls, shown: Mapping[str, Any], docker: int) -> Request:
+        """Return the request in a question of dockerd's. Raises ``ValueError`` if it has none."""
+        headers, body = shown.get("RequestHeaders") or {}, shown.get("RequestBody")
+        given = base64.b64decode(body) if body else None
+        try:
+            return cls(shown["RequestMethod"], shown["RequestUri"], dict(headers), given, docker)
+        except KeyError as error:
+            raise ValueError(f"dockerd's question has no {error}") from None
+
+    @cached_property
+    def path(self) -> str:
+        """Return the decoded path without the version of the API, as dockerd matches it."""
+        path = unquote_to_bytes(self.uri.partition("?")[0]).decode("utf-8", "surrogateescape")
+        return _VERSION.sub("", path, count=1) if _VERSION.match(path) else path
+
+    @cached_property
+    def query(self) -> dict[str, list[str]]:
+        """Return the values of each word in the query."""
+        return parse_qs(self.uri.partition("?")[2], keep_blank_values=True)
+
+    def asked(self, word: str) -> str:
+        """Return the value of a word in the query; empty if there is none."""
+        if self.is_form:  # its body goes before the query: net/http, Request.ParseForm
+            raise Undecided("a form is not read here; send JSON, or send the words in the query")
+        return self.query.get(word, [""])[0]
+
+    @property
+    def is_form(self) -> bool:
+        """Return True if the body has words like those of a query."""
+        return "urlencoded" in self.headers.get("Content-Type", "").lower()
+
+    def read(self, keys: Keys) -> dict[str, Any]:
+        """Return the body. Raises ``Undecided`` if dockerd could read it in another way."""
+        if self.body is None:
+            todo = "send it as application/json, with less than 1 MB; if you did, try again"
+            raise Undecided(f"dockerd did not show the content of this request; {todo}")
+        found = parse_object(self.body.decode("utf-8", "surrogateescape"), "the request")
+        if other := list(misread(found, keys)):
+            raise Undecided(f"the request cannot be judged: {', '.join(other[:_SHOWN])}")
+        return found

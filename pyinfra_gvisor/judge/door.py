@@ -1,0 +1,283 @@
+"""
+Whether dockerd may do what it is asked for, before it does anything.
+
+When a runtime is called, dockerd has mounted, copied, made directories and opened connections
+already. So what a container may not have is refused here, and again when it starts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pyinfra_gvisor.judge import api_keys
+from pyinfra_gvisor.judge.asked import Asked, NodePaths
+from pyinfra_gvisor.judge.container import Container, Mount
+from pyinfra_gvisor.judge.creation import refusal
+from pyinfra_gvisor.judge.docker_files import Undecided, read_container, read_object
+from pyinfra_gvisor.judge.docker_request import Request
+from pyinfra_gvisor.judge.infrastructure import decide, decide_requested
+from pyinfra_gvisor.judge.networks import refused_network
+from pyinfra_gvisor.judge.permits import HEADER, door_permit
+from pyinfra_gvisor.judge.places import below
+from pyinfra_gvisor.judge.requested import (
+    find_container,
+    requested_container,
+    requested_task,
+    requested_volume,
+)
+from pyinfra_gvisor.judge.rules import DEFAULT_RUNTIME, Rules, rules_of
+from pyinfra_gvisor.judge.seal import control_group, violations
+
+_IMAGE_ID = re.compile("(sha256:)?([0-9a-f]{64})")
+_DATABASE = "/volumes/metadata.db"  # dockerd has it open: moby, daemon/volume/service/db.go
+_REPORT = 'Use pyinfra-gvisor\'s gvisor_door = "report" while you do this'
+
+# Requests that give nobody anything of the node. What is not known is refused.
+_PASS = re.compile(
+    r"GET|HEAD|OPTIONS"
+    r"|DELETE /(containers|images|networks|volumes|services|secrets|configs|nodes|plugins)/.+"
+    r"|POST /(auth|commit|session|grpc|build/(prune|cancel)|images/(load|prune|.+/(push|tag)))"
+    r"|POST /(containers|networks|volumes)/prune"
+    r"|POST /containers/[^/]+/(stop|kill|wait|resize|attach|pause|unpause|rename|checkpoints)"
+    r"|POST /exec/[^/]+/(start|resize)"
+    r"|POST /networks/[^/]+/(connect|disconnect)"
+    r"|POST /(secrets|configs)/(create|[^/]+/update)"
+    r"|POST /(nodes/[^/]+/update|swarm/(leave|update|unlock))"
+    r"|POST /plugins/.+/(disable|push)",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Door:
+    """
+    What the door goes by.
+
+    + root: Docker's data root; ``runtimes``: those in daemon.json, by name
+    """
+
+    rules: Rules
+    root: str
+    runtimes: Mapping[str, Any]
+    paths: NodePaths
+
+    def refused(self, container: Container, rules: Rules) -> tuple[str, ...]:
+        """Return what a container may not have that has no file of its own yet."""
+        if rules.seal is None:
+            return ()
+        asked = Asked(container, self.root, rules.seal, None, self.rules.policy, self.paths)
+        return violations(asked).refused
+
+
+def passes(request: Request) -> bool:
+    """Return True for a request about which nothing has to be found out."""
+    word = request.method
+    if word not in ("GET", "HEAD", "OPTIONS"):
+        word = f"{word} {request.path}"
+    return _PASS.fullmatch(word) is not None
+
+
+def why_refused(request: Request, paths: NodePaths) -> str:
+    """Return why dockerd must not do what is requested; empty if it may."""
+    if passes(request) or door_permit(request.headers.get(HEADER, ""), paths.run):
+        return ""
+    try:
+        rules, runtimes = _in_force(paths.daemon_json)
+        if rules.policy is None:  # on the way out
+            return ""
+        door = Door(rules, _data_root(request.docker, paths.processes), runtimes, paths)
+        for method, pattern, judge in _JUDGED:
+            if request.method == method and (found := pattern.fullmatch(request.path)):
+                judge(door, request, *found.groups())
+                return ""
+        what = f"{request.method} {request.path[:80]} is not judged here. {_REPORT}"
+    except Undecided as error:
+        what = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever fails, nothing is done
+        what = f"no decision, by a fault in the judge: {type(error).__name__}: {error}; report it"
+    return what
+
+
+def in_report(paths: NodePaths) -> bool:
+    """Return True if what is refused is only to be reported."""
+    try:
+        return _in_force(paths.daemon_json)[0].door == "report"
+    except Undecided:
+        return False
+
+
+def _in_force(daemon_json: str) -> tuple[Rules, Mapping[str, Any]]:
+    found = read_object(daemon_json) if Path(daemon_json).exists() else {}
+    runtimes = found.get("runtimes") or {}
+    path = (runtimes.get(DEFAULT_RUNTIME) or {}).get("path")
+    return (rules_of(path) if path else Rules()), runtimes
+
+
+def _data_root(docker: int, processes: str) -> str:
+    """Return the directory in which a running dockerd keeps its data."""
+    for item in Path(processes, str(docker), "fd").iterdir():
+        try:
+            path = str(item.readlink())
+        except OSError:  # closed meanwhile
+            continue
+        if path.endswith(_DATABASE):
+            return path.removesuffix(_DATABASE)
+    raise Undecided(f"process {docker} has no {_DATABASE} open, so Docker's files are not known")
+
+
+def _create(door: Door, request: Request) -> None:
+    body = request.read(api_keys.CONTAINER)
+    container = requested_container(body, request.asked("name"), door.root)
+    runtime = container.host.get("Runtime") or ""
+    if runtime not in ("", DEFAULT_RUNTIME):
+        _create_by_name(door, container, runtime)
+        return
+    found = decide_requested(container, door.rules.policy or {})
+    if found.where == "refused":
+        raise Undecided(
+            f"{found.why}. Check the image, then run on the controller: "
+            f"pyinfra-gvisor accept {found.accept}"
+        )
+    if found.where == "runc":
+        _refuse_filling(door, container)
+        refused = door.refused(replace(container, mounts=(), host=_logs(container)), door.rules)
+    else:
+        refused = door.refused(container, door.rules)
+    if refused:
+        raise Undecided(refusal(refused, found.why))
+
+
+def _logs(container: Container) -> dict[str, Any]:
+    return {"LogConfig": container.host.get("LogConfig")}
+
+
+def _create_by_name(door: Door, container: Container, runtime: str) -> None:
+    path = (door.runtimes.get(runtime) or {}).get("path") or ""
+    if below(path, door.paths.runtimes) is not None and ".." not in path:
+        if refused := door.refused(container, rules_of(path)):
+            raise Undecided(refusal(refused, ""))
+        return
+    given = _IMAGE_ID.fullmatch(container.config.get("Image") or "")
+    known = replace(container, image_id=f"sha256:{given[2]}") if given else container
+    if given and decide_requested(known, door.rules.policy or {}).where == "runc":
+        _refuse_filling(door, known)
+        return
+    todo = "Recreate the container without a runtime, or name one of gvisor_runtimes"
+    raise Undecided(f"runtime {runtime} is outside of gVisor. {todo}")
+
+
+def _refuse_filling(door: Door, container: Container) -> None:
+    """
+    Refuse that dockerd copies files of an image into a volume of infrastructure.
+
+    Only the container's start shows which image a name has meant.
+    """
+    if _IMAGE_ID.fullmatch(container.config.get("Image") or ""):
+        return
+    for mount in container.mounts:
+        if mount.is_volume and mount.name and not _has_files(door.root, mount):
+            raise Undecided(
+                f"the volume {mount.name} of infrastructure is empty, and dockerd would copy files "
+                "of the image into it. Create the container with the image's id in place of "
+                f"{container.config.get('Image')}, or with volume option nocopy"
+            )
+
+
+def _has_files(root: str, mount: Mount) -> bool:
+    try:
+        return any(Path(root, "volumes", mount.name, "_data").iterdir())
+    except OSError:
+        return False
+
+
+def _start(_door: Door, request: Request, _name: str) -> None:
+    """Refuse a configuration at the start, which Docker before 25 takes from old clients."""
+    if request.body is not None and request.body.strip() not in (b"", b"{}", b"null"):
+        request.read(api_keys.NOTHING)
+
+
+def _update(_door: Door, request: Request, _name: str) -> None:
+    body = request.read(api_keys.UPDATE)
+    given = [key for key in ("Devices", "DeviceRequests", "DeviceCgroupRules") if body.get(key)]
+    if found := [*given, *control_group(body.get("CgroupParent"))]:
+        raise Undecided(refusal(tuple(found), ""))
+
+
+def _archive(door: Door, request: Request, name: str) -> None:
+    request.asked("path")
+    container = read_container(door.root, find_container(door.root, name))
+    if decide(container, door.rules.policy or {}).where == "runc":
+        return
+    for mount in container.mounts:
+        if mount.writable and not mount.is_plain_volume and mount.kind not in ("tmpfs", "image"):
+            raise Undecided(
+                f"dockerd would write files into a container that mounts {mount.source} of the "
+                "node. Give it the files in its image, or in a volume"
+            )
+
+
+def _exec(door: Door, request: Request, name: str) -> None:
+    if not request.read(api_keys.EXEC).get("Privileged"):
+        return
+    container = read_container(door.root, find_container(door.root, name))
+    allowed = (door.rules.seal or {}).get("privileged") == "allow"
+    if not allowed and decide(container, door.rules.policy or {}).where != "runc":
+        raise Undecided(refusal(("privileged",), ""))
+
+
+def _volume(door: Door, request: Request) -> None:
+    mount = requested_volume(request.read(api_keys.VOLUME), door.root)
+    container = Container("", "", "", (), (mount,), False, {}, {})
+    if not mount.options and mount.is_plain_volume:
+        return
+    if refused := door.refused(container, door.rules):
+        raise Undecided(refusal(refused, ""))
+
+
+def _network(door: Door, request: Request) -> None:
+    body = request.read(api_keys.NETWORK)
+    if found := refused_network(body, door.paths.daemon_json):
+        todo = "Create it with driver bridge and a private subnet, or without one"
+        raise Undecided(f"a network may not have: {'; '.join(found)}. {todo}")
+
+
+def _service(door: Door, request: Request, *_: str) -> None:
+    task = requested_task(request.read(api_keys.SERVICE), door.root)
+    if refused := door.refused(task, door.rules):
+        raise Undecided(refusal(refused, ""))
+
+
+def _build(_door: Door, request: Request) -> None:
+    remote = request.asked("remote")
+    if remote not in ("", "client-session"):
+        raise Undecided(f"dockerd would fetch {remote[:80]}. Fetch it yourself, and build that")
+    if found := control_group(request.asked("cgroupparent")):
+        raise Undecided(refusal(tuple(found), ""))
+
+
+def _image(_door: Door, request: Request) -> None:
+    source = request.asked("fromSrc")
+    if source not in ("", "-"):
+        raise Undecided(f"dockerd would fetch {source[:80]}. Fetch it yourself, and import that")
+
+
+_JUDGED: tuple[tuple[str, re.Pattern[str], Callable[..., None]], ...] = tuple(
+    (method, re.compile(pattern, re.DOTALL), judge)
+    for method, pattern, judge in (
+        ("POST", "/containers/create", _create),
+        ("POST", "/containers/([^/]+)/(?:start|restart)", _start),
+        ("POST", "/containers/([^/]+)/update", _update),
+        ("POST", "/containers/([^/]+)/exec", _exec),
+        ("PUT", "/containers/([^/]+)/archive", _archive),
+        ("POST", "/volumes/create", _volume),
+        ("POST", "/networks/create", _network),
+        ("POST", "/services/create", _service),
+        ("POST", "/services/([^/]+)/update", _service),
+        ("POST", "/build", _build),
+        ("POST", "/images/create", _image),
+    )
+)

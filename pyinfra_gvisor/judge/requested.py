@@ -1,0 +1,182 @@
+"""What a request to Docker's API asks for, as the container that dockerd would make of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from posixpath import normpath
+from typing import Any
+
+from pyinfra_gvisor.judge.container import Container, Mount
+from pyinfra_gvisor.judge.docker_files import (
+    Undecided,
+    parse_object,
+    read_container,
+    read_text,
+    volume_options,
+)
+
+_ID = re.compile("[0-9a-f]{64}")
+_VOLUME = re.compile("[a-zA-Z0-9][a-zA-Z0-9_.-]*")  # moby, daemon/names
+_PARTS = 3  # of a bind: source, destination and options
+
+
+def requested_container(body: Mapping[str, Any], name: str, root: str) -> Container:
+    """
+    Return the container that a request would make; its image has only a name.
+
+    + body: as ``api_keys.CONTAINER``; ``root``: Docker's data root
+
+    Raises ``Undecided`` if a container that it names is not known.
+    """
+    host = {**(body.get("HostConfig") or {})}
+    config = {key: value for key, value in body.items() if key != "HostConfig"}
+    network = host.get("NetworkMode") or ""
+    if network.startswith("container:"):
+        host["NetworkMode"] = f"container:{find_container(root, network.partition(':')[2])}"
+    mounts = (*_binds(host, root), *_mounts(host.get("Mounts") or (), root))
+    taken = {mount.destination for mount in mounts}
+    own = (normpath(path) for path in config.get("Volumes") or ())
+    nameless = (Mount(path, kind="volume", driver="local") for path in own if path not in taken)
+    return Container(
+        id="",
+        name=name.removeprefix("/"),
+        image_id="",
+        program=(*_words(config.get("Entrypoint")), *_words(config.get("Cmd"))),
+        mounts=(*mounts, *nameless, *_others(host.get("VolumesFrom") or (), root)),
+        secrets=False,
+        config=config,
+        host=host,
+    )
+
+
+def requested_task(body: Mapping[str, Any], root: str) -> Container:
+    """
+    Return a container of a service, as swarm would make it.
+
+    + body: as ``api_keys.SERVICE``
+    """
+    task = body.get("TaskTemplate") or {}
+    spec = task.get("ContainerSpec") or {}
+    driver = task.get("LogDriver") or {}
+    networks = (item.get("Target") for item in task.get("Networks") or () if item)
+    host = {
+        "CapAdd": spec.get("CapabilityAdd"),
+        "LogConfig": {"Type": driver.get("Name"), "Config": driver.get("Options")},
+        "NetworkMode": "host" if "host" in networks else "",
+        "Sysctls": spec.get("Sysctls"),
+    }
+    mounts = tuple(_mounts(spec.get("Mounts") or (), root))
+    program = (*_words(spec.get("Command")), *_words(spec.get("Args")))
+    config = {"Image": spec.get("Image"), "Labels": spec.get("Labels"), "Env": spec.get("Env")}
+    secrets = bool(spec.get("Secrets") or spec.get("Configs"))
+    return Container("", body.get("Name") or "", "", program, mounts, secrets, config, host)
+
+
+def requested_volume(body: Mapping[str, Any], root: str) -> Mount:
+    """Return the volume that a request would make. ``body``: as ``api_keys.VOLUME``."""
+    driver = {"Name": body.get("Driver"), "Options": body.get("DriverOpts")}
+    given = {"DriverConfig": driver}
+    return _volume(body.get("Name") or "", "/", given, root)
+
+
+def find_container(root: str, given: str) -> str:
+    """
+    Return the id of a container, by its id, name, or the beginning of its id, as dockerd finds it.
+
+    Raises ``Undecided`` if there is none, or not only one.
+    """
+    listed = [path.name for path in Path(root, "containers").iterdir() if _ID.fullmatch(path.name)]
+    if given in listed:
+        return given
+    name = given.removeprefix("/")
+    named = (item for item in listed if _name_of(root, item, name) == name)
+    found = {*named, *(item for item in listed if item.startswith(given))}
+    if given and len(found) == 1:
+        return found.pop()
+    raise Undecided(f"{len(found)} containers are called {given}; give the whole id of one")
+
+
+def _name_of(root: str, identity: str, like: str) -> str:
+    """Return the name of a container; empty if it is not in what Docker wrote about it."""
+    path = f"{root}/containers/{identity}/config.v2.json"
+    try:
+        text = read_text(path)
+        found = parse_object(text, path) if like in text else {}
+    except Undecided:  # removed meanwhile
+        return ""
+    return (found.get("Name") or "").removeprefix("/")
+
+
+def _words(given: Any) -> Sequence[str]:
+    return (given,) if isinstance(given, str) else given or ()
+
+
+def _binds(host: Mapping[str, Any], root: str) -> Iterator[Mount]:
+    """Return the mounts of ``-v``: moby, volume/mounts/linux_parser.go, ParseMountRaw."""
+    driver = host.get("VolumeDriver") or ""
+    for text in host.get("Binds") or ():
+        parts = text.split(":")
+        if len(parts) > _PARTS:
+            raise Undecided(f"{text} is no mount")
+        has_source = len(parts) == _PARTS or (len(parts) > 1 and parts[1].startswith("/"))
+        source, to = parts[:2] if has_source else ("", parts[0])
+        options = parts[2:] if has_source else parts[1:]
+        writable = "ro" not in ",".join(options).split(",")
+        if source.startswith("/"):
+            yield Mount(normpath(to), source, writable=writable)
+        else:
+            given = {"DriverConfig": {"Name": driver}}
+            yield replace(_volume(source, to, given, root), writable=writable)
+
+
+def _mounts(given: Iterable[Mapping[str, Any]], root: str) -> Iterator[Mount]:
+    """Return the mounts of ``--mount``."""
+    for item in given:
+        kind, source = item.get("Type") or "", item.get("Source") or ""
+        to, writable = item.get("Target") or "", not item.get("ReadOnly")
+        if kind == "volume":
+            options = item.get("VolumeOptions") or {}
+            yield replace(_volume(source, to, options, root), writable=writable)
+        elif kind in ("bind", "tmpfs", "image"):
+            yield Mount(normpath(to), source, kind, writable=writable)
+        else:
+            raise Undecided(f"a mount of type {kind} cannot be judged")
+
+
+def _volume(name: str, to: str, given: Mapping[str, Any], root: str) -> Mount:
+    """
+    Return a volume that exists, or that dockerd would create.
+
+    + given: as in ``VolumeOptions`` of a mount
+    """
+    if not name:
+        found = Mount(normpath(to), kind="volume")
+    elif _VOLUME.fullmatch(name):
+        own = f"{root}/volumes/{name}/_data"
+        found = Mount(normpath(to), own, "volume", name, options=volume_options(root, name))
+    else:
+        raise Undecided(f"{name} is no name of a volume")
+    driver = given.get("DriverConfig") or {}
+    options = driver.get("Options") or {}
+    wanted = {
+        "MountType": options.get("type") or "",
+        "MountOpts": options.get("o") or "",
+        "MountDevice": options.get("device") or "",
+    }
+    found = replace(found, driver=driver.get("Name") or "local")
+    if not any(wanted.values()) or wanted.items() <= found.options.items():
+        return found
+    if found.options:
+        raise Undecided(f"the volume {name} exists with other options; use another name")
+    return replace(found, options=wanted)
+
+
+def _others(given: Iterable[str], root: str) -> Iterator[Mount]:
+    """Return the mounts of ``--volumes-from``."""
+    for text in given:
+        other, _, mode = text.partition(":")
+        for mount in read_container(root, find_container(root, other)).mounts:
+            yield replace(mount, writable=mount.writable and "ro" not in mode.split(","))

@@ -1,0 +1,65 @@
+"""Audit the door: does dockerd ask, and does somebody answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
+from pyinfra_gvisor.daemon_json.effective import value_in_force
+from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION, PLUGIN
+from pyinfra_gvisor.node import DAEMON_JSON
+from pyinfra_gvisor.parts.door.files import NAME
+from pyinfra_gvisor.parts.door.plan import declared_files
+from pyinfra_gvisor.parts.door.state import DoorState
+from pyinfra_gvisor.policy.findings import Severity
+
+
+def _not_asked(host: Audited) -> Iterator[Observation]:
+    if not host.settings.has_door:
+        return
+    named = value_in_force(host.node, AUTHORIZATION)
+    if not isinstance(named, list) or PLUGIN not in named:
+        yield Observation(DAEMON_JSON, f"{AUTHORIZATION} does not name {PLUGIN}")
+    found = host.node.part(DoorState)
+    states = {"socket": found.socket, "service": found.service}
+    down = [
+        f"its {kind} is {state or 'missing'}" for kind, state in states.items() if state != "active"
+    ]
+    if down or not found.answers:
+        yield Observation(NAME, " and ".join(down) or "nobody answers at its socket")
+    if host.settings.door == "report":
+        yield Observation(NAME, "it only reports", Severity.MEDIUM)
+
+
+def _not_declared(host: Audited) -> Iterator[Observation]:
+    found = host.node.part(DoorState)
+    files = declared_files(host.node, host.expected)
+    if not files or not found.there:
+        return
+    for item in files:
+        if not item.matches(found.files.get(item.path)):
+            is_there = item.path in found.files
+            yield Observation(
+                item.path, "the file was changed" if is_there else "the file is missing"
+            )
+    if not found.enabled:
+        yield Observation(NAME, "its socket is not enabled: dockerd will not start after a reboot")
+
+
+RULES: tuple[Rule[Audited], ...] = (
+    Rule(
+        "door-open",
+        Severity.HIGH,
+        "dockerd does not ask whether it may do what it is asked for, so a container that is "
+        "refused can have changed the node",
+        "Read journalctl -u pyinfra-gvisor-door on the node, then run pyinfra-gvisor apply",
+        _not_asked,
+    ),
+    Rule(
+        "door-not-as-declared",
+        Severity.MEDIUM,
+        "The files of the door are not as installed",
+        "Find out who changed them, then run pyinfra-gvisor apply",
+        _not_declared,
+    ),
+)

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Has the door answer. Arguments: path, mode and packed content of each file. Variables: unit (the name of both units),
+# units (their directory), directory (of its programs), address (its socket). Comes after put_files.sh.
+set -eu
+: "${unit:?}" "${units:?}" "${directory:?}" "${address:?}"
+
+said_by() { # kind of unit: prints the last line of its log
+    journalctl -q -o cat -n 3 -u "$unit.$1" | tail -n 1 | cut -c1-200
+}
+
+had=$(cat "$units/$unit.socket" 2> /dev/null || :)
+rm -f "$units/sockets.target.wants/$unit.socket" # a run that ends before the last line is noticed by the next one
+put_files "$@"
+systemctl daemon-reload
+listens=$(systemctl is-active "$unit.socket") || true # not active: systemctl(1)
+if [ "$listens" != active ] || [ "$had" != "$(cat "$units/$unit.socket")" ]; then
+    # The old socket unit still listens. systemd does not start a socket whose service runs.
+    systemctl stop "$unit.service" "$unit.socket"
+fi
+systemctl start "$unit.socket" || die "$unit.socket" "this socket does not listen: $(said_by socket)"
+# The socket stays open and keeps questions that arrive meanwhile.
+systemctl restart "$unit.service" || die "$unit.service" "this service does not start: $(said_by service)"
+perl "$directory/ask.pl" 5 "$address" || die "$unit.service" "nobody answers at $address: $(said_by service)"
+systemctl enable --quiet "$unit.socket"
