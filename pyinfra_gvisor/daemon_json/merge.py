@@ -18,7 +18,7 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import EMPTY, Json, JsonText, Path, from_pointer, pointer
 from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.daemon_json.keys import KEYS
-from pyinfra_gvisor.daemon_json.shared_lists import without_ours
+from pyinfra_gvisor.daemon_json.shared_lists import with_others, without_ours
 
 GVISOR = "gvisor"  # the owner that this package's own deploys use
 CANARY = "gvisor-canary"  # owns runtimes with temporary names; our next change removes them
@@ -210,6 +210,8 @@ def _take(
         mine, there = owned.paths.get(name), document.raw(path)
         owners = tuple(dict.fromkeys((*(mine.owners if mine else ()), owner)))
         paths[name] = OwnedPath(wrote=value, owners=owners, before=mine.before if mine else there)
+        if there is not None:
+            value = with_others(path[0], value, document.get(path))  # noqa: PLW2901
         if there is not None and same(document.get(path), value):
             continue
         if mine and (there is None or not mine.has_written(document.get(path))):

@@ -39,7 +39,6 @@ from pyinfra_gvisor.daemon_json.refusals import (
 from pyinfra_gvisor.daemon_json.reload import lost_at_reload, refuse_unloadable
 from pyinfra_gvisor.daemon_json.removed_runtimes import leaving, with_staying
 from pyinfra_gvisor.daemon_json.runtime_users import Ask, users_by_runtime
-from pyinfra_gvisor.daemon_json.shared_lists import with_others
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
@@ -142,7 +141,7 @@ def plan_daemon_json(  # noqa: PLR0913 - all but two are keywords
         wanted = {key: value for key, value in wanted.items() if key != USERLAND_PROXY}
     if owner == GVISOR:
         owned = owned.without(CANARY)
-    wanted = with_others(with_staying(wanted, before, owned, staying), _value(before))
+    wanted = with_staying(wanted, before, owned, staying)
     missing = _missing(before, owned, if_absent or {}, owner)
     paths = flatten({**wanted, **{key: missing[key] for key in missing if key not in wanted}})
     merged = _merged(before, owned, paths, owner, if_absent=missing.keys() - wanted.keys())

@@ -25,18 +25,15 @@ MEMBERS: Mapping[str, str] = {AUTHORIZATION: PLUGIN}
 """Our member, by key."""
 
 
-def with_others(wanted: Mapping[str, Json], there: Mapping[str, Json]) -> dict[str, Json]:
+def with_others(key: str, wanted: Json, there: Json) -> Json:
     """
-    Return what is wanted, with the members of others in each list in which only ours is wanted.
+    Return what is to be in the file: of a list in which a member is ours, all that is there, too.
 
-    + there: the keys of daemon.json now
+    + there: the value in the file; None if the file lacks the key
     """
-    found = dict(wanted)
-    for key, member in MEMBERS.items():
-        others = there.get(key)
-        if found.get(key) == [member] and isinstance(others, list):
-            found[key] = others if member in others else [*others, member]
-    return found
+    if key not in MEMBERS or not isinstance(wanted, list) or not isinstance(there, list):
+        return wanted
+    return [*there, *(item for item in wanted if item not in there)]
 
 
 def without_ours(key: str, value: Json) -> list[Json] | None:

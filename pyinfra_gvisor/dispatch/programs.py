@@ -64,12 +64,20 @@ sys.exit(main())
 """
 
 
+_FOR_DOCKER = {"api_keys", "docker_request", "door", "networks", "plugin", "requested"}
+
+
 @cache
-def judge_program() -> str:
-    """Return the program that decides when Docker creates a container: one file of Python."""
+def judge_program(*, for_docker: bool = True) -> str:
+    """
+    Return the program that decides when Docker creates a container: one file of Python.
+
+    + for_docker: with what only dockerd asks
+    """
     modules = "".join(
         f"    {f'{_PACKAGE}.{name}'!r}: r'''{program(f'judge/{name}.py')}''',\n"
         for name in _modules()
+        if for_docker or name not in _FOR_DOCKER
     )
     return _PROGRAM.format(modules=modules, package=_PACKAGE)
 

@@ -26,8 +26,8 @@ class Keys:
     free: bool = False
 
 
-def _keys(names: str, **objects: Keys) -> Keys:
-    return Keys(frozenset(names.split()), objects)
+def _keys(*names: str, **objects: Keys) -> Keys:
+    return Keys(frozenset(word for text in names for word in text.split()), objects)
 
 
 _DRIVER = _keys("Name Options")
@@ -41,53 +41,54 @@ _MOUNT = _keys(
     ImageOptions=_keys("Subpath"),
 )
 _RESOURCES = (
-    "CpuShares Memory NanoCpus CgroupParent BlkioWeight BlkioWeightDevice BlkioDeviceReadBps "
-    "BlkioDeviceWriteBps BlkioDeviceReadIOps BlkioDeviceWriteIOps CpuPeriod CpuQuota "
-    "CpuRealtimePeriod CpuRealtimeRuntime CpusetCpus CpusetMems DeviceCgroupRules KernelMemory "
-    "KernelMemoryTCP MemoryReservation MemorySwap MemorySwappiness OomKillDisable PidsLimit "
-    "Ulimits CpuCount CpuPercent IOMaximumIOps IOMaximumBandwidth "
+    "CpuShares Memory NanoCpus CgroupParent BlkioWeight BlkioWeightDevice BlkioDeviceReadBps",
+    "BlkioDeviceWriteBps BlkioDeviceReadIOps BlkioDeviceWriteIOps CpuPeriod CpuQuota",
+    "CpuRealtimePeriod CpuRealtimeRuntime CpusetCpus CpusetMems DeviceCgroupRules",
+    "KernelMemory KernelMemoryTCP MemoryReservation MemorySwap MemorySwappiness",
+    "OomKillDisable PidsLimit Ulimits CpuCount CpuPercent IOMaximumIOps IOMaximumBandwidth",
 )
 _DEVICES = {
     "Devices": _keys("PathOnHost PathInContainer CgroupPermissions"),
     "DeviceRequests": _keys("Driver Count DeviceIDs Capabilities Options"),
 }
 _HOST = _keys(
-    f"{_RESOURCES} Binds ContainerIDFile NetworkMode PortBindings RestartPolicy AutoRemove "
-    "VolumeDriver VolumesFrom ConsoleSize Annotations CapAdd CapDrop CgroupnsMode Dns DnsOptions "
-    "DnsSearch ExtraHosts GroupAdd IpcMode Cgroup Links OomScoreAdj PidMode Privileged "
-    "PublishAllPorts ReadonlyRootfs SecurityOpt StorageOpt Tmpfs UTSMode UsernsMode ShmSize "
+    *_RESOURCES,
+    "Binds ContainerIDFile NetworkMode PortBindings RestartPolicy AutoRemove",
+    "VolumeDriver VolumesFrom ConsoleSize Annotations CapAdd CapDrop CgroupnsMode Dns DnsOptions",
+    "DnsSearch ExtraHosts GroupAdd IpcMode Cgroup Links OomScoreAdj PidMode Privileged",
+    "PublishAllPorts ReadonlyRootfs SecurityOpt StorageOpt Tmpfs UTSMode UsernsMode ShmSize",
     "Sysctls Runtime Isolation MaskedPaths ReadonlyPaths Init",
     LogConfig=_keys("Type Config"),
     Mounts=_MOUNT,
     **_DEVICES,
 )
 _ENDPOINT = _keys(
-    "IPAMConfig Links Aliases MacAddress DriverOpts GwPriority NetworkID EndpointID Gateway "
-    "IPAddress IPPrefixLen IPv6Gateway GlobalIPv6Address GlobalIPv6PrefixLen DNSNames"
+    "IPAMConfig Links Aliases MacAddress DriverOpts GwPriority NetworkID EndpointID Gateway",
+    "IPAddress IPPrefixLen IPv6Gateway GlobalIPv6Address GlobalIPv6PrefixLen DNSNames",
 )
 CONTAINER = _keys(
-    "Hostname Domainname User AttachStdin AttachStdout AttachStderr ExposedPorts Tty OpenStdin "
-    "StdinOnce Env Cmd Healthcheck ArgsEscaped Image Volumes WorkingDir Entrypoint "
+    "Hostname Domainname User AttachStdin AttachStdout AttachStderr ExposedPorts Tty OpenStdin",
+    "StdinOnce Env Cmd Healthcheck ArgsEscaped Image Volumes WorkingDir Entrypoint",
     "NetworkDisabled MacAddress OnBuild Labels StopSignal StopTimeout Shell",
     HostConfig=_HOST,
     NetworkingConfig=_keys("", EndpointsConfig=Keys(frozenset(), {"": _ENDPOINT}, free=True)),
 )
-UPDATE = _keys(f"{_RESOURCES} RestartPolicy", **_DEVICES)
+UPDATE = _keys(*_RESOURCES, "RestartPolicy", **_DEVICES)
 EXEC = _keys(
-    "User Privileged Tty ConsoleSize AttachStdin AttachStderr AttachStdout DetachKeys Env "
-    "WorkingDir Cmd Detach"
+    "User Privileged Tty ConsoleSize AttachStdin AttachStderr AttachStdout DetachKeys Env",
+    "WorkingDir Cmd Detach",
 )
 NOTHING = _keys("")
 VOLUME = _keys("Name Driver DriverOpts Labels")
 NETWORK = _keys(
-    "Name CheckDuplicate Driver Scope EnableIPv4 EnableIPv6 Internal Attachable Ingress ConfigOnly "
+    "Name CheckDuplicate Driver Scope EnableIPv4 EnableIPv6 Internal Attachable Ingress ConfigOnly",
     "Options Labels",
     IPAM=_keys("Driver Options", Config=_keys("Subnet IPRange Gateway AuxiliaryAddresses")),
     ConfigFrom=_keys("Network"),
 )
 _TASK_CONTAINER = _keys(
-    "Image Labels Command Args Hostname Env Dir User Groups Init StopSignal TTY OpenStdin ReadOnly "
-    "StopGracePeriod Healthcheck Hosts DNSConfig Secrets Configs Isolation Sysctls CapabilityAdd "
+    "Image Labels Command Args Hostname Env Dir User Groups Init StopSignal TTY OpenStdin ReadOnly",
+    "StopGracePeriod Healthcheck Hosts DNSConfig Secrets Configs Isolation Sysctls CapabilityAdd",
     "CapabilityDrop Ulimits OomScoreAdj",
     Mounts=_MOUNT,
     Privileges=_keys("SELinuxContext Seccomp AppArmor NoNewPrivileges"),

@@ -39,10 +39,11 @@ _REPORT = 'Use pyinfra-gvisor\'s gvisor_door = "report" while you do this'
 # Requests that give nobody anything of the node. What is not known is refused.
 _PASS = re.compile(
     r"GET|HEAD|OPTIONS"
-    r"|DELETE /(containers|images|networks|volumes|services|secrets|configs|nodes|plugins)/.+"
+    r"|DELETE /containers/[^/]+"
+    r"|DELETE /(images|networks|volumes|services|secrets|configs|nodes|plugins)/.+"
     r"|POST /(auth|commit|session|grpc|build/(prune|cancel)|images/(load|prune|.+/(push|tag)))"
     r"|POST /(containers|networks|volumes)/prune"
-    r"|POST /containers/[^/]+/(stop|kill|wait|resize|attach|pause|unpause|rename|checkpoints)"
+    r"|POST /containers/[^/]+/(stop|kill|wait|resize|attach|pause|unpause|rename)"
     r"|POST /exec/[^/]+/(start|resize)"
     r"|POST /networks/[^/]+/(connect|disconnect)"
     r"|POST /(secrets|configs)/(create|[^/]+/update)"
@@ -195,7 +196,13 @@ def _has_files(root: str, mount: Mount) -> bool:
 
 
 def _start(_door: Door, request: Request, _name: str) -> None:
-    """Refuse a configuration at the start, which Docker before 25 takes from old clients."""
+    """
+    Refuse a configuration at the start, which Docker before 25 takes from old clients.
+
+    A directory of checkpoints is any directory of the node.
+    """
+    if directory := request.asked("checkpoint-dir"):
+        raise Undecided(f"dockerd would read {directory[:80]} of the node")
     if request.body is not None and request.body.strip() not in (b"", b"{}", b"null"):
         request.read(api_keys.NOTHING)
 

@@ -23,9 +23,11 @@ from pyinfra_gvisor.judge.door import in_report, passes, why_refused
 from pyinfra_gvisor.judge.resident import in_child, notify, process_at, sees_the_same
 
 _FIRST = 3  # the first descriptor of systemd's: sd_listen_fds(3)
-_LIMIT_S = 20  # for a judgement
+_JUDGEMENT_S = 20  # for a judgement
 _MOST = 1 << 26  # bytes of a question
-_LATE = f"no decision within {_LIMIT_S} s; check file systems that do not answer, then try again"
+_LATE = (
+    f"no decision within {_JUDGEMENT_S} s; check file systems that do not answer, then try again"
+)
 _ALLOWED = {"Allow": True}
 
 
@@ -91,7 +93,7 @@ async def _asked(request: Request) -> str:
     reading, writing = os.pipe()
     try:
         if os.fork() == 0:
-            in_child(lambda: _write(writing, _judged(request)), _LIMIT_S)
+            in_child(lambda: _write(writing, _judged(request)), _JUDGEMENT_S)
     except OSError:
         os.close(reading)
         return "no process is left to judge this; try again"
@@ -102,7 +104,7 @@ async def _asked(request: Request) -> str:
         lambda: asyncio.StreamReaderProtocol(said), os.fdopen(reading, "rb", 0)
     )
     try:
-        found = await asyncio.wait_for(said.read(), _LIMIT_S + 5)
+        found = await asyncio.wait_for(said.read(), _JUDGEMENT_S + 5)
     except TimeoutError:  # it cannot even be killed
         found = b""
     finally:

@@ -14,6 +14,7 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.json_text import Path, from_pointer
 from pyinfra_gvisor.daemon_json.merge import CANARY, GVISOR, Owned
 from pyinfra_gvisor.daemon_json.records import owned_by_us
+from pyinfra_gvisor.daemon_json.shared_lists import MEMBERS
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.parts.every import PARTS
 from pyinfra_gvisor.parts.part import Part
@@ -21,7 +22,7 @@ from pyinfra_gvisor.runtimes.hardening import STRICT
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.settings import HARDENED, HARDENED_IF_ABSENT, PREFIX, Settings
 
-_OF_OTHER_KEYS = {"runtimes", "default-runtime", *HARDENED, *HARDENED_IF_ABSENT}
+_OF_OTHER_KEYS = {"runtimes", "default-runtime", *MEMBERS, *HARDENED, *HARDENED_IF_ABSENT}
 
 
 @dataclass(frozen=True)

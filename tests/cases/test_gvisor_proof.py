@@ -10,6 +10,7 @@ from typing import Any
 
 from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.parts.divert.proof import CHECKS as BUILD_CHECKS
+from pyinfra_gvisor.parts.door.proof import CHECKS as DOOR_CHECKS
 from pyinfra_gvisor.parts.egress.proof import CHECKS as EGRESS_CHECKS
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.proof.checks import asked_of
@@ -25,7 +26,8 @@ from tests.unit.egress.egress_states import declaring
 from tests.unit.proof.observations import STOPPED, output
 
 ASKED = asked_of(Runtime())
-MADE = [check for check in ASKED if check not in (*EGRESS_CHECKS, *BUILD_CHECKS)]  # no parts
+OF_PARTS = (*EGRESS_CHECKS, *BUILD_CHECKS, *DOOR_CHECKS)
+MADE = [check for check in ASKED if check not in OF_PARTS]
 CONVERGED = answer(**converged())
 SHOWN = Reply(output())
 BECAME_ROOT = output(runsc={"no_new_privs": "became root"})

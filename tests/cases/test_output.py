@@ -52,7 +52,7 @@ def test_two_hosts_from_nothing_to_proven_print_at_most_60_lines(tmp_path: Path)
     assert ran.returncode == 0, ran.stderr
     lines = ran.stderr.splitlines()
     assert len(lines) <= 60
-    assert sum("proven runsc 20260928.0 as runsc: 23 ok, 7 not applicable" in x for x in lines) == 2
+    assert sum("proven runsc 20260928.0 as runsc: 23 ok, 8 not applicable" in x for x in lines) == 2
     assert summary(ran.stderr) == [
         "--> Summary: 2 of 2 hosts proven",
         "proven after changes: @fake/run-1, @fake/run-2",
@@ -128,7 +128,7 @@ def test_words_have_their_colours_on_a_terminal(tmp_path: Path) -> None:
     plain = on_terminal(tmp_path, fleet, deploy, "-y", columns=120, environment={"NO_COLOR": "1"})
 
     green, yellow_or_dim, red = "\x1b[32m", "\x1b[2m", "\x1b[31m"
-    for text in (f"{green}proven", f"{green}23 ok", f"{yellow_or_dim}7 not applicable"):
+    for text in (f"{green}proven", f"{green}23 ok", f"{yellow_or_dim}8 not applicable"):
         assert text in coloured
     for text in (f"{red}not proven", f"{red}1 NOT PROVEN", f"{red}NOT PROVEN", f"{red}failed"):
         assert text in coloured

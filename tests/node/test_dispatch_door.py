@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 NODES = ("docker-20", "docker-26", "docker-29")
 DENIED = "authorization denied by plugin pyinfra-gvisor: "
 DOOR = {**DEFAULT, "door": "refuse"}
+_OPTED = "type=volume,src=evil2,dst=/bin,volume-opt=type=none,volume-opt=o=bind"
 # What a tenant asks for, and what would be on the node then.
 ATTACKS = {
     "bind": ("docker create -v /usr/local/sbin/runc.x:/x IMAGE", "/usr/local/sbin/runc.x"),
@@ -24,8 +25,7 @@ ATTACKS = {
         "/var/lib/docker/volumes/evil",
     ),
     "copy-up-inline": (
-        "docker create --mount type=volume,src=evil2,dst=/bin,volume-opt=type=none,"
-        "volume-opt=o=bind,volume-opt=device=/opt/empty IMAGE",
+        f"docker create --mount {_OPTED},volume-opt=device=/opt/empty IMAGE",
         "/opt/empty/busybox",
     ),
     "nfs": (

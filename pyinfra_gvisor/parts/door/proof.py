@@ -28,8 +28,8 @@ CHECKS = (
     Check(
         "door",
         "Docker asks before it acts",
-        "dockerd refuses a bind of the node, a volume that is a directory of the node, and a file "
-        "for a container that mounts the node, and makes nothing; with a permit it does all three",
+        "dockerd makes no bind of the node, no volume that is a directory of the node, and no file "
+        "in a container that mounts one. With a permit it makes all three",
         "door",
         Severity.CRITICAL,
         "read journalctl -u pyinfra-gvisor-door, then run deploys/gvisor.py",

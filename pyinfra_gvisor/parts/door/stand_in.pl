@@ -24,13 +24,15 @@ while ($path ? ((stat $path)[1] // 0) == $own : time < $ends) {
     close $docker;
 }
 
+sub more { sysread $_[0], $_[1], 65536, length $_[1] } # socket, text: reads more of it; false at its end
+
 sub converse {
     my ($docker, $text) = (shift, "");
     while (1) {
-        1 while $text !~ /\r\n\r\n/ && sysread $docker, $text, 65536, length $text or return 1;
+        until ($text =~ /\r\n\r\n/) { more($docker, $text) or return 1 }
         my ($head, $body) = split /\r\n\r\n/, $text, 2;
         my $length = $head =~ /^Content-Length:\s*(\d+)/mi ? $1 : 0;
-        1 while length $body < $length && sysread $docker, $body, 65536, length $body or length $body >= $length or return 1;
+        while (length $body < $length) { more($docker, $body) or return 1 }
         $text = substr $body, $length;
         my ($method) = $body =~ /"RequestMethod":"(\w+)"/;
         my ($uri) = $body =~ /"RequestUri":"([^"\\]*)"/;

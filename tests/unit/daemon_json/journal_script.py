@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.base.scripts import encoded, program, script
+from pyinfra_gvisor.daemon_json.shared_lists import asking_plugins
 from tests.unit.shells import replaced, stub, toolbox
 
 TEXTS = (
@@ -138,6 +139,7 @@ class Change(Journal):
         *PARTS[:2],
         "daemon_json/dockerd",
         *PARTS[2:],
+        "daemon_json/plugins",
         "daemon_json/reach",
         "daemon_json/apply",
     )
@@ -158,6 +160,7 @@ class Change(Journal):
             "seccomp": "",
             "temporary": "no",
             "leaving": "",
+            **asking_plugins(None, None),
             "units_program": "exit",
             "restart_units": " ",
             "reach_program": "exit",

@@ -351,3 +351,41 @@ def test_of_several_owners_of_one_value_none_may_change_it_alone() -> None:
         plan_daemon_json(found, {"live-restore": False})
     with pytest.raises(Problem, match=f"has another owner, {GVISOR}, other"):
         plan_daemon_json(found, {"live-restore": False}, owner="third")
+
+
+PLUGINS = "authorization-plugins"
+DOOR: dict[str, Json] = {PLUGINS: ["pyinfra-gvisor"]}
+
+
+@table(
+    "text, later, removed",
+    {
+        "no-list": (X, None, X),
+        "a-list-of-others": (f'{{"{PLUGINS}":["a" ]}}', None, f'{{"{PLUGINS}":["a" ]}}'),
+        "one-came": (f'{{"{PLUGINS}":["a" ]}}', ["a", "pyinfra-gvisor", "b"], ["a", "b"]),
+        "one-came-to-none": (X, ["b", "pyinfra-gvisor"], ["b"]),
+        "one-went": (f'{{"{PLUGINS}":["a" ]}}', ["pyinfra-gvisor"], []),
+        "ours-went": (f'{{"{PLUGINS}":["a" ]}}', ["b"], ["b"]),
+    },
+)
+def test_of_a_list_that_others_write_only_our_member_comes_and_goes(
+    text: str, later: list[Json] | None, removed: Any
+) -> None:
+    had = json.loads(text).get(PLUGINS, [])
+    first = bring(text, DOOR)
+    assert value(first)[PLUGINS] == [*had, "pyinfra-gvisor"]
+    assert bring(first.text, DOOR, first).text == first.text
+
+    now = first.text
+    if later is not None:
+        now = json.dumps({**value(first), PLUGINS: later})
+        again = value(bring(now, DOOR, first))[PLUGINS]
+        assert [item for item in again if item != "pyinfra-gvisor"] == removed
+        assert again.count("pyinfra-gvisor") == 1
+    gone = bring(now, {}, first)
+
+    assert gone.left == ()
+    if later is None:
+        assert gone.text == removed
+    else:
+        assert value(gone)[PLUGINS] == removed

@@ -26,18 +26,28 @@ def listening(at: Path) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def resident(at: Path, program: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def resident(
+    at: Path, program: Path | None = None, word: str = "serve"
+) -> Iterator[subprocess.Popen[bytes]]:
     """
     The resident judge at a socket.
 
     + program: its file; None writes one next to the socket
+    + word: whom it serves
     """
     if program is None:
         program = at.with_name("judge-x")
         program.write_text(judge_program())
+    with served(at, *PYTHON, program, word) as running:
+        yield running
+
+
+@contextmanager
+def served(at: Path, *command: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A program of systemd's with a socket."""
     with listening(at) as listener:
         running = subprocess.Popen(
-            [*PYTHON, program, "serve"],
+            command,
             pass_fds=(3,),
             preexec_fn=partial(os.dup2, listener.fileno(), 3),  # noqa: PLW1509 - as systemd does
             env={"PATH": os.environ["PATH"]},

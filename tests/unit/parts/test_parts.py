@@ -20,6 +20,7 @@ from tests.unit.planning.test_preflight import settings_of
 
 DECLARED: dict[str, dict[str, Any]] = {
     "divert": {"gvisor_default": "sandbox-all"},
+    "door": {"gvisor_default": "sandbox", "gvisor_door": "refuse"},
     "kernel": {"gvisor_kernel": {}},
     "resolver": {"gvisor_runtimes": {"net": {"network": "sandbox", "dns": "docker"}}},
     "egress": {"gvisor_egress": {}},

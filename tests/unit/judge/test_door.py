@@ -1,0 +1,392 @@
+"""The door: what dockerd may do for a request, before it does anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.dispatch.seal import Seal
+from pyinfra_gvisor.judge.docker_request import Request
+from pyinfra_gvisor.judge.door import why_refused
+from tests.unit.dispatch.dispatch_files import IMAGE, bind, infrastructure, write_container
+from tests.unit.dispatch.judged import TODO, Judged
+
+DOCKER = 42
+SOCKET = "/var/run/docker.sock"
+OTHER = 9
+ALLOWED = ""
+
+
+def has_docker(node: Judged) -> Judged:
+    """The node, on which dockerd runs."""
+    open_files = node.root / "proc" / str(DOCKER) / "fd"
+    open_files.mkdir(parents=True)
+    (open_files / "7").symlink_to(f"{node.data}/volumes/metadata.db")
+    (open_files / "8").symlink_to("socket:[1234]")
+    (node.data / "containers").mkdir(exist_ok=True)
+    return node
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Judged:
+    """A node on which the docker socket is mounted by infrastructure only."""
+    proxy = infrastructure(mounts=(f"{SOCKET}:{SOCKET}:rw", "volume=certs:/certs:rw"))
+    seal = Seal(binds=(f"{tmp_path}/shared",))
+    (tmp_path / "shared").mkdir()
+    return has_docker(Judged(tmp_path, seal, proxy))
+
+
+def asked(
+    node: Judged,
+    what: str,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+) -> str:
+    """Return why a request is refused, such as ``POST /containers/create``."""
+    method, uri = what.split(" ", 1)
+    text = body if isinstance(body, str) else json.dumps(body)
+    data = None if body is None else text.encode("utf-8", "surrogateescape")
+    return why_refused(Request(method, uri, headers or {}, data, DOCKER), node.paths)
+
+
+def created(node: Judged, host: Mapping[str, Any] | None = None, **config: Any) -> str:
+    """Return why a container is refused."""
+    body = {"Image": "bb:1", **config, "HostConfig": host or {}}
+    return asked(node, "POST /v1.45/containers/create?name=app", body)
+
+
+def proxy(*binds: str, **host: Any) -> dict[str, Any]:
+    """What infrastructure asks for."""
+    return {"Binds": [f"{SOCKET}:{SOCKET}", *(binds or ("certs:/certs",))], **host}
+
+
+@pytest.mark.parametrize(
+    ("host", "config", "refused"),
+    [
+        ({}, {}, ""),
+        ({"Binds": ["/etc:/x"]}, {}, "mount of /etc on /x"),
+        ({"Binds": ["/etc:/x:ro,rslave"]}, {}, "mount of /etc on /x"),
+        ({"Binds": ["/nowhere/at/all:/x"]}, {}, "mount of /nowhere/at/all on /x"),
+        ({"Binds": ["data:/x", "/x2"]}, {}, ""),
+        ({"Binds": ["../../etc:/x"]}, {}, "../../etc is no name of a volume"),
+        ({"Binds": ["a:b:c:d"]}, {}, "a:b:c:d is no mount"),
+        ({"Binds": ["ssh:/x"], "VolumeDriver": "sshfs"}, {}, "mount of "),
+        ({"Mounts": [{"Type": "bind", "Source": "/", "Target": "/x"}]}, {}, "mount of / on /x"),
+        ({"Mounts": [{"Type": "tmpfs", "Target": "/x"}]}, {}, ""),
+        ({"Mounts": [{"Type": "image", "Source": "bb:1", "Target": "/x"}]}, {}, ""),
+        ({"Mounts": [{"Type": "cluster", "Source": "c", "Target": "/x"}]}, {}, "type cluster"),
+        ({"Mounts": [{"Type": "volume", "Source": "data", "Target": "/x"}]}, {}, ""),
+        ({"Mounts": [{"Type": "volume", "Target": "/x"}]}, {}, ""),
+        ({"Privileged": True}, {}, "privileged"),
+        ({"PidMode": "host"}, {}, "pid namespace of the node"),
+        ({"NetworkMode": "host"}, {}, "network namespace of the node"),
+        ({"NetworkMode": "container:nobody"}, {}, "0 containers are called nobody"),
+        ({"VolumesFrom": ["nobody"]}, {}, "0 containers are called nobody"),
+        ({"Devices": [{"PathOnHost": "/dev/sda", "PathInContainer": "/d"}]}, {}, "device /dev/sda"),
+        ({"DeviceRequests": [{"Driver": "cdi"}]}, {}, "devices of driver cdi"),
+        ({"LogConfig": {"Type": "syslog"}}, {}, "log driver syslog"),
+        ({"Annotations": {"dev.gvisor.spec.mount.x": "y"}}, {}, "annotation dev.gvisor"),
+        ({"CgroupParent": "/../x"}, {}, "control group /../x"),
+        ({"Runtime": "gvisor"}, {}, ""),
+        ({"Runtime": "gvisor", "Privileged": True}, {}, "privileged"),
+        ({"Runtime": "runc"}, {}, "runtime runc is outside of gVisor"),
+        ({"Runtime": "io.containerd.runc.v2"}, {}, "is outside of gVisor"),
+        ({}, {"Volumes": {"/data": {}}}, ""),
+        ({}, {"Binds": ["/etc:/x"]}, "Binds is not known"),
+        ({}, {"hostconfig": {"Privileged": True}}, "hostconfig is not known"),
+        ({}, {"ho\u017ftConfig": {"Privileged": True}}, "ho\u017ftConfig is not known"),
+        ({"privileged": False}, {}, "HostConfig.privileged is not known"),
+        ({"Mounts": [{"type": "bind"}]}, {}, "HostConfig.Mounts.type is not known"),
+        ({"New": {"Key": 1}}, {}, "HostConfig.New is not known"),
+        ({"New": None}, {}, ""),
+        ({"Mounts": "no list"}, {}, "HostConfig.Mounts is no object"),
+    ],
+)
+def test_a_container_is_judged_before_dockerd_makes_it(
+    node: Judged, host: dict[str, Any], config: dict[str, Any], refused: str
+) -> None:
+    why = created(node, host, **config)
+
+    assert refused in why
+    assert bool(refused) is bool(why)
+
+
+def test_the_message_is_that_of_a_start(node: Judged) -> None:
+    why = created(node, {"Binds": ["/etc:/x"]})
+
+    assert why == f"a sandbox may not have: mount of /etc on /x (directory of the node){TODO}"
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (None, "dockerd did not show the content of this request"),
+        ("", "the request is not complete"),
+        ('{"Image": "bb:1"', "the request is not complete"),
+        ("[]", "the request is not complete"),
+        ('{"Image": "bb:1", "Image": "bb:2"}', "the request is not complete"),
+        ('{"HostConfig": {"Privileged": false, "Privileged": true}}', "is not complete"),
+        ('{"HostConfig": []}', ""),
+        ('{"Image": "bb:1"} {"HostConfig": {}}', "the request is not complete"),
+        ("[" * 100_000, "the request is not complete"),
+        ('{"Image": "\\udcff\udcff"}', ""),
+    ],
+)
+def test_what_cannot_be_read_as_dockerd_reads_it_is_refused(
+    node: Judged, body: str | None, why: str
+) -> None:
+    said = asked(node, "POST /containers/create", body)
+
+    assert why in said
+    assert bool(why) is bool(said)
+
+
+@pytest.mark.parametrize(
+    ("what", "passes"),
+    [
+        ("GET /v1.45/containers/json?all=1", True),
+        ("HEAD /_ping", True),
+        ("GET /anything/new", True),
+        ("POST /v1.45/containers/app/stop?t=1", True),
+        ("POST /containers/app/start", True),
+        ("POST /containers/app/kill", True),
+        ("POST /build?version=2&remote=client-session", True),
+        ("POST /build?remote=http%3A%2F%2F169.254.169.254%2F", False),
+        ("POST /build?cgroupparent=..%2F..", False),
+        ("POST /images/create?fromImage=bb&tag=1", True),
+        ("POST /images/create?fromSrc=-", True),
+        ("POST /images/create?fromSrc=http%3A%2F%2F169.254.169.254%2F", False),
+        ("POST /images/a/b/c/push", True),
+        ("POST /session", True),
+        ("DELETE /v1.45/containers/app?force=1", True),
+        ("DELETE /volumes/data", True),
+        ("POST /plugins/pull?remote=x", False),
+        ("POST /plugins/x/enable", False),
+        ("POST /plugins/x/disable", True),
+        ("POST /swarm/join", False),
+        ("POST /swarm/init", False),
+        ("POST /swarm/leave", True),
+        ("PUT /volumes/x", False),
+        ("POST /containers/app/checkpoints", False),
+        ("DELETE /containers/app/checkpoints/x?dir=/etc", False),
+        ("POST /containers/app/start?checkpoint=x&checkpoint-dir=/etc", False),
+        ("POST /anything/new", False),
+        ("POST /%63ontainers/create", False),
+        ("POST //containers/create", False),
+        ("POST http://docker/containers/create", False),
+        ("PATCH /containers/create", False),
+        ("POST /v1.45/v1.45/containers/app/stop", False),
+    ],
+)
+def test_a_request_passes_by_its_method_and_path(node: Judged, what: str, passes: bool) -> None:
+    assert (asked(node, what) == "") is passes
+
+
+def test_words_of_a_form_are_not_taken_for_those_of_the_query(node: Judged) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    assert "a form is not read here" in asked(node, "POST /build?remote=", headers=form)
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ({}, False),
+        ({"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}, False),
+        ({"type": "none", "o": "bind", "device": "/usr/local/sbin"}, True),
+        ({"type": "none", "o": "rbind,ro", "device": "usr/local/sbin"}, True),
+        ({"type": "none", "o": "bind", "device": "SHARED"}, False),
+        ({"type": "ext4", "device": "/dev/sda1"}, True),
+        ({"type": "nfs", "o": "addr=10.0.0.1", "device": ":/x"}, True),
+        ({"type": "overlay", "device": "x", "o": "lowerdir=/etc"}, True),
+    ],
+)
+def test_a_volume_is_judged_by_its_options(
+    node: Judged, options: dict[str, str], refused: bool
+) -> None:
+    shared = f"{node.root}/shared"
+    given = {key: shared if text == "SHARED" else text for key, text in options.items()}
+    mount = {"Type": "volume", "Source": "v", "Target": "/x"}
+    inline = {**mount, "VolumeOptions": {"DriverConfig": {"Options": given}}}
+
+    assert bool(asked(node, "POST /volumes/create", {"Name": "v", "DriverOpts": given})) is refused
+    assert bool(created(node, {"Mounts": [inline]})) is refused
+
+
+def test_a_volume_that_exists_is_judged_by_its_own_options(node: Judged) -> None:
+    node.volume("old", MountType="none", MountOpts="bind", MountDevice="/etc")
+
+    assert "mount of" in created(node, {"Binds": ["old:/x"]})
+
+
+def test_a_directory_that_dockerd_would_make_is_judged_by_where_it_would_be(node: Judged) -> None:
+    (node.root / "shared" / "out").symlink_to("/etc")
+
+    assert created(node, {"Binds": [f"{node.root}/shared/new/one:/x"]}) == ""
+    assert "mount of" in created(node, {"Binds": [f"{node.root}/shared/out/new:/x"]})
+    assert "mount of" in created(node, {"Binds": [f"{node.root}/shared/../new:/x"]})
+    assert "mount of" in created(node, {"Binds": [f"{node.root}/sharedness:/x"]})
+
+
+def test_infrastructure_passes_as_far_as_a_request_tells(node: Judged) -> None:
+    node.volume("certs")
+    (node.data / "volumes" / "certs" / "_data" / "cert").write_text("x")
+
+    assert created(node, proxy()) == ""
+    assert "mount of" in created(node, proxy(), Env=["LD_PRELOAD=/x"])
+    assert "mount of" in created(node, proxy(), Cmd=["sh"])
+    assert "log driver gelf" in created(node, proxy(LogConfig={"Type": "gelf"}))
+    assert "a volume to which infrastructure writes" in created(node, {"Binds": ["certs:/x"]})
+
+
+def test_no_image_is_copied_into_a_volume_of_infrastructure(node: Judged) -> None:
+    assert "the volume certs of infrastructure is empty" in created(node, proxy())
+    assert created(node, proxy(), Image=IMAGE) == ""
+
+
+def test_runc_by_name_needs_the_image_by_its_id(node: Judged) -> None:
+    node.volume("certs")
+    (node.data / "volumes" / "certs" / "_data" / "cert").write_text("x")
+
+    assert "outside of gVisor" in created(node, proxy(Runtime="runc"))
+    assert "outside of gVisor" in created(node, proxy(Runtime="runc"), Image=IMAGE[:-1] + "8")
+    assert created(node, proxy(Runtime="runc"), Image=IMAGE) == ""
+
+
+@pytest.mark.parametrize("name", ["other", f"{OTHER:064x}", f"{OTHER:064x}"[:12]])
+@pytest.mark.parametrize(
+    ("mounts", "refused"),
+    [
+        ({}, False),
+        ({"/x": bind("/etc")}, True),
+        ({"/x": bind("/etc", writable=False)}, False),
+        ({"/x": {"Type": "volume", "Name": "v", "Driver": "local", "RW": True}}, False),
+        ({"/x": {"Type": "volume", "Name": "v", "Driver": "sshfs", "RW": True}}, True),
+    ],
+)
+def test_files_go_only_into_containers_without_files_of_the_node(
+    node: Judged, mounts: dict[str, Any], refused: bool, name: str
+) -> None:
+    write_container(node.data, OTHER, name="other", mounts=mounts)
+
+    why = asked(node, f"PUT /containers/{name}/archive?path=/")
+
+    assert bool(why) is refused
+
+
+def test_files_go_into_infrastructure(node: Judged) -> None:
+    certs = node.volume("certs")
+    mounts = {SOCKET: bind(SOCKET), "/certs": certs}
+    write_container(node.data, OTHER, name="proxy", mounts=mounts)
+
+    assert asked(node, "PUT /containers/proxy/archive?path=/") == ""
+    assert asked(node, "POST /containers/proxy/exec", {"Cmd": ["sh"], "Privileged": True}) == ""
+
+
+def test_a_name_that_is_the_beginning_of_another_id_is_refused(node: Judged) -> None:
+    write_container(node.data, OTHER, name="other")
+    write_container(node.data, 1, name="0" * 12)
+
+    assert "2 containers are called" in asked(node, f"PUT /containers/{'0' * 12}/archive")
+
+
+def test_a_label_is_no_name(node: Judged) -> None:
+    write_container(node.data, OTHER, name="other", config={"Labels": {"Name": "/it"}})
+
+    assert "0 containers are called it" in asked(node, "PUT /containers/it/archive")
+
+
+def test_privileges_come_with_no_exec_and_no_update(node: Judged) -> None:
+    write_container(node.data, OTHER, name="other")
+    device = [{"PathOnHost": "/dev/sda"}]
+
+    assert asked(node, "POST /containers/other/exec", {"Cmd": ["sh"]}) == ""
+    assert "privileged" in asked(node, "POST /containers/other/exec", {"Privileged": True})
+    assert asked(node, "POST /containers/other/update", {"Memory": 1, "Devices": None}) == ""
+    assert "Devices" in asked(node, "POST /containers/other/update", {"Devices": device})
+    assert "is not known" in asked(node, "POST /containers/other/start", {"Privileged": True})
+    assert asked(node, "POST /containers/other/start", {}) == ""
+
+
+def test_a_service_is_judged_like_its_containers(node: Judged) -> None:
+    def service(**spec: Any) -> str:
+        task = {"ContainerSpec": {"Image": "bb:1", **spec}}
+        return asked(node, "POST /services/create", {"Name": "s", "TaskTemplate": task})
+
+    assert service() == ""
+    assert "mount of /etc" in service(Mounts=[{"Type": "bind", "Source": "/etc", "Target": "/x"}])
+    assert "PluginSpec is not known" in asked(
+        node, "POST /services/x/update", {"TaskTemplate": {"PluginSpec": {"Remote": "x"}}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({"Driver": "bridge"}, ""),
+        ({"IPAM": {"Config": [{"Subnet": "172.31.9.0/24"}]}}, ""),
+        ({"IPAM": {"Config": [{"Subnet": "fd00:9::/64"}]}}, ""),
+        ({"IPAM": {"Config": [{"Subnet": "203.0.113.0/24"}]}}, "is not private"),
+        ({"IPAM": {"Config": [{"Subnet": "169.254.0.0/16"}]}}, "takes 169.254.0.0/16"),
+        ({"IPAM": {"Config": [{"Subnet": "0.0.0.0/1"}]}}, "is not private"),
+        ({"IPAM": {"Config": [{"Subnet": "x"}]}}, "is no subnet"),
+        ({"IPAM": {"Driver": "null"}}, "addresses of driver null"),
+        ({"Driver": "macvlan"}, "driver macvlan"),
+        ({"Driver": "ipvlan", "Options": {"parent": "eth0"}}, "the interface eth0"),
+        ({"Options": {"com.docker.network.bridge.name": "lo"}}, "the interface lo of the node"),
+        ({"Options": {"com.docker.network.bridge.name": "br-mine"}}, ""),
+        ({"ConfigFrom": {"Network": "x"}, "Driver": "bridge"}, ""),
+    ],
+)
+def test_a_network_takes_nobodys_addresses(node: Judged, body: dict[str, Any], why: str) -> None:
+    said = asked(node, "POST /networks/create", {"Name": "n", **body})
+
+    assert why in said
+    assert bool(why) is bool(said)
+
+
+def test_the_proof_that_runs_has_a_permit(node: Judged) -> None:
+    secret = "s" * 48
+    node.permit("runc")
+    path = node.permits / "door"
+    path.write_text(secret)
+    path.chmod(0o600)
+
+    def bind_with(given: str) -> str:
+        body = {"HostConfig": {"Binds": ["/etc:/x"]}}
+        header = {"X-Pyinfra-Gvisor-Permit": given}
+        return asked(node, "POST /containers/create", body, header)
+
+    assert bind_with(secret) == ""
+    assert bind_with("") != ""
+    assert bind_with("s") != ""
+    path.chmod(0o644)
+    assert bind_with(secret) != ""
+    path.chmod(0o600)
+    node.proof.close()
+    assert bind_with(secret) != ""
+
+
+def test_without_a_default_runtime_nothing_is_judged(node: Judged) -> None:
+    (node.root / "daemon.json").write_text("{}")
+
+    assert created(node, {"Privileged": True}) == ""
+
+
+def test_what_fails_is_refused(node: Judged) -> None:
+    (node.root / "daemon.json").write_text("{")
+    assert "is not complete" in created(node)
+
+    (node.root / "daemon.json").unlink()
+    (node.root / "daemon.json").mkdir()
+    assert "cannot read" in created(node)
+
+
+def test_a_dockerd_without_its_volumes_is_refused(node: Judged) -> None:
+    (node.root / "proc" / str(DOCKER) / "fd" / "7").unlink()
+
+    assert "metadata.db" in created(node)

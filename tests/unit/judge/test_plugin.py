@@ -1,0 +1,196 @@
+"""The plugin of dockerd's, and the program in its place: dockerd always gets an answer."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.dispatch.judged import Judged
+from tests.unit.judge.resident import resident, served
+
+PARTS = Path(__file__).parents[3] / "pyinfra_gvisor"
+STAND_IN = PARTS / "parts" / "door" / "stand_in.pl"
+ASK = PARTS / "daemon_json" / "ask_plugins.pl"
+ALLOWED = {"Allow": True}
+CREATE = "POST /v1.45/containers/create"
+BIND = {"HostConfig": {"Binds": ["/etc:/x"]}}
+
+
+class Docker:
+    """dockerd's client of a plugin: moby, pkg/plugins/client.go."""
+
+    def __init__(self, at: Path) -> None:
+        self.connection = socket.socket(socket.AF_UNIX)
+        self.connection.settimeout(30)
+        self.connection.connect(str(at))
+        self.answers = self.connection.makefile("rb")
+
+    def call(self, path: str, body: bytes = b"") -> Any:
+        """Ask as dockerd asks, and return the answer."""
+        head = f"POST {path} HTTP/1.1\r\nHost: docker\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.connection.sendall(head.encode() + body)
+        assert self.answers.readline() == b"HTTP/1.1 200 OK\r\n"
+        lines = iter(self.answers.readline, b"\r\n")
+        headers = dict(line.decode().rstrip().split(": ") for line in lines)
+        return json.loads(self.answers.read(int(headers["Content-Length"])))
+
+    def asks(self, what: str, body: Any = None) -> Any:
+        """Ask about a request, such as ``POST /containers/create``."""
+        method, uri = what.split(" ", 1)
+        shown: dict[str, Any] = {"RequestMethod": method, "RequestUri": uri}
+        if body is not None:
+            shown["RequestBody"] = base64.b64encode(json.dumps(body).encode()).decode()
+        text = json.dumps(shown, separators=(",", ":"))
+        return self.call("/AuthZPlugin.AuthZReq", text.encode())
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Judged:
+    """A node on which this process passes for dockerd."""
+    found = Judged(tmp_path)
+    open_files = tmp_path / "proc" / str(os.getpid()) / "fd"
+    open_files.mkdir(parents=True)
+    (open_files / "7").symlink_to(f"{found.data}/volumes/metadata.db")
+    (found.data / "containers").mkdir()
+    return found
+
+
+@pytest.fixture
+def plugin(node: Judged) -> Iterator[Path]:
+    """The socket at which the judge answers; a judgement may take a second."""
+    program, at = node.wrapper["judge"], node.root / "door.sock"
+    text = program.read_text()
+    assert text.count("_JUDGEMENT_S = 20 ") == 1
+    program.write_text(text.replace("_JUDGEMENT_S = 20 ", "_JUDGEMENT_S = 1 "))
+    with resident(at, program, "serve-docker"):
+        yield at
+
+
+def test_it_is_an_authorization_plugin(plugin: Path) -> None:
+    docker = Docker(plugin)
+
+    assert docker.call("/Plugin.Activate") == {"Implements": ["authz"]}
+    assert docker.call("/AuthZPlugin.AuthZRes", b"{}") == ALLOWED
+    assert docker.asks("GET /_ping") == ALLOWED
+    assert docker.asks(CREATE, {"Image": "bb:1"}) == ALLOWED
+    assert docker.asks(CREATE, BIND)["Msg"].startswith("a sandbox may not have: mount of /etc")
+    assert docker.call("/Else") == {"Err": "/Else is not known"}
+
+
+@pytest.mark.parametrize("question", [b"", b"{", b"[]", b"{}", b'{"RequestMethod": "GET"}'])
+def test_a_question_that_is_not_complete_is_refused(plugin: Path, question: bytes) -> None:
+    said = Docker(plugin).call("/AuthZPlugin.AuthZReq", question)
+
+    assert said == {"Allow": False, "Msg": "the question of dockerd was not complete; try again"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"GET /Plugin.Activate HTTP/1.1\r\n\r\n",
+        b"x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+    ],
+)
+def test_others_than_docker_get_no_answer(plugin: Path, text: bytes) -> None:
+    stranger = Docker(plugin)
+    stranger.connection.sendall(text)
+
+    assert stranger.answers.read() == b""
+    assert Docker(plugin).asks("GET /_ping") == ALLOWED
+
+
+def test_a_judgement_that_waits_holds_up_no_other(node: Judged, plugin: Path) -> None:
+    (node.root / "daemon.json").unlink()
+    os.mkfifo(node.root / "daemon.json")
+    slow = [Docker(plugin) for _ in range(100)]
+    for one in slow:
+        one.connection.sendall(b"POST /AuthZPlugin.AuthZReq HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
+
+    began_s = time.monotonic()
+    said = Docker(plugin).asks(CREATE, BIND)
+
+    assert said["Msg"].startswith("no decision within 1 s")
+    assert time.monotonic() - began_s < 20
+    assert Docker(plugin).asks("GET /_ping") == ALLOWED
+
+
+def test_a_plugin_that_only_reports_lets_everything_pass(node: Judged, plugin: Path) -> None:
+    wrapper = node.wrapper["gvisordefault"]
+    wrapper.write_text(wrapper.read_text().replace('"format":1', '"format":1,"door":"report"'))
+
+    assert Docker(plugin).asks(CREATE, BIND) == ALLOWED
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Iterator[Path]:
+    """The socket at which the program answers that stands in for the judge."""
+    with served(tmp_path / "door.sock", "perl", STAND_IN):
+        yield tmp_path / "door.sock"
+
+
+@pytest.mark.parametrize(
+    ("what", "passes"),
+    [
+        ("GET /v1.45/containers/json", True),
+        ("HEAD /_ping", True),
+        ("POST /v1.45/containers/app/stop?t=1", True),
+        ("POST /containers/app/kill", True),
+        ("POST /containers/app/start", False),
+        ("POST /containers/a%2fstart?/stop", False),
+        (CREATE, False),
+        ("DELETE /containers/app", False),
+        ('POST /containers/create?name="RequestMethod":"GET"', False),
+    ],
+)
+def test_the_stand_in_lets_reads_and_stops_pass(stand_in: Path, what: str, passes: bool) -> None:
+    docker = Docker(stand_in)
+
+    assert docker.call("/Plugin.Activate") == {"Implements": ["authz"]}
+    assert docker.asks(what)["Allow"] is passes
+    assert docker.call("/AuthZPlugin.AuthZRes", b"{}") == ALLOWED
+
+
+def test_the_stand_in_names_the_remedy(stand_in: Path) -> None:
+    assert "reinstall python3" in Docker(stand_in).asks(CREATE, BIND)["Msg"]
+
+
+def test_the_stand_in_at_a_path_ends_when_somebody_else_listens(tmp_path: Path) -> None:
+    at = tmp_path / "door.sock"
+    running = subprocess.Popen(["perl", STAND_IN, at])
+    for _ in range(100):
+        if subprocess.run(["perl", ASK, "5", at], check=False, capture_output=True).returncode == 0:
+            break
+        time.sleep(0.05)
+    assert at.stat().st_mode & 0o777 == 0o600
+
+    at.unlink()
+
+    assert running.wait(30) == 0
+
+
+def test_the_question_before_dockerd_asks(plugin: Path, tmp_path: Path) -> None:
+    def asked(*paths: Path) -> tuple[int, str]:
+        ran = subprocess.run(
+            ["perl", ASK, "1", *paths], check=False, capture_output=True, text=True
+        )
+        return ran.returncode, ran.stdout
+
+    silent = tmp_path / "silent.sock"
+    with socket.socket(socket.AF_UNIX) as nobody:
+        nobody.bind(str(silent))
+        nobody.listen()
+        assert asked(plugin) == (0, "")
+        assert asked(plugin, tmp_path / "none") == (1, f"{tmp_path}/none\n")
+        assert asked(silent, plugin) == (1, f"{silent}\n")
