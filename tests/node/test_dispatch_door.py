@@ -2,61 +2,328 @@
 
 from __future__ import annotations
 
+import json
+import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.node.audits import sh
 from tests.node.dispatching import DEFAULT, IMAGE, Ground, in_sandbox, start
-from tests.node.running import remove_containers
+from tests.node.egress_nodes import at_once
+from tests.node.faults import wait_for
+from tests.node.running import daemon_json, processes, remove_containers
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 
 NODES = ("docker-20", "docker-26", "docker-29")
+ENDS = ("docker-20", "docker-29")  # the oldest and the newest systemd of the lab
+UNIT = "pyinfra-gvisor-door"
+UNITS = f"/etc/systemd/system/{UNIT}"
+PLUGIN = "/run/docker/plugins/pyinfra-gvisor.sock"
+DEAD = "/run/docker/plugins/dead.sock"
+PYTHON = "/usr/bin/python3"
+MAIN_PID = f"systemctl show -p MainPID --value {UNIT}"
 DENIED = "authorization denied by plugin pyinfra-gvisor: "
 DOOR = {**DEFAULT, "door": "refuse"}
-_OPTED = "type=volume,src=evil2,dst=/bin,volume-opt=type=none,volume-opt=o=bind"
-# What a tenant asks for, and what would be on the node then.
+FUZZ = (Path(__file__).parent / "door_fuzz.py").read_text()
+WATCHDOG_S = 10
+_OPTED = "docker create --mount type=volume,src=b,dst=/bin,volume-opt=type=none,volume-opt=o=bind"
+_VOLUME = "docker volume create"
+_BRIDGE = "docker network create --subnet"
+# What a tenant asks for, by what it would do. All but the last three were seen to work without a
+# door, while the container was refused.
 ATTACKS = {
-    "bind": ("docker create -v /usr/local/sbin/runc.x:/x IMAGE", "/usr/local/sbin/runc.x"),
-    "copy-up": (
-        "docker volume create -o type=none -o o=bind -o device=/usr/local/sbin evil",
-        "/var/lib/docker/volumes/evil",
-    ),
-    "copy-up-inline": (
-        f"docker create --mount {_OPTED},volume-opt=device=/opt/empty IMAGE",
-        "/opt/empty/busybox",
-    ),
-    "nfs": (
-        "docker volume create -o type=nfs -o o=addr=127.0.0.1 -o device=:/x evil3",
-        "/var/lib/docker/volumes/evil3",
-    ),
+    "make a directory": "docker create -v /usr/local/sbin/runc.x:/x IMAGE",
+    "make a directory by its type": "docker create --mount type=bind,src=/etc/nologin,dst=/x IMAGE",
+    "copy an image into the node": f"{_VOLUME} -o type=none -o o=bind -o device=/opt/empty evil-a",
+    "copy it by the container": f"{_OPTED},volume-opt=device=/opt/empty IMAGE",
+    "copy it by a relative device": f"{_OPTED},volume-opt=device=opt/empty IMAGE",
+    "write a file before the start": "docker cp /etc/hostname old:/x/evil",
+    "mount NFS": f"{_VOLUME} -o type=nfs -o o=addr=127.0.0.1 -o device=:/x evil-c",
+    "give the node a route": f"{_BRIDGE} 203.0.113.0/24 evil-d",
+    "take the metadata service": f"{_BRIDGE} 169.254.169.0/24 evil-e",
+    "pass the firewall": "docker network create -d macvlan -o parent=eth0 evil-f",
+    "use a bridge of the node": "docker network create -o com.docker.network.bridge.name=lo evil-g",
+    "send lines to the node": "docker create --log-driver syslog "
+    "--log-opt syslog-address=tcp://127.0.0.1:9 --log-opt tag=x IMAGE",
+    "fetch what only the node may": "docker import http://169.254.169.254/ evil",
+    "have another runtime": "docker create --runtime io.containerd.runc.v2 IMAGE",
+    "have runc": "docker create --runtime runc IMAGE",
+    "be privileged": "docker create --privileged IMAGE",
+    "be privileged in exec": "docker exec --privileged app true",
 }
+# What would be left of it.
+LEFT = """
+ls -d /usr/local/sbin/runc.x /etc/nologin /opt/empty/* /var/lib/docker/volumes/evil* /opt/old/evil
+ip route | grep 203.0.113
+docker volume ls -q | grep evil
+docker network ls --format '{{.Name}}' | grep evil
+docker ps -aq --filter status=created | grep -v "$(docker ps -aq --filter name=^/old$)"
+"""
 
 
 @pytest.fixture(scope="module")
 def door(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
-    """Nodes with a door."""
-    dispatch.deploy(*NODES, **DOOR, proof="always")
+    """Nodes with a door, an app, and a container of before that mounts the node."""
+    nodes = dispatch.ready(*NODES)
+    old = f"mkdir -p /opt/old /opt/empty; docker create --name old -v /opt/old:/x {IMAGE} true"
+    at_once(lambda name: sh(nodes[name], old), NODES)
     dispatch.known.difference_update(NODES)
-    yield {name: dispatch.nodes[name] for name in NODES}
-    dispatch.deploy(*NODES, **DEFAULT)
+    outcome = dispatch.deploy(*NODES, **DOOR, proof="changed", proof_rows=True)
+    assert len(re.findall(r"\bdoor\b.* ok$", outcome.text, re.MULTILINE)) >= len(NODES), outcome.text
+    at_once(lambda name: start(nodes[name], "app"), NODES)
+    yield nodes
+    at_once(lambda name: remove_containers(nodes[name], "."), NODES)
+    dispatch.deploy(*NODES, **DEFAULT, door="off")
+    dispatch.known.update(NODES)
+
+
+def states(node: LabNode) -> list[str]:
+    """Return the states of the socket and of the service."""
+    return node.exec("systemctl", "is-active", f"{UNIT}.socket", UNIT).stdout.split()
+
+
+def asks(node: LabNode) -> str:
+    """Return what Docker says to somebody who asks for what is not allowed."""
+    return node.exec("docker", "create", "-v", "/etc:/x", IMAGE).stderr
+
+
+def lives(node: LabNode) -> int:
+    """Return the process of the app, which nothing here may end."""
+    return int(processes(node)["app"])
 
 
 @pytest.mark.parametrize("kind", NODES)
 def test_what_would_change_the_node_is_not_begun(door: dict[str, LabNode], kind: str) -> None:
     node = door[kind]
-    sh(node, "mkdir -p /opt/empty")
-    for name, (command, made) in ATTACKS.items():
+    before = node.exec("sh", "-c", LEFT).stdout
+
+    for what, command in ATTACKS.items():
         ran = node.exec("sh", "-c", command.replace("IMAGE", IMAGE))
-        assert DENIED in ran.stderr, (name, ran)
-        assert node.exec("test", "-e", made).code != 0, name
+        assert DENIED in ran.stderr, f"{what}: {ran}"
+
+    assert node.exec("sh", "-c", LEFT).stdout == before == ""
 
 
 @pytest.mark.parametrize("kind", NODES)
-def test_an_ordinary_app_runs(door: dict[str, LabNode], kind: str) -> None:
+def test_no_spelling_of_a_request_gets_past_it(door: dict[str, LabNode], kind: str) -> None:
     node = door[kind]
-    start(node, "app")
+    node.put("/root/fuzz.py", FUZZ.encode())
+
+    ran = node.exec(PYTHON, "/root/fuzz.py", IMAGE, "20261130", "400")
+
+    assert ran.code == 0, ran.stderr
+    *past, statuses = ran.stdout.splitlines()
+    assert past == []
+    assert json.loads(statuses)["403"] > 200
+
+
+USED = f"""
+set -eu
+mkdir -p /root/usual
+cd /root/usual
+cat > compose.yaml << EOF
+name: usual
+services:
+  web:
+    image: {IMAGE}
+    command: [sleep, infinity]
+    volumes: [data:/data]
+    ports: ["127.0.0.1::80"]
+    healthcheck: {{test: "true", interval: 1s}}
+    configs: [{{source: made, target: /made}}]
+volumes: {{data: {{}}}}
+configs: {{made: {{content: "from compose"}}}}
+EOF
+docker save {IMAGE} | docker load > /dev/null
+docker run --rm {IMAGE} echo one
+docker run --rm -i {IMAGE} cat < /etc/hostname > /dev/null
+docker cp /etc/hostname app:/tmp/
+docker exec app true
+docker cp app:/tmp/hostname - > /dev/null
+docker stats --no-stream app > /dev/null
+docker events --since 1m --until 0s > /dev/null
+docker commit app usual:1 > /dev/null
+docker update --memory 512m --memory-swap 512m app > /dev/null
+printf 'FROM {IMAGE}\\nRUN echo built > /built\\n' > Dockerfile
+docker build -q -t usual:2 . > /dev/null
+docker run --rm usual:2 cat /built
+docker network create usual > /dev/null
+docker network connect usual app
+docker network disconnect usual app
+docker network rm usual > /dev/null
+docker rmi usual:1 usual:2 > /dev/null
+seq 30 | xargs -P 8 -I N docker create --name many-N {IMAGE} true > /dev/null
+docker ps -aq --filter name=many- | xargs docker rm > /dev/null
+"""
+COMPOSED = """
+set -eu
+cd /root/usual
+docker compose --progress quiet up -d --wait
+docker compose exec -T web cat /made
+docker compose logs > /dev/null
+docker compose cp /etc/hostname web:/tmp/
+docker compose --progress quiet down -v -t 0
+"""
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_what_people_do_with_docker_passes(door: dict[str, LabNode], kind: str) -> None:
+    node = door[kind]
+
+    said = sh(node, USED).split()
+    if node.exec("docker", "compose", "version").code == 0:
+        said += sh(node, COMPOSED).splitlines()
+
+    assert said[:2] == ["one", "built"]
+    assert said[2:] in ([], ["from compose"])
     assert in_sandbox(node, "app")
-    remove_containers(node, "^/app$")
+
+
+KILLER = f"""
+for _ in $(seq 60); do
+    pid=$({MAIN_PID})
+    if [ "$pid" != 0 ]; then kill -9 "$pid"; fi
+    sleep 0.1
+done > /dev/null 2>&1 &
+"""
+
+
+def test_while_it_is_killed_again_and_again_every_call_has_an_answer(
+    door: dict[str, LabNode],
+) -> None:
+    def crowd(kind: str) -> list[tuple[str, float]]:
+        sh(door[kind], KILLER)
+        found = []
+        for _ in range(8):
+            began_s = time.monotonic()
+            found.append((asks(door[kind]), time.monotonic() - began_s))
+        return found
+
+    answers = at_once(crowd, ENDS)
+
+    for kind in ENDS:
+        assert all("denied" in said or "failed" in said for said, _ in answers[kind]), answers
+        assert max(took_s for _, took_s in answers[kind]) < 45  # dockerd asks again for 30 s
+        wait_for(door[kind], f"systemctl is-active {UNIT}", timeout_s=20)
+        assert DENIED in asks(door[kind])
+
+
+def test_one_that_hangs_is_replaced_and_without_python_docker_refuses_and_says_why(
+    door: dict[str, LabNode],
+) -> None:
+    def hang(kind: str) -> tuple[str, float, str, str]:
+        node = door[kind]
+        began_s = time.monotonic()
+        sh(node, f"kill -STOP $(pgrep -P $({MAIN_PID}))")
+        said, took_s = asks(node), time.monotonic() - began_s
+        sh(node, f"mv {PYTHON} {PYTHON}.away; systemctl kill -s KILL {UNIT}")
+        try:
+            wait_for(node, f"pgrep -f {UNIT[15:]}/stand_in.pl", timeout_s=20)
+            without, read = asks(node), sh(node, "docker ps -q --filter name=app")
+        finally:
+            sh(node, f"mv {PYTHON}.away {PYTHON}")
+        return said, took_s, without, read
+
+    pids = {kind: lives(door[kind]) for kind in ENDS}
+    for kind, (said, took_s, without, read) in at_once(hang, ENDS).items():
+        assert "denied" in said or "failed" in said
+        assert took_s < WATCHDOG_S + 45
+        assert "reinstall python3" in without
+        assert read
+        wait_for(door[kind], f"systemctl is-active {UNIT}", timeout_s=30)
+        assert "mount of /etc" in asks(door[kind])
+        assert lives(door[kind]) == pids[kind]
+
+
+GONE = {
+    "stopped": f"systemctl stop {UNIT}.socket {UNIT}",
+    "masked": f"ln -sf /dev/null {UNITS}.service; systemctl daemon-reload; systemctl stop {UNIT}",
+    "removed": f"systemctl stop {UNIT}.socket {UNIT}; rm {UNITS}.*; systemctl daemon-reload",
+    "stale": f"systemctl stop {UNIT}.socket {UNIT}; touch {PLUGIN}",
+}
+
+
+@pytest.mark.parametrize("fault", GONE)
+def test_dockerd_starts_without_it_and_the_next_run_brings_it_back(
+    door: dict[str, LabNode], dispatch: Ground, fault: str
+) -> None:
+    def restarted(kind: str) -> str:
+        node = door[kind]
+        sh(node, f"systemctl stop pyinfra-gvisor-keeper.timer; {GONE[fault]}")
+        # systemd refuses the fourth start within a minute
+        sh(node, "systemctl reset-failed docker; timeout 60 systemctl restart docker")
+        return asks(node)
+
+    pids = {kind: lives(door[kind]) for kind in ENDS}
+    answers = at_once(restarted, ENDS)
+    dispatch.deploy(*ENDS, **DOOR)
+    second = dispatch.run(*ENDS, **DOOR)
+
+    assert all(DENIED in said for said in answers.values()), answers
+    assert second.idle, second.text
+    for kind in ENDS:
+        assert states(door[kind]) == ["active", "active"]
+        assert "mount of /etc" in asks(door[kind])
+        assert lives(door[kind]) == pids[kind]
+
+
+def test_a_plugin_of_others_that_is_dead_is_noticed_before_dockerd_would_end(
+    door: dict[str, LabNode], dispatch: Ground
+) -> None:
+    node = door["docker-29"]
+    text = sh(node, "cat /etc/docker/daemon.json")
+    dead = text.replace('"pyinfra-gvisor"', '"dead", "pyinfra-gvisor"')
+    sh(
+        node,
+        "perl -e 'socket S, 1, 1, 0; bind S, pack q(S a*), 1, q(/run/docker/plugins/dead.sock)'",
+    )
+    node.put("/etc/docker/daemon.json", dead.encode())
+    pid = lives(node)
+
+    refused = dispatch.run("docker-29", **DOOR, daemon_json={"max-concurrent-uploads": 3})
+
+    assert refused.code == 1
+    assert f"no authorization plugin answers at {DEAD}" in refused.text
+    assert sh(node, "cat /etc/docker/daemon.json") == dead
+    assert lives(node) == pid
+    sh(node, f"rm {DEAD}")
+    node.put("/etc/docker/daemon.json", text.encode())
+
+
+def test_after_a_power_cut_it_is_there_before_docker(door: dict[str, LabNode]) -> None:
+    node = door["docker-29"]
+
+    node.kill()
+    node.start()
+
+    wait_for(node, f"systemctl is-active {UNIT}", timeout_s=30)
+    since = "systemctl show -p ActiveEnterTimestampMonotonic --value"
+    socket, dockerd = sh(node, f"{since} {UNIT}.socket docker.service").split()
+    assert 0 < int(socket) < int(dockerd)
+    assert "mount of /etc" in asks(node)
+    sh(node, "docker start app")
+
+
+def test_others_keep_their_plugin_when_ours_goes_and_a_rollback_goes_past_it(
+    door: dict[str, LabNode], dispatch: Ground
+) -> None:
+    pids = {kind: lives(door[kind]) for kind in NODES}
+
+    dispatch.deploy(*NODES, **DEFAULT, door="off")
+    gone = {kind: (daemon_json(door[kind]), states(door[kind])) for kind in NODES}
+    dispatch.deploy(*NODES, **DOOR)
+    dispatch.deploy(*NODES, deploy="deploys/rollback.py", **DOOR)
+
+    for kind in NODES:
+        found, units = gone[kind]
+        assert "authorization-plugins" not in found
+        assert units == ["inactive", "inactive"]
+        assert "authorization-plugins" not in daemon_json(door[kind])
+        assert DENIED not in asks(door[kind])
+        assert lives(door[kind]) == pids[kind]
+        remove_containers(door[kind], "^/(?!app$|old$)")
