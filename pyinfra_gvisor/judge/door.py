@@ -75,11 +75,20 @@ class Door:
 
 
 def passes(request: Request) -> bool:
-    """Return True for a request about which nothing has to be found out."""
+    """Return True for a request that passes by what it says, whatever is on the node."""
     word = request.method
     if word not in ("GET", "HEAD", "OPTIONS"):
         word = f"{word} {request.path}"
-    return _PASS.fullmatch(word) is not None
+    if _PASS.fullmatch(word):
+        return True
+    for pattern, judge in _BY_ITSELF:
+        if pattern.fullmatch(word):
+            try:
+                judge(request)
+            except Exception:  # noqa: BLE001 - a process of its own finds out why
+                return False
+            return True
+    return False
 
 
 def why_refused(request: Request, paths: NodePaths) -> str:
@@ -91,10 +100,14 @@ def why_refused(request: Request, paths: NodePaths) -> str:
         if rules.policy is None:  # on the way out
             return ""
         door = Door(rules, _data_root(request.docker, paths.processes), runtimes, paths)
-        for method, pattern, judge in _JUDGED:
-            if request.method == method and (found := pattern.fullmatch(request.path)):
+        word = f"{request.method} {request.path}"
+        for pattern, judge in _BY_FILES:
+            if found := pattern.fullmatch(word):
                 judge(door, request, *found.groups())
                 return ""
+        for pattern, alone in _BY_ITSELF:
+            if pattern.fullmatch(word):
+                alone(request)
         what = f"{request.method} {request.path[:80]} is not judged here. {_REPORT}"
     except Undecided as error:
         what = str(error)
@@ -195,7 +208,7 @@ def _has_files(root: str, mount: Mount) -> bool:
         return False
 
 
-def _start(_door: Door, request: Request, _name: str) -> None:
+def _start(request: Request) -> None:
     """
     Refuse a configuration at the start, which Docker before 25 takes from old clients.
 
@@ -207,7 +220,7 @@ def _start(_door: Door, request: Request, _name: str) -> None:
         request.read(api_keys.NOTHING)
 
 
-def _update(_door: Door, request: Request, _name: str) -> None:
+def _update(request: Request) -> None:
     body = request.read(api_keys.UPDATE)
     given = [key for key in ("Devices", "DeviceRequests", "DeviceCgroupRules") if body.get(key)]
     if found := [*given, *control_group(body.get("CgroupParent"))]:
@@ -227,9 +240,13 @@ def _archive(door: Door, request: Request, name: str) -> None:
             )
 
 
+def _plain_exec(request: Request) -> None:
+    if request.read(api_keys.EXEC).get("Privileged"):
+        raise Undecided("privileged")
+
+
 def _exec(door: Door, request: Request, name: str) -> None:
-    if not request.read(api_keys.EXEC).get("Privileged"):
-        return
+    request.read(api_keys.EXEC)
     container = read_container(door.root, find_container(door.root, name))
     allowed = (door.rules.seal or {}).get("privileged") == "allow"
     if not allowed and decide(container, door.rules.policy or {}).where != "runc":
@@ -258,7 +275,7 @@ def _service(door: Door, request: Request, *_: str) -> None:
         raise Undecided(refusal(refused, ""))
 
 
-def _build(_door: Door, request: Request) -> None:
+def _build(request: Request) -> None:
     remote = request.asked("remote")
     if remote not in ("", "client-session"):
         raise Undecided(f"dockerd would fetch {remote[:80]}. Fetch it yourself, and build that")
@@ -266,25 +283,31 @@ def _build(_door: Door, request: Request) -> None:
         raise Undecided(refusal(tuple(found), ""))
 
 
-def _image(_door: Door, request: Request) -> None:
+def _image(request: Request) -> None:
     source = request.asked("fromSrc")
     if source not in ("", "-"):
         raise Undecided(f"dockerd would fetch {source[:80]}. Fetch it yourself, and import that")
 
 
-_JUDGED: tuple[tuple[str, re.Pattern[str], Callable[..., None]], ...] = tuple(
-    (method, re.compile(pattern, re.DOTALL), judge)
-    for method, pattern, judge in (
-        ("POST", "/containers/create", _create),
-        ("POST", "/containers/([^/]+)/(?:start|restart)", _start),
-        ("POST", "/containers/([^/]+)/update", _update),
-        ("POST", "/containers/([^/]+)/exec", _exec),
-        ("PUT", "/containers/([^/]+)/archive", _archive),
-        ("POST", "/volumes/create", _volume),
-        ("POST", "/networks/create", _network),
-        ("POST", "/services/create", _service),
-        ("POST", "/services/([^/]+)/update", _service),
-        ("POST", "/build", _build),
-        ("POST", "/images/create", _image),
+_BY_ITSELF: tuple[tuple[re.Pattern[str], Callable[[Request], None]], ...] = tuple(
+    (re.compile(pattern), judge)
+    for pattern, judge in (
+        ("POST /containers/[^/]+/(start|restart)", _start),
+        ("POST /containers/[^/]+/update", _update),
+        ("POST /containers/[^/]+/exec", _plain_exec),
+        ("POST /build", _build),
+        ("POST /images/create", _image),
+    )
+)
+_BY_FILES: tuple[tuple[re.Pattern[str], Callable[..., None]], ...] = tuple(
+    (re.compile(pattern, re.DOTALL), judge)
+    for pattern, judge in (
+        ("POST /containers/create", _create),
+        ("POST /containers/([^/]+)/exec", _exec),
+        ("PUT /containers/([^/]+)/archive", _archive),
+        ("POST /volumes/create", _volume),
+        ("POST /networks/create", _network),
+        ("POST /services/create", _service),
+        ("POST /services/([^/]+)/update", _service),
     )
 )
