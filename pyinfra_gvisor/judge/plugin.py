@@ -24,11 +24,13 @@ from pyinfra_gvisor.judge.resident import in_child, notify, process_at, sees_the
 
 _FIRST = 3  # the first descriptor of systemd's: sd_listen_fds(3)
 _JUDGEMENT_S = 20  # for a judgement
+_SOON_S = 0.005
 _MOST = 1 << 26  # bytes of a question
 _LATE = (
     f"no decision within {_JUDGEMENT_S} s; check file systems that do not answer, then try again"
 )
 _ALLOWED = {"Allow": True}
+_USUAL = b'{"Image": "app", "HostConfig": {"Binds": ["data:/data"]}}'
 
 
 def serve_docker() -> None:
@@ -84,32 +86,85 @@ async def _answered(path: str, question: bytes, docker: int) -> dict[str, Any]:
         request = Request.of(json.loads(question), docker)
     except (ValueError, AttributeError):  # also if dockerd asks again: moby sends nothing then
         return {"Allow": False, "Msg": "the question of dockerd was not complete; try again"}
-    why = "" if passes(request) else await _asked(request)
+    why = "" if passes(request) else await _JUDGES.ask(question, docker)
     return {"Allow": False, "Msg": why} if why else _ALLOWED
 
 
-async def _asked(request: Request) -> str:
-    """Return what a process of its own says about a request; if it says nothing, why."""
-    reading, writing = os.pipe()
+class _Judges:
+    """
+    Processes that judge one request each.
+
+    One waits for the next request, and has judged one already: it answers in a third of the time.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: socket.socket | None = None
+
+    async def ask(self, question: bytes, docker: int) -> str:
+        """Return what one says about a request; if it says nothing, why."""
+        judge, self.waiting = self.waiting, None
+        if judge is None or _has_ended(judge):
+            judge = self._start(docker)
+        if judge is None:
+            return "no process is left to judge this; try again"
+        reader, writer = await asyncio.open_unix_connection(sock=judge, limit=_MOST)
+        with suppress(OSError):
+            writer.write(b"%d\n%b" % (docker, question))
+            writer.write_eof()
+        # Without wait_for: its error has another name in Python 3.10. One that hangs may not even
+        # be killed.
+        reading = asyncio.ensure_future(reader.read())
+        await asyncio.wait({reading}, timeout=_JUDGEMENT_S + 5)
+        found = reading.result() if reading.done() and not reading.exception() else b""
+        reading.cancel()
+        writer.close()
+        # After the answer: a fork takes as long as a judgement.
+        asyncio.get_running_loop().call_later(_SOON_S, self._have_one, docker)
+        return found[1:].decode() if found[:1] == b"=" else _LATE
+
+    def _have_one(self, docker: int) -> None:
+        if self.waiting is None:
+            self.waiting = self._start(docker)
+
+    def _start(self, docker: int) -> socket.socket | None:
+        own, judges = socket.socketpair()
+        try:
+            is_child = os.fork() == 0
+        except OSError:
+            own.close()
+            judges.close()
+            return None
+        if is_child:
+            own.close()  # else it would not notice that the program has ended
+            in_child(lambda: _judge_one(judges, docker), _JUDGEMENT_S)
+        judges.close()
+        return own
+
+
+def _has_ended(judge: socket.socket) -> bool:
     try:
-        if os.fork() == 0:
-            in_child(lambda: _write(writing, _judged(request)), _JUDGEMENT_S)
+        return judge.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
     except OSError:
-        os.close(reading)
-        return "no process is left to judge this; try again"
-    finally:
-        os.close(writing)
-    said = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(said), os.fdopen(reading, "rb", 0)
-    )
-    try:
-        found = await asyncio.wait_for(said.read(), _JUDGEMENT_S + 5)
-    except TimeoutError:  # it cannot even be killed
-        found = b""
-    finally:
-        transport.close()
-    return found[1:].decode() if found[:1] == b"=" else _LATE
+        return True
+
+
+def _judge_one(parent: socket.socket, docker: int) -> None:
+    """Wait for a request, and answer. Ends without one when the program ends."""
+    why_refused(Request("POST", "/containers/create", {}, _USUAL, docker), NodePaths())
+    signal.alarm(0)
+    parts: list[bytes] = []
+    while part := parent.recv(1 << 16):
+        parts.append(part)
+        signal.alarm(_JUDGEMENT_S)
+    if parts:
+        process, _, question = b"".join(parts).partition(b"\n")
+        said = _judged(Request.of(json.loads(question), int(process)))
+        parent.sendall(b"=" + said.encode("utf-8", "replace"))
+
+
+_JUDGES = _Judges()
 
 
 def _judged(request: Request) -> str:
@@ -127,9 +182,3 @@ def _report(text: str) -> None:
     shown = text.encode("utf-8", "replace").decode().replace("\0", "?")
     command = ["logger", "-t", "pyinfra-gvisor", "--", shown]
     subprocess.run(command, check=False)
-
-
-def _write(file: int, text: str) -> None:
-    data = b"=" + text.encode("utf-8", "replace")
-    while data:
-        data = data[os.write(file, data) :]
