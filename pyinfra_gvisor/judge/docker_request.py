@@ -7,6 +7,7 @@ dockerd asks before it does anything of what is requested.
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pyinfra_gvisor.judge.api_keys import Keys, misread
 from pyinfra_gvisor.judge.docker_files import Undecided, parse_object
 
 _VERSION = re.compile(r"/v[0-9]+(\.[0-9]+)*(?=/)", re.ASCII)
+_OLDEST = (1, 24)
 _SHOWN = 3  # keys in a message
 
 
@@ -53,6 +55,17 @@ class Request:
         path = unquote_to_bytes(self.uri.partition("?")[0]).decode("utf-8", "surrogateescape")
         return _VERSION.sub("", path, count=1) if _VERSION.match(path) else path
 
+    @property
+    def is_old(self) -> bool:
+        """
+        Return True for a version of the API in which a start has a configuration.
+
+        dockerd before 25 takes it, in requests whose body no plugin sees: moby,
+        postContainersStart.
+        """
+        found = re.match(r"/v([0-9]+)\.([0-9]+)", unquote_to_bytes(self.uri).decode("latin-1"))
+        return found is not None and (int(found[1]), int(found[2])) < _OLDEST
+
     @cached_property
     def query(self) -> dict[str, list[str]]:
         """Return the values of each word in the query."""
@@ -62,12 +75,15 @@ class Request:
         """Return the value of a word in the query; empty if there is none."""
         if self.is_form:  # its body goes before the query: net/http, Request.ParseForm
             raise Undecided("a form is not read here; send JSON, or send the words in the query")
+        if ";" in self.uri:  # old versions of Go take it for &
+            raise Undecided("a query with ; is not read here; write %3B")
         return self.query.get(word, [""])[0]
 
     @property
     def is_form(self) -> bool:
         """Return True if the body has words like those of a query."""
-        return "urlencoded" in self.headers.get("Content-Type", "").lower()
+        kind = self.headers.get("Content-Type", "").lower()
+        return "urlencoded" in kind or "multipart" in kind
 
     def read(self, keys: Keys) -> dict[str, Any]:
         """Return the body. Raises ``Undecided`` if dockerd could read it in another way."""
@@ -75,6 +91,10 @@ class Request:
             todo = "send it as application/json, with less than 1 MB; if you did, try again"
             raise Undecided(f"dockerd did not show the content of this request; {todo}")
         found = parse_object(self.body.decode("utf-8", "surrogateescape"), "the request")
+        try:  # dockerd replaces what is no character: encoding/json
+            json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise Undecided("the request has characters that are not valid") from None
         if other := list(misread(found, keys)):
             raise Undecided(f"the request cannot be judged: {', '.join(other[:_SHOWN])}")
         return found

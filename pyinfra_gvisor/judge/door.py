@@ -33,22 +33,23 @@ from pyinfra_gvisor.judge.rules import DEFAULT_RUNTIME, Rules, rules_of
 from pyinfra_gvisor.judge.seal import control_group, violations
 
 _IMAGE_ID = re.compile("(sha256:)?([0-9a-f]{64})")
+_DRIVER = re.compile(r"[A-Za-z0-9][\w.:/-]*", re.ASCII)
 _DATABASE = "/volumes/metadata.db"  # dockerd has it open: moby, daemon/volume/service/db.go
 _REPORT = 'Use pyinfra-gvisor\'s gvisor_door = "report" while you do this'
 
+_KEYS_OF_SWARM = ("/swarm", "/swarm/unlockkey")  # with them others join it as managers
 # Requests that give nobody anything of the node. What is not known is refused.
 _PASS = re.compile(
     r"GET|HEAD|OPTIONS"
     r"|DELETE /containers/[^/]+"
-    r"|DELETE /(images|networks|volumes|services|secrets|configs|nodes|plugins)/.+"
+    r"|DELETE /(images|networks|volumes|services|secrets|configs|nodes)/.+"
     r"|POST /(auth|commit|session|grpc|build/(prune|cancel)|images/(load|prune|.+/(push|tag)))"
     r"|POST /(containers|networks|volumes)/prune"
     r"|POST /containers/[^/]+/(stop|kill|wait|resize|attach|pause|unpause|rename)"
     r"|POST /exec/[^/]+/(start|resize)"
     r"|POST /networks/[^/]+/(connect|disconnect)"
     r"|POST /(secrets|configs)/(create|[^/]+/update)"
-    r"|POST /(nodes/[^/]+/update|swarm/(leave|update|unlock))"
-    r"|POST /plugins/.+/(disable|push)",
+    r"|POST /swarm/(leave|unlock)",
     re.DOTALL,
 )
 
@@ -79,6 +80,10 @@ def passes(request: Request) -> bool:
     word = request.method
     if word not in ("GET", "HEAD", "OPTIONS"):
         word = f"{word} {request.path}"
+        if request.is_old:
+            return False
+    elif request.path in _KEYS_OF_SWARM:
+        return False
     if _PASS.fullmatch(word):
         return True
     for pattern, judge in _BY_ITSELF:
@@ -96,24 +101,33 @@ def why_refused(request: Request, paths: NodePaths) -> str:
     if passes(request) or door_permit(request.headers.get(HEADER, ""), paths.run):
         return ""
     try:
-        rules, runtimes = _in_force(paths.daemon_json)
-        if rules.policy is None:  # on the way out
-            return ""
-        door = Door(rules, _data_root(request.docker, paths.processes), runtimes, paths)
-        word = f"{request.method} {request.path}"
-        for pattern, judge in _BY_FILES:
-            if found := pattern.fullmatch(word):
-                judge(door, request, *found.groups())
-                return ""
-        for pattern, alone in _BY_ITSELF:
-            if pattern.fullmatch(word):
-                alone(request)
-        what = f"{request.method} {request.path[:80]} is not judged here. {_REPORT}"
+        _refuse(request, paths)
     except Undecided as error:
-        what = str(error)
+        return str(error)
     except Exception as error:  # noqa: BLE001 - whatever fails, nothing is done
-        what = f"no decision, by a fault in the judge: {type(error).__name__}: {error}; report it"
-    return what
+        what = f"{type(error).__name__}: {error}"
+        return f"no decision, by a fault in the judge: {what}; report it"
+    return ""
+
+
+def _refuse(request: Request, paths: NodePaths) -> None:
+    """Raise ``Undecided`` with why dockerd must not do what is requested."""
+    if request.is_old:
+        raise Undecided("the API before version 1.24 is not judged; use a later one")
+    rules, runtimes = _in_force(paths.daemon_json)
+    if rules.policy is None:
+        todo = "run pyinfra-gvisor apply"
+        raise Undecided(f"{paths.daemon_json} has no runtime {DEFAULT_RUNTIME}; {todo}")
+    door = Door(rules, _data_root(request.docker, paths.processes), runtimes, paths)
+    word = f"{request.method} {request.path}"
+    for pattern, judge in _BY_FILES:
+        if found := pattern.fullmatch(word):
+            judge(door, request, *found.groups())
+            return
+    for pattern, alone in _BY_ITSELF:
+        if pattern.fullmatch(word):
+            alone(request)
+    raise Undecided(f"{word[:80]} is not judged here. {_REPORT}")
 
 
 def in_report(paths: NodePaths) -> bool:
@@ -146,23 +160,49 @@ def _data_root(docker: int, processes: str) -> str:
 def _create(door: Door, request: Request) -> None:
     body = request.read(api_keys.CONTAINER)
     container = requested_container(body, request.asked("name"), door.root)
+    _refuse_drivers(door, container)
     runtime = container.host.get("Runtime") or ""
-    if runtime not in ("", DEFAULT_RUNTIME):
+    if runtime in ("", DEFAULT_RUNTIME):
+        _judge(door, container)
+    else:
         _create_by_name(door, container, runtime)
-        return
+
+
+def _judge(door: Door, container: Container) -> None:
+    """Refuse what a container may not have that asks for no runtime."""
+    container = _with_image(container)
     found = decide_requested(container, door.rules.policy or {})
     if found.where == "refused":
-        raise Undecided(
-            f"{found.why}. Check the image, then run on the controller: "
-            f"pyinfra-gvisor accept {found.accept}"
-        )
+        todo = "Check the image, then run on the controller"
+        raise Undecided(f"{found.why}. {todo}: pyinfra-gvisor accept {found.accept}")
     if found.where == "runc":
         _refuse_filling(door, container)
-        refused = door.refused(replace(container, mounts=(), host=_logs(container)), door.rules)
-    else:
-        refused = door.refused(container, door.rules)
-    if refused:
+        container = replace(container, mounts=(), host=_logs(container))
+    if refused := door.refused(container, door.rules):
         raise Undecided(refusal(refused, found.why))
+
+
+def _with_image(container: Container) -> Container:
+    """Return a container with the id of its image, if it is asked for by its id."""
+    given = _IMAGE_ID.fullmatch(container.config.get("Image") or "")
+    return replace(container, image_id=f"sha256:{given[2]}") if given else container
+
+
+def _refuse_drivers(door: Door, container: Container) -> None:
+    """
+    Refuse a driver whose name could be a path to a tenant's file: moby, pkg/plugins/discovery.go.
+
+    dockerd uses the one for volumes also for those that an image names.
+    """
+    names = {mount.driver for mount in container.mounts}
+    names |= {container.host.get("VolumeDriver") or ""}
+    allowed = (door.rules.seal or {}).get("network_volumes", "allow") == "allow"
+    for name in names - {"", "local"}:
+        if not allowed or not _DRIVER.fullmatch(name) or ".." in name:
+            raise Undecided(refusal((f"volume driver {name[:80]}",), ""))
+    log = (container.host.get("LogConfig") or {}).get("Type") or ""
+    if log and (not _DRIVER.fullmatch(log) or ".." in log):
+        raise Undecided(refusal((f"log driver {log[:80]}",), ""))
 
 
 def _logs(container: Container) -> dict[str, Any]:
@@ -175,9 +215,8 @@ def _create_by_name(door: Door, container: Container, runtime: str) -> None:
         if refused := door.refused(container, rules_of(path)):
             raise Undecided(refusal(refused, ""))
         return
-    given = _IMAGE_ID.fullmatch(container.config.get("Image") or "")
-    known = replace(container, image_id=f"sha256:{given[2]}") if given else container
-    if given and decide_requested(known, door.rules.policy or {}).where == "runc":
+    known = _with_image(container)
+    if known.image_id and decide_requested(known, door.rules.policy or {}).where == "runc":
         _refuse_filling(door, known)
         return
     todo = "Recreate the container without a runtime, or name one of gvisor_runtimes"
@@ -190,7 +229,7 @@ def _refuse_filling(door: Door, container: Container) -> None:
 
     Only the container's start shows which image a name has meant.
     """
-    if _IMAGE_ID.fullmatch(container.config.get("Image") or ""):
+    if container.image_id:
         return
     for mount in container.mounts:
         if mount.is_volume and mount.name and not _has_files(door.root, mount):
@@ -271,8 +310,8 @@ def _network(door: Door, request: Request) -> None:
 
 def _service(door: Door, request: Request, *_: str) -> None:
     task = requested_task(request.read(api_keys.SERVICE), door.root)
-    if refused := door.refused(task, door.rules):
-        raise Undecided(refusal(refused, ""))
+    _refuse_drivers(door, task)
+    _judge(door, task)
 
 
 def _build(request: Request) -> None:

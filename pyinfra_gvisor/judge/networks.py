@@ -114,11 +114,24 @@ def _routes(root: str) -> Iterator[str]:
         lines = Path(root, "proc/self/net/route").read_text(encoding="ascii").splitlines()[1:]
     except OSError:
         lines = []
+    yield from _routes6(root)
     for line in lines:
         name, to, _, _, _, _, _, mask = line.split()[:8]
         if int(mask, 16) and not name.startswith(_DOCKERS_BRIDGES):
             address = socket.inet_ntoa(int(to, 16).to_bytes(4, "little"))
             yield f"{address}/{int(mask, 16).bit_count()}"
+
+
+def _routes6(root: str) -> Iterator[str]:
+    try:
+        lines = Path(root, "proc/self/net/ipv6_route").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        to, length, *_, name = line.split()
+        if int(length, 16) and name != "lo" and not name.startswith(_DOCKERS_BRIDGES):
+            address = socket.inet_ntop(socket.AF_INET6, bytes.fromhex(to))
+            yield f"{address}/{int(length, 16)}"
 
 
 def _pools(daemon_json: str) -> list[str]:

@@ -45,7 +45,7 @@ def door_permit(given: str, run: str) -> bool:
     + given: what the request has in its header; empty if nothing
     """
     path = f"{run}/permits/{DOOR}"
-    if not given or not _proof_runs(run) or not is_own(path, _FILE):
+    if not given or not is_own(path, _FILE) or not _proof_runs(run):
         return False
     if not all(is_own(item, _DIRECTORY) for item in (run, f"{run}/permits")):
         return False

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from pyinfra_gvisor.judge.asked import NodePaths
@@ -35,6 +36,8 @@ _USUAL = b'{"Image": "app", "HostConfig": {"Binds": ["data:/data"]}}'
 
 def serve_docker() -> None:
     """Answer dockerd at systemd's socket, for ever."""
+    for name in ("hmac", "ipaddress"):  # later another version of Python may be there
+        import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: wait(2)
     asyncio.run(_serve())
 
@@ -51,7 +54,8 @@ async def _serve() -> None:
 
 
 async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    docker = process_at(writer.get_extra_info("socket"))
+    connection = writer.get_extra_info("socket")
+    docker = process_at(connection)
     with suppress(OSError, EOFError, ValueError, asyncio.LimitOverrunError):
         while True:  # dockerd keeps its connections
             path, length = _read_head(await reader.readuntil(b"\r\n\r\n"))
@@ -60,6 +64,8 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
             head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.plugins.v1.1+json\r\n"
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             await writer.drain()
+    with suppress(OSError):  # a judgement that goes on has the connection, too
+        connection.shutdown(socket.SHUT_RDWR)
     writer.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -33,9 +34,10 @@ def requested_container(body: Mapping[str, Any], name: str, root: str) -> Contai
     """
     host = {**(body.get("HostConfig") or {})}
     config = {key: value for key, value in body.items() if key != "HostConfig"}
-    network = host.get("NetworkMode") or ""
-    if network.startswith("container:"):
-        host["NetworkMode"] = f"container:{find_container(root, network.partition(':')[2])}"
+    for key in ("NetworkMode", "IpcMode", "PidMode"):
+        kind, _, other = (host.get(key) or "").partition(":")
+        if kind == "container":
+            host[key] = f"container:{find_container(root, other)}"
     mounts = (*_binds(host, root), *_mounts(host.get("Mounts") or (), root))
     taken = {mount.destination for mount in mounts}
     own = (normpath(path) for path in config.get("Volumes") or ())
@@ -70,7 +72,11 @@ def requested_task(body: Mapping[str, Any], root: str) -> Container:
     }
     mounts = tuple(_mounts(spec.get("Mounts") or (), root))
     program = (*_words(spec.get("Command")), *_words(spec.get("Args")))
-    config = {"Image": spec.get("Image"), "Labels": spec.get("Labels"), "Env": spec.get("Env")}
+    names = {"Entrypoint": "Command", "Cmd": "Args", "WorkingDir": "Dir"}
+    same = ("Image", "Labels", "Env", "User", "Healthcheck")
+    config = {key: spec.get(names.get(key, key)) for key in (*same, *names)}
+    if "{{" in json.dumps(spec.get("Mounts")):  # swarm fills in templates
+        raise Undecided("a mount with a template cannot be judged; write what it stands for")
     secrets = bool(spec.get("Secrets") or spec.get("Configs"))
     return Container("", body.get("Name") or "", "", program, mounts, secrets, config, host)
 
@@ -126,7 +132,7 @@ def _binds(host: Mapping[str, Any], root: str) -> Iterator[Mount]:
         options = parts[2:] if has_source else parts[1:]
         writable = "ro" not in ",".join(options).split(",")
         if source.startswith("/"):
-            yield Mount(normpath(to), source, writable=writable)
+            yield Mount(normpath(to), _cleaned(source), writable=writable)
         else:
             given = {"DriverConfig": {"Name": driver}}
             yield replace(_volume(source, to, given, root), writable=writable)
@@ -141,9 +147,15 @@ def _mounts(given: Iterable[Mapping[str, Any]], root: str) -> Iterator[Mount]:
             options = item.get("VolumeOptions") or {}
             yield replace(_volume(source, to, options, root), writable=writable)
         elif kind in ("bind", "tmpfs", "image"):
+            source = _cleaned(source) if kind == "bind" else source
             yield Mount(normpath(to), source, kind, writable=writable)
         else:
             raise Undecided(f"a mount of type {kind} cannot be judged")
+
+
+def _cleaned(path: str) -> str:
+    """Return a path as dockerd takes it, without .. whatever links there are: path.Clean of Go."""
+    return "/" + normpath(path).lstrip("/") if path.startswith("/") else path
 
 
 def _volume(name: str, to: str, given: Mapping[str, Any], root: str) -> Mount:

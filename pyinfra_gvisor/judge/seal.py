@@ -155,10 +155,13 @@ def _log_driver(asked: Asked) -> list[str]:
     """
     given = asked.host.get("LogConfig") or {}
     driver, options = given.get("Type") or "", given.get("Config") or {}
-    if driver in ("", "json-file", "local", "none"):
+    if driver in ("json-file", "local", "none") or not (driver or options):
         return []
     path = asked.paths.daemon_json
     daemon = read_object(path) if Path(path).exists() else {}
+    driver = driver or daemon.get("log-driver") or "json-file"
+    if driver in ("json-file", "local", "none"):
+        return []
     is_dockerds = driver == (daemon.get("log-driver") or "")
     own = (daemon.get("log-opts") or {}) if is_dockerds else {}
     keys = sorted({*own, *options})

@@ -7,7 +7,7 @@
 answers() { /usr/bin/perl "$ask" 5 "$address"; }
 
 if answers; then exit 0; fi
-timeout 10 systemctl restart "$door.socket" "$door.service" || true
+timeout 30 systemctl restart "$door.socket" "$door.service" || true
 if answers; then exit 0; fi
 systemd-run --quiet --collect --unit="$door-stand-in-$$" /usr/bin/perl "$stand_in" "$address" || exit 1
 for _ in 1 2 3 4 5; do if answers; then exit 0; fi && sleep 0.2; done

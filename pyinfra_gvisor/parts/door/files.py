@@ -65,6 +65,7 @@ def socket_text(unit: str) -> str:
         "Description=Socket at which dockerd asks pyinfra-gvisor what it may do",
         f"Before={unit}",
         f"Wants={NAME}.service",
+        "StartLimitIntervalSec=0",
         "[Socket]",
         f"ListenStream={ADDRESS}",
         "SocketMode=0600",

@@ -13,7 +13,8 @@ rm -f "$units/sockets.target.wants/$unit.socket" # a run that ends before the la
 put_files "$@"
 systemctl daemon-reload
 listens=$(systemctl is-active "$unit.socket") || true # not active: systemctl(1)
-if [ "$listens" != active ] || [ "$had" != "$(cat "$units/$unit.socket")" ]; then
+silent=$(perl "$directory/ask.pl" 5 "$address") || silent=$address
+if [ "$listens" != active ] || [ "$had" != "$(cat "$units/$unit.socket")" ] || [ -n "$silent" ]; then
     # The old socket unit still listens. systemd does not start a socket whose service runs.
     systemctl stop "$unit.service" "$unit.socket"
 fi

@@ -6,14 +6,10 @@
 door_wrong() {
     if ! systemctl is-active --quiet "$door_name.socket"; then say "$door_name.socket is not active: dockerd will not start"; fi
     if ! systemctl is-enabled --quiet "$door_name.socket"; then say "$door_name.socket is not enabled: dockerd will not start after a reboot"; fi
-    if ! perl "$door_ask" 5 "$door_address" > /dev/null; then say "$door_name.service does not answer, so that Docker does nothing new"; fi
+    if ! door_said=$(perl "$door_ask" 5 "$door_address") || [ -n "$door_said" ]; then say "$door_name.service does not answer, so that Docker does nothing new"; fi
 }
 
 door_restore() {
     systemctl enable --quiet "$door_name.socket"
-    if ! systemctl is-active --quiet "$door_name.socket"; then
-        systemctl stop "$door_name.service" # systemd does not start a socket whose service runs
-        systemctl start "$door_name.socket"
-    fi
-    systemctl restart "$door_name.service"
+    systemctl restart "$door_name.socket" "$door_name.service" # the socket may have been replaced
 }

@@ -5,7 +5,7 @@ set -eu
 : "${unit:?}" "${units:?}" "${directory:?}" "${plugin:?}" "${file:?}"
 
 # dockerd would end at its next reload, and not start again.
-if grep -qs "\"authorization-plugins\"[^]]*\"$plugin\"" "$file"; then
+if [ -e "$file" ] && tr '\n' ' ' < "$file" | grep -q "\"authorization-plugins\"[^]]*\"$plugin\""; then
     die "$file" "names the authorization plugin $plugin, without which dockerd does not start; nothing was changed; run again"
 fi
 for kind in socket service; do # the socket first: a question would start the service again

@@ -74,7 +74,7 @@ def proxy(*binds: str, **host: Any) -> dict[str, Any]:
         ({"Binds": ["data:/x", "/x2"]}, {}, ""),
         ({"Binds": ["../../etc:/x"]}, {}, "../../etc is no name of a volume"),
         ({"Binds": ["a:b:c:d"]}, {}, "a:b:c:d is no mount"),
-        ({"Binds": ["ssh:/x"], "VolumeDriver": "sshfs"}, {}, "mount of "),
+        ({"Binds": ["ssh:/x"], "VolumeDriver": "sshfs"}, {}, "volume driver sshfs"),
         ({"Mounts": [{"Type": "bind", "Source": "/", "Target": "/x"}]}, {}, "mount of / on /x"),
         ({"Mounts": [{"Type": "tmpfs", "Target": "/x"}]}, {}, ""),
         ({"Mounts": [{"Type": "image", "Source": "bb:1", "Target": "/x"}]}, {}, ""),
@@ -89,6 +89,11 @@ def proxy(*binds: str, **host: Any) -> dict[str, Any]:
         ({"Devices": [{"PathOnHost": "/dev/sda", "PathInContainer": "/d"}]}, {}, "device /dev/sda"),
         ({"DeviceRequests": [{"Driver": "cdi"}]}, {}, "devices of driver cdi"),
         ({"LogConfig": {"Type": "syslog"}}, {}, "log driver syslog"),
+        ({"LogConfig": {"Type": "../../x"}}, {}, "log driver ../../x"),
+        ({"LogConfig": {"Type": "", "Config": {"tag": "x"}}}, {}, ""),
+        ({"VolumeDriver": "../../../mine/x"}, {}, "volume driver ../../../mine/x"),
+        ({"VolumeDriver": "sshfs"}, {"Volumes": {"/p": {}}}, "volume driver sshfs"),
+        ({"VolumeDriver": "local"}, {"Volumes": {"/p": {}}}, ""),
         ({"Annotations": {"dev.gvisor.spec.mount.x": "y"}}, {}, "annotation dev.gvisor"),
         ({"CgroupParent": "/../x"}, {}, "control group /../x"),
         ({"Runtime": "gvisor"}, {}, ""),
@@ -133,7 +138,8 @@ def test_the_message_is_that_of_a_start(node: Judged) -> None:
         ('{"HostConfig": []}', ""),
         ('{"Image": "bb:1"} {"HostConfig": {}}', "the request is not complete"),
         ("[" * 100_000, "the request is not complete"),
-        ('{"Image": "\\udcff\udcff"}', ""),
+        ('{"Image": "\\udcff"}', "characters that are not valid"),
+        ('{"Image": "\udcff"}', "characters that are not valid"),
     ],
 )
 def test_what_cannot_be_read_as_dockerd_reads_it_is_refused(
@@ -166,10 +172,21 @@ def test_what_cannot_be_read_as_dockerd_reads_it_is_refused(
         ("DELETE /volumes/data", True),
         ("POST /plugins/pull?remote=x", False),
         ("POST /plugins/x/enable", False),
-        ("POST /plugins/x/disable", True),
+        ("POST /plugins/x/disable", False),
+        ("DELETE /plugins/x", False),
         ("POST /swarm/join", False),
         ("POST /swarm/init", False),
         ("POST /swarm/leave", True),
+        ("POST /swarm/update", False),
+        ("POST /nodes/x/update", False),
+        ("GET /v1.45/swarm", False),
+        ("GET /swarm/unlockkey?x", False),
+        ("GET /swarms", True),
+        ("POST /v1.23/containers/app/start", False),
+        ("POST /v01.23/containers/app/stop", False),
+        ("GET /v1.12/containers/json", True),
+        ("POST /v1.24/containers/app/start", True),
+        ("POST /images/create?x=1;fromSrc=http://h/", False),
         ("PUT /volumes/x", False),
         ("POST /containers/app/checkpoints", False),
         ("DELETE /containers/app/checkpoints/x?dir=/etc", False),
@@ -187,9 +204,9 @@ def test_a_request_passes_by_its_method_and_path(node: Judged, what: str, passes
 
 
 def test_words_of_a_form_are_not_taken_for_those_of_the_query(node: Judged) -> None:
-    form = {"Content-Type": "application/x-www-form-urlencoded"}
-
-    assert "a form is not read here" in asked(node, "POST /build?remote=", headers=form)
+    for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        said = asked(node, "POST /build?remote=", headers={"Content-Type": kind})
+        assert "a form is not read here" in said
 
 
 @pytest.mark.parametrize(
@@ -229,6 +246,8 @@ def test_a_directory_that_dockerd_would_make_is_judged_by_where_it_would_be(node
     assert created(node, {"Binds": [f"{node.root}/shared/new/one:/x"]}) == ""
     assert "mount of" in created(node, {"Binds": [f"{node.root}/shared/out/new:/x"]})
     assert "mount of" in created(node, {"Binds": [f"{node.root}/shared/../new:/x"]})
+    (node.root / "link").symlink_to(node.root / "shared")
+    assert "mount of" in created(node, {"Binds": [f"{node.root}/link/../../etc/new:/x"]})
     assert "mount of" in created(node, {"Binds": [f"{node.root}/sharedness:/x"]})
 
 
@@ -245,6 +264,7 @@ def test_infrastructure_passes_as_far_as_a_request_tells(node: Judged) -> None:
 
 def test_no_image_is_copied_into_a_volume_of_infrastructure(node: Judged) -> None:
     assert "the volume certs of infrastructure is empty" in created(node, proxy())
+    assert "mount of" in created(node, proxy(), Image=IMAGE[:-1] + "8")
     assert created(node, proxy(), Image=IMAGE) == ""
 
 
@@ -319,6 +339,14 @@ def test_a_service_is_judged_like_its_containers(node: Judged) -> None:
 
     assert service() == ""
     assert "mount of /etc" in service(Mounts=[{"Type": "bind", "Source": "/etc", "Target": "/x"}])
+    option = {"type": "tmpfs", "o": '{{"bi"}}nd', "device": "/usr/local/sbin"}
+    volume = {"Type": "volume", "Source": "v", "Target": "/x"}
+    volume |= {"VolumeOptions": {"DriverConfig": {"Options": option}}}
+    assert "template" in service(Mounts=[volume])
+    socket = {"Type": "bind", "Source": SOCKET, "Target": SOCKET}
+    certs = {"Type": "volume", "Source": "certs", "Target": "/certs"}
+    assert "the volume certs of infrastructure is empty" in service(Mounts=[socket, certs])
+    assert service(Mounts=[socket, certs], Image=IMAGE) == ""
     assert "PluginSpec is not known" in asked(
         node, "POST /services/x/update", {"TaskTemplate": {"PluginSpec": {"Remote": "x"}}}
     )
@@ -371,10 +399,10 @@ def test_the_proof_that_runs_has_a_permit(node: Judged) -> None:
     assert bind_with(secret) != ""
 
 
-def test_without_a_default_runtime_nothing_is_judged(node: Judged) -> None:
+def test_without_a_default_runtime_nothing_is_made(node: Judged) -> None:
     (node.root / "daemon.json").write_text("{}")
 
-    assert created(node, {"Privileged": True}) == ""
+    assert "has no runtime gvisordefault" in created(node)
 
 
 def test_what_fails_is_refused(node: Judged) -> None:
@@ -390,3 +418,22 @@ def test_a_dockerd_without_its_volumes_is_refused(node: Judged) -> None:
     (node.root / "proc" / str(DOCKER) / "fd" / "7").unlink()
 
     assert "metadata.db" in created(node)
+
+
+def test_logs_go_where_daemon_json_says_with_the_options_that_it_has(node: Judged) -> None:
+    path = node.root / "daemon.json"
+    own = {"log-driver": "syslog", "log-opts": {"syslog-address": "udp://10.0.0.1:514"}}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **own}))
+    other = {"syslog-address": "tcp://169.254.169.254:80"}
+
+    assert created(node, {"LogConfig": {"Type": "", "Config": {}}}) == ""
+    assert "log driver syslog" in created(node, {"LogConfig": {"Type": "", "Config": other}})
+
+
+def test_with_volumes_of_the_network_a_plugin_is_called_by_a_plain_name(tmp_path: Path) -> None:
+    seal = Seal(network_volumes="allow", reason="our own storage plugin")
+    node = has_docker(Judged(tmp_path, seal))
+
+    assert created(node, {"Binds": ["data:/x"], "VolumeDriver": "vieux/sshfs:latest"}) == ""
+    assert "volume driver" in created(node, {"VolumeDriver": "../x"})
+    assert "volume driver" in created(node, {"VolumeDriver": "/x"})

@@ -49,7 +49,7 @@ class Docker:
         shown: dict[str, Any] = {"RequestMethod": method, "RequestUri": uri}
         if body is not None:
             shown["RequestBody"] = base64.b64encode(json.dumps(body).encode()).decode()
-        text = json.dumps(shown, separators=(",", ":"))
+        text = json.dumps(shown, separators=(",", ":")).replace("&", "\\u0026")  # as Go does
         return self.call("/AuthZPlugin.AuthZReq", text.encode())
 
 
@@ -147,6 +147,7 @@ def stand_in(tmp_path: Path) -> Iterator[Path]:
         ("HEAD /_ping", True),
         ("POST /v1.45/containers/app/stop?t=1", True),
         ("POST /containers/app/kill", True),
+        ("POST /containers/app/stop?signal=TERM&t=1", True),
         ("POST /containers/app/start", False),
         ("POST /containers/a%2fstart?/stop", False),
         (CREATE, False),
@@ -157,7 +158,7 @@ def stand_in(tmp_path: Path) -> Iterator[Path]:
 def test_the_stand_in_lets_reads_and_stops_pass(stand_in: Path, what: str, passes: bool) -> None:
     docker = Docker(stand_in)
 
-    assert docker.call("/Plugin.Activate") == {"Implements": ["authz"]}
+    assert docker.call("/Plugin.Activate")["Implements"] == ["authz"]
     assert docker.asks(what)["Allow"] is passes
     assert docker.call("/AuthZPlugin.AuthZRes", b"{}") == ALLOWED
 
@@ -194,3 +195,9 @@ def test_the_question_before_dockerd_asks(plugin: Path, tmp_path: Path) -> None:
         assert asked(plugin) == (0, "")
         assert asked(plugin, tmp_path / "none") == (1, f"{tmp_path}/none\n")
         assert asked(silent, plugin) == (1, f"{silent}\n")
+
+
+def test_a_stand_in_is_told_from_the_judge(stand_in: Path) -> None:
+    ran = subprocess.run(["perl", ASK, "5", stand_in], check=True, capture_output=True, text=True)
+
+    assert ran.stdout == f"{stand_in}\n"
