@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.node.audits import sh
-from tests.node.dispatching import DEFAULT, IMAGE, Ground, in_sandbox, start
+from tests.node.dispatching import DEFAULT, IMAGE, ORIGINAL, Ground, in_sandbox, start
 from tests.node.egress_nodes import at_once
 from tests.node.faults import wait_for
 from tests.node.running import daemon_json, processes, remove_containers
@@ -328,4 +328,17 @@ def test_others_keep_their_plugin_when_ours_goes_and_a_rollback_goes_past_it(
         assert "authorization-plugins" not in daemon_json(door[kind])
         assert DENIED not in asks(door[kind])
         assert lives(door[kind]) == pids[kind]
-        remove_containers(door[kind], "^/(?!app$|old$)")
+        remove_containers(door[kind], ".")
+
+
+def test_a_removal_leaves_nothing_of_it(door: dict[str, LabNode], dispatch: Ground) -> None:
+    dispatch.deploy(*ENDS, **DOOR)
+
+    dispatch.deploy(*ENDS, deploy="deploys/remove.py")
+
+    for kind in ENDS:
+        left = "find /etc/systemd /run/systemd /run/docker/plugins /opt -name '*pyinfra-gvisor*'"
+        assert sh(door[kind], left) == ""
+        assert sh(door[kind], "cat /etc/docker/daemon.json") == ORIGINAL
+        assert DENIED not in asks(door[kind])
+        remove_containers(door[kind], ".")

@@ -5,8 +5,8 @@
 # Variables: tries ("kind=address,address=port", the first suitable address is used; empty: nothing
 # is tried), uplinks (the interfaces of default routes), in_force (whether the rules are active).
 set -eu
-: "${tries?}" "${uplinks?}" "${in_force?}"
-control_s=60 # the rules forget the control after this time, even if this script is killed
+: "${tries?}" "${uplinks?}" "${in_force?}" "${probe_timeout_s:?}"
+control_s=$((probe_timeout_s / 2)) # the rules forget the control after this time, even if this script is killed
 room=4096    # the size of stopped4, which attempts of other containers may fill
 chosen=''    # "kind=address=port"
 
