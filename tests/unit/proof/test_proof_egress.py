@@ -301,10 +301,10 @@ def tools(tmp_path: Path) -> Path:
     return path
 
 
-def said(tools: Path, *commands: str, in_force: str = "yes") -> list[str]:
-    """What the part prints, once these commands were called."""
+def said(tools: Path, *commands: str, in_force: str = "yes", limit_s: int = 120) -> list[str]:
+    """What the part prints, once these commands were called, in a proof with this limit."""
     given = {"tries": "", "uplinks": "eth0 ppp0", "in_force": in_force}
-    text = script("parts/egress/proof", "proof/look", **given)
+    text = script("parts/egress/proof", "proof/look", probe_timeout_s=limit_s, **given)
     text = replaced(text, {"/usr/sbin/nft": tools / "nft"})
     more = "say() { printf '%s\\n' \"$*\"; }\n" + "\n".join(commands)
     ran = run(text + more, path=tools)
@@ -363,6 +363,18 @@ def test_of_what_was_stopped_only_a_probes_tries_are_forgotten(tools: Path, tmp_
         "delete element inet pyinfra_gvisor stopped4 { 172.30.0.3 . 169.254.169.254 . tcp . 80 }",
         "delete element inet pyinfra_gvisor stopped4 { 172.30.0.3 . 10.9.9.53 . udp . 53 }",
     ]
+
+
+@table("limit_s, seconds", at_once=(120, 60), slow=(1200, 600))
+def test_the_control_passes_for_as_long_as_a_slow_proof_takes(
+    tools: Path, tmp_path: Path, limit_s: int, seconds: int
+) -> None:
+    known = "inspected() { address=172.30.0.4; }"
+    said(tools, known, "started='' chosen=x tries=''", "egress_begins", limit_s=limit_s)
+
+    added = [line for line in (tmp_path / "told").read_text().splitlines() if "add" in line]
+    given = f"{{ 172.30.0.4 timeout {seconds}s }}"
+    assert added == [f"add element inet pyinfra_gvisor controls4 {given}"]
 
 
 def test_without_a_table_there_is_nothing_to_forget(tools: Path, tmp_path: Path) -> None:
