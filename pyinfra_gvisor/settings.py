@@ -289,9 +289,6 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
 
     @model_validator(mode="after")
     def _default_possible(self) -> Settings:
-        if self.default == "off" and self.door != "off":
-            todo = 'set gvisor_default = "sandbox", or remove this key'
-            raise Contradiction("door", "needs gvisor_default", got=self.door, todo=todo)
         if self.default == "off":
             return self
         if not self.runtimes:
