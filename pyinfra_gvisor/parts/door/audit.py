@@ -21,11 +21,8 @@ def _not_asked(host: Audited) -> Iterator[Observation]:
     if not isinstance(named, list) or PLUGIN not in named:
         yield Observation(DAEMON_JSON, f"{AUTHORIZATION} does not name {PLUGIN}")
     found = host.node.part(DoorState)
-    states = {"socket": found.socket, "service": found.service}
-    down = [
-        f"its {kind} is {state or 'missing'}" for kind, state in states.items() if state != "active"
-    ]
-    if down or not found.answers:
+    down = found.down()
+    if down or not found.judged:
         yield Observation(NAME, " and ".join(down) or "nobody answers at its socket")
     if host.settings.door == "report":
         yield Observation(NAME, "it only reports", Severity.MEDIUM)
@@ -36,12 +33,8 @@ def _not_declared(host: Audited) -> Iterator[Observation]:
     files = declared_files(host.node, host.expected)
     if not files or not found.there:
         return
-    for item in files:
-        if not item.matches(found.files.get(item.path)):
-            is_there = item.path in found.files
-            yield Observation(
-                item.path, "the file was changed" if is_there else "the file is missing"
-            )
+    for path, what in found.other(files):
+        yield Observation(path, what)
     if not found.enabled:
         yield Observation(NAME, "its socket is not enabled: dockerd will not start after a reboot")
 

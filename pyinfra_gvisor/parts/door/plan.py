@@ -48,7 +48,7 @@ def plan_door(node: Node, program: str | None) -> PartPlan:
         return PartPlan("remove", ("close the door",)) if found.there else PartPlan()
     refuse_node(node)
     files = door_files(program, node.supervisor.unit)
-    other = [item.path for item in files if not item.matches(found.files.get(item.path))]
+    other = [path for path, _ in found.other(files)]
     if not other and found.runs and found.enabled:
         return PartPlan()
     lines = (*(f"write {path}" for path in other), f"have the door answer at {ADDRESS}")

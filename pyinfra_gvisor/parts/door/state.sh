@@ -10,5 +10,5 @@ door_state() {
     for kind in socket service; do
         if [ -f "$door_unit.$kind" ]; then active_of "door $kind" "${door_unit##*/}.$kind"; fi
     done
-    if [ -f "$door_dir/ask.pl" ] && said=$(perl "$door_dir/ask.pl" 5 /run/docker/plugins/pyinfra-gvisor.sock) && [ -z "$said" ]; then echo 'door answers yes'; fi
+    if [ -f "$door_dir/ask.pl" ] && said=$(perl "$door_dir/ask.pl" 5 /run/docker/plugins/pyinfra-gvisor.sock) && [ -z "$said" ]; then echo 'door judged yes'; fi
 }

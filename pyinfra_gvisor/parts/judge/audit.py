@@ -15,10 +15,7 @@ def _not_resident(host: Audited) -> Iterator[Observation]:
     found = host.node.part(JudgeState)
     if not declared_files(host.expected) or host.node.init != "systemd":
         return
-    states = {"socket": found.socket, "service": found.service}
-    down = [
-        f"its {kind} is {state or 'missing'}" for kind, state in states.items() if state != "active"
-    ]
+    down = found.down()
     if down:
         yield Observation(NAME, " and ".join(down))
 
@@ -28,12 +25,8 @@ def _not_declared(host: Audited) -> Iterator[Observation]:
     files = declared_files(host.expected)
     if not files or not found.there:
         return
-    for item in files:
-        if not item.matches(found.files.get(item.path)):
-            is_there = item.path in found.files
-            yield Observation(
-                item.path, "the file was changed" if is_there else "the file is missing"
-            )
+    for path, what in found.other(files):
+        yield Observation(path, what)
     if not found.enabled:
         yield Observation(
             NAME, "its socket is not enabled: the judge will not be resident after a reboot"

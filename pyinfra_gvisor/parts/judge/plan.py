@@ -44,7 +44,7 @@ def plan_judge(node: Node, program: str | None) -> PartPlan:
     if node.init != "systemd":
         return PartPlan(warnings=(WITHOUT_SYSTEMD,))
     files = judge_files(program)
-    other = [item.path for item in files if not item.matches(found.files.get(item.path))]
+    other = [path for path, _ in found.other(files)]
     if not other and found.answers and found.enabled:
         return PartPlan()
     lines = (*(f"write {path}" for path in other), f"have the judge answer at {JUDGE_SOCKET}")

@@ -24,7 +24,7 @@ def told(
             digest = "0" * 64 if item.path == other else item.sha256
             lines += [f"sum {digest} {item.path}", f"stat {item.mode}:{ROOT} {item.path}"]
     lines += ["enabled yes"] if enabled else []
-    return [f"door {line}" for line in (*lines, *(["answers yes"] if answers else []))]
+    return [f"door {line}" for line in (*lines, *(["judged yes"] if answers else []))]
 
 
 _ACTIVE = {"socket": "active", "service": "active"}
