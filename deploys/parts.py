@@ -20,7 +20,7 @@ from pyinfra_gvisor.settings import Settings
 
 
 def apply_parts(settings: Settings, stage: Stage) -> None:
-    """Apply the declared parts of a stage, and remove those that are there but not declared."""
+    """Apply the declared parts of a stage, and remove what is there but not declared."""
     add_parts(settings, stage)
     drop_parts(settings, stage)
 
@@ -33,22 +33,19 @@ def add_parts(settings: Settings, stage: Stage) -> None:
 
 
 def drop_parts(settings: Settings, stage: Stage) -> None:
-    """Remove the parts of a stage that are there but not declared."""
+    """Remove what is there of the parts of a stage but not declared."""
+    node = read_node(host)
     for part in at(stage):
-        if not part.declared(settings) and _is_there(part):
+        if node is not None and part.exceeds(node, settings):
             _steps(part).remove(settings)
 
 
 def remove_parts(stage: Stage) -> None:
     """Remove every part of a stage, in reverse order."""
-    for part in reversed([*at(stage)]):
-        if _is_there(part):
-            _steps(part).remove(None)
-
-
-def _is_there(part: Part) -> bool:
     node = read_node(host)
-    return node is not None and part.there(node)
+    for part in reversed([*at(stage)]):
+        if node is not None and part.there(node):
+            _steps(part).remove(None)
 
 
 def _steps(part: Part) -> Any:

@@ -20,7 +20,7 @@ from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.parts.divert.state import DivertState
-from pyinfra_gvisor.parts.door.state import DoorState
+from pyinfra_gvisor.parts.judge.state import JudgeState
 from pyinfra_gvisor.parts.keeper.plan import kept_keys, parts_there
 from pyinfra_gvisor.parts.keeper.runtimes import Restored
 from pyinfra_gvisor.parts.keeper.state import KeeperState
@@ -136,10 +136,10 @@ def _plan_rollback(host: Host, node: Node, chosen: Generation, settings: Setting
             "a rollback would leave containers that ask for runc, and builds, as they are now",
             todo="change gvisor_default or gvisor_release instead, and run pyinfra-gvisor apply",
         )
-    if _names_door(chosen) and not node.part(DoorState).there:
+    if _names_door(chosen) and not node.part(JudgeState).is_asked:
         raise Problem(
             f"generation {chosen.number} has dockerd ask a door that this node has not",
-            todo='set gvisor_door = "refuse" and run pyinfra-gvisor apply',
+            todo="run pyinfra-gvisor apply with gvisor_default",
         )
     if node.pending:  # the interrupted change is ended first; what follows is not known before
         return

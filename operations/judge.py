@@ -1,14 +1,13 @@
-"""Have the judge resident, so that wrappers do not load it for each container, or remove it."""
+"""Have the judge resident, for wrappers and for dockerd, or remove it."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts.judge.files import NAME, UNITS
+from pyinfra_gvisor.daemon_json.shared_lists import PLUGIN
+from pyinfra_gvisor.node import DAEMON_JSON, Node
+from pyinfra_gvisor.parts.judge.files import DIRECTORY, NAME, UNITS
 from pyinfra_gvisor.parts.judge.plan import declared_program, plan_judge
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.run_support.converge import Commands, converge
@@ -19,35 +18,52 @@ OPERATION = "judge.resident"
 
 
 def apply(settings: Settings) -> None:
-    """Have the judge of a host's settings resident. Called by a deploy."""
-    resident(program=declared_program(settings), name="Start the resident judge")
+    """Have the judge of a host's settings. Called by a deploy, before daemon.json."""
+    door = settings.has_door or None
+    program = declared_program(settings)
+    resident(program=program, door=door, name="Start the resident judge")
 
 
-def remove(_settings: Settings | None) -> None:
-    """Have no resident judge. Called by a deploy."""
-    resident(program=None, name="Remove the resident judge")
+def remove(settings: Settings | None) -> None:
+    """Have of the judge only what is declared. Called by a deploy, after daemon.json."""
+    program = None if settings is None else declared_program(settings)
+    name = "Remove the resident judge" if program is None else "Have dockerd not ask the judge"
+    resident(program=program, door=False, name=name)
 
 
 @operation()
-def resident(program: str | None) -> Commands:
+def resident(program: str | None, *, door: bool | None = False) -> Commands:
     """
-    Have a service that decides where containers run, and what they may have, for the wrappers.
+    Have a service that decides where containers run, and what they may have.
 
     + program: path of the judge's program, which came with the wrappers; None removes the service
+    + door: whether dockerd asks it, too, as an authorization plugin, once daemon.json names it;
+      None: as it is. It is refused to end that, or to remove the service, while daemon.json names
+      the plugin
 
-    Nothing depends on it: if it does not answer, wrappers run the same program themselves. systemd
-    holds its socket, so no question is lost when it restarts. A node without systemd only gets a
-    warning.
+    Wrappers run the same program themselves if it does not answer. systemd holds its sockets, so no
+    question is lost when it restarts. If its program does not run, a small one refuses all that is
+    new, so that dockerd starts in any case. A node without systemd only gets a warning.
     """
 
     def plan(node: Node) -> PartPlan:
-        return plan_judge(node, program)
+        return plan_judge(node, program, door=door)
 
     yield from converge(OPERATION, NAME, plan, _command, settled="the judge is as declared")
 
 
 def _command(plan: PartPlan) -> PyinfraCommand:
-    given: dict[str, Any] = {"unit": NAME, "units": UNITS, **plan.settings}
-    if plan.action == "remove":
-        return run_script(OPERATION, "parts/judge/remove", change="remove", **given)
-    return run_script(OPERATION, "parts/judge/install", change="apply", files=plan.files, **given)
+    does = "remove" if plan.action == "remove" else "install"
+    return run_script(
+        OPERATION,
+        "parts/judge/door",
+        f"parts/judge/{does}",
+        change=plan.action,
+        files=plan.files,
+        unit=NAME,
+        units=UNITS,
+        directory=DIRECTORY,
+        plugin=PLUGIN,
+        file=DAEMON_JSON,
+        **plan.settings,
+    )

@@ -16,7 +16,7 @@ AUTHORIZATION = "authorization-plugins"
 PLUGIN = "pyinfra-gvisor"
 """The name of our authorization plugin."""
 
-DOOR_CHECK = "/opt/gvisor/door/check"
+DOOR_CHECK = "/opt/gvisor/judge/check"
 """A program on the node that has it answer."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

@@ -43,7 +43,7 @@ class Preview:
             "judge": judge_checksum(),
             "judge_socket": JUDGE_SOCKET,
             "asking": asking_program(),
-            "judge_program": packed(judge_program(for_docker=False)),
+            "judge_program": packed(judge_program(resident=False)),
             "declared": packed(self.declared),
         }
 

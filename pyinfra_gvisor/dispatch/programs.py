@@ -64,20 +64,21 @@ sys.exit(main())
 """
 
 
-_FOR_DOCKER = {"api_keys", "docker_request", "door", "networks", "plugin", "requested"}
+_RESIDENT = {"plugin", "processes", "resident"}
+_FOR_DOCKER = {"api_keys", "docker_request", "door", "networks", "requested"}
 
 
 @cache
-def judge_program(*, for_docker: bool = True) -> str:
+def judge_program(*, resident: bool = True) -> str:
     """
     Return the program that decides when Docker creates a container: one file of Python.
 
-    + for_docker: with what only dockerd asks
+    + resident: with what only the resident one needs, which answers dockerd, too
     """
     modules = "".join(
         f"    {f'{_PACKAGE}.{name}'!r}: r'''{program(f'judge/{name}.py')}''',\n"
         for name in _modules()
-        if for_docker or name not in _FOR_DOCKER
+        if resident or name not in _RESIDENT | _FOR_DOCKER
     )
     return _PROGRAM.format(modules=modules, package=_PACKAGE)
 
@@ -130,7 +131,7 @@ def rules_text(seal: Seal | None, dispatch: Dispatch | None = None) -> str:
         "seal": None if seal is None else seal.rules(),
     }
     if dispatch is not None and dispatch.door != "off":
-        rules["door"] = dispatch.door
+        rules |= {"door": dispatch.door, "takes_runc": dispatch.takes_runc}
     return f"{MARK_OF_RULES}{json.dumps(rules, separators=(',', ':'))}\n"
 
 

@@ -27,7 +27,7 @@ class DispatchSettings(Strict):
         "also for containers that ask for runc or for one of its other names, and for builds.",
     )
     door: Literal["off", "report", "refuse"] = Field(
-        "off",
+        "refuse",
         description="With `gvisor_default`: whether dockerd asks, before it does anything for a "
         "request, what a container may have. `off`: that is asked when the container starts, and "
         "dockerd may have copied files, made directories and connected by then. `report`: the "

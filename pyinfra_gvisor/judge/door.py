@@ -29,7 +29,7 @@ from pyinfra_gvisor.judge.requested import (
     requested_task,
     requested_volume,
 )
-from pyinfra_gvisor.judge.rules import DEFAULT_RUNTIME, Rules, rules_of
+from pyinfra_gvisor.judge.rules import DEFAULT_RUNTIME, Rules, asks_for_runc, rules_of
 from pyinfra_gvisor.judge.seal import control_group, violations
 
 _IMAGE_ID = re.compile("(sha256:)?([0-9a-f]{64})")
@@ -162,24 +162,32 @@ def _create(door: Door, request: Request) -> None:
     container = requested_container(body, request.asked("name"), door.root)
     _refuse_drivers(door, container)
     runtime = container.host.get("Runtime") or ""
-    if runtime in ("", DEFAULT_RUNTIME):
+    if runtime in ("", DEFAULT_RUNTIME) or _is_taken(door, runtime):
         _judge(door, container)
     else:
         _create_by_name(door, container, runtime)
 
 
 def _judge(door: Door, container: Container) -> None:
-    """Refuse what a container may not have that asks for no runtime."""
+    """Refuse what a container may not have that asks for no runtime of its own."""
     container = _with_image(container)
     found = decide_requested(container, door.rules.policy or {})
     if found.where == "refused":
-        todo = "Check the image, then run on the controller"
-        raise Undecided(f"{found.why}. {todo}: pyinfra-gvisor accept {found.accept}")
+        # Only Docker knows the id of an image that has a name here.
+        does = f"accept {found.accept}" if found.accept else "infrastructure, which names its id"
+        todo = f"Check the image, then run on the controller: pyinfra-gvisor {does}"
+        raise Undecided(f"{found.why}. {todo}")
     if found.where == "runc":
         _refuse_filling(door, container)
         container = replace(container, mounts=(), host=_logs(container))
     if refused := door.refused(container, door.rules):
         raise Undecided(refusal(refused, found.why))
+
+
+def _is_taken(door: Door, runtime: str) -> bool:
+    """Return True if a name starts our program in the place of runc. A path is another program."""
+    takes = door.rules.takes_runc and "/" not in runtime
+    return takes and asks_for_runc(runtime, door.runtimes.get(runtime))
 
 
 def _with_image(container: Container) -> Container:

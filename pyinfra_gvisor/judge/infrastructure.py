@@ -186,7 +186,8 @@ def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
             *shape["mounts"]
         }:
             name, identity = shape["name"], container.image_id
-            why = f"image {identity} of {name} ({image}) is not accepted on this node"
+            known = f"image {identity} of" if identity else "image of"
+            why = f"{known} {name} ({image}) is not accepted on this node"
             return Decision("refused", why, container.name if shape["recorded"] else identity)
     return Decision("sandbox", "not infrastructure")
 

@@ -1,8 +1,7 @@
 """
 The program.
 
-``serve`` answers wrappers and ``serve-docker`` dockerd, at systemd's socket. ``ask`` answers one
-question and ends.
+``serve`` answers wrappers and dockerd at systemd's sockets. ``ask`` answers one question and ends.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import sys
 from pathlib import Path
 
 from pyinfra_gvisor.judge.questions import answer
-from pyinfra_gvisor.judge.resident import serve
 
 LIMIT_S = 60
 
@@ -20,13 +18,10 @@ LIMIT_S = 60
 def main() -> int:
     """Return the code of the answer: 0 for a decision, 3 for a refusal."""
     if sys.argv[1:] == ["serve"]:
-        serve(Path(sys.argv[0]).name)
-        return 0
-    if sys.argv[1:] == ["serve-docker"]:
         # Nothing else needs asyncio, which takes longer to load than an answer.
-        from pyinfra_gvisor.judge.plugin import serve_docker  # noqa: PLC0415
+        from pyinfra_gvisor.judge.resident import serve  # noqa: PLC0415
 
-        serve_docker()
+        serve(Path(sys.argv[0]).name)
         return 0
     # For a file that cannot be read, such as one on a network file system that does not answer. The
     # signal ends the program, wherever it waits.

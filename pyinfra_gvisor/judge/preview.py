@@ -16,12 +16,12 @@ from pyinfra_gvisor.judge.asked import Asked
 from pyinfra_gvisor.judge.container import Container
 from pyinfra_gvisor.judge.docker_files import Undecided, read_container
 from pyinfra_gvisor.judge.infrastructure import decide, repository
+from pyinfra_gvisor.judge.rules import asks_for_runc
 from pyinfra_gvisor.judge.seal import violations
 
 Ask = Callable[[str], Any]
 
 _LIMIT_S = 20  # for all decisions
-_RUNC_SHIM = re.compile(r"(?:^|[./-])runc[.-]v[0-9]+$|^io\.containerd\.runtime\.v1\.linux$")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _place(declared: Declared, container: Container, root: str) -> tuple[str, st
     if declared.policy is None:
         return None
     is_ours = asked in ("", declared.default) or (
-        declared.takes_runc and _asks_for_runc(asked, declared.runtimes.get(asked))
+        declared.takes_runc and asks_for_runc(asked, declared.runtimes.get(asked))
     )
     where, why, _ = decide(container, declared.policy)
     if where == "sandbox":
@@ -153,21 +153,6 @@ def _sealed(
         return "refused", "; ".join((*found.refused, *imitates))
     gone = [item for _, items in sorted(found.stripped) for item in items]
     return "sandbox", "; ".join((why, *([f"without {', '.join(gone)}"] if gone else [])))
-
-
-def _asks_for_runc(asked: str, entry: Mapping[str, Any] | None) -> bool:
-    """
-    Return True if a name starts the program that containerd finds by the name of runc.
-
-    + entry: what dockerd has registered by this name; None for nothing
-    """
-    if not entry:
-        return asked == "runc" or _RUNC_SHIM.search(asked) is not None
-    if entry.get("path"):
-        return bool(entry["path"] == "runc")
-    kind, options = entry.get("runtimeType") or "", entry.get("options") or {}
-    names_a_program = any(key.lower() == "binaryname" for key in options)
-    return asked == "runc" or (_RUNC_SHIM.search(kind) is not None and not names_a_program)
 
 
 def _unaccepted(policy: Mapping[str, Any], ask: Ask) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pyinfra_gvisor.judge.docker_files import Undecided, parse_object, read_obje
 MARK = "# rules: "
 FORMAT = 1
 DEFAULT_RUNTIME = "gvisordefault"
+_RUNC_SHIM = re.compile(r"(?:^|[./-])runc[.-]v[0-9]+$|^io\.containerd\.runtime\.v1\.linux$")
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,13 @@ class Rules:
     + policy: entries and shapes, for containers that ask for no runtime; None by name
     + seal: what a sandbox may not have; None allows everything
     + door: ``report`` or ``refuse``: what is done about requests to Docker's API
+    + takes_runc: whether containers that ask for runc are handled like those that ask for nothing
     """
 
     policy: Mapping[str, Any] | None = None
     seal: Mapping[str, Any] | None = None
     door: str = "refuse"
+    takes_runc: bool = False
 
 
 def rules_of(wrapper: str) -> Rules:
@@ -37,7 +41,8 @@ def rules_of(wrapper: str) -> Rules:
     found = parse_object(lines[0].removeprefix(MARK), wrapper)
     if found.get("format") != FORMAT:
         raise Undecided(f"{wrapper} has rules of format {found.get('format')}, not {FORMAT}")
-    return Rules(found.get("policy"), found.get("seal"), found.get("door") or "refuse")
+    door, takes_runc = found.get("door") or "refuse", bool(found.get("takes_runc"))
+    return Rules(found.get("policy"), found.get("seal"), door, takes_runc)
 
 
 def policy_in_force(daemon_json: str) -> Mapping[str, Any] | None:
@@ -56,3 +61,18 @@ def policy_in_force(daemon_json: str) -> Mapping[str, Any] | None:
     if policy is None:
         raise Undecided(f"{path} has no policy")
     return policy
+
+
+def asks_for_runc(asked: str, entry: Mapping[str, Any] | None) -> bool:
+    """
+    Return True if a name starts the program that containerd finds by the name of runc.
+
+    + entry: what dockerd has registered by this name; None for nothing
+    """
+    if not entry:
+        return asked == "runc" or _RUNC_SHIM.search(asked) is not None
+    if entry.get("path"):
+        return bool(entry["path"] == "runc")
+    kind, options = entry.get("runtimeType") or "", entry.get("options") or {}
+    names_a_program = any(key.lower() == "binaryname" for key in options)
+    return asked == "runc" or (_RUNC_SHIM.search(kind) is not None and not names_a_program)

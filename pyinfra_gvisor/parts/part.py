@@ -22,11 +22,12 @@ class Part:
     ``name`` is the name of its package here, and of its operation's module, whose functions
     ``apply`` and ``remove`` are each a step with its own name. ``stage`` is when a deploy calls
     them; a removal goes in reverse order. A part around daemon.json comes before it, and goes after
-    it. ``check`` raises ``Problem`` if a node cannot have what
-    is declared, given the plan of daemon.json (None: not known yet). Without ``check`` only
-    trying shows that. ``needs`` and ``source`` describe it in the documentation. ``key`` is its own
-    setting without the prefix, empty if another setting declares the part. ``off`` is the value
-    that removes it, and ``title`` its name in messages (``planning/absence.py``).
+    it. ``check`` raises ``Problem`` if a node cannot have what is declared, given the plan of
+    daemon.json (None: not known yet). Without ``check`` only trying shows that. ``needs`` and
+    ``source`` describe it in the documentation. ``key`` is its own setting without the prefix,
+    empty if another setting declares the part. ``off`` is the value that removes it, and ``title``
+    its name in messages (``planning/absence.py``). ``surplus`` tells whether a node has more of a
+    declared part than is declared.
     """
 
     name: str
@@ -38,10 +39,15 @@ class Part:
     key: str = ""
     off: str = "None"
     title: str = ""
+    surplus: Callable[[Node, Settings], bool] = lambda _node, _settings: False
 
     def there(self, node: Node) -> bool:
         """Return True if anything of the part is on the node."""
         return self.name in node.parts and node.parts[self.name].there
+
+    def exceeds(self, node: Node, settings: Settings) -> bool:
+        """Return True if anything of the part is on the node that is not declared."""
+        return self.surplus(node, settings) if self.declared(settings) else self.there(node)
 
     def refusal(self, node: Node, settings: Settings, plan: Plan | None) -> Problem | None:
         """Return why the node cannot have the part; None if it can or the part is not declared."""

@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-NAMES = ("divert", "door", "egress", "judge", "keeper", "kernel", "resolver", "watch")
+NAMES = ("divert", "egress", "judge", "keeper", "kernel", "resolver", "watch")
 
 
 @cache

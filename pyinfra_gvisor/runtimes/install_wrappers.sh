@@ -33,7 +33,7 @@ check_flags() { # path, content
 check_judge() { # content
     if [ ! -f /usr/bin/python3 ] || [ ! -x /usr/bin/python3 ]; then die "$runtime on $host: /usr/bin/python3 is missing; install python3"; fi
     code=0
-    said=$(/usr/bin/python3 -I -S -B -X utf8 -c "$1" ask < /dev/null 2>&1) || code=$?
+    said=$(printf '%s\n' "$1" | /usr/bin/python3 -I -S -B -X utf8 - ask 2>&1) || code=$? # an argument may not be that long
     if [ "$code" = 2 ]; then return 0; fi
     said=$(printf '%s\n' "$said" | tail -n 1 | tr -cd '[:print:]' | cut -c1-200)
     die "$runtime on $host: /usr/bin/python3 cannot load the judge: $said; reinstall python3"

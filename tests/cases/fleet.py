@@ -47,8 +47,6 @@ MARKS = {
     "kernel": "# Applies the declared kernel settings",
     "resolver": "# Installs the resolver and starts it",
     "resolver remove": "# Removes the resolver from the node",
-    "door": "# Has the door answer",
-    "door remove": "# Has no door",
     "judge": "# Has the judge resident",
     "judge remove": "# Has no resident judge",
     "egress try": "# Loads new firewall rules on trial",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.node import parse_node
 from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import Settings
 from tests.arguments import Data
 from tests.unit.answers import after, answer, node
+from tests.unit.parts import judge_answers
 
 SETTINGS = Settings()
 RELEASE = SETTINGS.release
@@ -36,7 +38,8 @@ def converged(settings: Settings = SETTINGS) -> Data:
 
 def with_proof(given: Data, settings: Settings) -> Data:
     """Such a node with the record of a proof of what is declared."""
-    now, release = node(**given), settings.release
+    now = parse_node([*judge_answers.declared(settings), *answer(**given)])
+    release = settings.release
     digest = fingerprint(now, release, settings.proven_runtimes, declared=settings)
     return {**given, "state": {**given["state"], "proof": {"fingerprint": digest}}}
 

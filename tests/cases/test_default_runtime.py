@@ -10,6 +10,7 @@ from typing import Any
 from pyinfra_gvisor.daemon_json.generations import plan_generation
 from pyinfra_gvisor.daemon_json.plan import plan_around_users
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
+from pyinfra_gvisor.daemon_json.shared_lists import PLUGIN
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.deploys.rollback import roll_back
@@ -58,9 +59,15 @@ def written(data: Data) -> dict[str, str]:
     return {item.path: item.sha256 for item in found}
 
 
-def told(given: Data) -> list[str]:
-    """What a node tells that is like this, and on which the judge is resident."""
-    return [*judge_answers.told(), *answer(**given)]
+def told(given: Data, *, asked: bool | None = None) -> list[str]:
+    """
+    What a node tells that is like this, and on which the judge is resident.
+
+    + asked: whether dockerd's unit waits for it; None: if daemon.json has dockerd ask it
+    """
+    if asked is None:
+        asked = PLUGIN in str(given["daemon_json"])
+    return [*judge_answers.told(asked=asked), *answer(**given)]
 
 
 def sent(item: Node) -> Data:
@@ -85,13 +92,13 @@ GONE = changed(IS_ON, OFF)
 
 def test_a_plain_node_gets_a_default_runtime_and_is_proven_with_it() -> None:
     given = converged(good(**ON))
-    bare, installed = answer(), [answer(**given), told(given)]
-    released, wrapped = answer(releases=[RELEASE]), answer(**{**given, "daemon_json": None})
-    item = Node([bare, released, wrapped, *installed], PROVEN, ON)
+    before = {**given, "daemon_json": None}
+    bare, released, wrapped = answer(), answer(releases=[RELEASE]), answer(**before)
+    item = Node([bare, released, wrapped, told(before, asked=True), told(given)], PROVEN, ON)
 
     fleet = Fleet({"a": item}).deployed(run_node)
 
-    done = ["release", "wrappers", "daemon.json", "judge", "prove", "record", "keeper"]
+    done = ["release", "wrappers", "judge", "daemon.json", "prove", "record", "keeper"]
     assert item.acted() == done
     assert sent(item)["default-runtime"] == DEFAULT
     assert set(sent(item)["runtimes"]) == {"runsc", DEFAULT}
@@ -142,12 +149,13 @@ def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload() -> Non
 def test_switched_off_it_stays_while_a_container_needs_it(
     given: Data, uses: dict[str, Reply], now: Data, left: set[str]
 ) -> None:
-    states = (keeping(told(state), **OFF) for state in (given, now))
-    item = Node([*states], {**uses, **PROVEN_OFF}, OFF)
+    asked = PLUGIN in given["daemon_json"]
+    states = (told(given), *[told(now, asked=True)] * asked, told(now))
+    item = Node([keeping(state, **OFF) for state in states], {**uses, **PROVEN_OFF}, OFF)
 
     fleet = Fleet({"a": item}).deployed(run_node)
 
-    assert item.acted() == ["daemon.json", "prove", "record"]
+    assert item.acted() == ["daemon.json", *["judge"] * asked, "prove", "record"]
     assert action(item) == "reload"
     assert "default-runtime" not in sent(item)
     assert set(sent(item)["runtimes"]) == left
@@ -272,7 +280,7 @@ def gone_back(given: Data, to: Data, *uses: RuntimeUser) -> Data:
 def test_a_rollback_to_the_default_runtime_proves_a_container_that_asks_none(data: Data) -> None:
     back = gone_back(NOW_OFF, NOW_ON, SHOP)
     replies = {"generations": generations(WAS_OFF, NOW_ON), **IN_USE, **PROVEN}
-    item = Node([answer(**NOW_OFF), answer(**back)], replies, data)
+    item = Node([told(NOW_OFF, asked=True), told(back)], replies, data)
 
     fleet = Fleet({"a": item}).deployed(roll_back)
 

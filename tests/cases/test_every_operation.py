@@ -25,7 +25,6 @@ from pyinfra_gvisor.operations import (
     coolify,
     divert,
     docker,
-    door,
     egress,
     gvisor,
     judge,
@@ -66,7 +65,7 @@ from tests.unit.coolify.coolify_answers import answer as control_host
 from tests.unit.coolify.coolify_answers import compose, container, patched, persistent, php
 from tests.unit.egress import egress_states
 from tests.unit.kernel import kernel_answers
-from tests.unit.parts import door_answers, judge_answers
+from tests.unit.parts import judge_answers
 from tests.unit.parts.keeper_answers import keeping, timed
 from tests.unit.proof.observations import output
 from tests.unit.resolver import resolver_answers
@@ -236,17 +235,10 @@ CASES = {
     ),
     "judge.resident": Case(
         judge.resident,
-        {"program": judge_answers.PROGRAM},
+        {"program": judge_answers.PROGRAM, "door": True},
         [BARE, [*judge_answers.told(), *BARE]],
         ["judge"],
         ["have the judge answer at /run/pyinfra-gvisor/judge.sock"],
-    ),
-    "door.plugin": Case(
-        door.plugin,
-        {"program": judge_answers.PROGRAM},
-        [BARE, [*door_answers.told(), *BARE]],
-        ["door"],
-        ["have the door answer at /run/docker/plugins/pyinfra-gvisor.sock"],
     ),
     "keeper.keeper": Case(
         keeper.keeper,

@@ -10,9 +10,9 @@ from typing import Any
 
 from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.parts.divert.proof import CHECKS as BUILD_CHECKS
-from pyinfra_gvisor.parts.door.proof import CHECKS as DOOR_CHECKS
 from pyinfra_gvisor.parts.egress.proof import CHECKS as EGRESS_CHECKS
 from pyinfra_gvisor.parts.egress.settings import Egress
+from pyinfra_gvisor.parts.judge.proof import CHECKS as DOOR_CHECKS
 from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.releases.lock import known

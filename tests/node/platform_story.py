@@ -41,14 +41,11 @@ Ended = subprocess.CompletedProcess[str]
 REASON = "the platform of these tests"
 BEFORE = "shop-before"  # a container from before
 REFUSED_LATER = "backup-before"  # one from before, with a mount of the node
-BARE = "bare"
 STAGES = {
     kind: "sandbox-all" if kind in {"docker-26", "docker-29"} else "sandbox" for kind in KINDS
 }
 RUNC_IS_RUNC = tuple(kind for kind in KINDS if STAGES[kind] == "sandbox")
 KEPT = "kept:1"
-OF_THE_NODE = "of-node of-mount"
-"""Volumes that imitators create: each is a directory of the node."""
 _BEFORE = f"""
 docker rm -f {BEFORE} {REFUSED_LATER}
 docker run -d --name {BEFORE} {IMAGE} sleep infinity
@@ -70,14 +67,13 @@ class Story:
     + accepted: by the command that accepts the platform
     + planned: by a dry run of the switch
     + imitators: what became of each; ``by_name``: the same of those that ask for runc, which the
-      nodes of a stage share. Where runc is ours they are held, too; elsewhere they must reach what
-      they want
+      nodes of a stage share
     + allowed: the container that asks only for what it may have
     + poisoned: what was told after an app had taken the helper's tag
     + deployed: after a deployment; ``meanwhile``: while a new helper is refused; ``again``: after
       it was accepted
     + refused: what Docker said of the new helper, and what it left
-    + found: the audit with an unknown helper and a container under runc; ``clean``: in the end
+    + found: the audit with an unknown helper and a container from before; ``clean``: in the end
     """
 
     before: Mapping[str, bool]
@@ -187,7 +183,6 @@ def tell(ground: Ground, directory: Path) -> Story:
     deployed = at_once(lambda name: _deploy(on[name]), KINDS)
     updated = at_once(lambda name: _update(on[name]), KINDS)
     found = team.audit()
-    at_once(lambda name: sh(ground.nodes[name], f"docker volume rm {OF_THE_NODE}"), KINDS)
     named = {name: _named_in(said) for name, (said, _, _) in updated.items()}
     accepted_new = team.accept(*named.values())
     again = at_once(lambda name: _again(on[name]), KINDS)
@@ -233,7 +228,7 @@ class _Attacked:
 
 def _attack(platform: Platform) -> _Attacked:
     node = platform.node
-    sh(node, f"docker rm -f coolify-proxy {BEFORE} {REFUSED_LATER}")
+    sh(node, f"docker rm -f coolify-proxy {REFUSED_LATER}")
     assert platform.run_helper().code == 0
     tempt(node)
     held = start_all(node, {**IMITATORS, "": ALLOWED_ONE})
@@ -268,7 +263,6 @@ def _update(platform: Platform) -> tuple[str, str, Seen]:
     commit(node, HELPER, HELPER, "LABEL version=1.0.16")
     ran = platform.run_helper()
     left = sh(node, f"docker ps -aq --filter name={UUID}")
-    sh(node, f"docker run -d --name {BARE} --runtime runc {IMAGE} sleep infinity")
     return ran.stderr if ran.code else "", left, platform.look()
 
 
@@ -278,6 +272,6 @@ def _named_in(said: str) -> str:
 
 
 def _again(platform: Platform) -> Seen:
-    sh(platform.node, f"docker rm -f {BARE}")
+    sh(platform.node, f"docker rm -f {BEFORE}")
     platform.deploy_apps()
     return platform.look()

@@ -19,19 +19,17 @@ ROW = re.compile(r"^\| `(?P<option>[^`]+)` \| (?P<gets>[^|]+?) \|", re.MULTILINE
 ROWS = [(found["option"], found["gets"]) for found in ROW.finditer(PAGE.read_text())]
 NODE = "docker-26"  # it has Compose 2
 FILE = "/root/options/compose.yaml"
-# Docker's client goes on after a container that does not start. Prints a line for each: its name,
-# the program of its process, and Docker's error.
+# Prints a line for each service: its name, the program of its process, and Docker's error.
 _START = f"""
 set -eu
 mkdir -p /srv/site
 [ -f /etc/localtime ] || ln -s /usr/share/zoneinfo/UTC /etc/localtime
 cd {Path(FILE).parent}
-docker compose --progress quiet create
-docker start $(docker ps -aq --filter name=options-) > /dev/null 2>&1 || true
-for id in $(docker ps -aq --filter name=options-); do
-    docker inspect --format '{{{{.Name}}}} {{{{.State.Pid}}}} {{{{.State.Error}}}}' "$id"
-done | while read -r name pid error; do
-    echo "${{name#/options-}} $(readlink "/proc/$pid/exe" || echo -) $error"
+for name in $(docker compose config --services); do
+    docker compose --progress quiet create "$name" > said 2>&1 &&
+        docker start "options-$name-1" > said 2>&1 || :
+    pid=$(docker inspect --format '{{{{.State.Pid}}}}' "options-$name-1" 2> /dev/null) || pid=none
+    echo "$name $(readlink "/proc/$pid/exe" || echo -) $(tr '\\n' ' ' < said)"
 done
 """
 
@@ -52,7 +50,7 @@ def started(dispatch: Ground) -> Iterator[dict[str, tuple[str, str]]]:
     node.put(FILE, composed().encode())
     ran = node.exec("sh", "-c", _START)
     assert ran.code == 0, ran.stderr
-    lines = dict(line.split("-1 ", 1) for line in ran.stdout.splitlines())
+    lines = dict(line.split(" ", 1) for line in ran.stdout.splitlines())
     words = {option: lines[f"row-{at}"].split(" ", 1) for at, (option, _) in enumerate(ROWS)}
     yield {option: (program, error) for option, (program, error) in words.items()}
     sh(node, f"cd {Path(FILE).parent}; docker compose --progress quiet down -v -t 0")
@@ -66,9 +64,9 @@ def test_an_option_of_compose_gets_what_the_table_says(
 
     if gets.startswith("refused: "):
         assert program == "-"
-        assert f"a sandbox may not have: {gets.removeprefix('refused: ')}" in error
+        assert gets.removeprefix("refused: ") in error
     else:
-        assert error == ""
+        assert error.startswith("options-row-"), error  # as docker start says it
         assert (program == SENTRY) is gets.startswith("the same")
 
 

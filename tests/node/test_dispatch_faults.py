@@ -30,6 +30,8 @@ pytestmark = pytest.mark.slow
 NODES = ("docker-20", "docker-26", "docker-29-overlay2", "docker-29")
 # Where the dispatcher itself says what is wrong, which is the same with every Docker.
 TWO = (NODES[0], NODES[-1])
+# Without the door, which refuses in most of these cases before a runtime is called.
+AT_START = {**DEFAULT, "door": "off"}
 PERL = "/usr/bin/perl"
 PYTHON = "/usr/bin/python3"
 UNIT = "pyinfra-gvisor-judge"
@@ -111,7 +113,9 @@ def files(node: LabNode) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def guarded(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
     """Nodes with a container that runs through all faults."""
-    found = dispatch.ready(*NODES)
+    dispatch.deploy(*NODES, **AT_START)
+    dispatch.known.difference_update(NODES)
+    found = {name: dispatch.nodes[name] for name in NODES}
     for node in found.values():
         remove_containers(node, ".")  # a removal names all that need the default runtime
         start(node, "steady")
@@ -128,7 +132,7 @@ def test_nothing_starts_outside_of_a_sandbox_and_the_next_run_repairs_it(
     running = {kind: processes(node) for kind, node in nodes.items()}
 
     at_once(lambda kind: refuses(nodes[kind], FAULTS[name]), kinds)
-    repair = dispatch.deploy(*kinds, **DEFAULT)
+    repair = dispatch.deploy(*kinds, **AT_START)
 
     assert repair.steps_changed % len(kinds) == 0, repair.text
     for kind, node in nodes.items():
@@ -159,7 +163,7 @@ def refuses(node: LabNode, fault: Fault) -> None:
 def test_after_all_repairs_a_run_changes_nothing(
     guarded: dict[str, LabNode], dispatch: Ground
 ) -> None:
-    outcome = dispatch.run(*guarded, **DEFAULT)
+    outcome = dispatch.run(*guarded, **AT_START)
 
     assert outcome.idle, outcome.text
 
@@ -183,7 +187,7 @@ def test_without_perl_a_run_changes_nothing_and_says_so(
     node = guarded["docker-29"]
     sh(node, f"mv {PERL} {PERL}.away")
 
-    outcome = dispatch.run("docker-29", **DEFAULT)
+    outcome = dispatch.run("docker-29", **AT_START)
 
     sh(node, f"mv {PERL}.away {PERL}")
     assert outcome.code == 1
@@ -287,18 +291,18 @@ def damage(nodes: dict[str, LabNode], faults: dict[str, str]) -> None:
 
 def test_rollback_works_whatever_is_broken(guarded: dict[str, LabNode], dispatch: Ground) -> None:
     dispatch.deploy(*NODES)
-    dispatch.deploy(*NODES, **DEFAULT)
+    dispatch.deploy(*NODES, **AT_START)
     damage(guarded, BACK)
 
-    back = dispatch.run(*NODES, deploy="deploys/rollback.py", **DEFAULT)
+    back = dispatch.run(*NODES, deploy="deploys/rollback.py", **AT_START)
 
     assert back.code == 0, back.text
     for node in guarded.values():
         assert docker_info(node)["DefaultRuntime"] == "runc"
         start(node, "rolled-back")
         assert not in_sandbox(node, "rolled-back")
-        remove_containers(node, "^/rolled-back$")
-    dispatch.deploy(*NODES, **DEFAULT)
+    at_once(lambda kind: remove_containers(guarded[kind], "^/rolled-back$"), NODES)
+    dispatch.deploy(*NODES, **AT_START)
 
 
 def test_a_removal_works_whatever_is_broken_and_restores_the_original(
@@ -307,11 +311,9 @@ def test_a_removal_works_whatever_is_broken_and_restores_the_original(
     damage(guarded, GONE)
 
     refused = dispatch.run(*NODES, deploy="deploys/remove.py")
-    for node in guarded.values():
-        remove_containers(node, "^/steady$")
+    at_once(lambda kind: remove_containers(guarded[kind], "^/steady$"), NODES)
     dispatch.deploy(*NODES, deploy="deploys/remove.py")
 
-    dispatch.known.difference_update(NODES)
     assert refused.code == 1
     told = refused.stderr.count("gvisordefault (these need it to start: steady)")
     assert told == len(NODES) + 1, "for each, and once for all in the summary"

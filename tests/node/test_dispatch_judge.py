@@ -1,31 +1,200 @@
-"""The resident judge of the default runtime: asked when it is there, and missed by nobody."""
+"""The resident judge: dockerd asks it before it acts, and needs it neither to run nor to start."""
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.node.audits import sh
-from tests.node.dispatching import DEFAULT, IMAGE, Ground, in_sandbox, start
+from tests.node.dispatching import DEFAULT, IMAGE, ORIGINAL, Ground, in_sandbox, start
 from tests.node.egress_nodes import at_once
 from tests.node.faults import wait_for
-from tests.node.running import remove_containers
+from tests.node.running import daemon_json, processes, remove_containers
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 
-NODES = ("docker-20", "docker-29")  # the oldest and the newest systemd of the lab
+NODES = ("docker-20", "docker-26", "docker-29")
+ENDS = ("docker-20", "docker-29")  # the oldest and the newest systemd of the lab
 UNIT = "pyinfra-gvisor-judge"
 UNITS = f"/etc/systemd/system/{UNIT}"
+PLUGIN = "/run/docker/plugins/pyinfra-gvisor.sock"
+DEAD = "/run/docker/plugins/dead.sock"
 PYTHON = "/usr/bin/python3"
 MAIN_PID = f"systemctl show -p MainPID --value {UNIT}"
-WAITS_S = 5
-"""How long a wrapper waits for the resident judge before it runs the program itself."""
+DENIED = "authorization denied by plugin pyinfra-gvisor: "
+FUZZ = (Path(__file__).parent / "door_fuzz.py").read_text()
 WATCHDOG_S = 10
-START_S = 30
-"""Within which a container starts while other labs load the machine, once it is decided where."""
+_OPTED = (
+    "docker create --mount type=volume,src=evil-b,dst=/bin,volume-opt=type=none,volume-opt=o=bind"
+)
+_VOLUME = "docker volume create"
+_BRIDGE = "docker network create --subnet"
+# What a tenant asks for, by what it does without a door, though no such container starts.
+ATTACKS = {
+    "make a directory": "docker create -v /usr/local/sbin/runc.x:/x IMAGE",
+    "mount the node by its type": "docker create --mount type=bind,src=/etc,dst=/x IMAGE",
+    "copy an image into the node": f"{_VOLUME} -o type=none -o o=bind -o device=/opt/empty evil-a",
+    "copy it by the container": f"{_OPTED},volume-opt=device=/opt/empty IMAGE",
+    "copy it by a relative device": f"{_OPTED},volume-opt=device=opt/empty IMAGE",
+    "write a file before the start": "docker cp /etc/hostname old:/x/evil",
+    "mount NFS": f"{_VOLUME} -o type=nfs -o o=addr=127.0.0.1 -o device=:/x evil-c",
+    "give the node a route": f"{_BRIDGE} 203.0.113.0/24 evil-d",
+    "take the metadata service": f"{_BRIDGE} 169.254.169.0/24 evil-e",
+    "pass the firewall": "docker network create -d macvlan -o parent=eth0 evil-f",
+    "use a bridge of the node": "docker network create -o com.docker.network.bridge.name=lo evil-g",
+    "send lines to the node": "docker create --log-driver syslog "
+    "--log-opt syslog-address=tcp://127.0.0.1:9 --log-opt tag=x IMAGE",
+    "fetch what only the node may": "docker import http://169.254.169.254/ evil",
+    "have another runtime": "docker create --runtime io.containerd.runc.v2 IMAGE",
+    "have runc": "docker create --runtime runc IMAGE",
+    "be privileged": "docker create --privileged IMAGE",
+    "be privileged in exec": "docker exec --privileged app true",
+}
+# What would be left of it.
+LEFT = """
+ls -d /usr/local/sbin/runc.x /etc/nologin /opt/empty/* /var/lib/docker/volumes/evil* /opt/old/evil
+ip route | grep 203.0.113
+docker volume ls -q | grep evil
+docker network ls --format '{{.Name}}' | grep evil
+docker ps -aq --filter status=created | grep -v "$(docker ps -aq --filter name=^/old$)"
+"""
+
+
+@pytest.fixture(scope="module")
+def judged(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
+    """Nodes as proven, with an app, and a container of before that mounts the node."""
+    nodes = {kind: dispatch.nodes[kind] for kind in NODES}
+    dispatch.deploy(*NODES, **DEFAULT, door="off")
+    old = f"mkdir -p /opt/old /opt/empty; docker create --name old -v /opt/old:/x {IMAGE} true"
+    at_once(lambda name: sh(nodes[name], old), NODES)
+    outcome = dispatch.deploy(*NODES, **DEFAULT, proof="changed", proof_rows=True)
+    proven = re.findall(r"\bdoor\b.* ok$", outcome.text, re.MULTILINE)
+    assert len(proven) >= len(NODES), outcome.text
+    at_once(lambda name: start(nodes[name], "app"), NODES)
+    yield nodes
+    at_once(lambda name: remove_containers(nodes[name], "."), NODES)
+    dispatch.known.difference_update(NODES)
+
+
+def states(node: LabNode) -> list[str]:
+    """Return the states of the socket and of the service."""
+    return node.exec("systemctl", "is-active", f"{UNIT}.socket", UNIT).stdout.split()
+
+
+def asks(node: LabNode) -> str:
+    """Return what Docker says to somebody who asks for what is not allowed."""
+    return node.exec("docker", "create", "-v", "/etc:/x", IMAGE).stderr
+
+
+def lives(node: LabNode) -> int:
+    """Return the process of the app, which nothing here may end."""
+    return int(processes(node)["app"])
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_what_would_change_the_node_is_not_begun(judged: dict[str, LabNode], kind: str) -> None:
+    node = judged[kind]
+    before = node.exec("sh", "-c", LEFT).stdout
+
+    for what, command in ATTACKS.items():
+        ran = node.exec("sh", "-c", command.replace("IMAGE", IMAGE))
+        assert DENIED in ran.stderr, f"{what}: {ran}"
+
+    assert node.exec("sh", "-c", LEFT).stdout == before == ""
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_it_sees_every_mount_as_dockerd_does(judged: dict[str, LabNode], kind: str) -> None:
+    node = judged[kind]
+
+    pid = sh(node, MAIN_PID).strip()
+    spaces = " ".join(f"/proc/{item}/ns/{name}" for item in (pid, 1) for name in ("mnt", "pid"))
+
+    assert len({*sh(node, f"readlink {spaces}").split()}) == 2
+    sockets = f"/run/pyinfra-gvisor /run/pyinfra-gvisor/judge.sock {PLUGIN}"
+    assert sh(node, f"stat -c %a:%U {sockets}").split() == ["700:root", "600:root", "600:root"]
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_no_spelling_of_a_request_gets_past_it(judged: dict[str, LabNode], kind: str) -> None:
+    node = judged[kind]
+    node.put("/root/fuzz.py", FUZZ.encode())
+
+    ran = node.exec(PYTHON, "/root/fuzz.py", IMAGE, "20261130", "400")
+
+    assert ran.code == 0, ran.stderr
+    *past, statuses = ran.stdout.splitlines()
+    assert past == []
+    assert json.loads(statuses)["403"] > 200
+
+
+USED = f"""
+set -eu
+mkdir -p /root/usual
+cd /root/usual
+cat > compose.yaml << EOF
+name: usual
+services:
+  web:
+    image: {IMAGE}
+    command: [sleep, infinity]
+    volumes: [data:/data]
+    ports: ["127.0.0.1::80"]
+    healthcheck: {{test: "true", interval: 1s}}
+    configs: [{{source: made, target: /made}}]
+volumes: {{data: {{}}}}
+configs: {{made: {{content: "from compose"}}}}
+EOF
+docker save {IMAGE} | docker load > /dev/null
+docker run --rm {IMAGE} echo one
+docker run --rm -i {IMAGE} cat < /etc/hostname > /dev/null
+docker cp /etc/hostname app:/tmp/
+docker exec app true
+docker cp app:/tmp/hostname - > /dev/null
+docker stats --no-stream app > /dev/null
+docker events --since 1m --until 0s > /dev/null
+docker commit app usual:1 > /dev/null
+docker update --memory 512m --memory-swap 512m app > /dev/null
+printf 'FROM {IMAGE}\\nRUN echo built > /built\\n' > Dockerfile
+docker build -q -t usual:2 . > /dev/null
+docker run --rm usual:2 cat /built
+docker network create usual > /dev/null
+docker network connect usual app
+docker network disconnect usual app
+docker network rm usual > /dev/null
+docker rmi usual:1 usual:2 > /dev/null
+seq 30 | xargs -P 8 -I N docker create --name many-N {IMAGE} true > /dev/null
+docker ps -aq --filter name=many- | xargs docker rm > /dev/null
+"""
+COMPOSED = """
+set -eu
+cd /root/usual
+docker compose --progress quiet up -d --wait
+docker compose exec -T web cat /made
+docker compose logs > /dev/null
+docker compose cp /etc/hostname web:/tmp/
+docker compose --progress quiet down -v -t 0
+"""
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_what_people_do_with_docker_passes(judged: dict[str, LabNode], kind: str) -> None:
+    node = judged[kind]
+
+    said = sh(node, USED).split()
+    if node.exec("docker", "compose", "version").code == 0:
+        said += sh(node, COMPOSED).splitlines()
+
+    assert said[:2] == ["one", "built"]
+    assert said[2:] in ([], ["from compose"])
+    assert in_sandbox(node, "app")
+
 
 KILLER = f"""
 for _ in $(seq 60); do
@@ -36,135 +205,157 @@ done > /dev/null 2>&1 &
 """
 
 
-@pytest.fixture(scope="module")
-def resident(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
-    """Nodes where gVisor is the default, as a deploy has left them."""
-    dispatch.deploy(*NODES, **DEFAULT)
-    yield dispatch.ready(*NODES)
-    dispatch.deploy(*NODES, **DEFAULT)
-
-
-def states(node: LabNode) -> list[str]:
-    """Return the states of the socket and of the service."""
-    return node.exec("systemctl", "is-active", f"{UNIT}.socket", UNIT).stdout.split()
-
-
-def starts(node: LabNode, name: str) -> float:
-    """Start a container, check that it is in a sandbox, remove it; return how long that took."""
-    began_s = time.monotonic()
-    start(node, name)
-    took_s = time.monotonic() - began_s
-    assert in_sandbox(node, name)
-    remove_containers(node, f"^/{name}$")
-    return took_s
-
-
-@pytest.mark.parametrize("kind", NODES)
-def test_it_sees_every_mount_as_dockerd_does(resident: dict[str, LabNode], kind: str) -> None:
-    node = resident[kind]
-
-    pid = sh(node, MAIN_PID).strip()
-    spaces = sh(
-        node, f"readlink /proc/{pid}/ns/mnt /proc/1/ns/mnt /proc/{pid}/ns/pid /proc/1/ns/pid"
-    )
-
-    assert states(node) == ["active", "active"]
-    assert len({*spaces.split()}) == 2
-    assert sh(node, "stat -c %a:%U /run/pyinfra-gvisor /run/pyinfra-gvisor/judge.sock").split() == [
-        "700:root",
-        "600:root",
-    ]
-
-
-@pytest.mark.parametrize("kind", NODES)
-def test_a_start_asks_it(resident: dict[str, LabNode], kind: str) -> None:
-    """Without Python a wrapper cannot run the program itself, so only the resident one is left."""
-    node = resident[kind]
-    pid = sh(node, MAIN_PID)
-
-    sh(node, f"mv {PYTHON} {PYTHON}.away")
-    try:
-        start(node, "asks")
-        sh(node, f"systemctl stop {UNIT}.socket")
-        alone = node.exec("docker", "run", "--rm", IMAGE, "true")
-    finally:
-        sh(node, f"mv {PYTHON}.away {PYTHON}; systemctl start {UNIT}.socket")
-
-    assert in_sandbox(node, "asks")
-    remove_containers(node, "^/asks$")
-    assert pid.strip() != "0"
-    assert alone.code != 0
-    assert f"{PYTHON} is missing" in alone.stderr
-
-
-def test_while_it_is_killed_again_and_again_every_container_starts(
-    resident: dict[str, LabNode],
+def test_while_it_is_killed_again_and_again_every_call_has_an_answer(
+    judged: dict[str, LabNode],
 ) -> None:
-    def crowd(kind: str) -> list[float]:
-        sh(resident[kind], KILLER)
-        return [starts(resident[kind], f"killed-{number}") for number in range(5)]
+    def crowd(kind: str) -> list[tuple[str, float]]:
+        sh(judged[kind], KILLER)
+        found = []
+        for _ in range(8):
+            began_s = time.monotonic()
+            found.append((asks(judged[kind]), time.monotonic() - began_s))
+        return found
 
-    took_s = at_once(crowd, NODES)
+    answers = at_once(crowd, ENDS)
 
-    assert max(map(max, took_s.values())) < WAITS_S + START_S
-    for node in resident.values():
-        wait_for(node, f"systemctl is-active {UNIT}", timeout_s=20)
+    for kind in ENDS:
+        assert all("denied" in said or "failed" in said for said, _ in answers[kind]), answers
+        assert max(took_s for _, took_s in answers[kind]) < 45  # dockerd asks again for 30 s
+        wait_for(judged[kind], f"systemctl is-active {UNIT}", timeout_s=20)
+        assert DENIED in asks(judged[kind])
 
 
-def test_one_that_hangs_holds_a_start_up_for_seconds_and_is_replaced(
-    resident: dict[str, LabNode],
+def test_one_that_hangs_is_replaced_and_without_python_docker_refuses_and_says_why(
+    judged: dict[str, LabNode],
 ) -> None:
-    def hang(kind: str) -> float:
-        node = resident[kind]
-        pid = sh(node, MAIN_PID).strip()
-        sh(node, f"kill -STOP {pid}")
-        took_s = starts(node, "hangs")
-        other = f'pid=$({MAIN_PID}); [ "$pid" != 0 ] && [ "$pid" != {pid} ]'
-        wait_for(node, other, timeout_s=2 * WATCHDOG_S)
-        return took_s
+    def hang(kind: str) -> tuple[str, float, str, str]:
+        node = judged[kind]
+        began_s = time.monotonic()
+        sh(node, f"kill -STOP $(pgrep -P $({MAIN_PID}) python3)")
+        said, took_s = asks(node), time.monotonic() - began_s
+        wait_for(node, f"systemctl is-active {UNIT}", timeout_s=30)
+        sh(node, f"mv {PYTHON} {PYTHON}.away")
+        try:
+            start(node, "asks")  # a wrapper cannot run the program itself now
+            assert in_sandbox(node, "asks")
+            sh(node, f"systemctl kill -s KILL {UNIT}")
+            wait_for(node, "pgrep -f judge/stand_in.pl", timeout_s=20)
+            without, read = asks(node), sh(node, "docker ps -q --filter name=app")
+        finally:
+            sh(node, f"mv {PYTHON}.away {PYTHON}")
+        remove_containers(node, "^/asks$")
+        return said, took_s, without, read
 
-    took_s = at_once(hang, NODES)
-
-    assert max(took_s.values()) < WAITS_S + START_S
-    for node in resident.values():
-        wait_for(node, f"systemctl is-active {UNIT}", timeout_s=20)
+    pids = {kind: lives(judged[kind]) for kind in ENDS}
+    for kind, (said, took_s, without, read) in at_once(hang, ENDS).items():
+        assert "denied" in said or "failed" in said
+        assert took_s < WATCHDOG_S + 45
+        assert "reinstall python3" in without
+        assert read
+        wait_for(judged[kind], f"systemctl is-active {UNIT}", timeout_s=30)
+        assert "mount of /etc" in asks(judged[kind])
+        assert lives(judged[kind]) == pids[kind]
 
 
 GONE = {
-    "stopped": f"systemctl stop {UNIT}.socket",
+    "stopped": f"systemctl stop {UNIT}.socket {UNIT}",
     "masked": f"ln -sf /dev/null {UNITS}.service; systemctl daemon-reload; systemctl stop {UNIT}",
-    "removed": f"systemctl stop {UNIT}.socket; rm {UNITS}.*; systemctl daemon-reload",
-    "stale": f"systemctl kill -s KILL {UNIT}.service; systemctl stop {UNIT}.socket; "
-    "touch /run/pyinfra-gvisor/judge.sock",
+    "removed": f"systemctl stop {UNIT}.socket {UNIT}; rm {UNITS}.*; systemctl daemon-reload",
+    "stale": f"systemctl stop {UNIT}.socket {UNIT}; touch {PLUGIN}",
 }
 
 
 @pytest.mark.parametrize("fault", GONE)
-def test_without_it_containers_start_and_the_next_run_brings_it_back(
-    resident: dict[str, LabNode], dispatch: Ground, fault: str
+def test_dockerd_starts_without_it_and_the_next_run_brings_it_back(
+    judged: dict[str, LabNode], dispatch: Ground, fault: str
 ) -> None:
-    at_once(lambda kind: sh(resident[kind], GONE[fault]), NODES)
+    def restarted(kind: str) -> str:
+        node = judged[kind]
+        sh(node, f"systemctl stop pyinfra-gvisor-keeper.timer; {GONE[fault]}")
+        # systemd refuses the fourth start within a minute
+        sh(node, "systemctl reset-failed docker; timeout 60 systemctl restart docker")
+        return asks(node)
 
-    took_s = at_once(lambda kind: starts(resident[kind], "without"), NODES)
-    down = [states(node) for node in resident.values()]
-    dispatch.deploy(*NODES, **DEFAULT)
-    second = dispatch.run(*NODES, **DEFAULT)
+    pids = {kind: lives(judged[kind]) for kind in ENDS}
+    answers = at_once(restarted, ENDS)
+    dispatch.deploy(*ENDS, **DEFAULT)
+    second = dispatch.run(*ENDS, **DEFAULT)
 
-    assert max(took_s.values()) < START_S
-    assert ["active", "active"] not in down
-    assert [states(node) for node in resident.values()] == [["active", "active"]] * len(NODES)
+    assert all(DENIED in said for said in answers.values()), answers
     assert second.idle, second.text
+    for kind in ENDS:
+        assert states(judged[kind]) == ["active", "active"]
+        assert "mount of /etc" in asks(judged[kind])
+        assert lives(judged[kind]) == pids[kind]
 
 
-def test_after_a_power_cut_its_socket_is_there_before_docker(resident: dict[str, LabNode]) -> None:
-    node = resident[NODES[-1]]
-    remove_containers(node, ".")
+def test_a_plugin_of_others_that_is_dead_is_noticed_before_dockerd_would_end(
+    judged: dict[str, LabNode], dispatch: Ground
+) -> None:
+    node = judged["docker-29"]
+    text = sh(node, "cat /etc/docker/daemon.json")
+    dead = text.replace('"pyinfra-gvisor"', '"dead", "pyinfra-gvisor"')
+    sh(
+        node,
+        "perl -e 'socket S, 1, 1, 0; bind S, pack q(S a*), 1, q(/run/docker/plugins/dead.sock)'",
+    )
+    node.put("/etc/docker/daemon.json", dead.encode())
+    pid = lives(node)
+
+    refused = dispatch.run("docker-29", **DEFAULT, daemon_json={"max-concurrent-uploads": 3})
+
+    assert refused.code == 1
+    assert f"no authorization plugin answers at {DEAD}" in refused.text
+    assert sh(node, "cat /etc/docker/daemon.json") == dead
+    assert lives(node) == pid
+    sh(node, f"rm {DEAD}")
+    node.put("/etc/docker/daemon.json", text.encode())
+
+
+def test_after_a_power_cut_it_is_there_before_docker(judged: dict[str, LabNode]) -> None:
+    node = judged["docker-29"]
 
     node.kill()
     node.start()
 
+    wait_for(node, f"systemctl is-active {UNIT}", timeout_s=30)
     since = "systemctl show -p ActiveEnterTimestampMonotonic --value"
     socket, dockerd = sh(node, f"{since} {UNIT}.socket docker.service").split()
-    wait_for(node, f"systemctl is-active {UNIT}", timeout_s=20)
     assert 0 < int(socket) < int(dockerd)
-    starts(node, "after-boot")
+    assert "mount of /etc" in asks(node)
+    sh(node, "docker start app")
+    assert in_sandbox(node, "app")
+
+
+def test_others_keep_their_plugin_when_ours_goes_and_a_rollback_goes_past_it(
+    judged: dict[str, LabNode], dispatch: Ground
+) -> None:
+    pids = {kind: lives(judged[kind]) for kind in NODES}
+
+    dispatch.deploy(*NODES, **DEFAULT, door="off")
+    added = ("find", "/etc/systemd/system/docker.service.d")
+    gone = {kind: (daemon_json(node), node.exec(*added).stdout) for kind, node in judged.items()}
+    dispatch.deploy(*NODES, **DEFAULT)
+    dispatch.deploy(*NODES, deploy="deploys/rollback.py", **DEFAULT)
+
+    for kind in NODES:
+        found, additions = gone[kind]
+        assert "authorization-plugins" not in found
+        assert "pyinfra-gvisor" not in additions
+        assert "authorization-plugins" not in daemon_json(judged[kind])
+        assert DENIED not in asks(judged[kind])
+        assert lives(judged[kind]) == pids[kind]
+        remove_containers(judged[kind], ".")
+
+
+def test_a_removal_leaves_nothing_of_it(judged: dict[str, LabNode], dispatch: Ground) -> None:
+    dispatch.deploy(*ENDS, **DEFAULT)
+
+    dispatch.deploy(*ENDS, deploy="deploys/remove.py")
+
+    for kind in ENDS:
+        left = "find /etc/systemd /run/systemd /run/docker/plugins /opt -name '*pyinfra-gvisor*'"
+        assert sh(judged[kind], left) == ""
+        assert sh(judged[kind], "cat /etc/docker/daemon.json") == ORIGINAL
+        assert DENIED not in asks(judged[kind])
+        remove_containers(judged[kind], ".")

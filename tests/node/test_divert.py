@@ -287,7 +287,7 @@ def test_going_back_strands_nobody_and_leaves_no_trace(
     assert second.idle
     assert kept == before
     assert set(reached.values()) == {True}
-    assert new == {kind: sh(node, "uname -v").strip() for kind, node in nodes.items()}
+    assert all("runtime runc is outside of gVisor" in said for said in new.values()), new
     assert set(bare.values()) == {False}
     assert f"give {RUNC} back to runc" in gone.text
     assert removed.code == 0, removed.text

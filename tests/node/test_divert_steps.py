@@ -36,7 +36,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """A node where gVisor is the default, and runc is runc."""
     with lab_of(f"{LAB}-steps", {KIND: SPECS[KIND]}) as made:
         ground = prepare(made, Fleet(made, tmp_path_factory.mktemp("steps")))
-        ground.deploy(KIND, default="sandbox")
+        ground.deploy(KIND, default="sandbox", door="off")
         start(made[KIND], "runs", "--restart=unless-stopped")
         yield ground
 
@@ -69,7 +69,7 @@ def test_a_run_that_ends_before_any_step_is_survived_and_finished_by_the_next(
 ) -> None:
     """The place is given and taken back in turn, each time with an end one step later."""
     node = ground.nodes[KIND]
-    steps = Steps(node, {"gvisor_default": "sandbox-all"})
+    steps = Steps(node, {"gvisor_default": "sandbox-all", "gvisor_door": "off"})
     original = node.exec("sh", "-c", ORIGINAL).stdout
     kernel = {True: GVISOR_KERNEL, False: sh(node, "uname -v").strip()}
     steps.prepare()

@@ -1,39 +1,59 @@
-"""Audit the resident judge: does it answer, and are its units as declared?"""
+"""Audit the resident judge: is it asked, does it answer, and are its files as declared?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
+from pyinfra_gvisor.daemon_json.effective import value_in_force
+from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION, PLUGIN
+from pyinfra_gvisor.node import DAEMON_JSON
 from pyinfra_gvisor.parts.judge.files import NAME
 from pyinfra_gvisor.parts.judge.plan import declared_files
 from pyinfra_gvisor.parts.judge.state import JudgeState
 from pyinfra_gvisor.policy.findings import Severity
 
 
-def _not_resident(host: Audited) -> Iterator[Observation]:
-    found = host.node.part(JudgeState)
-    if not declared_files(host.expected) or host.node.init != "systemd":
+def _not_asked(host: Audited) -> Iterator[Observation]:
+    if not host.settings.has_door:
         return
-    down = found.down()
-    if down:
+    named = value_in_force(host.node, AUTHORIZATION)
+    if not isinstance(named, list) or PLUGIN not in named:
+        yield Observation(DAEMON_JSON, f"{AUTHORIZATION} does not name {PLUGIN}")
+    if down := host.node.part(JudgeState).down(asked=True):
+        yield Observation(NAME, " and ".join(down))
+    if host.settings.door == "report":
+        yield Observation(NAME, "it only reports", Severity.MEDIUM)
+
+
+def _not_resident(host: Audited) -> Iterator[Observation]:
+    if host.settings.has_door or host.node.init != "systemd":
+        return
+    down = host.node.part(JudgeState).down(asked=False)
+    if down and declared_files(host.node, host.expected):
         yield Observation(NAME, " and ".join(down))
 
 
 def _not_declared(host: Audited) -> Iterator[Observation]:
     found = host.node.part(JudgeState)
-    files = declared_files(host.expected)
+    files = declared_files(host.node, host.expected)
     if not files or not found.there:
         return
     for path, what in found.other(files):
         yield Observation(path, what)
     if not found.enabled:
-        yield Observation(
-            NAME, "its socket is not enabled: the judge will not be resident after a reboot"
-        )
+        yield Observation(NAME, "its socket is not enabled: it will not listen after a reboot")
 
 
 RULES: tuple[Rule[Audited], ...] = (
+    Rule(
+        "door-open",
+        Severity.HIGH,
+        "dockerd does not ask whether it may do what it is asked for, so a container that is "
+        "refused can have changed the node",
+        "Read journalctl -u pyinfra-gvisor-judge on the node, then run pyinfra-gvisor apply",
+        _not_asked,
+    ),
     Rule(
         "judge-not-resident",
         Severity.LOW,
@@ -44,7 +64,7 @@ RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "judge-not-as-declared",
         Severity.MEDIUM,
-        "The units of the resident judge are not as installed",
+        "The files of the resident judge are not as installed",
         "Find out who changed them, then run pyinfra-gvisor apply",
         _not_declared,
     ),

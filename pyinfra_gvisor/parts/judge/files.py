@@ -1,15 +1,23 @@
-"""The units of the resident judge on a node. Its program comes with the wrappers."""
+"""The files of the resident judge on a node. Its program comes with the wrappers."""
 
 from __future__ import annotations
 
 from pyinfra_gvisor.base.node_files import NodeFile, unit_text
-from pyinfra_gvisor.base.scripts import PATH
+from pyinfra_gvisor.base.scripts import PATH, part, program
+from pyinfra_gvisor.daemon_json.shared_lists import DOOR_CHECK, PLUGIN
 from pyinfra_gvisor.dispatch.programs import JUDGE_SOCKET
 
 NAME = "pyinfra-gvisor-judge"
 UNITS = "/etc/systemd/system"
 SOCKET = f"{UNITS}/{NAME}.socket"
 SERVICE = f"{UNITS}/{NAME}.service"
+ADDRESS = f"/run/docker/plugins/{PLUGIN}.sock"
+"""Where dockerd asks a plugin of this name: moby, pkg/plugins/discovery.go."""
+
+DIRECTORY = "/opt/gvisor/judge"
+SERVE = f"{DIRECTORY}/serve"
+STAND_IN = f"{DIRECTORY}/stand_in.pl"
+ASK = f"{DIRECTORY}/ask.pl"
 
 START_S = 30
 WATCHDOG_S = 10
@@ -39,31 +47,65 @@ CONFINED = (
 )
 
 
-def judge_files(program: str) -> tuple[NodeFile, ...]:
+def judge_files(judge: str, docker: str | None) -> tuple[NodeFile, ...]:
     """
-    Return both units.
+    Return the files.
 
-    + program: path of the judge's program
+    + judge: path of the judge's program
+    + docker: the unit of a dockerd that asks; None if it does not ask
     """
-    return (
-        NodeFile(SERVICE, "644", service_text(program)),
-        NodeFile(SOCKET, "644", socket_text()),
+    given = {"stand_in": STAND_IN, "ask": ASK, "address": ADDRESS, "unit": NAME}
+    serve = part("parts/judge/serve", judge=judge, stand_in=STAND_IN)
+    files = (
+        NodeFile(ASK, "644", program("daemon_json/ask_plugins.pl")),
+        NodeFile(STAND_IN, "644", program("parts/judge/stand_in.pl")),
+        NodeFile(SERVE, "755", f"#!/bin/sh\n{serve}"),
+        NodeFile(DOOR_CHECK, "755", f"#!/bin/sh\n{part('parts/judge/check', **given)}"),
+        NodeFile(SERVICE, "644", service_text()),
+        NodeFile(SOCKET, "644", socket_text(docker)),
     )
+    return files if docker is None else (*files, NodeFile(drop_in(docker), "644", drop_in_text()))
 
 
-def socket_text() -> str:
+def drop_in(docker: str) -> str:
+    """Return the path of the addition to dockerd's unit."""
+    return f"{UNITS}/{docker}.d/{NAME}.conf"
+
+
+def drop_in_text() -> str:
     """
-    Return the unit that holds the socket, so that a restart of the program loses no question.
+    Return the addition to dockerd's unit: dockerd does not start without the socket.
 
-    It starts before dockerd starts containers, and with it the program: systemd.socket(5).
+    dockerd waits for ever for a plugin that does not answer: moby, pkg/authorization/plugin.go.
     """
     return unit_text(
         "[Unit]",
-        "Description=Socket of pyinfra-gvisor's judge, which decides where containers run",
-        "Before=docker.service",
+        f"Wants={NAME}.socket",
+        f"After={NAME}.socket",
+        "[Service]",
+        f"ExecStartPre=-{DOOR_CHECK}",
+    )
+
+
+def socket_text(docker: str | None) -> str:
+    """
+    Return the unit that holds the sockets, so that a restart of the program loses no question.
+
+    It starts before dockerd starts containers, and with it the program: systemd.socket(5). The
+    program knows the sockets by their order.
+
+    + docker: the unit of a dockerd that asks; None if it does not ask
+    """
+    asked = () if docker is None else (f"ListenStream={ADDRESS}",)
+    return unit_text(
+        "[Unit]",
+        "Description=Sockets of pyinfra-gvisor's judge, which decides where containers run",
+        f"Before={docker or 'docker.service'}",
         f"Wants={NAME}.service",
+        "StartLimitIntervalSec=0",
         "[Socket]",
         f"ListenStream={JUDGE_SOCKET}",
+        *asked,
         "SocketMode=0600",
         "DirectoryMode=0700",
         "Accept=no",
@@ -75,7 +117,7 @@ def socket_text() -> str:
     )
 
 
-def service_text(program: str) -> str:
+def service_text() -> str:
     """
     Return the unit of the program: systemd.service(5), systemd.exec(5).
 
@@ -90,14 +132,15 @@ def service_text(program: str) -> str:
         "StartLimitIntervalSec=0",
         "[Service]",
         "Type=notify",
-        f"ExecStart=/usr/bin/python3 -I -S -B -X utf8 {program} serve",
+        "NotifyAccess=all",
+        f"ExecStart={SERVE}",
         f"Environment=PATH={PATH}",
         f"TimeoutStartSec={START_S}",
         "TimeoutStopSec=5",
         f"WatchdogSec={WATCHDOG_S}",
         "WatchdogSignal=SIGKILL",
         "Restart=always",
-        "RestartSec=1s",  # without Python it never starts: few lines in the journal
+        "RestartSec=200ms",
         "KillMode=control-group",
         "SyslogIdentifier=pyinfra-gvisor",
         "OOMScoreAdjust=-1000",

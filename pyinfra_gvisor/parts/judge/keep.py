@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.parts.judge.files import NAME
+from collections.abc import Mapping
+
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.judge.files import ADDRESS, ASK, NAME
 from pyinfra_gvisor.parts.judge.plan import declared_files
 from pyinfra_gvisor.parts.keeping import Keep
+from pyinfra_gvisor.settings import Settings
 
-KEEP = Keep(
-    ("parts/judge/keep",),
-    lambda _node, settings: declared_files(settings),
-    lambda _node, _settings: {"judge_name": NAME},
-)
+
+def _given(_node: Node, settings: Settings) -> Mapping[str, str]:
+    given = {"judge_name": NAME, "judge_ask": ASK}
+    if settings.has_door:
+        what = "Docker does nothing new, and does not start without its socket"
+        return {**given, "judge_address": ADDRESS, "judge_else": what}
+    return {**given, "judge_address": "", "judge_else": "containers start more slowly"}
+
+
+KEEP = Keep(("parts/judge/keep",), declared_files, _given)

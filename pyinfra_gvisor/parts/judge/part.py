@@ -1,13 +1,32 @@
 """
-The resident judge as a part.
+The resident judge as a part: before daemon.json has dockerd ask it, and until it does not.
 
-Its program comes with the wrappers, so its units come after daemon.json. Nothing depends on it:
-wrappers run the same program themselves if it does not answer.
+Its program comes with the wrappers. Of these nothing depends on it: they run the same program
+themselves if it does not answer.
 """
 
 from __future__ import annotations
 
-from pyinfra_gvisor.parts.judge.plan import declared_program
+from pyinfra_gvisor.daemon_json.plan import Plan
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.judge.plan import declared_program, refuse_node
+from pyinfra_gvisor.parts.judge.state import JudgeState
 from pyinfra_gvisor.parts.part import Part
+from pyinfra_gvisor.settings import Settings
 
-PART = Part("judge", "before the proof", lambda settings: declared_program(settings) is not None)
+
+def _check(node: Node, settings: Settings, _plan: Plan | None) -> None:
+    if settings.has_door:
+        refuse_node(node)
+
+
+PART = Part(
+    "judge",
+    "around daemon.json",
+    lambda settings: declared_program(settings) is not None,
+    _check,
+    "systemd and Python 3.10 or later with asyncio, if `gvisor_default` is set and `gvisor_door` "
+    "is not `off`",
+    "moby, pkg/authorization",
+    surplus=lambda node, settings: node.part(JudgeState).is_asked and not settings.has_door,
+)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.dispatch.programs import JUDGE_SOCKET
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts.judge.files import judge_files
+from pyinfra_gvisor.parts.judge.files import ADDRESS, judge_files
 from pyinfra_gvisor.parts.judge.state import JudgeState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.runtimes.wrappers import asks_judge, judge
@@ -24,28 +27,50 @@ def declared_program(settings: Settings) -> str | None:
     return judge(settings.release).path
 
 
-def declared_files(settings: Settings) -> tuple[NodeFile, ...]:
-    """Return the declared units; empty if no declared wrapper runs the judge."""
+def declared_files(node: Node, settings: Settings) -> tuple[NodeFile, ...]:
+    """Return the declared files; empty if no declared wrapper runs the judge."""
     program = declared_program(settings)
-    return () if program is None else judge_files(program)
+    docker = node.supervisor.unit if settings.has_door else None
+    return () if program is None else judge_files(program, docker)
 
 
-def plan_judge(node: Node, program: str | None) -> PartPlan:
+def refuse_node(node: Node) -> None:
+    """Raise ``Problem`` if dockerd cannot ask on a node."""
+    if node.init != "systemd" or not node.supervisor.unit:
+        raise Problem(
+            "gvisor_default needs systemd, which holds the socket at which dockerd asks",
+            got=node.init or "none",
+            todo='use a node with systemd, or set gvisor_door = "off"',
+        )
+    if problem := node.python.lacks("gvisor_default needs", "asyncio"):
+        raise problem
+
+
+def plan_judge(node: Node, program: str | None, *, door: bool | None) -> PartPlan:
     """
     Return the changes after which the judge is resident as declared, or not resident.
 
-    + program: path of its program; None removes its units
+    + program: path of its program; None removes it
+    + door: whether dockerd asks it; None: as it is
 
-    On a node without systemd the plan only warns: wrappers run the program themselves.
+    On a node without systemd the plan only warns: wrappers run the program themselves. Raises
+    ``Problem`` if dockerd cannot ask there.
     """
     found = node.part(JudgeState)
     if program is None:
         return PartPlan("remove", ("stop the resident judge",)) if found.there else PartPlan()
-    if node.init != "systemd":
+    if door is None:
+        door = found.is_asked
+    if door:
+        refuse_node(node)
+    elif node.init != "systemd":
         return PartPlan(warnings=(WITHOUT_SYSTEMD,))
-    files = judge_files(program)
-    other = [path for path, _ in found.other(files)]
-    if not other and found.answers and found.enabled:
+    files = judge_files(program, node.supervisor.unit if door else None)
+    lines = [f"write {path}" for path, _ in found.other(files)]
+    if found.is_asked and not door:
+        lines.append("have dockerd's unit not wait for it")
+    if not lines and found.enabled and not found.down(asked=door):
         return PartPlan()
-    lines = (*(f"write {path}" for path in other), f"have the judge answer at {JUDGE_SOCKET}")
-    return PartPlan("apply", lines, files=files, settings={"program": program})
+    lines.append(f"have the judge answer at {JUDGE_SOCKET}{f' and {ADDRESS}' if door else ''}")
+    settings: dict[str, Any] = {"program": program, "address": ADDRESS if door else ""}
+    return PartPlan("apply", tuple(lines), files=files, settings=settings)

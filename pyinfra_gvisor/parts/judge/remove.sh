@@ -1,8 +1,10 @@
 #!/bin/sh
-# Has no resident judge. Variables: unit (the name of both units), units (their directory). Comes after put_files.sh.
+# Has no resident judge. Variables: unit (the name of both units), units (their directory), directory (of its
+# programs). Comes after put_files.sh and door.sh.
 set -eu
-: "${unit:?}" "${units:?}"
+: "${unit:?}" "${units:?}" "${directory:?}"
 
+must_not_ask
 for kind in socket service; do # the socket first: a question would start the service again
     state=$(systemctl is-active "$unit.$kind") || true # not active: systemctl(1)
     case "$state" in inactive | unknown | '') ;; *) systemctl stop "$unit.$kind" ;; esac
@@ -10,4 +12,6 @@ for kind in socket service; do # the socket first: a question would start the se
 done
 rm -f "$units/sockets.target.wants/$unit.socket" # systemctl cannot disable a unit whose file is gone
 rm -f "$units/$unit.socket" "$units/$unit.service" "$units/$unit.socket.new" "$units/$unit.service.new"
+wait_no_more
+rm -rf "$directory"
 systemctl daemon-reload

@@ -262,6 +262,19 @@ def test_infrastructure_passes_as_far_as_a_request_tells(node: Judged) -> None:
     assert "a volume to which infrastructure writes" in created(node, {"Binds": ["certs:/x"]})
 
 
+def test_an_image_of_a_known_kind_is_named_with_the_command_that_leads_to_its_id(
+    node: Judged,
+) -> None:
+    helper = "ghcr.io/coollabsio/coolify-helper:9"
+
+    said = created(node, {"Binds": [f"{SOCKET}:{SOCKET}"]}, Image=helper)
+
+    assert said == (
+        f"image of coolify-helper ({helper}) is not accepted on this node. Check the image, then "
+        "run on the controller: pyinfra-gvisor infrastructure, which names its id"
+    )
+
+
 def test_no_image_is_copied_into_a_volume_of_infrastructure(node: Judged) -> None:
     assert "the volume certs of infrastructure is empty" in created(node, proxy())
     assert "mount of" in created(node, proxy(), Image=IMAGE[:-1] + "8")
@@ -397,6 +410,30 @@ def test_the_proof_that_runs_has_a_permit(node: Judged) -> None:
     path.chmod(0o600)
     node.proof.close()
     assert bind_with(secret) != ""
+
+
+@pytest.mark.parametrize(
+    ("runtime", "is_taken"),
+    [
+        ("runc", True),
+        ("io.containerd.runc.v2", True),
+        ("x.runc.v2", True),
+        ("/srv/mine/containerd-shim-runc-v2", False),
+        ("../containerd-shim-runc-v2", False),
+        ("crun", False),
+    ],
+)
+def test_where_runc_is_ours_who_asks_for_it_is_judged_like_who_asks_for_nothing(
+    node: Judged, runtime: str, is_taken: bool
+) -> None:
+    wrapper = node.wrapper["gvisordefault"]
+    wrapper.write_text(wrapper.read_text().replace('"format":1', '"format":1,"takes_runc":true'))
+
+    plain = created(node, {"Runtime": runtime})
+    bound = created(node, {"Runtime": runtime, "Binds": ["/etc:/x"]})
+
+    assert ("is outside of gVisor" in plain) is ("is outside of gVisor" in bound) is not is_taken
+    assert ("mount of /etc" in bound) is is_taken
 
 
 def test_without_a_default_runtime_nothing_is_made(node: Judged) -> None:

@@ -18,7 +18,7 @@ from tests.unit.dispatch.judged import Judged
 from tests.unit.judge.resident import resident, served
 
 PARTS = Path(__file__).parents[3] / "pyinfra_gvisor"
-STAND_IN = PARTS / "parts" / "door" / "stand_in.pl"
+STAND_IN = PARTS / "parts" / "judge" / "stand_in.pl"
 ASK = PARTS / "daemon_json" / "ask_plugins.pl"
 ALLOWED = {"Allow": True}
 CREATE = "POST /v1.45/containers/create"
@@ -69,9 +69,9 @@ def plugin(node: Judged) -> Iterator[Path]:
     """The socket at which the judge answers; a judgement may take a second."""
     program, at = node.wrapper["judge"], node.root / "door.sock"
     text = program.read_text()
-    assert text.count("_JUDGEMENT_S = 20 ") == 1
-    program.write_text(text.replace("_JUDGEMENT_S = 20 ", "_JUDGEMENT_S = 1 "))
-    with resident(at, program, "serve-docker"):
+    assert text.count("\nJUDGEMENT_S = 20 ") == 1
+    program.write_text(text.replace("\nJUDGEMENT_S = 20 ", "\nJUDGEMENT_S = 1 "))
+    with resident(node.root / "judge.sock", program, docker=at):
         yield at
 
 
@@ -136,7 +136,7 @@ def test_a_plugin_that_only_reports_lets_everything_pass(node: Judged, plugin: P
 @pytest.fixture
 def stand_in(tmp_path: Path) -> Iterator[Path]:
     """The socket at which the program answers that stands in for the judge."""
-    with served(tmp_path / "door.sock", "perl", STAND_IN):
+    with served((tmp_path / "judge.sock", tmp_path / "door.sock"), "perl", STAND_IN):
         yield tmp_path / "door.sock"
 
 

@@ -1,4 +1,4 @@
-"""The resident judge: its units, when they change, what an audit says, and what a node tells."""
+"""The resident judge: its files, when they change, what an audit says, and who may be refused."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pyinfra_gvisor.node import Node, parse_node
+import pytest
+
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.node import DAEMON_JSON, Node, parse_node
 from pyinfra_gvisor.parts.judge.files import (
     NAME,
+    SERVE,
     SERVICE,
     SOCKET,
+    drop_in,
     judge_files,
     service_text,
     socket_text,
@@ -22,10 +27,15 @@ from pyinfra_gvisor.policy.findings import Severity
 from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.audit.audited import audited, found
-from tests.unit.parts.judge_answers import PROGRAM, told
+from tests.unit.parts.judge_answers import DOCKER, PROGRAM, told
 
+ASKED: dict[str, Any] = {"gvisor_default": "sandbox"}
 SEALED: dict[str, Any] = {"gvisor_seal": {}}
-ANSWERS = "have the judge answer at /run/pyinfra-gvisor/judge.sock"
+AT, AT_BOTH = (
+    f"have the judge answer at /run/pyinfra-gvisor/judge.sock{more}"
+    for more in ("", " and /run/docker/plugins/pyinfra-gvisor.sock")
+)
+DROP_IN = drop_in(DOCKER)
 # What makes a mount namespace: exec_needs_mount_namespace() in systemd's src/core/execute.c.
 NAMESPACES = re.compile(
     r"^(Private|Protect|ReadOnly|ReadWrite|Inaccessible|ExecPaths|NoExec|Bind|Root|Mount|Temporary|"
@@ -40,28 +50,36 @@ def node_with(lines: Sequence[str] = (), **given: Any) -> Node:
 
 
 def test_the_program_sees_every_mount_and_process_as_dockerd_does() -> None:
-    text = service_text(PROGRAM)
+    text = service_text()
 
     assert NAMESPACES.search(text) is None
     assert NAMESPACES.search(f"{text}PrivateTmp=yes\n")
-    assert f"\nExecStart=/usr/bin/python3 -I -S -B -X utf8 {PROGRAM} serve\n" in text
 
 
 def test_a_program_that_ends_or_hangs_is_replaced_however_often() -> None:
-    lines = service_text(PROGRAM).splitlines()
+    sockets = socket_text(DOCKER).splitlines()
 
-    assert {"Restart=always", "StartLimitIntervalSec=0", "WatchdogSignal=SIGKILL"} <= {*lines}
-    assert {"Before=docker.service", "TriggerLimitIntervalSec=0"} <= {*socket_text().splitlines()}
+    assert {"Restart=always", "StartLimitIntervalSec=0", "WatchdogSignal=SIGKILL"} <= {
+        *service_text().splitlines()
+    }
+    assert {f"Before={DOCKER}", "TriggerLimitIntervalSec=0", "StartLimitIntervalSec=0"} <= {
+        *sockets
+    }
+    assert [line for line in sockets if line.startswith("Listen")] == [
+        "ListenStream=/run/pyinfra-gvisor/judge.sock",
+        "ListenStream=/run/docker/plugins/pyinfra-gvisor.sock",
+    ]
 
 
-FILES = judge_files(PROGRAM)
-WRITES = tuple(f"write {item.path}" for item in FILES)
-GONE = PartPlan("remove", ("stop the resident judge",))
-
-
-def applied(*lines: str) -> PartPlan:
+def applied(*lines: str, door: bool = True) -> PartPlan:
     """The plan that says this, and has the judge resident."""
-    return PartPlan("apply", (*lines, ANSWERS), files=FILES, settings={"program": PROGRAM})
+    files = judge_files(PROGRAM, DOCKER if door else None)
+    address = "/run/docker/plugins/pyinfra-gvisor.sock" if door else ""
+    given = {"program": PROGRAM, "address": address}
+    return PartPlan("apply", (*lines, AT_BOTH if door else AT), files=files, settings=given)
+
+
+WRITES = tuple(f"write {item.path}" for item in judge_files(PROGRAM, DOCKER))
 
 
 @table(
@@ -69,38 +87,82 @@ def applied(*lines: str) -> PartPlan:
     {
         "not-there": ([], applied(*WRITES)),
         "as-declared": (told(), PartPlan()),
-        "another-program": (told(f"{PROGRAM}0"), applied(f"write {SERVICE}")),
+        "not-asked": (told(asked=False), applied(f"write {SOCKET}", f"write {DROP_IN}")),
+        "another-program": (told(f"{PROGRAM}0"), applied(f"write {SERVE}")),
+        "no-addition": (told(without=DROP_IN), applied(f"write {DROP_IN}")),
         "service-down": (told(service="failed"), applied()),
         "socket-down": (told(socket="inactive"), applied()),
+        "nobody-answers": (told(answers=False), applied()),
         "not-enabled": (told(enabled=False), applied()),
     },
 )
 def test_a_declared_one_gets_what_it_lacks(lines: list[str], plan: PartPlan) -> None:
-    assert plan_judge(node_with(lines), PROGRAM) == plan
+    assert plan_judge(node_with(lines), PROGRAM, door=True) == plan
 
 
-@table("lines, plan", {"there": (told(), GONE), "not-there": ([], PartPlan())})
+NO_MORE = f"write {SOCKET}", "have dockerd's unit not wait for it"
+
+
+@table(
+    "lines, door, plan",
+    {
+        "not-there": ([], None, applied(*WRITES[:-1], door=False)),
+        "asked-and-not-declared": (told(), False, applied(*NO_MORE, door=False)),
+        "asked-for-now": (told(), None, PartPlan()),
+        "not-asked": (told(asked=False), False, PartPlan()),
+    },
+)
+def test_one_that_dockerd_is_not_to_ask_is_asked_until_daemon_json_is_written(
+    lines: list[str], door: bool | None, plan: PartPlan
+) -> None:
+    assert plan_judge(node_with(lines), PROGRAM, door=door) == plan
+
+
+@table(
+    "lines, plan",
+    {
+        "there": (told(), PartPlan("remove", ("stop the resident judge",))),
+        "not-there": ([], PartPlan()),
+    },
+)
 def test_one_that_is_not_declared_goes(lines: list[str], plan: PartPlan) -> None:
-    assert plan_judge(node_with(lines), None) == plan
+    assert plan_judge(node_with(lines), None, door=False) == plan
 
 
-def test_a_node_without_systemd_is_only_warned() -> None:
-    plan = plan_judge(node_with(init="lab-init"), PROGRAM)
+@table(
+    "given, what",
+    {
+        "systemd": ({"init": "lab-init"}, "gvisor_default needs systemd"),
+        "python": ({"python": ""}, "gvisor_default needs Python 3.10 or later"),
+        "asyncio": ({"python": "3.11 json"}, "gvisor_default needs Python's asyncio"),
+    },
+)
+def test_a_node_whose_docker_cannot_ask_is_refused(given: dict[str, str], what: str) -> None:
+    with pytest.raises(Problem, match=what):
+        plan_judge(node_with(**given), PROGRAM, door=True)
+
+
+def test_without_that_a_node_without_systemd_is_only_warned() -> None:
+    plan = plan_judge(node_with(init="lab-init"), PROGRAM, door=False)
 
     assert plan == PartPlan(warnings=(WITHOUT_SYSTEMD,))
 
 
-def looked(lines: Sequence[str], settings: Any = None, **given: str) -> dict[str, Any]:
+RULES = ("judge-not-resident", "judge-not-as-declared", "door-open")
+IS_ASKED = {"daemon_json": '{"authorization-plugins": ["pyinfra-gvisor"]}'}
+
+
+def looked(lines: Sequence[str], settings: Any, **given: str) -> dict[str, Any]:
     """What an audit finds of the resident judge, by ``rule subject``."""
-    report = audited(*lines, settings=settings or SEALED, answer=answer(**given))
-    rules = ("judge-not-resident", "judge-not-as-declared")
-    return {key: item for key, item in found(report).items() if item.id in rules}
+    report = audited(*lines, settings=settings, answer=answer(**given))
+    return {key: item for key, item in found(report).items() if item.id in RULES}
 
 
 @table(
     "lines, settings, given",
     {
-        "as-declared": (told(), SEALED, {}),
+        "asked": (told(), ASKED, IS_ASKED),
+        "not-asked": (told(asked=False), SEALED, {}),
         "none-is-declared": ([], {"gvisor_runtimes": {"runsc": {}}}, {}),
         "no-systemd": ([], SEALED, {"init": "lab-init"}),
     },
@@ -112,19 +174,44 @@ def test_a_node_as_declared_is_clean(lines: list[str], settings: Any, given: Any
 @table(
     "lines, evidence",
     {
-        "program": (told(service="failed"), "its service is failed"),
+        "program": (told(asked=False, service="failed"), "its service is failed"),
         "nothing-there": ([], "its socket is missing and its service is missing"),
     },
 )
-def test_one_that_is_not_resident_is_a_finding_of_low_severity(
+def test_one_that_only_wrappers_ask_and_is_not_resident_is_a_finding_of_low_severity(
     lines: list[str], evidence: str
 ) -> None:
-    finding = looked(lines)[f"judge-not-resident {NAME}"]
+    finding = looked(lines, SEALED)[f"judge-not-resident {NAME}"]
 
     assert (finding.severity, finding.evidence) == (Severity.LOW, evidence)
 
 
-AT_BOOT = "its socket is not enabled: the judge will not be resident after a reboot"
+@table(
+    "lines, settings, severity, evidence",
+    {
+        "service": (told(service="failed"), {}, Severity.HIGH, "its service is failed"),
+        "silent": (told(answers=False), {}, Severity.HIGH, "nobody answers where dockerd asks"),
+        "report": (told(), {"gvisor_door": "report"}, Severity.MEDIUM, "it only reports"),
+    },
+)
+def test_one_that_does_not_answer_dockerd_leaves_the_door_open(
+    lines: list[str], settings: dict[str, Any], severity: Severity, evidence: str
+) -> None:
+    findings = looked(lines, {**ASKED, **settings}, **IS_ASKED)
+
+    finding = findings.pop(f"door-open {NAME}")
+    assert (finding.severity, finding.evidence) == (severity, evidence)
+    assert findings == {}
+
+
+def test_one_that_nobody_asks_is_found() -> None:
+    finding = looked(told(), ASKED, daemon_json="{}")[f"door-open {DAEMON_JSON}"]
+
+    assert finding.severity is Severity.HIGH
+    assert finding.evidence == "authorization-plugins does not name pyinfra-gvisor"
+
+
+AT_BOOT = "its socket is not enabled: it will not listen after a reboot"
 
 
 @table(
@@ -135,10 +222,10 @@ AT_BOOT = "its socket is not enabled: the judge will not be resident after a reb
         "not-enabled": (told(enabled=False), NAME, AT_BOOT),
     },
 )
-def test_units_other_than_installed_are_found(
+def test_files_other_than_installed_are_found(
     lines: list[str], subject: str, evidence: str
 ) -> None:
-    findings = looked(lines)
+    findings = looked(lines, ASKED, **IS_ASKED)
 
     assert {key: item.evidence for key, item in findings.items()} == {
         f"judge-not-as-declared {subject}": evidence
@@ -149,4 +236,5 @@ def test_what_a_node_tells_is_read() -> None:
     state = node_with(told(service="failed")).part(JudgeState)
 
     assert (state.socket, state.service, state.enabled) == ("active", "failed", True)
-    assert {*state.files} == {SERVICE, SOCKET}
+    assert (state.answers, state.is_asked) == (True, True)
+    assert {SERVICE, SOCKET, DROP_IN} < {*state.files}

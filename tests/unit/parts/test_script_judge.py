@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.base.scripts import packed, script
+from pyinfra_gvisor.daemon_json.shared_lists import PLUGIN
 from pyinfra_gvisor.parts.judge.files import NAME
 from pyinfra_gvisor.parts.judge.state import JudgeState
 from tests.table import table
@@ -15,6 +16,7 @@ from tests.unit.node_script import Machine
 from tests.unit.shells import run, stub, systemctl, toolbox
 
 HOST = {"operation": "judge.resident", "host": "run-1", "unit": NAME}
+Ran = subprocess.CompletedProcess[str]
 
 
 class Host:
@@ -24,7 +26,10 @@ class Host:
         self.units = root / "units"
         self.asked = root / "asked"
         self.program = root / "judge"
-        self.path = toolbox(root / "bin", "ln")
+        self.directory = root / "programs"
+        self.daemon_json = root / "daemon.json"
+        self.path = toolbox(root / "bin", "ln", "rmdir")
+        self.drop_in = self.units / "docker.service.d" / f"{NAME}.conf"
         self.link = self.units / "sockets.target.wants" / f"{NAME}.socket"
         self.link.parent.mkdir(parents=True)
         self.program.touch()
@@ -40,19 +45,21 @@ class Host:
             esac"""
         systemctl(self.path, self.asked, state, does)
 
-    def install(self, socket: str = "1") -> subprocess.CompletedProcess[str]:
-        """Have the judge resident; ``socket``: the text of its unit."""
-        units = {"service": "x", "socket": socket}
-        words = [
-            word
-            for kind, text in units.items()
-            for word in (f"{self.units}/{NAME}.{kind}", "644", packed(text))
-        ]
-        return self._run("install", *words, program=str(self.program))
+    def install(self, socket: str = "1", *, asked: bool = False) -> Ran:
+        """Have the judge resident; ``socket``: the text of its unit; ``asked``: by dockerd."""
+        files = {f"{self.units}/{NAME}.service": "x", f"{self.units}/{NAME}.socket": socket}
+        files |= {str(self.drop_in): "x"} if asked else {}
+        words = [word for path, text in files.items() for word in (path, "644", packed(text))]
+        address = "/run/asked.sock" if asked else ""
+        return self._run("install", *words, program=str(self.program), address=address)
 
-    def remove(self) -> subprocess.CompletedProcess[str]:
+    def remove(self) -> Ran:
         """Have no resident judge."""
         return self._run("remove")
+
+    def answering(self, code: int) -> None:
+        """Have somebody answer where dockerd asks, or nobody."""
+        stub(self.path, "perl", f'[ {code} = 0 ] || echo "$3"; exit {code}')
 
     def told(self) -> list[str]:
         """What systemctl was asked to do since the last time, without the units' common name."""
@@ -64,9 +71,10 @@ class Host:
         """The names of all files there."""
         return {path.name for path in self.units.rglob("*") if not path.is_dir()}
 
-    def _run(self, step: str, *words: str, **given: str) -> subprocess.CompletedProcess[str]:
-        names = ("base/put_files", f"parts/judge/{step}")
-        text = script(*names, **HOST, units=str(self.units), **given)
+    def _run(self, step: str, *words: str, **given: str) -> Ran:
+        names = ("base/put_files", "parts/judge/door", f"parts/judge/{step}")
+        given |= {"directory": str(self.directory), "file": str(self.daemon_json)}
+        text = script(*names, **HOST, units=str(self.units), plugin=PLUGIN, **given)
         return run(text, *words, path=self.path)
 
 
@@ -110,6 +118,48 @@ def test_a_run_that_breaks_off_is_noticed_by_the_next(host: Host, step: str) -> 
     assert not host.link.is_symlink()
 
 
+def test_where_nobody_answers_dockerd_the_socket_is_opened_anew_and_that_is_told(
+    host: Host,
+) -> None:
+    host.answering(0)
+    well = host.install(asked=True)
+    host.told()
+    host.systemctl("active")
+    host.answering(1)
+
+    ran = host.install(asked=True)
+
+    assert (well.returncode, well.stderr) == (0, "")
+    assert host.told() == ["daemon-reload", "stop service socket", *STARTED[:-1]]
+    said = f"{NAME}.service on run-1: nobody answers at /run/asked.sock: Main process exited"
+    assert said in ran.stderr
+
+
+@table("step", {"install": "install", "remove": "remove"})
+def test_while_daemon_json_has_dockerd_ask_it_stays_so(host: Host, step: str) -> None:
+    host.answering(0)
+    host.install(asked=True)
+    host.told()
+    host.daemon_json.write_text(f'{{"authorization-plugins": ["other",\n "{PLUGIN}"]}}')
+    there = host.files()
+
+    ran = getattr(host, step)()
+
+    assert "names the authorization plugin pyinfra-gvisor, without which" in ran.stderr
+    assert (host.files(), host.told()) == (there, [])
+
+
+def test_dockerd_does_not_wait_for_one_that_it_does_not_ask(host: Host) -> None:
+    host.answering(0)
+    host.install(asked=True)
+    host.daemon_json.write_text('{"authorization-plugins": ["other"]}')
+
+    ran = host.install("2")
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert not host.drop_in.parent.exists()
+
+
 def test_a_service_that_does_not_start_is_told_with_what_was_said(host: Host) -> None:
     host.systemctl("inactive", fails_at="restart")
 
@@ -130,7 +180,9 @@ def test_without_its_program_nothing_is_changed(host: Host) -> None:
 
 
 def test_nothing_is_left_and_a_second_removal_ends_well_too(host: Host) -> None:
-    host.install()
+    host.answering(0)
+    host.install(asked=True)
+    host.directory.mkdir()
     host.told()
     host.systemctl("active")
 
@@ -140,6 +192,7 @@ def test_nothing_is_left_and_a_second_removal_ends_well_too(host: Host) -> None:
 
     assert [(item.returncode, item.stderr) for item in (ran, again)] == [(0, "")] * 2
     assert host.files() == set()
+    assert not host.directory.exists()
     assert first == ["stop socket", "stop service", "daemon-reload"]
     assert second == ["daemon-reload"]
 
@@ -147,18 +200,29 @@ def test_nothing_is_left_and_a_second_removal_ends_well_too(host: Host) -> None:
 KEEPER = "say() { printf '%s\\n' \"$*\"; }\n"
 
 
-@table("state, wrong", {"active": ("active", 0), "failed": ("failed", 2)})
-def test_the_keeper_notices_what_is_down_and_starts_it(host: Host, state: str, wrong: int) -> None:
+@table(
+    "state, code, address, wrong",
+    {
+        "active": ("active", 0, "", 0),
+        "asked": ("active", 0, "/run/asked.sock", 0),
+        "failed": ("failed", 0, "", 2),
+        "silent": ("active", 1, "/run/asked.sock", 1),
+    },
+)
+def test_the_keeper_notices_what_is_down_and_starts_it(
+    host: Host, state: str, code: int, address: str, wrong: int
+) -> None:
     host.systemctl(state)
-    text = KEEPER + script("parts/judge/keep", judge_name=NAME)
+    host.answering(code)
+    given = {"judge_name": NAME, "judge_else": "so much", "judge_address": address}
+    text = KEEPER + script("parts/judge/keep", judge_ask="ask.pl", **given)
 
     said = run(f"{text}judge_wrong", path=host.path).stdout.splitlines()
     restored = run(f"{text}judge_restore", path=host.path)
 
-    ends = "is not active, so containers start more slowly"
-    assert len([line for line in said if line.endswith(ends)]) == wrong
+    assert len([line for line in said if line.endswith(", so so much")]) == wrong
     assert restored.returncode == 0
-    assert host.told()[-1] == "start service"
+    assert host.told()[-1] == "restart socket service"
 
 
 def test_a_node_tells_its_units_and_asks_systemd_once(tmp_path: Path) -> None:
@@ -172,10 +236,14 @@ def test_a_node_tells_its_units_and_asks_systemd_once(tmp_path: Path) -> None:
     link = machine.units / "sockets.target.wants" / f"{NAME}.socket"
     link.parent.mkdir()
     link.symlink_to("nowhere")
+    drop_in = machine.units / "docker.service.d" / f"{NAME}.conf"
+    drop_in.parent.mkdir()
+    drop_in.touch()
 
     found = machine.node().part(JudgeState)
 
     assert without == JudgeState()
     assert (found.socket, found.service, found.enabled) == ("active", "failed", True)
-    assert len(found.files) == 2
+    assert len(found.files) == 3
+    assert (found.is_asked, found.answers) == (True, False)
     assert asked.read_text() == f"is-active {NAME}.socket {NAME}.service\n"

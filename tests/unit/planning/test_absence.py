@@ -22,7 +22,6 @@ from tests.cases.test_watch import there as watching
 from tests.unit.answers import END, answer
 from tests.unit.egress.egress_states import told
 from tests.unit.kernel import kernel_answers
-from tests.unit.parts import door_answers
 from tests.unit.settings.loaded_settings import good
 
 STRICT = {"runsc": {"network": "none", "hardening": "strict"}}
@@ -33,21 +32,18 @@ DECLARED: dict[str, dict[str, Any]] = {
     "seal": {"gvisor_seal": {}},
     "daemon_json": {"gvisor_daemon_json": {"icc": False}},
     "daemon_json_if_absent": {"gvisor_daemon_json_if_absent": {"debug": False}},
-    "door": {"gvisor_door": "refuse"},
     "kernel": {"gvisor_kernel": {}},
     "egress": {"gvisor_egress": {}},
     "watch": {"gvisor_watch": True},
 }
 BESIDE: dict[str, dict[str, Any]] = {
     "default": {"gvisor_seal": None},
-    "door": {"gvisor_default": "sandbox"},
     "default_runtime": {
         "gvisor_runtimes": DECLARED["runtimes"]["gvisor_runtimes"],
         "gvisor_default": "sandbox",
     },
 }
 LINES = {
-    "door": door_answers.told(),
     "kernel": kernel_answers.in_force(),
     "egress": told(LOADED),
     "watch": watching(),
@@ -59,7 +55,6 @@ LOST = {
     "seal": "a seal for runtime runsc",
     "daemon_json": "icc in daemon.json",
     "daemon_json_if_absent": "debug in daemon.json",
-    "door": "the door",
     "kernel": "the blocked kernel modules and sysctls",
     "egress": "the egress firewall",
     "watch": "the watch",

@@ -1,9 +1,9 @@
-"""The proof's check of the door: what dockerd refuses before it does anything."""
+"""The proof's check of what dockerd asks: what dockerd refuses before it does anything."""
 
 from __future__ import annotations
 
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts.door.state import DoorState
+from pyinfra_gvisor.parts.judge.state import JudgeState
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.proof.check import Check
 from pyinfra_gvisor.proof.judges import Seen
@@ -32,7 +32,7 @@ CHECKS = (
         "in a container that mounts one. With a permit it makes all three",
         "door",
         Severity.CRITICAL,
-        "read journalctl -u pyinfra-gvisor-door, then run deploys/gvisor.py",
+        "read journalctl -u pyinfra-gvisor-judge, then run deploys/gvisor.py",
         _refused,
         _done,
         unless='`gvisor_door` is not `"refuse"`',
@@ -55,7 +55,7 @@ def _given(_node: Node, declared: Declared) -> dict[str, str] | None:
 def _state(node: Node, declared: Declared) -> list[object] | None:
     if not _is_declared(declared):
         return None
-    return [f"{path} {file.sha256}" for path, file in node.part(DoorState).files.items()]
+    return [f"{path} {file.sha256}" for path, file in node.part(JudgeState).files.items()]
 
 
 PROOF = PartProof(CHECKS, _skipped, _given, _state)

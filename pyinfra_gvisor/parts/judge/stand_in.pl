@@ -1,9 +1,9 @@
 # Answers dockerd in place of the judge: it lets reads and stops pass, and refuses the rest. Without an argument it
-# answers at systemd's socket, for 8 s. With a path it listens there, until somebody else does: it has systemd try.
+# answers at systemd's second socket, for 8 s. With a path it listens there, until somebody else does: it has systemd try.
 use strict;
 my ($path) = @ARGV;
 my $why = "pyinfra-gvisor cannot judge this, because its program does not run, so Docker does nothing new; "
-    . "read journalctl -u pyinfra-gvisor-door, and reinstall python3";
+    . "read journalctl -u pyinfra-gvisor-judge, and reinstall python3";
 my $stops = qr{^(/v[0-9.]+)?/containers/[\w.-]+/(stop|kill|wait|pause|unpause|resize)([?]|$)};
 $SIG{CHLD} = $SIG{PIPE} = "IGNORE";
 my $listener;
@@ -12,13 +12,14 @@ if ($path) {
     umask 0177;
     socket $listener, 1, 1, 0 and bind $listener, pack "S a*", 1, $path and listen $listener, 128 or die "$path: $!";
 } else {
-    open $listener, "+<&=", 3 or die "no socket: $!";
+    sleep 8 and exit if ($ENV{LISTEN_FDS} // 1) < 2; # dockerd does not ask
+    open $listener, "+<&=", 4 or die "no socket: $!";
 }
 my $own = $path && (stat $path)[1];
 my ($ends, $looked) = (time + 8, 0);
 while ($path ? ((stat $path)[1] // 0) == $own : time < $ends) {
     vec(my $ready = "", fileno $listener, 1) = 1;
-    system "systemctl restart --no-block pyinfra-gvisor-door.socket pyinfra-gvisor-door.service" if $path && ++$looked % 20 == 0;
+    system "systemctl restart --no-block pyinfra-gvisor-judge.socket pyinfra-gvisor-judge.service" if $path && ++$looked % 20 == 0;
     select $ready, undef, undef, 1 or next;
     accept my $docker, $listener or next;
     converse($docker) and exit unless fork;

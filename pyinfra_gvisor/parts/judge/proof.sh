@@ -5,13 +5,13 @@
 set -eu
 : "${door_stranger:?}"
 
-door_sweeps() { # addresses of probes
+judge_sweeps() { # addresses of probes
     volumes=$(docker volume ls -q --filter "label=$label")
     # shellcheck disable=SC2086
     if [ -n "$volumes" ]; then docker volume rm $volumes > /dev/null; fi
 }
 
-door_begins() {
+judge_begins() {
     door_asks stranger "$door_stranger" > "$work/door"
     door_asks proof "$DOCKER_CONFIG" > "$work/no-door"
 }
@@ -38,9 +38,9 @@ door_done() { # what, what docker said, and what it must not have made
     say "$1 $did"
 }
 
-door_tries() { :; } # runtime
+judge_tries() { :; } # runtime
 
-door_ends() {
+judge_ends() {
     for runtime in $started; do
         seen=$work/door
         if [ "$runtime" = runc ]; then seen=$work/no-door; fi

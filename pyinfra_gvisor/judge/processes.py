@@ -1,0 +1,163 @@
+"""
+Processes of the resident judge, one for each question.
+
+A question that waits, such as for a file on a network file system that does not answer, holds up no
+other one. One process waits for the next question, and has judged one already: it answers in a
+third of the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+JUDGEMENT_S = 20  # for a question of dockerd's
+_CALL_S = 57  # a wrapper waits a little longer, and does not ask again then: ask_main.pl
+_SOON_S = 0.02
+_PART = 1 << 16
+_CONNECTION = b"c"  # comes with a descriptor
+
+
+@dataclass(frozen=True)
+class Work:
+    """
+    What a process does, once.
+
+    + converse: answer who has connected; ``judge``: answer a question
+    + prepare: what a process does while there is no question, given the last one
+    """
+
+    converse: Callable[[socket.socket], None]
+    judge: Callable[[bytes], bytes]
+    prepare: Callable[[bytes], None]
+
+
+class Judges:
+    """The processes of a program that has an event loop, which forks them."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._waiting: socket.socket | None = None
+        self._last = b""
+
+    def give(self, connection: socket.socket) -> None:
+        """Have a process answer who has connected. If there is none, nobody answers."""
+        with connection:
+            judge = self._take()
+            if judge is None:
+                return
+            with judge, suppress(OSError):
+                socket.send_fds(judge, [_CONNECTION], [connection.fileno()])
+
+    async def ask(self, question: bytes) -> bytes | None:
+        """Return the answer to a question; None if there is none in time, or no process."""
+        judge, self._last = self._take(), question
+        if judge is None:
+            return None
+        reader, writer = await asyncio.open_unix_connection(sock=judge, limit=1 << 26)
+        with suppress(OSError):
+            writer.write(question)
+            writer.write_eof()
+        # Without wait_for: its error has another name in Python 3.10. One that hangs may not even
+        # be killed.
+        reading = asyncio.ensure_future(reader.read())
+        await asyncio.wait({reading}, timeout=JUDGEMENT_S + 5)
+        found = reading.result() if reading.done() and not reading.exception() else b""
+        reading.cancel()
+        writer.close()
+        return found[1:] if found[:1] == b"=" else None
+
+    def _take(self) -> socket.socket | None:
+        judge, self._waiting = self._waiting, None
+        # Later: a fork takes as long as a judgement.
+        asyncio.get_running_loop().call_later(_SOON_S, self._have_one)
+        if judge is not None and not _has_ended(judge):
+            return judge
+        return self._start(self._work_once)
+
+    def _have_one(self) -> None:
+        if self._waiting is None:
+            self._waiting = self._start(self._wait)
+
+    def _start(self, work: Callable[[socket.socket], None]) -> socket.socket | None:
+        own, parent = socket.socketpair()
+        try:
+            is_child = os.fork() == 0
+        except OSError:
+            own.close()
+            parent.close()
+            return None
+        if is_child:
+            own.close()  # else it would not notice that the program has ended
+            _as_child(lambda: work(parent))
+        parent.close()
+        return own
+
+    def _wait(self, parent: socket.socket) -> None:
+        """Wait for a question, and answer. Ends without one when the program ends."""
+        signal.alarm(JUDGEMENT_S)
+        self._work.prepare(self._last)
+        signal.alarm(0)
+        self._work_once(parent)
+
+    def _work_once(self, parent: socket.socket) -> None:
+        part, descriptors, _, _ = socket.recv_fds(parent, _PART, 1)
+        if descriptors:
+            signal.alarm(_CALL_S)
+            self._work.converse(socket.socket(fileno=descriptors[0]))
+            return
+        parts: list[bytes] = []
+        while part:
+            signal.alarm(JUDGEMENT_S)
+            parts.append(part)
+            part = parent.recv(_PART)
+        if parts:
+            parent.sendall(b"=" + self._work.judge(b"".join(parts)))
+
+
+def _as_child(work: Callable[[], None]) -> None:
+    """Do the work and end, whatever happens: a child must never accept."""
+    try:
+        _be_killed_first()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        work()
+    finally:
+        os._exit(0)
+
+
+def _be_killed_first() -> None:
+    """Let the kernel, if memory is short, end one question and not the judge."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("0", encoding="ascii")
+
+
+def _has_ended(judge: socket.socket) -> bool:
+    try:
+        return judge.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def process_at(connection: socket.socket) -> int:
+    """Return the process that has connected: unix(7), struct ucred."""
+    given = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", given)[0])
+
+
+def sees_the_same(process: int) -> bool:
+    """Return True if a process has the same mounts: paths mean the same to both."""
+    try:
+        own, other = (Path(f"/proc/{item}/ns/mnt").readlink() for item in ("self", process))
+    except OSError:
+        return False
+    return own == other

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Functions about what has dockerd ask. Comes before install.sh and remove.sh. Variables: unit (the name of the judge's
+# units), units (their directory), plugin (the name by which dockerd asks), file (daemon.json).
+: "${unit:?}" "${units:?}" "${plugin:?}" "${file:?}"
+
+must_not_ask() { # dockerd would end at its next reload, and not start again
+    if [ -e "$file" ] && tr '\n' ' ' < "$file" | grep -q "\"authorization-plugins\"[^]]*\"$plugin\""; then
+        die "$file" "names the authorization plugin $plugin, without which dockerd does not start; nothing was changed; run again"
+    fi
+}
+
+wait_no_more() { # removes what has dockerd's unit wait for the judge
+    for path in "$units"/*.service.d/"$unit.conf"; do
+        if [ ! -e "$path" ]; then continue; fi
+        rm -f "$path" "$path.new"
+        rmdir "${path%/*}" 2> /dev/null || true # others may have files there
+    done
+}
