@@ -7,7 +7,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.shared_lists import PLUGIN
 from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.parts.judge.files import DIRECTORY, NAME, UNITS
+from pyinfra_gvisor.parts.judge.files import ADDRESS, DIRECTORY, NAME, UNITS
 from pyinfra_gvisor.parts.judge.plan import declared_program, plan_judge
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.run_support.converge import Commands, converge
@@ -37,9 +37,9 @@ def resident(program: str | None, *, door: bool | None = False) -> Commands:
     Have a service that decides where containers run, and what they may have.
 
     + program: path of the judge's program, which came with the wrappers; None removes the service
-    + door: whether dockerd asks it, too, as an authorization plugin, once daemon.json names it;
-      None: as it is. It is refused to end that, or to remove the service, while daemon.json names
-      the plugin
+    + door: whether dockerd asks it, too, as an authorization plugin, once daemon.json names it.
+      None: not, but if dockerd asks it now, nothing is changed. It is refused to end that, or to
+      remove the service, while daemon.json names the plugin
 
     Wrappers run the same program themselves if it does not answer. systemd holds its sockets, so no
     question is lost when it restarts. If its program does not run, a small one refuses all that is
@@ -64,6 +64,7 @@ def _command(plan: PartPlan) -> PyinfraCommand:
         units=UNITS,
         directory=DIRECTORY,
         plugin=PLUGIN,
+        listens_at=ADDRESS,
         file=DAEMON_JSON,
         **plan.settings,
     )

@@ -15,7 +15,9 @@ plugins_answer() { # name of the file that dockerd would load: fails with a reas
         if [ "$plugin" = pyinfra-gvisor ] || [ -e "$path" ]; then set -- "$@" "$path"; fi # others may be elsewhere
     done
     if [ $# = 0 ] || silent=$(perl -e "$ask_program" 5 "$@"); then return 0; fi
-    if [ -f "$door_check" ] && sh "$door_check" && silent=$(perl -e "$ask_program" 5 "$@"); then return 0; fi
+    case " $plugins " in
+        *' pyinfra-gvisor '*) if [ -f "$door_check" ] && sh "$door_check" && silent=$(perl -e "$ask_program" 5 "$@"); then return 0; fi ;;
+    esac
     reason="no authorization plugin answers at $silent, and dockerd would end, or wait for it"
     return 1
 }

@@ -20,6 +20,7 @@ class NodePaths:
 
     + run: a directory that only root can write, and that is empty after every boot
     + public: files that many apps mount and that tell nothing
+    + divert: what has our program in the place of runc
     """
 
     run: str = "/run/pyinfra-gvisor"
@@ -29,6 +30,7 @@ class NodePaths:
     processes: str = "/proc"
     units: tuple[str, ...] = UNITS
     public: tuple[str, ...] = ("/etc/localtime", "/etc/timezone")
+    divert: str = "/opt/gvisor/divert"
 
 
 @dataclass(frozen=True)

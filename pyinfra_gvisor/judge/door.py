@@ -19,7 +19,7 @@ from pyinfra_gvisor.judge.container import Container, Mount
 from pyinfra_gvisor.judge.creation import refusal
 from pyinfra_gvisor.judge.docker_files import Undecided, read_container, read_object
 from pyinfra_gvisor.judge.docker_request import Request
-from pyinfra_gvisor.judge.infrastructure import decide, decide_requested
+from pyinfra_gvisor.judge.infrastructure import Decision, decide, decide_requested
 from pyinfra_gvisor.judge.networks import refused_network
 from pyinfra_gvisor.judge.permits import HEADER, door_permit
 from pyinfra_gvisor.judge.places import below
@@ -172,11 +172,13 @@ def _judge(door: Door, container: Container) -> None:
     """Refuse what a container may not have that asks for no runtime of its own."""
     container = _with_image(container)
     found = decide_requested(container, door.rules.policy or {})
-    if found.where == "refused":
+    if found.where == "refused" and not _is_provisional(door, container, found):
         # Only Docker knows the id of an image that has a name here.
         does = f"accept {found.accept}" if found.accept else "infrastructure, which names its id"
         todo = f"Check the image, then run on the controller: pyinfra-gvisor {does}"
         raise Undecided(f"{found.why}. {todo}")
+    if found.where == "refused":
+        return
     if found.where == "runc":
         _refuse_filling(door, container)
         container = replace(container, mounts=(), host=_logs(container))
@@ -184,10 +186,30 @@ def _judge(door: Door, container: Container) -> None:
         raise Undecided(refusal(refused, found.why))
 
 
+def _is_provisional(door: Door, container: Container, found: Decision) -> bool:
+    """
+    Return True if a container may be made that is not accepted yet, so that its entry can be read.
+
+    It asks for nothing of the node but what its kind has. Its start is refused.
+    """
+    if not found.known:
+        return False
+    others = tuple(mount for mount in container.mounts if str(mount) not in found.known)
+    return not door.refused(replace(container, mounts=others), door.rules)
+
+
 def _is_taken(door: Door, runtime: str) -> bool:
     """Return True if a name starts our program in the place of runc. A path is another program."""
     takes = door.rules.takes_runc and "/" not in runtime
-    return takes and asks_for_runc(runtime, door.runtimes.get(runtime))
+    if not takes or not asks_for_runc(runtime, door.runtimes.get(runtime)):
+        return False
+    try:
+        program = Path(door.paths.divert, "program").read_bytes()
+        places = Path(door.paths.divert, "places").read_text(encoding="utf-8").splitlines()
+        has_them = all(Path(place).read_bytes() == program for place in places)
+    except OSError:
+        return False
+    return bool(places) and has_them and b"\nretired=yes\n" not in program
 
 
 def _with_image(container: Container) -> Container:

@@ -158,11 +158,13 @@ class Decision(NamedTuple):
 
     + where: ``runc``, ``sandbox`` or ``refused``
     + accept: what an operator may accept, if it is refused
+    + known: mounts of its kind, whose containers are recorded, if it is refused
     """
 
     where: str
     why: str
     accept: str = ""
+    known: tuple[str, ...] = ()
 
 
 def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
@@ -188,7 +190,9 @@ def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
             name, identity = shape["name"], container.image_id
             known = f"image {identity} of" if identity else "image of"
             why = f"{known} {name} ({image}) is not accepted on this node"
-            return Decision("refused", why, container.name if shape["recorded"] else identity)
+            if shape["recorded"]:
+                return Decision("refused", why, container.name, tuple(shape.get("known") or ()))
+            return Decision("refused", why, identity)
     return Decision("sandbox", "not infrastructure")
 
 

@@ -111,7 +111,7 @@ def _resolvers(root: str) -> Iterator[str]:
 def _routes(root: str) -> Iterator[str]:
     """Return the networks to which the node has a route that Docker did not make."""
     try:
-        lines = Path(root, "proc/self/net/route").read_text(encoding="ascii").splitlines()[1:]
+        lines = Path(root, "proc/self/net/route").read_text(encoding="utf-8").splitlines()[1:]
     except OSError:
         lines = []
     yield from _routes6(root)
@@ -124,7 +124,7 @@ def _routes(root: str) -> Iterator[str]:
 
 def _routes6(root: str) -> Iterator[str]:
     try:
-        lines = Path(root, "proc/self/net/ipv6_route").read_text(encoding="ascii").splitlines()
+        lines = Path(root, "proc/self/net/ipv6_route").read_text(encoding="utf-8").splitlines()
     except OSError:
         return
     for line in lines:

@@ -24,7 +24,7 @@ _LATE = (
     "answer, then try again"
 )
 _ALLOWED = {"Allow": True}
-_USUAL = b'{"Image": "app", "HostConfig": {"Binds": ["data:/data"]}}'
+_USUAL = b'{"Image": "app", "Volumes": {"/data": {}}, "HostConfig": {}}'
 
 
 async def answer_docker(

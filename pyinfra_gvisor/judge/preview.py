@@ -135,7 +135,7 @@ def _place(declared: Declared, container: Container, root: str) -> tuple[str, st
     is_ours = asked in ("", declared.default) or (
         declared.takes_runc and asks_for_runc(asked, declared.runtimes.get(asked))
     )
-    where, why, _ = decide(container, declared.policy)
+    where, why, *_ = decide(container, declared.policy)
     if where == "sandbox":
         where, why = _sealed(declared, container, root, declared.default, why)
     return where, why, "start" if is_ours else "recreated"

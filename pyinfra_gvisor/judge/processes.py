@@ -20,6 +20,8 @@ from pathlib import Path
 
 JUDGEMENT_S = 20  # for a question of dockerd's
 _CALL_S = 57  # a wrapper waits a little longer, and does not ask again then: ask_main.pl
+_READY = b"+"
+_PREPARE_S = 2
 _SOON_S = 0.02
 _PART = 1 << 16
 _CONNECTION = b"c"  # comes with a descriptor
@@ -78,8 +80,10 @@ class Judges:
         judge, self._waiting = self._waiting, None
         # Later: a fork takes as long as a judgement.
         asyncio.get_running_loop().call_later(_SOON_S, self._have_one)
-        if judge is not None and not _has_ended(judge):
-            return judge
+        if judge is not None:
+            if _is_ready(judge):
+                return judge
+            judge.close()
         return self._start(self._work_once)
 
     def _have_one(self) -> None:
@@ -87,7 +91,10 @@ class Judges:
             self._waiting = self._start(self._wait)
 
     def _start(self, work: Callable[[socket.socket], None]) -> socket.socket | None:
-        own, parent = socket.socketpair()
+        try:
+            own, parent = socket.socketpair()
+        except OSError:  # no descriptor is left
+            return None
         try:
             is_child = os.fork() == 0
         except OSError:
@@ -102,9 +109,10 @@ class Judges:
 
     def _wait(self, parent: socket.socket) -> None:
         """Wait for a question, and answer. Ends without one when the program ends."""
-        signal.alarm(JUDGEMENT_S)
+        signal.alarm(_PREPARE_S)
         self._work.prepare(self._last)
         signal.alarm(0)
+        parent.sendall(_READY)
         self._work_once(parent)
 
     def _work_once(self, parent: socket.socket) -> None:
@@ -136,7 +144,15 @@ def _as_child(work: Callable[[], None]) -> None:
 def _be_killed_first() -> None:
     """Let the kernel, if memory is short, end one question and not the judge."""
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("0", encoding="ascii")
+        Path("/proc/self/oom_score_adj").write_bytes(b"0")
+
+
+def _is_ready(judge: socket.socket) -> bool:
+    """Return True if a process waits for a question: it does not if it has ended, or hangs."""
+    try:
+        return judge.recv(1, socket.MSG_DONTWAIT) == _READY and not _has_ended(judge)
+    except OSError:
+        return False
 
 
 def _has_ended(judge: socket.socket) -> bool:
@@ -144,8 +160,6 @@ def _has_ended(judge: socket.socket) -> bool:
         return judge.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
         return False
-    except OSError:
-        return True
 
 
 def process_at(connection: socket.socket) -> int:

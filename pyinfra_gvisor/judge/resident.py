@@ -85,7 +85,9 @@ def _notify(text: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
+    with (
+        suppress(OSError),  # systemd is busy, or no descriptor is left: the next one counts
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to,
+    ):
         to.settimeout(1)
-        with suppress(OSError):  # systemd is busy: the next one counts
-            to.sendto(text.encode(), f"\0{address[1:]}" if address[0] == "@" else address)
+        to.sendto(text.encode(), f"\0{address[1:]}" if address[0] == "@" else address)

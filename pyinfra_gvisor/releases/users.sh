@@ -15,5 +15,5 @@ release_users() {
     done
     grep -rohE '/opt/gvisor/(runtimes|releases)/[A-Za-z0-9._-]+' /etc/docker/daemon.json \
         /var/lib/pyinfra-gvisor /opt/gvisor/divert \
-        /etc/systemd/system/pyinfra-gvisor-judge.service 2> /dev/null || : # any of them may be missing
+        /opt/gvisor/judge/serve 2> /dev/null || : # any of them may be missing
 }

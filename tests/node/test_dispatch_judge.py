@@ -28,7 +28,7 @@ DEAD = "/run/docker/plugins/dead.sock"
 PYTHON = "/usr/bin/python3"
 MAIN_PID = f"systemctl show -p MainPID --value {UNIT}"
 DENIED = "authorization denied by plugin pyinfra-gvisor: "
-FUZZ = (Path(__file__).parent / "door_fuzz.py").read_text()
+FUZZ = (Path(__file__).parent / "dispatch_fuzz.py").read_text()
 WATCHDOG_S = 10
 _OPTED = (
     "docker create --mount type=volume,src=evil-b,dst=/bin,volume-opt=type=none,volume-opt=o=bind"

@@ -23,6 +23,7 @@ START_S = 30
 WATCHDOG_S = 10
 # Each question is a process of its own: a hundred containers may start at once after a boot.
 TASKS = 512
+DESCRIPTORS = 16384  # each takes two at most, and dockerd keeps connections
 MEMORY_MIB = 1024
 
 # What it needs of root: read any file and write into any bundle, whoever owns it, and look at
@@ -147,6 +148,7 @@ def service_text() -> str:
         "OOMPolicy=continue",  # the kernel ends a question, not the judge
         f"MemoryMax={MEMORY_MIB}M",
         f"TasksMax={TASKS}",
+        f"LimitNOFILE={DESCRIPTORS}",
         "UMask=0077",
         *CONFINED,
     )

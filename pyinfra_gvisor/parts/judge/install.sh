@@ -24,6 +24,7 @@ if [ "$listens" != active ] || [ "$had" != "$(cat "$units/$unit.socket")" ] || [
     # The old socket unit still listens. systemd does not start a socket whose service runs.
     systemctl stop "$unit.service" "$unit.socket"
 fi
+if [ -z "$address" ]; then listen_no_more; fi
 systemctl start "$unit.socket" || die "$unit.socket" "this socket does not listen: $(said_by socket)"
 # The socket stays open and keeps questions that arrive meanwhile.
 systemctl restart "$unit.service" || die "$unit.service" "this service does not start: $(said_by service)"

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts.judge.plan import declared_program, refuse_node
-from pyinfra_gvisor.parts.judge.state import JudgeState
+from pyinfra_gvisor.parts.judge.plan import declared_program, is_asked, refuse_node
 from pyinfra_gvisor.parts.part import Part
 from pyinfra_gvisor.settings import Settings
 
@@ -28,5 +27,5 @@ PART = Part(
     "systemd and Python 3.10 or later with asyncio, if `gvisor_default` is set and `gvisor_door` "
     "is not `off`",
     "moby, pkg/authorization",
-    surplus=lambda node, settings: node.part(JudgeState).is_asked and not settings.has_door,
+    surplus=lambda node, settings: is_asked(node) and not settings.has_door,
 )

@@ -6,6 +6,8 @@ from typing import Any
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import NodeFile
+from pyinfra_gvisor.daemon_json.effective import value_in_force
+from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION, PLUGIN
 from pyinfra_gvisor.dispatch.programs import JUDGE_SOCKET
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.parts.judge.files import ADDRESS, judge_files
@@ -14,9 +16,9 @@ from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.runtimes.wrappers import asks_judge, judge
 from pyinfra_gvisor.settings import Settings
 
-WITHOUT_SYSTEMD = (
-    "this node does not run systemd, so the judge is not resident: each start of a container takes "
-    "about 0.1 s longer"
+NOT_RESIDENT = (
+    "this node has no systemd, or no asyncio of Python, so the judge is not resident. Each start "
+    "of a container takes about 0.1 s longer"
 )
 
 
@@ -34,12 +36,18 @@ def declared_files(node: Node, settings: Settings) -> tuple[NodeFile, ...]:
     return () if program is None else judge_files(program, docker)
 
 
+def is_asked(node: Node) -> bool:
+    """Return True if dockerd asks the judge, or is going to at its next start."""
+    named = value_in_force(node, AUTHORIZATION)
+    return node.part(JudgeState).is_asked or (isinstance(named, list) and PLUGIN in named)
+
+
 def refuse_node(node: Node) -> None:
     """Raise ``Problem`` if dockerd cannot ask on a node."""
     if node.init != "systemd" or not node.supervisor.unit:
         raise Problem(
-            "gvisor_default needs systemd, which holds the socket at which dockerd asks",
-            got=node.init or "none",
+            "gvisor_default needs systemd, which starts the judge before dockerd",
+            got=f"{node.init or 'none'}, dockerd in {node.supervisor.unit or 'no unit'}",
             todo='use a node with systemd, or set gvisor_door = "off"',
         )
     if problem := node.python.lacks("gvisor_default needs", "asyncio"):
@@ -51,7 +59,7 @@ def plan_judge(node: Node, program: str | None, *, door: bool | None) -> PartPla
     Return the changes after which the judge is resident as declared, or not resident.
 
     + program: path of its program; None removes it
-    + door: whether dockerd asks it; None: as it is
+    + door: whether dockerd asks it; None: not, but as long as it asks, nothing is changed
 
     On a node without systemd the plan only warns: wrappers run the program themselves. Raises
     ``Problem`` if dockerd cannot ask there.
@@ -59,17 +67,17 @@ def plan_judge(node: Node, program: str | None, *, door: bool | None) -> PartPla
     found = node.part(JudgeState)
     if program is None:
         return PartPlan("remove", ("stop the resident judge",)) if found.there else PartPlan()
-    if door is None:
-        door = found.is_asked
+    if door is None and is_asked(node):
+        return PartPlan()
     if door:
         refuse_node(node)
-    elif node.init != "systemd":
-        return PartPlan(warnings=(WITHOUT_SYSTEMD,))
+    elif node.init != "systemd" or node.python.lacks("", "asyncio"):
+        return PartPlan(warnings=(NOT_RESIDENT,))
     files = judge_files(program, node.supervisor.unit if door else None)
     lines = [f"write {path}" for path, _ in found.other(files)]
     if found.is_asked and not door:
         lines.append("have dockerd's unit not wait for it")
-    if not lines and found.enabled and not found.down(asked=door):
+    if not lines and found.enabled and not found.down(asked=bool(door)):
         return PartPlan()
     lines.append(f"have the judge answer at {JUDGE_SOCKET}{f' and {ADDRESS}' if door else ''}")
     settings: dict[str, Any] = {"program": program, "address": ADDRESS if door else ""}

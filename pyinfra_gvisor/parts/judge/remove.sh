@@ -13,5 +13,6 @@ done
 rm -f "$units/sockets.target.wants/$unit.socket" # systemctl cannot disable a unit whose file is gone
 rm -f "$units/$unit.socket" "$units/$unit.service" "$units/$unit.socket.new" "$units/$unit.service.new"
 wait_no_more
+listen_no_more
 rm -rf "$directory"
 systemctl daemon-reload

@@ -79,6 +79,7 @@ class Judged:
             processes=str(self.root / "proc"),
             units=(str(self.root / "units"), *UNITS[1:]),
             public=(str(self.root / "localtime"),),
+            divert=str(self.root / "divert"),
         )
 
     def runs(self, name: str, then: str = "") -> None:

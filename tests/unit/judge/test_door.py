@@ -275,6 +275,19 @@ def test_an_image_of_a_known_kind_is_named_with_the_command_that_leads_to_its_id
     )
 
 
+def test_a_container_whose_entry_is_to_be_read_from_it_is_made_if_it_asks_for_no_more(
+    node: Judged,
+) -> None:
+    socket, directory = f"{SOCKET}:{SOCKET}:ro", "/data/coolify/proxy:/traefik"
+
+    def asks(*binds: str, **host: Any) -> str:
+        return created(node, {"Binds": [*binds], **host}, Image="traefik:v3.6")
+
+    assert asks(socket, directory) == ""
+    assert "is not accepted on this node" in asks(socket, directory, "/etc:/x")
+    assert "is not accepted on this node" in asks(socket, directory, PidMode="host")
+
+
 def test_no_image_is_copied_into_a_volume_of_infrastructure(node: Judged) -> None:
     assert "the volume certs of infrastructure is empty" in created(node, proxy())
     assert "mount of" in created(node, proxy(), Image=IMAGE[:-1] + "8")
@@ -412,6 +425,28 @@ def test_the_proof_that_runs_has_a_permit(node: Judged) -> None:
     assert bind_with(secret) != ""
 
 
+def has_place_of_runc(node: Judged, *, text: str = "#!/bin/sh\nretired=''\n") -> Path:
+    """Have our program in the place of runc, and return that place."""
+    place, directory = node.root / "sbin-runc", node.root / "divert"
+    directory.mkdir()
+    for path in (place, directory / "program"):
+        path.write_text(text)
+    (directory / "places").write_text(f"{place}\n")
+    return place
+
+
+@pytest.mark.parametrize("other", ["runc", "retired", "nothing"])
+def test_while_runc_is_not_ours_who_asks_for_it_is_refused(node: Judged, other: str) -> None:
+    wrapper = node.wrapper["gvisordefault"]
+    wrapper.write_text(wrapper.read_text().replace('"format":1', '"format":1,"takes_runc":true'))
+    if other == "runc":
+        has_place_of_runc(node).write_text("runc itself")
+    elif other == "retired":
+        has_place_of_runc(node, text="#!/bin/sh\nretired=yes\n")
+
+    assert "is outside of gVisor" in created(node, {"Runtime": "runc"})
+
+
 @pytest.mark.parametrize(
     ("runtime", "is_taken"),
     [
@@ -428,6 +463,7 @@ def test_where_runc_is_ours_who_asks_for_it_is_judged_like_who_asks_for_nothing(
 ) -> None:
     wrapper = node.wrapper["gvisordefault"]
     wrapper.write_text(wrapper.read_text().replace('"format":1', '"format":1,"takes_runc":true'))
+    has_place_of_runc(node)
 
     plain = created(node, {"Runtime": runtime})
     bound = created(node, {"Runtime": runtime, "Binds": ["/etc:/x"]})

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +67,21 @@ def node(tmp_path: Path) -> Judged:
 
 
 @pytest.fixture
-def plugin(node: Judged) -> Iterator[Path]:
-    """The socket at which the judge answers; a judgement may take a second."""
+def running(node: Judged) -> Iterator[int]:
+    """The resident judge, which gives a judgement a second."""
     program, at = node.wrapper["judge"], node.root / "door.sock"
     text = program.read_text()
     assert text.count("\nJUDGEMENT_S = 20 ") == 1
     program.write_text(text.replace("\nJUDGEMENT_S = 20 ", "\nJUDGEMENT_S = 1 "))
-    with resident(node.root / "judge.sock", program, docker=at):
-        yield at
+    with resident(node.root / "judge.sock", program, docker=at) as process:
+        yield process.pid
+
+
+@pytest.fixture
+def plugin(node: Judged, running: int) -> Path:
+    """The socket at which it answers dockerd."""
+    assert running
+    return node.root / "door.sock"
 
 
 def test_it_is_an_authorization_plugin(plugin: Path) -> None:
@@ -111,19 +120,54 @@ def test_others_than_docker_get_no_answer(plugin: Path, text: bytes) -> None:
     assert Docker(plugin).asks("GET /_ping") == ALLOWED
 
 
+SLOW = {"HostConfig": {"Binds": ["slow:/x"]}}
+
+
 def test_a_judgement_that_waits_holds_up_no_other(node: Judged, plugin: Path) -> None:
-    (node.root / "daemon.json").unlink()
-    os.mkfifo(node.root / "daemon.json")
-    slow = [Docker(plugin) for _ in range(100)]
-    for one in slow:
-        one.connection.sendall(b"POST /AuthZPlugin.AuthZReq HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
+    node.volume("slow")
+    os.mkfifo(node.data / "volumes" / "slow" / "opts.json")
+    with ThreadPoolExecutor(8) as pool:
+        slow = [pool.submit(Docker(plugin).asks, CREATE, SLOW) for _ in range(8)]
+        silent = [Docker(plugin) for _ in range(100)]
+        for one in silent:
+            one.connection.sendall(
+                b"POST /AuthZPlugin.AuthZReq HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"
+            )
 
-    began_s = time.monotonic()
-    said = Docker(plugin).asks(CREATE, BIND)
+        said = [Docker(plugin).asks(CREATE, BIND)["Msg"] for _ in range(3)]
 
-    assert said["Msg"].startswith("no decision within 1 s")
-    assert time.monotonic() - began_s < 20
-    assert Docker(plugin).asks("GET /_ping") == ALLOWED
+        assert not any(one.done() for one in slow)
+        late = {one.result(30)["Msg"][:24] for one in slow}
+    assert {text[:39] for text in said} == {"a sandbox may not have: mount of /etc o"}
+    assert late == {"no decision within 1 s, "}
+
+
+def waiting(program: int) -> int:
+    """Return the process that waits for the next question."""
+    for _ in range(200):
+        found = Path(f"/proc/{program}/task/{program}/children").read_text().split()
+        if len(found) == 1:
+            return int(found[0])
+        time.sleep(0.02)
+    raise AssertionError("none waits, or several")
+
+
+@pytest.mark.parametrize("fault", [0, signal.SIGKILL])
+def test_a_question_of_any_size_is_judged_also_if_the_process_that_waits_is_killed(
+    running: int, plugin: Path, fault: int
+) -> None:
+    docker = Docker(plugin)
+    docker.asks(CREATE, BIND)
+
+    for _ in range(3):
+        process = waiting(running)
+        os.kill(process, fault)
+        while fault and Path(f"/proc/{process}").exists():
+            time.sleep(0.01)
+
+        said = docker.asks(CREATE, {"Env": [f"A={'x' * 300_000}"], **BIND})["Msg"]
+
+        assert said.startswith("a sandbox may not have: mount of /etc")
 
 
 def test_a_plugin_that_only_reports_lets_everything_pass(node: Judged, plugin: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.node import DAEMON_JSON, Node, parse_node
+from pyinfra_gvisor.parts.every import PARTS
 from pyinfra_gvisor.parts.judge.files import (
     NAME,
     SERVE,
@@ -20,7 +21,7 @@ from pyinfra_gvisor.parts.judge.files import (
     service_text,
     socket_text,
 )
-from pyinfra_gvisor.parts.judge.plan import WITHOUT_SYSTEMD, plan_judge
+from pyinfra_gvisor.parts.judge.plan import NOT_RESIDENT, plan_judge
 from pyinfra_gvisor.parts.judge.state import JudgeState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.policy.findings import Severity
@@ -28,6 +29,7 @@ from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.audit.audited import audited, found
 from tests.unit.parts.judge_answers import DOCKER, PROGRAM, told
+from tests.unit.planning.test_preflight import settings_of
 
 ASKED: dict[str, Any] = {"gvisor_default": "sandbox"}
 SEALED: dict[str, Any] = {"gvisor_seal": {}}
@@ -36,6 +38,7 @@ AT, AT_BOTH = (
     for more in ("", " and /run/docker/plugins/pyinfra-gvisor.sock")
 )
 DROP_IN = drop_in(DOCKER)
+IS_ASKED = {"daemon_json": '{"authorization-plugins": ["pyinfra-gvisor"]}'}
 # What makes a mount namespace: exec_needs_mount_namespace() in systemd's src/core/execute.c.
 NAMESPACES = re.compile(
     r"^(Private|Protect|ReadOnly|ReadWrite|Inaccessible|ExecPaths|NoExec|Bind|Root|Mount|Temporary|"
@@ -108,7 +111,7 @@ NO_MORE = f"write {SOCKET}", "have dockerd's unit not wait for it"
     {
         "not-there": ([], None, applied(*WRITES[:-1], door=False)),
         "asked-and-not-declared": (told(), False, applied(*NO_MORE, door=False)),
-        "asked-for-now": (told(), None, PartPlan()),
+        "asked-for-now": (told(service="failed"), None, PartPlan()),
         "not-asked": (told(asked=False), False, PartPlan()),
     },
 )
@@ -142,14 +145,24 @@ def test_a_node_whose_docker_cannot_ask_is_refused(given: dict[str, str], what: 
         plan_judge(node_with(**given), PROGRAM, door=True)
 
 
-def test_without_that_a_node_without_systemd_is_only_warned() -> None:
-    plan = plan_judge(node_with(init="lab-init"), PROGRAM, door=False)
+@table("given", systemd={"init": "lab-init"}, asyncio={"python": "3.11 dataclasses json"})
+def test_without_that_a_node_that_cannot_have_it_is_only_warned(given: dict[str, str]) -> None:
+    plan = plan_judge(node_with(**given), PROGRAM, door=False)
 
-    assert plan == PartPlan(warnings=(WITHOUT_SYSTEMD,))
+    assert plan == PartPlan(warnings=(NOT_RESIDENT,))
+
+
+@table("named, exceeds", {"names-it": (True, True), "does-not": (False, False)})
+def test_a_daemon_json_that_names_it_is_more_than_is_declared(named: bool, exceeds: bool) -> None:
+    node = node_with(told(asked=False), **(IS_ASKED if named else {}))
+    (part,) = (part for part in PARTS if part.name == "judge")
+
+    assert part.exceeds(node, settings_of(**SEALED)) is exceeds
+    assert not part.exceeds(node, settings_of(**ASKED))
+    assert (plan_judge(node, f"{PROGRAM}0", door=None) == PartPlan()) is exceeds
 
 
 RULES = ("judge-not-resident", "judge-not-as-declared", "door-open")
-IS_ASKED = {"daemon_json": '{"authorization-plugins": ["pyinfra-gvisor"]}'}
 
 
 def looked(lines: Sequence[str], settings: Any, **given: str) -> dict[str, Any]:

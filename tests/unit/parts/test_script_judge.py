@@ -28,6 +28,7 @@ class Host:
         self.program = root / "judge"
         self.directory = root / "programs"
         self.daemon_json = root / "daemon.json"
+        self.asked_at = root / "asked.sock"
         self.path = toolbox(root / "bin", "ln", "rmdir")
         self.drop_in = self.units / "docker.service.d" / f"{NAME}.conf"
         self.link = self.units / "sockets.target.wants" / f"{NAME}.socket"
@@ -74,6 +75,7 @@ class Host:
     def _run(self, step: str, *words: str, **given: str) -> Ran:
         names = ("base/put_files", "parts/judge/door", f"parts/judge/{step}")
         given |= {"directory": str(self.directory), "file": str(self.daemon_json)}
+        given |= {"listens_at": str(self.asked_at)}
         text = script(*names, **HOST, units=str(self.units), plugin=PLUGIN, **given)
         return run(text, *words, path=self.path)
 
@@ -154,10 +156,13 @@ def test_dockerd_does_not_wait_for_one_that_it_does_not_ask(host: Host) -> None:
     host.install(asked=True)
     host.daemon_json.write_text('{"authorization-plugins": ["other"]}')
 
+    host.asked_at.touch()  # of a program that stands in for the judge
+
     ran = host.install("2")
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert not host.drop_in.parent.exists()
+    assert not host.asked_at.exists()
 
 
 def test_a_service_that_does_not_start_is_told_with_what_was_said(host: Host) -> None:

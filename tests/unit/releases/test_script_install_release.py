@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.base.scripts import script
+from pyinfra_gvisor.parts.judge.files import judge_files
 from tests.table import table
 from tests.unit.programs import program
 from tests.unit.releases.file_server import NOT_FOUND, FileServer, Served
@@ -371,6 +372,7 @@ def users(node: Path) -> list[str]:
     text = text.replace("/run/docker/containerd", str(node / "none"))
     text = text.replace("/var/lib/pyinfra-gvisor", str(node / "none"))
     text = text.replace("/run/pyinfra-gvisor/runtimes", str(node / "marks"))
+    text = text.replace("/opt/gvisor/judge", str(node / "judge"))
     ran = run(f"set -eu\n{text}\nrelease_users\necho end")
     *found, end = ran.stdout.splitlines()
     assert (ran.returncode, end) == (0, "end"), ran.stderr
@@ -388,6 +390,15 @@ def test_containers_are_asked_what_they_use(tmp_path: Path, options: str, used: 
     (task / "options.json").write_text(options)
 
     assert users(tmp_path) == used
+
+
+def test_the_resident_judge_needs_its_program(tmp_path: Path) -> None:
+    program = "/opt/gvisor/runtimes/judge-1-2"
+    (tmp_path / "judge").mkdir()
+    (served,) = (item for item in judge_files(program, None) if item.path.endswith("/serve"))
+    (tmp_path / "judge" / "serve").write_text(served.text)
+
+    assert users(tmp_path) == [program]
 
 
 def test_a_mark_names_what_later_calls_about_its_container_need(tmp_path: Path) -> None:
