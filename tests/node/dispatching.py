@@ -18,7 +18,6 @@ SPECS = {
     "docker-20": NodeSpec(equipped("debian-12")),
     "docker-26": NodeSpec(equipped("debian-13")),
     "docker-29": NodeSpec(equipped("debian-13-docker-29-containerd")),
-    "docker-29-overlay2": NodeSpec(equipped("debian-13-docker-29")),
 }
 KINDS = tuple(SPECS)
 IMAGE = "busybox:1"

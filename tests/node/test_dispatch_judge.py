@@ -183,16 +183,13 @@ docker compose --progress quiet down -v -t 0
 """
 
 
-@pytest.mark.parametrize("kind", NODES)
+@pytest.mark.parametrize("kind", ["docker-26", "docker-29"])  # with Compose
 def test_what_people_do_with_docker_passes(judged: dict[str, LabNode], kind: str) -> None:
     node = judged[kind]
 
-    said = sh(node, USED).split()
-    if node.exec("docker", "compose", "version").code == 0:
-        said += sh(node, COMPOSED).splitlines()
+    said = [*sh(node, USED).split(), *sh(node, COMPOSED).splitlines()]
 
-    assert said[:2] == ["one", "built"]
-    assert said[2:] in ([], ["from compose"])
+    assert said == ["one", "built", "from compose"]
     assert in_sandbox(node, "app")
 
 

@@ -9,14 +9,16 @@ import pytest
 
 from tests.documented import HOW_TO, PAGES, START
 from tests.node.conftest import LAB, lab_of
+from tests.node.equipped import equipped, free_port_80
 from tests.node.reading_docs import Reader, Shop, have_image, skips, typed
 from tests.node.seeing import daemon_json, no_leftovers
-from tools.lab import FLAVOURS, Lab, LabNode, NodeSpec
+from tools.lab import Lab, LabNode, NodeSpec
 
 TRIAL = f"{LAB}-trial"
 """The lab that the page itself makes."""
 
-SPECS = {f"run-{number}.example.com": NodeSpec(FLAVOURS["debian-13"]) for number in (1, 2, 3)}
+# With python3, as the page about the default runtime asks for.
+SPECS = {f"run-{number}.example.com": NodeSpec(equipped("debian-13")) for number in (1, 2, 3)}
 
 PAIR = [*SPECS][1:]
 SCREEN_LINES, MOST_COMMANDS = 60, 8
@@ -52,6 +54,7 @@ def machines() -> Iterator[dict[str, LabNode]]:
     """Nodes that nobody has touched, called as in the pages."""
     with lab_of(f"{LAB}-documented", SPECS) as made:
         for node in made.values():
+            free_port_80(node)
             have_image(node)
         yield made
 

@@ -16,7 +16,6 @@ import pytest
 OF_NODES = {
     "plain": "26",
     "lived-in": "26",
-    "docker-29-overlay2": "29",
     "debian-12": "20",
     "debian-13": "26",
 }
