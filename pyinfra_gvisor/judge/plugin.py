@@ -16,9 +16,8 @@ from typing import Any
 from pyinfra_gvisor.judge.asked import NodePaths
 from pyinfra_gvisor.judge.docker_request import Request
 from pyinfra_gvisor.judge.door import in_report, passes, why_refused
-from pyinfra_gvisor.judge.processes import JUDGEMENT_S, Judges, process_at, sees_the_same
+from pyinfra_gvisor.judge.processes import JUDGEMENT_S, MOST, Judges, process_at, sees_the_same
 
-_MOST = 1 << 26  # bytes of a question
 _LATE = (
     f"no decision within {JUDGEMENT_S} s, or no process for it; check file systems that do not "
     "answer, then try again"
@@ -53,7 +52,7 @@ def _read_head(data: bytes) -> tuple[str, int]:
     pairs = (line.partition(":") for line in lines)
     headers = {name.lower(): value.strip() for name, _, value in pairs}
     length = int(headers.get("content-length", "0"))
-    if method != "POST" or "transfer-encoding" in headers or not 0 <= length <= _MOST:
+    if method != "POST" or "transfer-encoding" in headers or not 0 <= length <= MOST:
         raise ValueError("not a question")
     return path, length
 

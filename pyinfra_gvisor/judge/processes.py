@@ -23,6 +23,7 @@ _CALL_S = 57  # a wrapper waits a little longer, and does not ask again then: as
 _READY = b"+"
 _PREPARE_S = 2
 _SOON_S = 0.02
+MOST = 1 << 26  # bytes of a question
 _PART = 1 << 16
 _CONNECTION = b"c"  # comes with a descriptor
 
@@ -63,7 +64,7 @@ class Judges:
         judge, self._last = self._take(), question
         if judge is None:
             return None
-        reader, writer = await asyncio.open_unix_connection(sock=judge, limit=1 << 26)
+        reader, writer = await asyncio.open_unix_connection(sock=judge, limit=MOST)
         with suppress(OSError):
             writer.write(question)
             writer.write_eof()

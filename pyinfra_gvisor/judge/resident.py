@@ -17,13 +17,12 @@ from functools import partial
 from importlib import import_module
 
 from pyinfra_gvisor.judge.plugin import answer_docker, judge_request, prepare
-from pyinfra_gvisor.judge.processes import Judges, Work, process_at, sees_the_same
+from pyinfra_gvisor.judge.processes import MOST, Judges, Work, process_at, sees_the_same
 from pyinfra_gvisor.judge.questions import answer
 
 BEGUN = b"begun\n"
 _FIRST = 3  # the first descriptor of systemd's: sd_listen_fds(3)
 _READ_S = 10
-_MOST = 1 << 26  # bytes of a question
 
 
 def serve(own: str) -> None:
@@ -46,7 +45,7 @@ async def _serve(own: str) -> None:
     asyncio.get_running_loop().add_reader(wrappers, _accept, wrappers, judges)
     for listener in docker:
         answering = partial(answer_docker, judges)
-        await asyncio.start_unix_server(answering, sock=listener, limit=_MOST, backlog=1024)
+        await asyncio.start_unix_server(answering, sock=listener, limit=MOST, backlog=1024)
     gc.freeze()
     _notify("READY=1")
     interval_s = int(os.environ.get("WATCHDOG_USEC", "30000000")) / 3_000_000
@@ -75,7 +74,7 @@ def _converse(own: str, connection: socket.socket) -> None:
     parts: list[bytes] = []
     while part := connection.recv(1 << 16):
         parts.append(part)
-        if sum(map(len, parts)) > _MOST:
+        if sum(map(len, parts)) > MOST:
             return
     connection.sendall(answer(b"".join(parts), own))
 

@@ -74,5 +74,6 @@ def asks_for_runc(asked: str, entry: Mapping[str, Any] | None) -> bool:
     if entry.get("path"):
         return bool(entry["path"] == "runc")
     kind, options = entry.get("runtimeType") or "", entry.get("options") or {}
+    # Docker reads the names of a shim's options in several spellings: go-toml.
     names_a_program = any(key.lower() == "binaryname" for key in options)
     return asked == "runc" or (_RUNC_SHIM.search(kind) is not None and not names_a_program)

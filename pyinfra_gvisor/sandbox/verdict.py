@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pyinfra_gvisor.base.models import Reading
+from pyinfra_gvisor.judge import rules
 
 GVISOR_DIR = "/opt/gvisor"
 RELEASES_DIR = f"{GVISOR_DIR}/releases"
@@ -28,7 +29,6 @@ WRAPPER_PATH = re.compile(
     re.escape(RUNTIMES_DIR) + r"/[a-z0-9]+-(?P<release>[0-9]{8}\.[0-9]+)-(?P<sum>[0-9a-f]{8})"
 )
 
-_RUNC_SHIM = re.compile(r"(?:^|[./-])runc[.-]v[0-9]+$|^io\.containerd\.runtime\.v1\.linux$")
 _NO_SANDBOX = re.compile(r"(?:docker-)?runc|crun|youki|nvidia-container-runtime|sysbox-runc")
 _RUNSC = re.compile(r"(?:.*/)?(?:runsc[^/]*|gvisor_sentry)", re.DOTALL)
 # Files of a container are also reachable on the node, below Docker's directories.
@@ -123,12 +123,9 @@ def asks_for_runc(asked: str, entry: RuntimeEntry | None) -> bool:
     + entry: what dockerd has registered by this name; None for nothing
     """
     if entry is None:
-        return asked == "runc" or bool(_RUNC_SHIM.search(asked))
-    if entry.path:
-        return entry.path == "runc"
-    # Docker reads the names of a shim's options in several spellings: go-toml.
-    elsewhere = any(name.lower() == "binaryname" for name in entry.options or ())
-    return asked == "runc" or (bool(_RUNC_SHIM.search(entry.shim or "")) and not elsewhere)
+        return rules.asks_for_runc(asked, None)
+    told = {"path": entry.path, "runtimeType": entry.shim, "options": entry.options}
+    return rules.asks_for_runc(asked, told)
 
 
 def release_of(path: str) -> str | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
-from pyinfra_gvisor.daemon_json.effective import value_in_force
 from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION, PLUGIN
 from pyinfra_gvisor.node import DAEMON_JSON
 from pyinfra_gvisor.parts.judge.files import NAME
-from pyinfra_gvisor.parts.judge.plan import declared_files
+from pyinfra_gvisor.parts.judge.plan import declared_files, names_judge
 from pyinfra_gvisor.parts.judge.state import JudgeState
 from pyinfra_gvisor.policy.findings import Severity
 
@@ -17,8 +16,7 @@ from pyinfra_gvisor.policy.findings import Severity
 def _not_asked(host: Audited) -> Iterator[Observation]:
     if not host.settings.has_door:
         return
-    named = value_in_force(host.node, AUTHORIZATION)
-    if not isinstance(named, list) or PLUGIN not in named:
+    if not names_judge(host.node):
         yield Observation(DAEMON_JSON, f"{AUTHORIZATION} does not name {PLUGIN}")
     if down := host.node.part(JudgeState).down(asked=True):
         yield Observation(NAME, " and ".join(down))

@@ -38,8 +38,13 @@ def declared_files(node: Node, settings: Settings) -> tuple[NodeFile, ...]:
 
 def is_asked(node: Node) -> bool:
     """Return True if dockerd asks the judge, or is going to at its next start."""
+    return node.part(JudgeState).is_asked or names_judge(node)
+
+
+def names_judge(node: Node) -> bool:
+    """Return True if daemon.json has dockerd ask the judge."""
     named = value_in_force(node, AUTHORIZATION)
-    return node.part(JudgeState).is_asked or (isinstance(named, list) and PLUGIN in named)
+    return isinstance(named, list) and PLUGIN in named
 
 
 def refuse_node(node: Node) -> None:
