@@ -36,6 +36,7 @@ FORKY_DOCKER = FLAVOURS["debian-13-docker-28"]
 SYSVINIT = FLAVOURS["debian-13-sysvinit"]
 (OTHER,) = {*ARCHES} - {OWN_ARCH}
 KERNEL = Kernel(Path("/k/vmlinuz"), Path("/k/initrd.img"))
+EMULATED = "mitigations=off init_on_alloc=0 norandmaps"
 
 ON_CGROUP_V1 = {
     "container": "docker",
@@ -293,9 +294,9 @@ def test_qemu_forwards_ssh_alone_and_from_this_machine_alone(tmp_path: Path) -> 
 @table(
     "arch, accelerator, processor, more",
     {
-        "tcg": ("x86_64", "tcg", "Nehalem 1", "ttyS0 * mitigations=off init_on_alloc=0"),
+        "tcg": ("x86_64", "tcg", "Nehalem 1", f"ttyS0 * {EMULATED}"),
         "kvm": ("x86_64", "kvm", "host 2", "ttyS0 *"),
-        "aarch64": ("aarch64", "tcg", "neoverse-n1 1", "ttyAMA0 * mitigations=off init_on_alloc=0"),
+        "aarch64": ("aarch64", "tcg", "neoverse-n1 1", f"ttyAMA0 * {EMULATED}"),
     },
 )
 def test_an_emulated_machine_alone_is_made_faster(
