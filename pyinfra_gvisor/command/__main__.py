@@ -21,6 +21,7 @@ COMMANDS = {
     "drift": "drift",
     "infrastructure": "infrastructure",
     "accept": "infrastructure",
+    "permit": "permit",
     "rollback": "nodes",
     "remove": "nodes",
     "generations": "nodes",

@@ -64,7 +64,7 @@ sys.exit(main())
 """
 
 
-_RESIDENT = {"plugin", "processes", "resident"}
+_RESIDENT = {"permitted_run", "plugin", "processes", "resident"}
 _FOR_DOCKER = {"api_keys", "docker_request", "door", "networks", "requested"}
 
 

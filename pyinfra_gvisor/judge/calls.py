@@ -16,9 +16,9 @@ from pyinfra_gvisor.judge.container import Container
 from pyinfra_gvisor.judge.creation import Creation, decide_creation
 from pyinfra_gvisor.judge.docker_files import Undecided, read_object
 from pyinfra_gvisor.judge.own_files import collect, write_over
-from pyinfra_gvisor.judge.permits import permitted
+from pyinfra_gvisor.judge.permits import container_permit, permitted
 from pyinfra_gvisor.judge.places import below
-from pyinfra_gvisor.judge.rules import Rules, rules_of
+from pyinfra_gvisor.judge.rules import Rules, in_force, rules_of
 from pyinfra_gvisor.judge.seal import without
 
 _NAME = "pyinfra-gvisor"
@@ -75,13 +75,19 @@ def decide_call(call: Call, paths: NodePaths) -> str:
     if below(call.wrapper, paths.runtimes) is None or ".." in call.wrapper.split("/"):
         raise Undecided(f"{call.wrapper} is no runtime of pyinfra-gvisor")
     rules = rules_of(call.wrapper)
-    permit = permitted(call.identity, paths.run)
+    permit = permitted(call.identity, paths.run) or _permit_of_operator(call.identity, paths)
     if permit == "unsealed" or (permit == "runc" and rules.policy is not None):
         return "runc" if permit == "runc" else "sandbox"
     found = decide_creation(call.bundle, call.identity, rules, paths)
     if found.container is not None:
         _prepare(call, found, found.container, rules, paths)
     return found.where
+
+
+def _permit_of_operator(identity: str, paths: NodePaths) -> str:
+    found = container_permit(identity, paths.run)
+    # Else dockerd can make files there for others, by the mounts of a container that is refused.
+    return found if found and in_force(paths.daemon_json)[0].door == "refuse" else ""
 
 
 def _prepare(

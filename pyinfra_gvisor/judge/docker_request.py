@@ -56,6 +56,12 @@ class Request:
         return _VERSION.sub("", path, count=1) if _VERSION.match(path) else path
 
     @property
+    def whole(self) -> bytes:
+        """Return all that is requested."""
+        asked = f"{self.method} {self.uri}\n".encode("utf-8", "surrogateescape")
+        return asked + (self.body or b"")
+
+    @property
     def is_old(self) -> bool:
         """
         Return True for a version of the API in which a start has a configuration.

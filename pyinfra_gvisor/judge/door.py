@@ -21,7 +21,7 @@ from pyinfra_gvisor.judge.docker_files import Undecided, read_container, read_ob
 from pyinfra_gvisor.judge.docker_request import Request
 from pyinfra_gvisor.judge.infrastructure import Decision, decide, decide_requested
 from pyinfra_gvisor.judge.networks import refused_network
-from pyinfra_gvisor.judge.permits import HEADER, door_permit
+from pyinfra_gvisor.judge.permits import HEADER, bind_permit, door_permit, take_permit
 from pyinfra_gvisor.judge.places import below
 from pyinfra_gvisor.judge.requested import (
     find_container,
@@ -29,12 +29,19 @@ from pyinfra_gvisor.judge.requested import (
     requested_task,
     requested_volume,
 )
-from pyinfra_gvisor.judge.rules import DEFAULT_RUNTIME, Rules, asks_for_runc, rules_of
+from pyinfra_gvisor.judge.rules import (
+    DEFAULT_RUNTIME,
+    Rules,
+    asks_for_runc,
+    in_force,
+    rules_of,
+)
 from pyinfra_gvisor.judge.seal import control_group, violations
 
 _IMAGE_ID = re.compile("(sha256:)?([0-9a-f]{64})")
 _DRIVER = re.compile(r"[A-Za-z0-9][\w.:/-]*", re.ASCII)
 _DATABASE = "/volumes/metadata.db"  # dockerd has it open: moby, daemon/volume/service/db.go
+_CREATE = "/containers/create"
 _REPORT = 'Use pyinfra-gvisor\'s gvisor_door = "report" while you do this'
 
 _KEYS_OF_SWARM = ("/swarm", "/swarm/unlockkey")  # with them others join it as managers
@@ -97,16 +104,48 @@ def passes(request: Request) -> bool:
 
 
 def why_refused(request: Request, paths: NodePaths) -> str:
-    """Return why dockerd must not do what is requested; empty if it may."""
-    if passes(request) or door_permit(request.headers.get(HEADER, ""), paths.run):
+    """
+    Return why dockerd must not do what is requested; empty if it may.
+
+    A permit of one use is taken by a request that is refused, or that makes a container under runc.
+    """
+    given = request.headers.get(HEADER, "")
+    if passes(request) or door_permit(given, paths.run):
         return ""
+    try:
+        why = _why(request, paths)
+        kind = _kind(request, paths) if given else ""
+        if not given or not (why or kind == "runc"):
+            return why
+        none = take_permit(given, request.whole, kind, paths.run)
+        return f"{why or 'runc needs a permit'}. This permit does not help: {none}" if none else ""
+    except Exception as error:  # noqa: BLE001 - whatever fails, nothing is done
+        what = f"{type(error).__name__}: {error}"
+        return f"no decision, by a fault in the judge: {what}; report it"
+
+
+def made(request: Request, container: str, paths: NodePaths) -> None:
+    """Give a container the permit of the request that made it, if this has one."""
+    if request.path == _CREATE and (given := request.headers.get(HEADER, "")):
+        bind_permit(given, request.whole, container, paths.run)
+
+
+def _kind(request: Request, paths: NodePaths) -> str:
+    """Return what a container gets by a permit: ``runc`` if it asks for that, else ``unsealed``."""
+    if request.path != _CREATE:
+        return "unsealed"
+    try:
+        asked = (request.read(api_keys.CONTAINER).get("HostConfig") or {}).get("Runtime") or ""
+    except Undecided:  # it is refused
+        return "unsealed"
+    return "runc" if asks_for_runc(asked, in_force(paths.daemon_json)[1].get(asked)) else "unsealed"
+
+
+def _why(request: Request, paths: NodePaths) -> str:
     try:
         _refuse(request, paths)
     except Undecided as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001 - whatever fails, nothing is done
-        what = f"{type(error).__name__}: {error}"
-        return f"no decision, by a fault in the judge: {what}; report it"
     return ""
 
 
@@ -114,7 +153,7 @@ def _refuse(request: Request, paths: NodePaths) -> None:
     """Raise ``Undecided`` with why dockerd must not do what is requested."""
     if request.is_old:
         raise Undecided("the API before version 1.24 is not judged; use a later one")
-    rules, runtimes = _in_force(paths.daemon_json)
+    rules, runtimes = in_force(paths.daemon_json)
     if rules.policy is None:
         todo = "run pyinfra-gvisor apply"
         raise Undecided(f"{paths.daemon_json} has no runtime {DEFAULT_RUNTIME}; {todo}")
@@ -133,16 +172,9 @@ def _refuse(request: Request, paths: NodePaths) -> None:
 def in_report(paths: NodePaths) -> bool:
     """Return True if what is refused is only to be reported."""
     try:
-        return _in_force(paths.daemon_json)[0].door == "report"
+        return in_force(paths.daemon_json)[0].door == "report"
     except Undecided:
         return False
-
-
-def _in_force(daemon_json: str) -> tuple[Rules, Mapping[str, Any]]:
-    found = read_object(daemon_json) if Path(daemon_json).exists() else {}
-    runtimes = found.get("runtimes") or {}
-    path = (runtimes.get(DEFAULT_RUNTIME) or {}).get("path")
-    return (rules_of(path) if path else Rules()), runtimes
 
 
 def _data_root(docker: int, processes: str) -> str:
@@ -371,7 +403,7 @@ _BY_ITSELF: tuple[tuple[re.Pattern[str], Callable[[Request], None]], ...] = tupl
 _BY_FILES: tuple[tuple[re.Pattern[str], Callable[..., None]], ...] = tuple(
     (re.compile(pattern, re.DOTALL), judge)
     for pattern, judge in (
-        ("POST /containers/create", _create),
+        (f"POST {_CREATE}", _create),
         ("POST /containers/([^/]+)/exec", _exec),
         ("PUT /containers/([^/]+)/archive", _archive),
         ("POST /volumes/create", _volume),

@@ -2,6 +2,7 @@
 The program.
 
 ``serve`` answers wrappers and dockerd at systemd's sockets. ``ask`` answers one question and ends.
+``permit`` runs a command of docker with a permit.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ def main() -> int:
 
         serve(Path(sys.argv[0]).name)
         return 0
+    if sys.argv[1:2] == ["permit"]:
+        from pyinfra_gvisor.judge.permitted_run import permitted_run  # noqa: PLC0415
+
+        return permitted_run(sys.argv[2:])
     # For a file that cannot be read, such as one on a network file system that does not answer. The
     # signal ends the program, wherever it waits.
     signal.alarm(int(sys.argv[2]) if sys.argv[2:] else LIMIT_S)

@@ -1,16 +1,33 @@
-"""What a container of ours may do beyond the policy: a proof writes permits for its containers."""
+"""
+What a container may do beyond the policy.
+
+A proof writes permits for its containers, which end with it. An operator's permit is for one
+request, and then for the container that this request made.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import stat
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from pyinfra_gvisor.judge.docker_files import Undecided, read_text
-from pyinfra_gvisor.judge.own_files import is_own
+from pyinfra_gvisor.judge.docker_files import Undecided, read_object, read_text
+from pyinfra_gvisor.judge.own_files import is_own, write_over
 
 DOOR = "door"
+ONE_USE = "one-use"
+"""The directory of operators' permits, below the one of ours that is empty after every boot."""
+
+OPEN, TAKEN, OF_CONTAINER = "open", "taken", "container"
+"""How the names of their files end, in turn. The names begin with a checksum of the secret, and in
+the end with the id of the container."""
+
 HEADER = "X-Pyinfra-Gvisor-Permit"  # as Go spells it
 _SECRET = 32  # characters at least
 _FILE = stat.S_IFREG | 0o600
@@ -70,3 +87,86 @@ def _proof_runs(run: str) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def open_permit(secret: str, about: Mapping[str, Any], valid_s: int, run: str) -> Path:
+    """
+    Give a permit of one use to whoever sends a secret, and return its file.
+
+    + about: what others are told about it
+    """
+    directory = Path(run, ONE_USE)
+    directory.mkdir(0o700, exist_ok=True)
+    path = _path(secret, OPEN, run)
+    write_over(str(path), json.dumps({"until": int(_since_boot_s()) + valid_s, "about": {**about}}))
+    return path
+
+
+def take_permit(secret: str, request: bytes, kind: str, run: str) -> str:
+    """
+    Take the permit of a request. Return why there is none; empty if the request has it now.
+
+    + request: all that is requested
+    + kind: what a container gets that the request makes: ``runc`` or ``unsealed``
+    """
+    path, taken = (_path(secret, state, run) for state in (OPEN, TAKEN))
+    mine = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.rename(mine)  # only one request can do this
+    except FileNotFoundError:
+        return "it was used" if taken.exists() else "it is not known, or was used"
+    found = _read(mine, run)
+    mine.unlink()
+    if found is None:
+        return "it has expired"
+    write_over(str(taken), json.dumps({**found, "request": _checksum(request), "kind": kind}))
+    return ""
+
+
+def bind_permit(secret: str, request: bytes, container: str, run: str) -> None:
+    """
+    Give the permit that a request has taken to the container that it made.
+
+    + request: all that was requested
+    """
+    taken = _path(secret, TAKEN, run)
+    found = _read(taken, run) if taken.exists() else None
+    is_same = found is not None and found["request"] == _checksum(request)
+    if is_same and re.fullmatch("[0-9a-f]{64}", container):
+        taken.rename(taken.with_name(f"{container}.{OF_CONTAINER}"))
+
+
+def container_permit(identity: str, run: str) -> str:
+    """
+    Return ``runc``, ``unsealed`` or an empty text, by an operator's permit.
+
+    It counts only where dockerd asks before it makes files for others. Raises ``Undecided`` for a
+    file that is not ours.
+    """
+    path = Path(run, ONE_USE, f"{identity}.{OF_CONTAINER}")
+    if not re.fullmatch("[0-9a-f]+", identity) or not os.path.lexists(path):
+        return ""
+    found = _read(path, run)
+    return found["kind"] if found else ""
+
+
+def _path(secret: str, state: str, run: str) -> Path:
+    return Path(run, ONE_USE, f"{_checksum(secret.encode())}.{state}")
+
+
+def _checksum(data: bytes) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - slow to load, and only a permit needs it
+
+    return sha256(data).hexdigest()
+
+
+def _read(path: Path, run: str) -> dict[str, Any] | None:
+    """Return a permit; None if it has expired. Raises ``Undecided`` if it is not ours."""
+    if not is_own(str(path), _FILE) or not is_own(f"{run}/{ONE_USE}", _DIRECTORY):
+        raise Undecided(f"{path} was not written by pyinfra-gvisor, find out who did")
+    found = read_object(str(path))
+    return found if _since_boot_s() < found["until"] else None
+
+
+def _since_boot_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

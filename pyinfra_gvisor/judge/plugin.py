@@ -7,6 +7,7 @@ Source: moby, pkg/plugins and pkg/authorization.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
 import subprocess
@@ -15,13 +16,16 @@ from typing import Any
 
 from pyinfra_gvisor.judge.asked import NodePaths
 from pyinfra_gvisor.judge.docker_request import Request
-from pyinfra_gvisor.judge.door import in_report, passes, why_refused
+from pyinfra_gvisor.judge.door import in_report, made, passes, why_refused
+from pyinfra_gvisor.judge.permits import HEADER
 from pyinfra_gvisor.judge.processes import JUDGEMENT_S, MOST, Judges, process_at, sees_the_same
 
 _LATE = (
     f"no decision within {JUDGEMENT_S} s, or no process for it; check file systems that do not "
     "answer, then try again"
 )
+_STATUS = "ResponseStatusCode"  # only of what was done: moby, pkg/authorization/api.go
+_CREATED = 201
 _ALLOWED = {"Allow": True}
 _USUAL = b'{"Image": "app", "Volumes": {"/data": {}}, "HostConfig": {}}'
 
@@ -61,6 +65,8 @@ async def _answered(judges: Judges, path: str, question: bytes, docker: int) -> 
     if path == "/Plugin.Activate":
         return {"Implements": ["authz"]}
     if path == "/AuthZPlugin.AuthZRes":
+        if HEADER.encode() in question:
+            await judges.ask(b"%d\n%b" % (docker, question))
         return _ALLOWED
     if path != "/AuthZPlugin.AuthZReq":
         return {"Err": f"{path[:80]} is not known"}
@@ -92,7 +98,14 @@ def judge_request(asked: bytes) -> bytes:
     + asked: dockerd's process, a line break, and its question
     """
     docker, _, question = asked.partition(b"\n")
-    return _judged(Request.of(json.loads(question), int(docker))).encode("utf-8", "replace")
+    shown = json.loads(question)
+    request = Request.of(shown, int(docker))
+    if _STATUS not in shown:
+        return _judged(request).encode("utf-8", "replace")
+    if shown[_STATUS] == _CREATED:
+        answer = json.loads(base64.b64decode(shown["ResponseBody"]))
+        made(request, answer.get("Id") or "", NodePaths())
+    return b""
 
 
 def _judged(request: Request) -> str:

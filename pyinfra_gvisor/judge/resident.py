@@ -31,7 +31,7 @@ def serve(own: str) -> None:
 
     + own: the name of this program, with its checksum at the end
     """
-    for name in ("hmac", "ipaddress"):  # later another version of Python may be there
+    for name in ("hashlib", "hmac", "ipaddress"):  # later another version of Python may be there
         import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: wait(2)
     asyncio.run(_serve(own))

@@ -23,13 +23,14 @@ class Rules:
 
     + policy: entries and shapes, for containers that ask for no runtime; None by name
     + seal: what a sandbox may not have; None allows everything
-    + door: ``report`` or ``refuse``: what is done about requests to Docker's API
+    + door: ``report`` or ``refuse``: what is done about requests to Docker's API. With ``off``
+      nobody should ask, and what is asked is refused all the same
     + takes_runc: whether containers that ask for runc are handled like those that ask for nothing
     """
 
     policy: Mapping[str, Any] | None = None
     seal: Mapping[str, Any] | None = None
-    door: str = "refuse"
+    door: str = "off"
     takes_runc: bool = False
 
 
@@ -41,8 +42,16 @@ def rules_of(wrapper: str) -> Rules:
     found = parse_object(lines[0].removeprefix(MARK), wrapper)
     if found.get("format") != FORMAT:
         raise Undecided(f"{wrapper} has rules of format {found.get('format')}, not {FORMAT}")
-    door, takes_runc = found.get("door") or "refuse", bool(found.get("takes_runc"))
+    door, takes_runc = found.get("door") or "off", bool(found.get("takes_runc"))
     return Rules(found.get("policy"), found.get("seal"), door, takes_runc)
+
+
+def in_force(daemon_json: str) -> tuple[Rules, Mapping[str, Any]]:
+    """Return the rules of the default runtime, and all runtimes in daemon.json by name."""
+    found = read_object(daemon_json) if Path(daemon_json).exists() else {}
+    runtimes = found.get("runtimes") or {}
+    path = (runtimes.get(DEFAULT_RUNTIME) or {}).get("path")
+    return (rules_of(path) if path else Rules()), runtimes
 
 
 def policy_in_force(daemon_json: str) -> Mapping[str, Any] | None:

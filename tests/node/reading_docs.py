@@ -45,11 +45,13 @@ Host {name}
     StrictHostKeyChecking yes
 """
 _STATE = 'code=$?; pwd > "$STATE"; printf "%s\\n" "$PATH" >> "$STATE"; exit "$code"'
-# What the pages call alpine: dmesg, of the node itself. No node gets at a registry.
+# What the pages call alpine: programs of the node itself. No node gets at a registry.
 _IMAGE = """
 set -eu
 mkdir -p /root/tree
-cp --parents -L /usr/bin/dmesg $(ldd /usr/bin/dmesg | grep -o '/[^ ]*') /root/tree
+for program in /usr/bin/dmesg /usr/bin/df; do
+    cp --parents -L $program $(ldd $program | grep -o '/[^ ]*') /root/tree
+done
 tar -C /root/tree -c . | docker import - alpine
 rm -rf /root/tree
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.audits import sh
+from tests.node.audits import audit, sh
 from tests.node.dispatching import DEFAULT, IMAGE, ORIGINAL, Ground, in_sandbox, start
 from tests.node.egress_nodes import at_once
 from tests.node.faults import wait_for
@@ -356,3 +356,39 @@ def test_a_removal_leaves_nothing_of_it(judged: dict[str, LabNode], dispatch: Gr
         assert sh(judged[kind], "cat /etc/docker/daemon.json") == ORIGINAL
         assert DENIED not in asks(judged[kind])
         remove_containers(judged[kind], ".")
+
+
+WITH_PERMIT = "/opt/gvisor/judge/permit --reason 'the disk has to be looked at' -- docker"
+ONE_USE = "/run/pyinfra-gvisor/one-use"
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_a_permit_lets_one_request_do_what_is_refused_and_its_container_start_for_a_time(
+    judged: dict[str, LabNode], dispatch: Ground, kind: str
+) -> None:
+    node, before = judged[kind], lives(judged[kind])
+    asks_for = f"--privileged -v /opt:/node {IMAGE}"
+
+    sh(node, f"{WITH_PERMIT} run -d --name permitted {asks_for} sleep infinity")
+    sh(node, f"{WITH_PERMIT} run -d --name outside --runtime runc {IMAGE} sleep infinity")
+    sh(node, f"{WITH_PERMIT} network create -d macvlan -o parent=eth0 permitted")
+
+    assert (in_sandbox(node, "permitted"), in_sandbox(node, "outside")) == (True, False)
+    assert "gvisor\n" in sh(node, "docker restart -t 0 permitted; docker exec permitted ls /node")
+    assert DENIED in node.exec("sh", "-c", f"docker create {asks_for}").stderr
+    unused = node.exec("sh", "-c", f"{WITH_PERMIT} run --rm {IMAGE} true").stderr
+    assert unused.endswith("the permit was not used\n")
+    found = audit(dispatch.fleet, kind, **DEFAULT).found
+    assert found["permit-given permitted"]["severity"] == "low"
+    assert found["container-unsandboxed outside"]["severity"] == "critical"
+    assert "docker run -d --name outside" in found["permit-given outside"]["evidence"]
+    sh(node, f"sed -i 's/\"until\": [0-9]*/\"until\": 1/' {ONE_USE}/*.container")
+    late = node.exec("docker", "restart", "-t", "0", "permitted").stderr
+    assert "a sandbox may not have: privileged" in late
+    sh(node, "docker rm -f permitted outside; docker network rm permitted")
+    assert sh(node, f"ls {ONE_USE} | sed 's/.*[.]//' | sort").split() == [
+        "container",
+        "container",
+        "taken",
+    ]
+    assert lives(node) == before

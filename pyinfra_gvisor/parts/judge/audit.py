@@ -43,6 +43,17 @@ def _not_declared(host: Audited) -> Iterator[Observation]:
         yield Observation(NAME, "its socket is not enabled: it will not listen after a reboot")
 
 
+def _permitted(host: Audited) -> Iterator[Observation]:
+    names = {item.id: item.name for item in host.node.containers}
+    for permit in host.node.part(JudgeState).permits:
+        about = permit.about
+        what = f"{about.by}: {about.reason}: {about.command}"
+        if permit.container is None:
+            yield Observation(NAME, what)
+        elif permit.container in names:
+            yield Observation(names[permit.container], what)
+
+
 RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "door-open",
@@ -65,5 +76,13 @@ RULES: tuple[Rule[Audited], ...] = (
         "The files of the resident judge are not as installed",
         "Find out who changed them, then run pyinfra-gvisor apply",
         _not_declared,
+    ),
+    Rule(
+        "permit-given",
+        Severity.LOW,
+        "A command had a permit for what is refused otherwise, so what it made may have more of "
+        "the node than others",
+        "Remove what it made when it is no longer needed, or accept its container",
+        _permitted,
     ),
 )

@@ -18,6 +18,8 @@ DIRECTORY = "/opt/gvisor/judge"
 SERVE = f"{DIRECTORY}/serve"
 STAND_IN = f"{DIRECTORY}/stand_in.pl"
 ASK = f"{DIRECTORY}/ask.pl"
+PERMIT = f"{DIRECTORY}/permit"
+"""Runs a command of docker with a permit."""
 
 START_S = 30
 WATCHDOG_S = 10
@@ -57,7 +59,9 @@ def judge_files(judge: str, docker: str | None) -> tuple[NodeFile, ...]:
     """
     given = {"stand_in": STAND_IN, "ask": ASK, "address": ADDRESS, "unit": NAME}
     serve = part("parts/judge/serve", judge=judge, stand_in=STAND_IN)
+    permit = f'#!/bin/sh\nexec /usr/bin/python3 -I -S -B -X utf8 {judge} permit "$@"\n'
     files = (
+        NodeFile(PERMIT, "755", permit),
         NodeFile(ASK, "644", program("daemon_json/ask_plugins.pl")),
         NodeFile(STAND_IN, "644", program("parts/judge/stand_in.pl")),
         NodeFile(SERVE, "755", f"#!/bin/sh\n{serve}"),

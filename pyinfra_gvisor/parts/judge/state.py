@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic import Field
 
+from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.base.node_files import FoundFile, NodeFile, read_files
+from pyinfra_gvisor.judge.permits import OF_CONTAINER
 from pyinfra_gvisor.parts_common.state import PartState
+
+
+class About(Reading):
+    """What an operator's permit is for: ``by`` is who gave it, and ``command`` what was run."""
+
+    reason: str
+    by: str
+    command: str
+
+
+class Permit(Reading):
+    """
+    An operator's permit.
+
+    + container: the id of the container that was made with it; None if there is none
+    """
+
+    container: str | None
+    about: About
 
 
 class JudgeState(PartState):
@@ -16,6 +38,7 @@ class JudgeState(PartState):
 
     + files: its files by path; ``socket`` and ``service`` are from ``systemctl is-active``
     + answers: whether the judge answers where dockerd asks
+    + permits: those of operators since the node's start
     """
 
     files: dict[str, FoundFile] = Field(default_factory=dict)
@@ -23,6 +46,7 @@ class JudgeState(PartState):
     socket: str | None = None
     service: str | None = None
     answers: bool = False
+    permits: tuple[Permit, ...] = ()
 
     @property
     def there(self) -> bool:
@@ -63,6 +87,7 @@ def read(lines: Iterable[str]) -> JudgeState:
     Raises ``ValueError`` if a line is malformed.
     """
     told: list[str] = []
+    permits: list[Permit] = []
     values: dict[str, str | bool] = {}
     for line in lines:
         word, _, rest = line.partition(" ")
@@ -70,6 +95,16 @@ def read(lines: Iterable[str]) -> JudgeState:
             values[word] = rest
         elif word in ("enabled", "answers"):
             values[word] = True
+        elif word == "permit":
+            permits.append(_permit(rest))
         else:
             told.append(line)
-    return JudgeState.model_validate({"files": read_files(told), **values})
+    given = {"files": read_files(told), "permits": tuple(permits), **values}
+    return JudgeState.model_validate(given)
+
+
+def _permit(line: str) -> Permit:
+    name, _, text = line.partition(" ")
+    of, _, state = name.partition(".")
+    container = of if state == OF_CONTAINER else None
+    return Permit(container=container, about=json.loads(text)["about"])

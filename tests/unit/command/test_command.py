@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -40,9 +41,10 @@ def here(tmp_path: Path, monkeypatch: Patch) -> Path:
 def ran(monkeypatch: Patch) -> Runs:
     """What pyinfra was asked to run; it ends with 0."""
     runs: Runs = []
-    monkeypatch.setattr(
-        "pyinfra_gvisor.command.nodes.run_pyinfra", lambda words, **_: runs.append(words) or 0
-    )
+    for module in ("nodes", "permit"):
+        monkeypatch.setattr(
+            f"pyinfra_gvisor.command.{module}.run_pyinfra", lambda words, **_: runs.append(words) or 0
+        )
     return runs
 
 
@@ -117,6 +119,38 @@ def test_a_command_is_pyinfra_with_the_fleets_files(
 
     assert code == 0
     assert ran == [[fleet.INVENTORY, *f"deploys/{expected}".split()]]
+
+
+def test_a_permit_runs_one_command_of_docker_on_its_node(here: Path, ran: Runs) -> None:
+    main(["init", "run-1"])
+    typed = ["permit", "run-1", "--reason", "the disk's load", "--", "docker", "run", "-v", "a b:/x"]
+
+    assert main(typed) == 0
+
+    *words, script = ran[0]
+    assert words == [fleet.INVENTORY, "exec", "--limit=run-1", "--"]
+    assert shlex.split(script.partition("; then ")[2].partition("; else ")[0]) == [
+        *("/opt/gvisor/judge/permit", "--reason", "the disk's load"),
+        *("--", "docker", "run", "-v", "a b:/x"),
+    ]
+
+
+@table(
+    "words, says",
+    {
+        "short": (("--reason", "x", "--", "docker", "ps"), "write 10 characters or more"),
+        "no-docker": (("--reason", "a look at it", "--", "sh"), "permit runs a command of docker"),
+    },
+)
+def test_a_permit_without_a_reason_or_for_another_command_is_refused(
+    here: Path, ran: Runs, words: tuple[str, ...], says: str, capsys: Printed
+) -> None:
+    main(["init", "run-1"])
+
+    assert main(["permit", "run-1", *words]) == 1
+
+    assert says in capsys.readouterr().err
+    assert ran == []
 
 
 def test_without_a_fleet_it_is_said_how_to_begin(here: Path, capsys: Printed) -> None:

@@ -41,6 +41,7 @@ class Judged:
         seal: Seal | None = None,
         *entries: Mapping[str, Any],
         data: str = "docker",
+        door: str = "off",
     ) -> None:
         self.root = root
         self.data = root / data
@@ -59,7 +60,7 @@ class Judged:
         self.runs("runc")
         self.runs("runsc")
         stub(self.path, "logger", f"printf '%s\\n' \"$*\" >> {root}/journal")
-        policy = Dispatch("gvisor", tuple(Infrastructure(**entry) for entry in entries))
+        policy = Dispatch("gvisor", tuple(Infrastructure(**entry) for entry in entries), door=door)
         declared = {"gvisor": Runtime(network="sandbox", seal=seal or Seal())}
         self.wrapper = {
             item.runtime: self._write(item.path, item.text)

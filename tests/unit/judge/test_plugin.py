@@ -9,14 +9,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.dispatch.judged import Judged
+from pyinfra_gvisor.judge.permits import HEADER, open_permit
+from tests.unit.dispatch.judged import ID, Judged
 from tests.unit.judge.resident import resident, served
 
 PARTS = Path(__file__).parents[3] / "pyinfra_gvisor"
@@ -45,14 +46,26 @@ class Docker:
         headers = dict(line.decode().rstrip().split(": ") for line in lines)
         return json.loads(self.answers.read(int(headers["Content-Length"])))
 
-    def asks(self, what: str, body: Any = None) -> Any:
+    def asks(self, what: str, body: Any = None, **more: Any) -> Any:
         """Ask about a request, such as ``POST /containers/create``."""
+        return self._show("/AuthZPlugin.AuthZReq", what, body, more)
+
+    def told(self, what: str, body: Any = None, **more: Any) -> Any:
+        """Ask whether the answer to a request may be sent."""
+        return self._show("/AuthZPlugin.AuthZRes", what, body, more)
+
+    def _show(self, path: str, what: str, body: Any, more: Mapping[str, Any]) -> Any:
         method, uri = what.split(" ", 1)
-        shown: dict[str, Any] = {"RequestMethod": method, "RequestUri": uri}
+        shown: dict[str, Any] = {"RequestMethod": method, "RequestUri": uri, **more}
         if body is not None:
-            shown["RequestBody"] = base64.b64encode(json.dumps(body).encode()).decode()
+            shown["RequestBody"] = as_go_sends(body)
         text = json.dumps(shown, separators=(",", ":")).replace("&", "\\u0026")  # as Go does
-        return self.call("/AuthZPlugin.AuthZReq", text.encode())
+        return self.call(path, text.encode())
+
+
+def as_go_sends(body: Any) -> str:
+    """Return bytes of JSON as a text in JSON."""
+    return base64.b64encode(json.dumps(body).encode()).decode()
 
 
 @pytest.fixture
@@ -93,6 +106,24 @@ def test_it_is_an_authorization_plugin(plugin: Path) -> None:
     assert docker.asks(CREATE, {"Image": "bb:1"}) == ALLOWED
     assert docker.asks(CREATE, BIND)["Msg"].startswith("a sandbox may not have: mount of /etc")
     assert docker.call("/Else") == {"Err": "/Else is not known"}
+
+
+def test_a_container_gets_the_permit_of_its_request_before_anybody_is_told_its_id(
+    node: Judged, plugin: Path
+) -> None:
+    directory = node.root / "run"
+    directory.mkdir(mode=0o700)
+    open_permit("5" * 64, {}, 60, str(directory))
+    docker, sent = Docker(plugin), {HEADER: "5" * 64}
+    made = {"ResponseStatusCode": 201, "ResponseBody": as_go_sends({"Id": ID})}
+    failed = {"ResponseStatusCode": 409, "ResponseBody": as_go_sends({"message": "conflict"})}
+
+    assert docker.asks(CREATE, BIND, RequestHeaders=sent) == ALLOWED
+    assert docker.told(CREATE, BIND, RequestHeaders=sent, **failed) == ALLOWED
+    assert not (directory / "one-use" / f"{ID}.container").exists()
+    assert docker.told(CREATE, BIND, RequestHeaders=sent, **made) == ALLOWED
+    assert (directory / "one-use" / f"{ID}.container").exists()
+    assert docker.asks(CREATE, BIND, RequestHeaders=sent)["Msg"].endswith("or was used")
 
 
 @pytest.mark.parametrize("question", [b"", b"{", b"[]", b"{}", b'{"RequestMethod": "GET"}'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from pyinfra_gvisor.node import DAEMON_JSON, Node, parse_node
 from pyinfra_gvisor.parts.every import PARTS
 from pyinfra_gvisor.parts.judge.files import (
     NAME,
+    PERMIT,
     SERVE,
     SERVICE,
     SOCKET,
@@ -26,7 +28,7 @@ from pyinfra_gvisor.parts.judge.state import JudgeState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.policy.findings import Severity
 from tests.table import table
-from tests.unit.answers import answer
+from tests.unit.answers import Running, answer
 from tests.unit.audit.audited import audited, found
 from tests.unit.parts.judge_answers import DOCKER, PROGRAM, told
 from tests.unit.planning.test_preflight import settings_of
@@ -91,7 +93,7 @@ WRITES = tuple(f"write {item.path}" for item in judge_files(PROGRAM, DOCKER))
         "not-there": ([], applied(*WRITES)),
         "as-declared": (told(), PartPlan()),
         "not-asked": (told(asked=False), applied(f"write {SOCKET}", f"write {DROP_IN}")),
-        "another-program": (told(f"{PROGRAM}0"), applied(f"write {SERVE}")),
+        "another-program": (told(f"{PROGRAM}0"), applied(f"write {PERMIT}", f"write {SERVE}")),
         "no-addition": (told(without=DROP_IN), applied(f"write {DROP_IN}")),
         "service-down": (told(service="failed"), applied()),
         "socket-down": (told(socket="inactive"), applied()),
@@ -162,7 +164,7 @@ def test_a_daemon_json_that_names_it_is_more_than_is_declared(named: bool, excee
     assert (plan_judge(node, f"{PROGRAM}0", door=None) == PartPlan()) is exceeds
 
 
-RULES = ("judge-not-resident", "judge-not-as-declared", "door-open")
+RULES = ("judge-not-resident", "judge-not-as-declared", "door-open", "permit-given")
 
 
 def looked(lines: Sequence[str], settings: Any, **given: str) -> dict[str, Any]:
@@ -251,3 +253,22 @@ def test_what_a_node_tells_is_read() -> None:
     assert (state.socket, state.service, state.enabled) == ("active", "failed", True)
     assert (state.answers, state.is_asked) == (True, True)
     assert {SERVICE, SOCKET, DROP_IN} < {*state.files}
+
+
+def test_permits_are_named_with_their_containers_until_a_reboot() -> None:
+    about = '"about": {"reason": "a look at the disk", "by": "eve", "command": "docker run bb"}'
+    shop = Running("shop")
+    its_id = hashlib.sha256(b"shop").hexdigest()
+    lines = [
+        f"judge permit {'a' * 64}.taken {{{about}, \"until\": 5, \"kind\": \"unsealed\"}}",
+        f"judge permit {its_id}.container {{{about}}}",
+        f"judge permit {'c' * 64}.container {{{about}}}",
+    ]
+
+    report = audited(*told(), *lines, *shop.lines(), settings=ASKED, answer=answer(**IS_ASKED))
+
+    told_about = {key: item for key, item in found(report).items() if item.id == "permit-given"}
+    assert told_about.keys() == {f"permit-given {NAME}", "permit-given shop"}
+    assert {item.evidence for item in told_about.values()} == {
+        "eve: a look at the disk: docker run bb"
+    }

@@ -1,0 +1,41 @@
+"""``permit``: run a command of docker on a node that its judge refuses."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.command.running import INVENTORY, existing, run_pyinfra
+from pyinfra_gvisor.judge.permitted_run import SHORTEST_REASON
+from pyinfra_gvisor.parts.judge.files import PERMIT
+
+
+@click.command()
+@click.option(
+    "--inventory", default=INVENTORY, show_default=True, metavar="FILE", help="The nodes."
+)
+@click.option("--reason", required=True, metavar="TEXT", help="Why it may be done.")
+@click.argument("host")
+@click.argument(
+    "command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- docker COMMAND…"
+)
+def permit(inventory: str, reason: str, host: str, command: tuple[str, ...]) -> int:
+    """
+    Run a command of docker on HOST that is refused there. It is not asked again.
+
+    The permit is for one request, and then for the container that it made: this one may be started
+    for an hour. The node's log and its audit say who had it and why. With --runtime=runc the
+    container runs outside of gVisor.
+    """
+    if len(reason.strip()) < SHORTEST_REASON:
+        todo = f"write {SHORTEST_REASON} characters or more"
+        raise Problem("--reason is too short", got=reason, todo=todo)
+    if command[0] != "docker":
+        todo = "write it after --, such as -- docker run --rm …"
+        raise Problem("permit runs a command of docker", got=command[0], todo=todo)
+    words = shlex.join([PERMIT, "--reason", reason, "--", *command])
+    todo = f"{PERMIT} is missing: nothing is refused on this node without gvisor_default"
+    text = f"if [ -x {PERMIT} ]; then {words}; else echo {shlex.quote(todo)} >&2; false; fi"
+    return run_pyinfra([existing(inventory), "exec", f"--limit={host}", "--", text])
