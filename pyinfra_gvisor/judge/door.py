@@ -17,7 +17,7 @@ from pyinfra_gvisor.judge import api_keys
 from pyinfra_gvisor.judge.asked import Asked, NodePaths
 from pyinfra_gvisor.judge.container import Container, Mount
 from pyinfra_gvisor.judge.creation import refusal
-from pyinfra_gvisor.judge.docker_files import Undecided, read_container, read_object
+from pyinfra_gvisor.judge.docker_files import Undecided, read_container
 from pyinfra_gvisor.judge.docker_request import Request
 from pyinfra_gvisor.judge.infrastructure import Decision, decide, decide_requested
 from pyinfra_gvisor.judge.networks import refused_network
@@ -104,24 +104,29 @@ def passes(request: Request) -> bool:
 
 
 def why_refused(request: Request, paths: NodePaths) -> str:
-    """
-    Return why dockerd must not do what is requested; empty if it may.
-
-    A permit of one use is taken by a request that is refused, or that makes a container under runc.
-    """
+    """Return why dockerd must not do what is requested; empty if it may."""
     given = request.headers.get(HEADER, "")
     if passes(request) or door_permit(given, paths.run):
         return ""
     try:
         why = _why(request, paths)
-        kind = _kind(request, paths) if given else ""
-        if not given or not (why or kind == "runc"):
-            return why
-        none = take_permit(given, request.whole, kind, paths.run)
-        return f"{why or 'runc needs a permit'}. This permit does not help: {none}" if none else ""
+        return _with_permit(request, given, why, paths) if given else why
     except Exception as error:  # noqa: BLE001 - whatever fails, nothing is done
         what = f"{type(error).__name__}: {error}"
         return f"no decision, by a fault in the judge: {what}; report it"
+
+
+def _with_permit(request: Request, given: str, why: str, paths: NodePaths) -> str:
+    """
+    Take a permit of one use for a request that is refused, or that makes a container under runc.
+
+    Return why it is refused all the same.
+    """
+    kind = _kind(request, paths)
+    if not why and kind != "runc":
+        return ""
+    none = take_permit(given, request.whole, kind, paths.run)
+    return none and f"{why or 'runc needs a permit'}. This permit does not help: {none}"
 
 
 def made(request: Request, container: str, paths: NodePaths) -> None:

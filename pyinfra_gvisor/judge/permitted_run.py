@@ -22,6 +22,7 @@ from pyinfra_gvisor.judge.rules import in_force
 VALID_S = 3600
 SHORTEST_REASON = 10  # characters, as for entries of gvisor_infrastructure
 _FAILED = 1
+_NOTHING = 'nothing is refused here: a permit needs gvisor_door = "refuse"'
 
 
 def permitted_run(words: Sequence[str]) -> int:
@@ -34,12 +35,14 @@ def permitted_run(words: Sequence[str]) -> int:
     given = _parsed(words)
     paths = NodePaths()
     try:
-        if in_force(paths.daemon_json)[0].policy is None or not _refuses(paths):
-            raise Undecided('nothing is refused here: a permit needs gvisor_door = "refuse"')
-        return _run(given.command, given.reason, paths.run)
-    except (Undecided, OSError) as error:
-        sys.stderr.write(f"pyinfra-gvisor: {error}\n")
-        return _FAILED
+        rules, _ = in_force(paths.daemon_json)
+        if rules.policy is not None and rules.door == "refuse":
+            return _run(given.command, given.reason, paths.run)
+        error: Exception = Undecided(_NOTHING)
+    except (Undecided, OSError) as found:
+        error = found
+    sys.stderr.write(f"pyinfra-gvisor: {error}\n")
+    return _FAILED
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
@@ -52,10 +55,6 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     if Path(given.command[0]).name != "docker":
         parser.error(f"got {given.command[0]}; write the command after --, such as docker run")
     return given
-
-
-def _refuses(paths: NodePaths) -> bool:
-    return in_force(paths.daemon_json)[0].door == "refuse"
 
 
 def _run(command: Sequence[str], reason: str, run: str) -> int:

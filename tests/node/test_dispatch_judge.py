@@ -382,7 +382,7 @@ def test_a_permit_lets_one_request_do_what_is_refused_and_its_container_start_fo
     assert found["permit-given permitted"]["severity"] == "low"
     assert found["container-unsandboxed outside"]["severity"] == "critical"
     assert "docker run -d --name outside" in found["permit-given outside"]["evidence"]
-    sh(node, f"sed -i 's/\"until\": [0-9]*/\"until\": 1/' {ONE_USE}/*.container")
+    sh(node, f'sed -i \'s/"until": [0-9]*/"until": 1/\' {ONE_USE}/*.container')
     late = node.exec("docker", "restart", "-t", "0", "permitted").stderr
     assert "a sandbox may not have: privileged" in late
     sh(node, "docker rm -f permitted outside; docker network rm permitted")

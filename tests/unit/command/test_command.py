@@ -42,9 +42,8 @@ def ran(monkeypatch: Patch) -> Runs:
     """What pyinfra was asked to run; it ends with 0."""
     runs: Runs = []
     for module in ("nodes", "permit"):
-        monkeypatch.setattr(
-            f"pyinfra_gvisor.command.{module}.run_pyinfra", lambda words, **_: runs.append(words) or 0
-        )
+        name = f"pyinfra_gvisor.command.{module}.run_pyinfra"
+        monkeypatch.setattr(name, lambda words, **_: runs.append(words) or 0)
     return runs
 
 
@@ -123,15 +122,15 @@ def test_a_command_is_pyinfra_with_the_fleets_files(
 
 def test_a_permit_runs_one_command_of_docker_on_its_node(here: Path, ran: Runs) -> None:
     main(["init", "run-1"])
-    typed = ["permit", "run-1", "--reason", "the disk's load", "--", "docker", "run", "-v", "a b:/x"]
+    command = ["--", "docker", "run", "-v", "a b:/x"]
 
-    assert main(typed) == 0
+    assert main(["permit", "run-1", "--reason", "the disk's load", *command]) == 0
 
     *words, script = ran[0]
     assert words == [fleet.INVENTORY, "exec", "--limit=run-1", "--"]
     assert shlex.split(script.partition("; then ")[2].partition("; else ")[0]) == [
         *("/opt/gvisor/judge/permit", "--reason", "the disk's load"),
-        *("--", "docker", "run", "-v", "a b:/x"),
+        *command,
     ]
 
 

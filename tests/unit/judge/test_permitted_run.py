@@ -88,9 +88,7 @@ def test_docker_sends_a_secret_that_only_root_can_read_and_keeps_its_settings(
     no_command=(("--reason", REASON), "docker"),
     other=(("--reason", REASON, "--", "sh", "-c", "x"), "got sh; write the command after --"),
 )
-def test_a_wrong_command_line_gives_nothing(
-    node: Judged, words: tuple[str, ...], why: str
-) -> None:
+def test_a_wrong_command_line_gives_nothing(node: Judged, words: tuple[str, ...], why: str) -> None:
     code, out, err = ran(node, *words)
 
     assert (code, out) == (2, "")

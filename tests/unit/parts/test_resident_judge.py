@@ -260,7 +260,7 @@ def test_permits_are_named_with_their_containers_until_a_reboot() -> None:
     shop = Running("shop")
     its_id = hashlib.sha256(b"shop").hexdigest()
     lines = [
-        f"judge permit {'a' * 64}.taken {{{about}, \"until\": 5, \"kind\": \"unsealed\"}}",
+        f'judge permit {"a" * 64}.taken {{{about}, "until": 5, "kind": "unsealed"}}',
         f"judge permit {its_id}.container {{{about}}}",
         f"judge permit {'c' * 64}.container {{{about}}}",
     ]
