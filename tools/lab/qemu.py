@@ -35,8 +35,8 @@ _COMMAND_LINE = "root=/dev/vda rw net.ifnames=0 quiet systemd.show_status=no"
 _EMULATED = "mitigations=off init_on_alloc=0 norandmaps"
 """
 An emulated processor has nothing to mitigate; with both, a boot takes a quarter less time. QEMU
-finds translated code by its virtual address, so programs at random addresses are translated anew
-by each process: without randomization a short process takes a third of the time.
+finds translated code by its virtual address, so it translates programs at random addresses again
+for each process: without randomization a short process takes a third of the time.
 """
 _TRIED_COMMAND_LINE = "panic=-1"
 _NICE = -10
