@@ -108,7 +108,7 @@ def runtimes(
 
 
 def _tell_places(node: Node) -> None:
-    lines = place_lines(node.places, node.containers, node.unaccepted_images)
+    lines = place_lines(node.places, node.containers, node.unaccepted_images, node.not_again)
     if why := node.places_error:
         tell(f"unknown where containers would run after their next start: {why}", logger.warning)
     if lines:

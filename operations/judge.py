@@ -7,7 +7,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.shared_lists import PLUGIN
 from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.parts.judge.files import ADDRESS, DIRECTORY, NAME, UNITS
+from pyinfra_gvisor.parts.judge.files import ADDRESS, DIRECTORY, NAME, PERMITS, UNITS
 from pyinfra_gvisor.parts.judge.plan import declared_program, plan_judge
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.run_support.converge import Commands, converge
@@ -63,6 +63,7 @@ def _command(plan: PartPlan) -> PyinfraCommand:
         unit=NAME,
         units=UNITS,
         directory=DIRECTORY,
+        permits=PERMITS,
         plugin=PLUGIN,
         listens_at=ADDRESS,
         file=DAEMON_JSON,

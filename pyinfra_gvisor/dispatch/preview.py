@@ -65,6 +65,7 @@ def preview(dispatch: Dispatch | None, seals: Mapping[str, Seal], default: str) 
         "seals": known,
         "default": default,
         "takes_runc": dispatch is not None and dispatch.takes_runc,
+        "door": dispatch is not None and dispatch.door != "off",
     }
     choosing = {**declared, "seals": dict.fromkeys(known)}
     return Preview(_json(declared), _json(choosing), decides=dispatch is not None)

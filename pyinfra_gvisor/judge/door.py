@@ -130,7 +130,11 @@ def _with_permit(request: Request, given: str, why: str, paths: NodePaths) -> st
 
 
 def made(request: Request, container: str, paths: NodePaths) -> None:
-    """Give a container the permit of the request that made it, if this has one."""
+    """
+    Give a container the permit of the request that made it, if this has one.
+
+    + container: its id; empty if the request has failed
+    """
     if request.path == _CREATE and (given := request.headers.get(HEADER, "")):
         bind_permit(given, request.whole, container, paths.run)
 
@@ -360,11 +364,8 @@ def _exec(door: Door, request: Request, name: str) -> None:
 
 
 def _volume(door: Door, request: Request) -> None:
-    mount = requested_volume(request.read(api_keys.VOLUME), door.root)
-    container = Container("", "", "", (), (mount,), False, {}, {})
-    if not mount.options and mount.is_plain_volume:
-        return
-    if refused := door.refused(container, door.rules):
+    container = requested_volume(request.read(api_keys.VOLUME), door.root)
+    if container and (refused := door.refused(container, door.rules)):
         raise Undecided(refusal(refused, ""))
 
 

@@ -45,7 +45,7 @@ LOCAL: dict[str, str] = {
 # https://docs.docker.com/engine/network/drivers/
 PAST_BRIDGES = ("macvlan", "ipvlan")
 _DRIVERS = ("", "default", "bridge", "overlay")
-_BRIDGE = "com.docker.network.bridge.name"
+BRIDGE = "com.docker.network.bridge.name"
 _DOCKERS_BRIDGES = ("docker", "br-")
 _RESOLVERS = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
@@ -76,7 +76,7 @@ def refused_network(body: Mapping[str, Any], daemon_json: str, root: str = "/") 
     """
     driver, options = body.get("Driver") or "", body.get("Options") or {}
     found = [] if driver in _DRIVERS else [f"driver {driver}"]
-    bridge = options.get(_BRIDGE) or ""
+    bridge = options.get(BRIDGE) or ""
     if bridge and Path(root, "sys/class/net", bridge).exists():
         found.append(f"the interface {bridge} of the node")
     if "parent" in options:

@@ -128,12 +128,17 @@ def bind_permit(secret: str, request: bytes, container: str, run: str) -> None:
     Give the permit that a request has taken to the container that it made.
 
     + request: all that was requested
+    + container: its id; empty if there is none. Then the permit can be taken again: docker run asks
+      a second time after it has pulled the image
     """
     taken = _path(secret, TAKEN, run)
     found = _read(taken, run) if taken.exists() else None
-    is_same = found is not None and found["request"] == _checksum(request)
-    if is_same and re.fullmatch("[0-9a-f]{64}", container):
+    if found is None or found["request"] != _checksum(request):
+        return
+    if re.fullmatch("[0-9a-f]{64}", container):
         taken.rename(taken.with_name(f"{container}.{OF_CONTAINER}"))
+    elif not container:
+        taken.rename(_path(secret, OPEN, run))
 
 
 def container_permit(identity: str, run: str) -> str:
@@ -162,7 +167,8 @@ def _checksum(data: bytes) -> str:
 
 def _read(path: Path, run: str) -> dict[str, Any] | None:
     """Return a permit; None if it has expired. Raises ``Undecided`` if it is not ours."""
-    if not is_own(str(path), _FILE) or not is_own(f"{run}/{ONE_USE}", _DIRECTORY):
+    directories = (run, f"{run}/{ONE_USE}")
+    if not is_own(str(path), _FILE) or not all(is_own(item, _DIRECTORY) for item in directories):
         raise Undecided(f"{path} was not written by pyinfra-gvisor, find out who did")
     found = read_object(str(path))
     return found if _since_boot_s() < found["until"] else None

@@ -6,16 +6,17 @@ import argparse
 import json
 import os
 import secrets
-import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from pyinfra_gvisor.judge.asked import NodePaths
-from pyinfra_gvisor.judge.docker_files import Undecided
+from pyinfra_gvisor.judge.docker_files import Undecided, read_object
 from pyinfra_gvisor.judge.permits import HEADER, open_permit
 from pyinfra_gvisor.judge.rules import in_force
 
@@ -39,7 +40,7 @@ def permitted_run(words: Sequence[str]) -> int:
         if rules.policy is not None and rules.door == "refuse":
             return _run(given.command, given.reason, paths.run)
         error: Exception = Undecided(_NOTHING)
-    except (Undecided, OSError) as found:
+    except (Undecided, OSError, ValueError) as found:
         error = found
     sys.stderr.write(f"pyinfra-gvisor: {error}\n")
     return _FAILED
@@ -59,20 +60,29 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
 
 def _run(command: Sequence[str], reason: str, run: str) -> int:
     secret = secrets.token_hex(32)
-    shown = shlex.join(command)
+    # Without options: they may have secrets.
+    shown = " ".join(takewhile(lambda word: not word.startswith("-"), command))
     by = os.environ.get("SUDO_USER") or "root"
     _log(f"permit for {by}: {reason}: {shown}")
     with tempfile.TemporaryDirectory(prefix="permit-", dir=run) as client:
         _configure(Path(client), secret)
         permit = open_permit(secret, {"reason": reason, "by": by, "command": shown}, VALID_S, run)
         try:
-            code = _ended(command, {**os.environ, "DOCKER_CONFIG": client})
+            code = _ended(command, {**_on_this_node(), "DOCKER_CONFIG": client})
         finally:
             is_open = permit.exists()
             permit.unlink(missing_ok=True)
     if is_open:
         sys.stderr.write("pyinfra-gvisor: nothing of it was refused: the permit was not used\n")
     return code if code >= 0 else 128 - code
+
+
+def _on_this_node() -> dict[str, str]:
+    """Return the environment without another node to which docker would send the secret."""
+    others = {"DOCKER_CONTEXT"}
+    if not os.environ.get("DOCKER_HOST", "").startswith("unix://"):
+        others.add("DOCKER_HOST")
+    return {name: value for name, value in os.environ.items() if name not in others}
 
 
 def _ended(command: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -85,14 +95,19 @@ def _ended(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _configure(client: Path, secret: str) -> None:
-    """Make settings of docker that send the secret, and are otherwise those of the user."""
+    """
+    Make settings of docker that send the secret to this node.
+
+    They are otherwise those of the user. Raises ``Undecided`` if these cannot be read.
+    """
     usual = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    settings = {}
+    settings: dict[str, Any] = {}
     for path in usual.iterdir() if usual.is_dir() else ():
         if path.name == "config.json":
-            settings = json.loads(path.read_text(encoding="utf-8"))
+            settings = read_object(str(path))
         else:
             (client / path.name).symlink_to(path.absolute())
+    settings.pop("currentContext", None)
     headers = {**(settings.get("HttpHeaders") or {}), HEADER: secret}
     file = client / "config.json"
     file.touch(0o600)

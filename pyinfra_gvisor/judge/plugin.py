@@ -24,7 +24,7 @@ _LATE = (
     f"no decision within {JUDGEMENT_S} s, or no process for it; check file systems that do not "
     "answer, then try again"
 )
-_STATUS = "ResponseStatusCode"  # only of what was done: moby, pkg/authorization/api.go
+_REQUEST, _ANSWER = b"request", b"answer"
 _CREATED = 201
 _ALLOWED = {"Allow": True}
 _USUAL = b'{"Image": "app", "Volumes": {"/data": {}}, "HostConfig": {}}'
@@ -66,7 +66,7 @@ async def _answered(judges: Judges, path: str, question: bytes, docker: int) -> 
         return {"Implements": ["authz"]}
     if path == "/AuthZPlugin.AuthZRes":
         if HEADER.encode() in question:
-            await judges.ask(b"%d\n%b" % (docker, question))
+            await judges.ask(b"%d %b\n%b" % (docker, _ANSWER, question))
         return _ALLOWED
     if path != "/AuthZPlugin.AuthZReq":
         return {"Err": f"{path[:80]} is not known"}
@@ -76,7 +76,7 @@ async def _answered(judges: Judges, path: str, question: bytes, docker: int) -> 
         return {"Allow": False, "Msg": "the question of dockerd was not complete; try again"}
     if passes(request):
         return _ALLOWED
-    found = await judges.ask(b"%d\n%b" % (docker, question))
+    found = await judges.ask(b"%d %b\n%b" % (docker, _REQUEST, question))
     why = _LATE if found is None else found.decode()
     return {"Allow": False, "Msg": why} if why else _ALLOWED
 
@@ -87,24 +87,26 @@ def prepare(last: bytes) -> None:
 
     + last: what was asked last, for ``judge_request``; may be empty
     """
-    docker = int(last.partition(b"\n")[0] or 0)
+    docker = int(last.partition(b" ")[0] or 0)
     why_refused(Request("POST", "/containers/create", {}, _USUAL, docker), NodePaths())
 
 
 def judge_request(asked: bytes) -> bytes:
     """
-    Return why dockerd must not do what is requested; empty if it may.
+    Return why dockerd must not do what is requested; empty if it may, or has done it.
 
-    + asked: dockerd's process, a line break, and its question
+    + asked: dockerd's process, whether it shows a request or also its answer, and what it shows
     """
-    docker, _, question = asked.partition(b"\n")
+    head, _, question = asked.partition(b"\n")
+    docker, kind = head.split()
     shown = json.loads(question)
     request = Request.of(shown, int(docker))
-    if _STATUS not in shown:
+    if kind == _REQUEST:
         return _judged(request).encode("utf-8", "replace")
-    if shown[_STATUS] == _CREATED:
+    answer = {}
+    if shown.get("ResponseStatusCode") == _CREATED:  # dockerd shows no code of an error
         answer = json.loads(base64.b64decode(shown["ResponseBody"]))
-        made(request, answer.get("Id") or "", NodePaths())
+    made(request, answer.get("Id") or "", NodePaths())
     return b""
 
 

@@ -6,22 +6,26 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pyinfra_gvisor.judge.asked import Asked
+from pyinfra_gvisor.judge.asked import Asked, NodePaths
 from pyinfra_gvisor.judge.container import Container
 from pyinfra_gvisor.judge.docker_files import Undecided, read_container
 from pyinfra_gvisor.judge.infrastructure import decide, repository
+from pyinfra_gvisor.judge.networks import BRIDGE, refused_network
+from pyinfra_gvisor.judge.requested import requested_volume
 from pyinfra_gvisor.judge.rules import asks_for_runc
 from pyinfra_gvisor.judge.seal import violations
 
 Ask = Callable[[str], Any]
 
 _LIMIT_S = 20  # for all decisions
+_DAEMON_JSON = NodePaths().daemon_json
+_DOCKERS_NETWORKS = ("bridge", "host", "none", "docker_gwbridge", "ingress")
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,14 @@ class Declared:
     + seals: by the name of each runtime that has one; None does not ask what the seal refuses
     + default: the name of the default runtime
     + takes_runc: whether containers that ask for runc are handled like those that ask for nothing
+    + door: whether dockerd is to ask before it acts
     """
 
     policy: Mapping[str, Any] | None
     seals: Mapping[str, Any]
     default: str
     takes_runc: bool
+    door: bool
     runtimes: Mapping[str, Any] = field(default_factory=dict)  # that dockerd has registered
 
 
@@ -64,6 +70,9 @@ def _lines(given: Declared, ask: Ask) -> Iterator[str]:
     declared = replace(given, runtimes=info.get("Runtimes") or {})
     listed = [item["Id"] for item in ask("/containers/json?all=1")]
     yield from in_time(lambda: (_line(declared, root, item) for item in listed), _LIMIT_S)
+    if declared.door and (seal := declared.seals.get(declared.default)) is not None:
+        made = [*(ask("/volumes").get("Volumes") or ())], ask("/networks")
+        yield from in_time(lambda: _not_again(*made, seal, root), _LIMIT_S)
     if declared.policy is not None:
         yield from (_image_line(item) for item in _unaccepted(declared.policy, ask))
 
@@ -153,6 +162,36 @@ def _sealed(
         return "refused", "; ".join((*found.refused, *imitates))
     gone = [item for _, items in sorted(found.stripped) for item in items]
     return "sandbox", "; ".join((why, *([f"without {', '.join(gone)}"] if gone else [])))
+
+
+def _not_again(
+    volumes: Iterable[Mapping[str, Any]],
+    networks: Iterable[Mapping[str, Any]],
+    seal: Mapping[str, Any],
+    root: str,
+) -> Iterator[str]:
+    """Return lines about volumes and networks that nobody could create again."""
+    for item in volumes:
+        try:
+            asked = requested_volume({**item, "DriverOpts": item.get("Options")}, root)
+            found = asked and violations(Asked(asked, root, seal)).refused
+        except Undecided as error:
+            found = (str(error),)
+        yield _again_line("volume", item["Name"], found or ())
+    for item in networks:
+        if item["Name"] not in _DOCKERS_NETWORKS:
+            yield _again_line("network", item["Name"], refused_network(_body(item), _DAEMON_JSON))
+
+
+def _body(network: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a request for a network has; the bridge that it names would be gone by then."""
+    options = network.get("Options") or {}
+    return {**network, "Options": {key: options[key] for key in options if key != BRIDGE}}
+
+
+def _again_line(kind: str, name: str, found: Sequence[str]) -> str:
+    told = {"kind": kind, "name": _shown(name), "why": _shown("; ".join(found))}
+    return f"not_again {_json(told)}" if found else ""
 
 
 def _unaccepted(policy: Mapping[str, Any], ask: Ask) -> Iterator[dict[str, Any]]:

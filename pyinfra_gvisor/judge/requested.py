@@ -81,11 +81,17 @@ def requested_task(body: Mapping[str, Any], root: str) -> Container:
     return Container("", body.get("Name") or "", "", program, mounts, secrets, config, host)
 
 
-def requested_volume(body: Mapping[str, Any], root: str) -> Mount:
-    """Return the volume that a request would make. ``body``: as ``api_keys.VOLUME``."""
+def requested_volume(body: Mapping[str, Any], root: str) -> Container | None:
+    """
+    Return a container with the volume that a request would make; None if every container may.
+
+    + body: as ``api_keys.VOLUME``
+    """
     driver = {"Name": body.get("Driver"), "Options": body.get("DriverOpts")}
-    given = {"DriverConfig": driver}
-    return _volume(body.get("Name") or "", "/", given, root)
+    mount = _volume(body.get("Name") or "", "/", {"DriverConfig": driver}, root)
+    if not mount.options and mount.is_plain_volume:
+        return None
+    return Container("", "", "", (), (mount,), False, {}, {})
 
 
 def find_container(root: str, given: str) -> str:

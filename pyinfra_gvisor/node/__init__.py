@@ -28,7 +28,13 @@ from pyinfra_gvisor.node.installed import (
     read_store,
     sums,
 )
-from pyinfra_gvisor.node.next_start import Place, UnacceptedImage, read_places
+from pyinfra_gvisor.node.next_start import (
+    PREVIEWED,
+    NotAgain,
+    Place,
+    UnacceptedImage,
+    read_places,
+)
 from pyinfra_gvisor.node.python import Python
 from pyinfra_gvisor.node.reach import Reach, read_reach
 from pyinfra_gvisor.node.records import Unusable, read_records
@@ -42,7 +48,7 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 
 LISTS = (
     *("release", "manifest", "member", "wrapper", "starts", "process", "container", "reach"),
-    *("writer", "place", "unaccepted", "preview", "not_executable", "sealed", "default_sandbox"),
+    *("writer", *PREVIEWED, "preview", "not_executable", "sealed", "default_sandbox"),
     *(
         "beside",
         "foreign_runsc",
@@ -107,7 +113,8 @@ class Node(Reading):
     records that are damaged or newer. ``generations_owned``: a generation has a record of our keys.
     ``changed`` is the last change that the node remembers.
     ``places`` says by container id where each container would run after its next start, if that was
-    asked; ``places_error`` why it is not known. ``unaccepted_images`` belong to these questions.
+    asked; ``places_error`` why it is not known. ``unaccepted_images`` and ``not_again`` belong to
+    these questions.
     """
 
     arch: str
@@ -164,6 +171,7 @@ class Node(Reading):
     places: dict[str, Place] = Field(default_factory=dict)
     places_error: str | None = None
     unaccepted_images: tuple[UnacceptedImage, ...] = ()
+    not_again: tuple[NotAgain, ...] = ()
 
     @field_validator("parts", mode="before")
     @classmethod
@@ -336,7 +344,7 @@ def _looked_for(values: dict[str, str]) -> dict[str, Any]:
 
 def _places(values: dict[str, str], lists: dict[str, list[str]]) -> dict[str, Any]:
     error = values.get("preview_error")
-    return read_places(lists["place"], lists["unaccepted"], lists["preview"], error)
+    return read_places(lists, lists["preview"], error)
 
 
 def _scripts(lists: dict[str, list[str]]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.node.containers import Container
 
+PREVIEWED = ("place", "unaccepted", "not_again")
+
 
 class Place(Reading):
     """
@@ -50,6 +52,14 @@ class UnacceptedImage(Reading):
         return SHAPES[self.shapes[0]].accepting(self.id)
 
 
+class NotAgain(Reading):
+    """A volume or network of today that nobody could create again, and why."""
+
+    kind: Literal["volume", "network"]
+    name: str
+    why: str
+
+
 @dataclass(frozen=True)
 class PlaceLine:
     """A line that tells where containers would run; ``refused``: they would not start."""
@@ -59,11 +69,12 @@ class PlaceLine:
 
 
 def read_places(
-    places: Iterable[str], images: Iterable[str], told: Sequence[str], error: str | None
+    lists: Mapping[str, Sequence[str]], told: Sequence[str], error: str | None
 ) -> dict[str, Any]:
     """
     Return what ``judge/preview.py`` wrote, as members of ``Node``.
 
+    + lists: its lines by their first word
     + told: ``asked`` before the program starts, ``told`` when it ends
     + error: why it does not know, in JSON
 
@@ -71,18 +82,20 @@ def read_places(
     """
     if "asked" in told and "told" not in told:
         error = '"the answer of the node about its containers is incomplete"'
-    if error:
-        places, images = (), ()
-    found = [json.loads(line) for line in places]
+    found = {} if error else {key: [json.loads(line) for line in lists[key]] for key in PREVIEWED}
     return {
-        "places": {item["id"]: Place.model_validate(item) for item in found},
+        "places": {item["id"]: Place.model_validate(item) for item in found.get("place", ())},
         "places_error": error and json.loads(error),
-        "unaccepted_images": [UnacceptedImage.model_validate(json.loads(line)) for line in images],
+        "unaccepted_images": [*map(UnacceptedImage.model_validate, found.get("unaccepted", ()))],
+        "not_again": [*map(NotAgain.model_validate, found.get("not_again", ()))],
     }
 
 
 def place_lines(
-    places: Mapping[str, Place], running: Iterable[Container], images: Sequence[UnacceptedImage]
+    places: Mapping[str, Place],
+    running: Iterable[Container],
+    images: Sequence[UnacceptedImage],
+    not_again: Iterable[NotAgain] = (),
 ) -> list[PlaceLine]:
     """
     Return where each container would run after its next start, the most important lines first.
@@ -97,7 +110,11 @@ def place_lines(
         PlaceLine(_line(sorted(names), one, many), refused=rank == 0)
         for (rank, one, many), names in sorted(groups.items())
     ]
-    return [*_image_lines(images), *lines]
+    again = (
+        PlaceLine(f"{item.kind} {item.name}: stays, and could not be created again: {item.why}")
+        for item in not_again
+    )
+    return [*_image_lines(images), *again, *lines]
 
 
 def _image_lines(images: Iterable[UnacceptedImage]) -> Iterator[PlaceLine]:

@@ -50,10 +50,13 @@ _BEFORE = f"""
 docker rm -f {BEFORE} {REFUSED_LATER}
 docker run -d --name {BEFORE} {IMAGE} sleep infinity
 docker run -d --name {REFUSED_LATER} -v /var/backups:/backup {IMAGE} sleep infinity
+docker volume create -o type=none -o o=bind -o device=/var/backups volume-before
+docker network create -d macvlan -o parent=eth0 network-before
 """
 _AWAY = f"""
 docker ps -aq | xargs -r docker rm -f
 docker volume ls -q | xargs -r docker volume rm
+docker network rm network-before
 rm -rf {ALLOWED} /data/coolify /etc/platform-*
 """
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Has no resident judge. Variables: unit (the name of both units), units (their directory), directory (of its
-# programs). Comes after put_files.sh and door.sh.
+# programs), permits (the directory of operators' permits). Comes after put_files.sh and door.sh.
 set -eu
-: "${unit:?}" "${units:?}" "${directory:?}"
+: "${unit:?}" "${units:?}" "${directory:?}" "${permits:?}"
 
 must_not_ask
 for kind in socket service; do # the socket first: a question would start the service again
@@ -14,5 +14,5 @@ rm -f "$units/sockets.target.wants/$unit.socket" # systemctl cannot disable a un
 rm -f "$units/$unit.socket" "$units/$unit.service" "$units/$unit.socket.new" "$units/$unit.service.new"
 wait_no_more
 listen_no_more
-rm -rf "$directory"
+rm -rf "$directory" "$permits"
 systemctl daemon-reload

@@ -17,7 +17,7 @@ from pyinfra_gvisor.dispatch.preview import Preview, preview
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.node import Node, state_script
-from pyinfra_gvisor.node.next_start import Place
+from pyinfra_gvisor.node.next_start import Place, place_lines
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import load_settings
@@ -37,10 +37,12 @@ HELPER = "ghcr.io/coollabsio/coolify-helper:1.0.14"
 SOCKET = {"/var/run/docker.sock": bind("/var/run/docker.sock")}
 
 
-def declared(*entries: Mapping[str, Any], seals: Mapping[str, Seal] = SEALS) -> Preview:
+def declared(
+    *entries: Mapping[str, Any], seals: Mapping[str, Seal] = SEALS, door: str = "off"
+) -> Preview:
     """What a host declares with these entries of ``gvisor_infrastructure``."""
     policy = tuple(Infrastructure.model_validate(item) for item in entries)
-    found = preview(Dispatch("runsc", policy), seals, "gvisordefault")
+    found = preview(Dispatch("runsc", policy, door=door), seals, "gvisordefault")
     assert found
     return found
 
@@ -377,3 +379,39 @@ def test_two_hundred_entries_fit_into_one_command() -> None:
 
     assert len(state_script(preview=declared(*entries).variables)) < 120_000
     assert sum(len(packed(item.text)) for item in written) < 120_000
+
+
+def test_what_nobody_could_create_again_is_named_where_dockerd_asks_first(tmp_path: Path) -> None:
+    volumes = {
+        "Volumes": [
+            {"Name": "data", "Driver": "local", "Options": None},
+            {"Name": "etc", "Driver": "local", "Options": {"o": "bind", "device": "/etc"}},
+        ]
+    }
+    ours = {"Config": [{"Subnet": "172.18.0.0/16"}]}
+    named = {"com.docker.network.bridge.name": "lo"}
+    networks = [
+        {"Name": "bridge", "Driver": "bridge", "IPAM": {"Config": [{"Subnet": "8.8.8.0/24"}]}},
+        {"Name": "host", "Driver": "host", "IPAM": {"Config": None}},
+        {"Name": "app", "Driver": "bridge", "IPAM": ours, "Options": named},
+        {"Name": "old", "Driver": "macvlan", "IPAM": ours, "Options": {"parent": "eth0"}},
+    ]
+    answers = {"/volumes": says(compact(volumes)), "/networks": says(compact(networks))}
+
+    first, second = (
+        Docker(tmp_path / door, declared(door=door)).node([], answers=answers)
+        for door in ("refuse", "off")
+    )
+
+    its = tmp_path / "refuse" / "docker" / "volumes" / "etc" / "_data"
+    holds = f"mount of {its} on / (the volume would hold files of the node)"
+    assert [(item.kind, item.name, item.why) for item in first.not_again] == [
+        ("volume", "etc", holds),
+        ("network", "old", "driver macvlan; the interface eth0 of the node"),
+    ]
+    assert (first.places_error, second.places_error, second.not_again) == (None, None, ())
+    lines = place_lines({}, (), (), first.not_again)
+    assert lines[1].text == (
+        "network old: stays, and could not be created again: driver macvlan; the interface eth0 of "
+        "the node"
+    )

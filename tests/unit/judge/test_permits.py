@@ -107,6 +107,20 @@ def test_a_permit_for_runc_is_taken_although_the_request_may_pass(node: Judged) 
     assert node.create(DEFAULT) == "runc"
 
 
+def test_a_request_that_dockerd_could_not_do_may_be_asked_again(node: Judged) -> None:
+    """An image is pulled after the first request for its container."""
+    assert why_refused(create(), node.paths) == ""
+    made(create(Memory=5), "", node.paths)
+    assert why_refused(create(), node.paths) != ""
+
+    made(create(), "", node.paths)
+
+    assert why_refused(create(), node.paths) == ""
+    made(create(), ID, node.paths)
+    made(create(), "", node.paths)
+    assert why_refused(create(), node.paths) != ""
+
+
 def test_the_answer_to_another_request_gives_its_container_nothing(node: Judged) -> None:
     assert why_refused(create(), node.paths) == ""
 

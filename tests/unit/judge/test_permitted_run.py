@@ -22,6 +22,7 @@ TELLS = """
 cd "$DOCKER_CONFIG"
 cat config.json; stat -c '%a' config.json .
 ls {run}/one-use
+echo "${{DOCKER_HOST-}}${{DOCKER_CONTEXT-}}"
 cat contexts/one 2>/dev/null
 exit ${{CODE:-0}}
 """
@@ -61,24 +62,26 @@ def test_docker_sends_a_secret_that_only_root_can_read_and_keeps_its_settings(
     (usual / "contexts").mkdir(parents=True)
     (usual / "contexts" / "one").write_text("kept\n")
     settings = {"auths": {"x": {}}, "HttpHeaders": {"A": "b"}}
-    (usual / "config.json").write_text(json.dumps(settings))
+    (usual / "config.json").write_text(json.dumps({**settings, "currentContext": "elsewhere"}))
+    elsewhere = {"DOCKER_HOST": "tcp://192.0.2.7", "DOCKER_CONTEXT": "elsewhere"}
 
-    code, out, err = ran(node, "--reason", REASON, "--", "docker", "run", "--rm", "bb:1", CODE="3")
+    words = ("--reason", REASON, "--", "docker", "run", "-e", "PASSWORD=x", "bb:1")
+    code, out, err = ran(node, *words, CODE="3", **elsewhere)
 
     decoder = json.JSONDecoder()
     found, end = decoder.raw_decode(out)
-    modes, permit, kept = out[end:].split("\n", 2)[0], *out[end:].splitlines()[2:]
+    modes, _, permit, other_node, kept = out[end:].splitlines()
     secret = found["HttpHeaders"].pop(HEADER)
     assert (code, found) == (3, settings)
     assert len(secret) == 64
     assert modes == "600"
     assert permit.endswith(".open")
     assert secret not in permit
-    assert kept == "kept"
+    assert (other_node, kept) == ("", "kept")
     assert err == "pyinfra-gvisor: nothing of it was refused: the permit was not used\n"
     assert [*(node.root / "run").rglob("*")] == [node.root / "run" / "one-use"]
     told = (node.root / "journal").read_text()
-    assert told == f"-t pyinfra-gvisor -- permit for root: {REASON}: docker run --rm bb:1\n"
+    assert told == f"-t pyinfra-gvisor -- permit for root: {REASON}: docker run\n"
 
 
 @table(
