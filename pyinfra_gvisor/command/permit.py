@@ -23,11 +23,11 @@ from pyinfra_gvisor.parts.judge.files import PERMIT
 )
 def permit(inventory: str, reason: str, host: str, command: tuple[str, ...]) -> int:
     """
-    Run a command of docker on HOST that is refused there. It is not asked again.
+    Run a command of docker on HOST that is refused there. Does not ask for confirmation.
 
     The permit is for one request, and then for the container that it made: this one may be started
-    for an hour. The node's log and its audit say who had it and why. With --runtime=runc the
-    container runs outside of gVisor.
+    for an hour. The node's journal and its audit say why. With --runtime=runc the container runs
+    outside of gVisor.
     """
     if len(reason.strip()) < SHORTEST_REASON:
         todo = f"write {SHORTEST_REASON} characters or more"

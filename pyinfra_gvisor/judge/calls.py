@@ -85,9 +85,9 @@ def decide_call(call: Call, paths: NodePaths) -> str:
 
 
 def _permit_of_operator(identity: str, paths: NodePaths) -> str:
-    found = container_permit(identity, paths.run)
-    # Else dockerd can make files there for others, by the mounts of a container that is refused.
-    return found if found and in_force(paths.daemon_json)[0].door == "refuse" else ""
+    # Without the door dockerd can make files for others, by the mounts of a container.
+    refuses = in_force(paths.daemon_json)[0].door == "refuse"
+    return container_permit(identity, paths.run) if refuses else ""
 
 
 def _prepare(

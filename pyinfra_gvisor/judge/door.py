@@ -42,7 +42,7 @@ _IMAGE_ID = re.compile("(sha256:)?([0-9a-f]{64})")
 _DRIVER = re.compile(r"[A-Za-z0-9][\w.:/-]*", re.ASCII)
 _DATABASE = "/volumes/metadata.db"  # dockerd has it open: moby, daemon/volume/service/db.go
 _CREATE = "/containers/create"
-_REPORT = 'Use pyinfra-gvisor\'s gvisor_door = "report" while you do this'
+_PERMIT = "An operator can allow it once: pyinfra-gvisor permit"
 
 _KEYS_OF_SWARM = ("/swarm", "/swarm/unlockkey")  # with them others join it as managers
 # Requests that give nobody anything of the node. What is not known is refused.
@@ -120,23 +120,21 @@ def _with_permit(request: Request, given: str, why: str, paths: NodePaths) -> st
     """
     Take a permit of one use for a request that is refused, or that makes a container under runc.
 
-    Return why it is refused all the same.
+    Return why it is refused all the same. Tasks of a service have no permit, so it has none either.
     """
+    if request.path.startswith("/services/"):
+        return why
     kind = _kind(request, paths)
     if not why and kind != "runc":
         return ""
-    none = take_permit(given, request.whole, kind, paths.run)
+    none = take_permit(given, request, kind, paths.run)
     return none and f"{why or 'runc needs a permit'}. This permit does not help: {none}"
 
 
 def made(request: Request, container: str, paths: NodePaths) -> None:
-    """
-    Give a container the permit of the request that made it, if this has one.
-
-    + container: its id; empty if the request has failed
-    """
+    """Give a container the permit of the request that made it, if this has one."""
     if request.path == _CREATE and (given := request.headers.get(HEADER, "")):
-        bind_permit(given, request.whole, container, paths.run)
+        bind_permit(given, request, container, paths.run)
 
 
 def _kind(request: Request, paths: NodePaths) -> str:
@@ -175,7 +173,7 @@ def _refuse(request: Request, paths: NodePaths) -> None:
     for pattern, alone in _BY_ITSELF:
         if pattern.fullmatch(word):
             alone(request)
-    raise Undecided(f"{word[:80]} is not judged here. {_REPORT}")
+    raise Undecided(f"{word[:80]} is not judged here. {_PERMIT}")
 
 
 def in_report(paths: NodePaths) -> bool:

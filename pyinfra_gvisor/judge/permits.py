@@ -15,18 +15,21 @@ import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyinfra_gvisor.judge.docker_files import Undecided, read_object, read_text
 from pyinfra_gvisor.judge.own_files import is_own, write_over
 
-DOOR = "door"
-ONE_USE = "one-use"
-"""The directory of operators' permits, below the one of ours that is empty after every boot."""
+if TYPE_CHECKING:
+    from pyinfra_gvisor.judge.docker_request import Request
 
+DOOR = "door"
 OPEN, TAKEN, OF_CONTAINER = "open", "taken", "container"
-"""How the names of their files end, in turn. The names begin with a checksum of the secret, and in
-the end with the id of the container."""
+"""
+How the names of the files of operators' permits end, in turn. They begin with ``permit-`` and a
+checksum of the secret, in the end with the id of the container. They are in the directory of ours
+itself: this one is never empty, and dockerd copies files of an image only into an empty one.
+"""
 
 HEADER = "X-Pyinfra-Gvisor-Permit"  # as Go spells it
 _SECRET = 32  # characters at least
@@ -95,18 +98,18 @@ def open_permit(secret: str, about: Mapping[str, Any], valid_s: int, run: str) -
 
     + about: what others are told about it
     """
-    directory = Path(run, ONE_USE)
-    directory.mkdir(0o700, exist_ok=True)
     path = _path(secret, OPEN, run)
     write_over(str(path), json.dumps({"until": int(_since_boot_s()) + valid_s, "about": {**about}}))
     return path
 
 
-def take_permit(secret: str, request: bytes, kind: str, run: str) -> str:
+def take_permit(secret: str, request: Request, kind: str, run: str) -> str:
     """
     Take the permit of a request. Return why there is none; empty if the request has it now.
 
-    + request: all that is requested
+    The same request has it again as long as it has made no container: docker run asks a second time
+    after it has pulled the image. So have all requests about a swarm or plugins.
+
     + kind: what a container gets that the request makes: ``runc`` or ``unsealed``
     """
     path, taken = (_path(secret, state, run) for state in (OPEN, TAKEN))
@@ -114,49 +117,48 @@ def take_permit(secret: str, request: bytes, kind: str, run: str) -> str:
     try:
         path.rename(mine)  # only one request can do this
     except FileNotFoundError:
-        return "it was used" if taken.exists() else "it is not known, or was used"
-    found = _read(mine, run)
-    mine.unlink()
-    if found is None:
-        return "it has expired"
-    write_over(str(taken), json.dumps({**found, "request": _checksum(request), "kind": kind}))
-    return ""
+        found = _read(taken, run) if taken.exists() else {}
+        if found is not None:
+            return "" if found.get("for") == _subject(request) else "it was used, or is not known"
+    else:
+        if found := _read(mine, run):
+            write_over(str(taken), json.dumps({**found, "for": _subject(request), "kind": kind}))
+        mine.unlink()
+    return "" if found else "it has expired"
 
 
-def bind_permit(secret: str, request: bytes, container: str, run: str) -> None:
-    """
-    Give the permit that a request has taken to the container that it made.
-
-    + request: all that was requested
-    + container: its id; empty if there is none. Then the permit can be taken again: docker run asks
-      a second time after it has pulled the image
-    """
+def bind_permit(secret: str, request: Request, container: str, run: str) -> None:
+    """Give the permit that a request has taken to the container that it made."""
     taken = _path(secret, TAKEN, run)
     found = _read(taken, run) if taken.exists() else None
-    if found is None or found["request"] != _checksum(request):
-        return
-    if re.fullmatch("[0-9a-f]{64}", container):
-        taken.rename(taken.with_name(f"{container}.{OF_CONTAINER}"))
-    elif not container:
-        taken.rename(_path(secret, OPEN, run))
+    is_its = found is not None and found["for"] == _subject(request)
+    if is_its and re.fullmatch("[0-9a-f]{64}", container):
+        taken.rename(Path(run, f"permit-{container}.{OF_CONTAINER}"))
 
 
 def container_permit(identity: str, run: str) -> str:
     """
     Return ``runc``, ``unsealed`` or an empty text, by an operator's permit.
 
-    It counts only where dockerd asks before it makes files for others. Raises ``Undecided`` for a
-    file that is not ours.
+    Raises ``Undecided`` for a file that is not ours.
     """
-    path = Path(run, ONE_USE, f"{identity}.{OF_CONTAINER}")
+    path = Path(run, f"permit-{identity}.{OF_CONTAINER}")
     if not re.fullmatch("[0-9a-f]+", identity) or not os.path.lexists(path):
         return ""
     found = _read(path, run)
     return found["kind"] if found else ""
 
 
+def _subject(request: Request) -> str:
+    """Return what a permit is for that a request takes."""
+    area = request.path.split("/")[1]
+    if area in ("swarm", "plugins"):  # docker makes several requests of one command
+        return area
+    return _checksum(request.whole)
+
+
 def _path(secret: str, state: str, run: str) -> Path:
-    return Path(run, ONE_USE, f"{_checksum(secret.encode())}.{state}")
+    return Path(run, f"permit-{_checksum(secret.encode())}.{state}")
 
 
 def _checksum(data: bytes) -> str:
@@ -167,8 +169,7 @@ def _checksum(data: bytes) -> str:
 
 def _read(path: Path, run: str) -> dict[str, Any] | None:
     """Return a permit; None if it has expired. Raises ``Undecided`` if it is not ours."""
-    directories = (run, f"{run}/{ONE_USE}")
-    if not is_own(str(path), _FILE) or not all(is_own(item, _DIRECTORY) for item in directories):
+    if not is_own(str(path), _FILE) or not is_own(run, _DIRECTORY):
         raise Undecided(f"{path} was not written by pyinfra-gvisor, find out who did")
     found = read_object(str(path))
     return found if _since_boot_s() < found["until"] else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -40,7 +41,7 @@ def permitted_run(words: Sequence[str]) -> int:
         if rules.policy is not None and rules.door == "refuse":
             return _run(given.command, given.reason, paths.run)
         error: Exception = Undecided(_NOTHING)
-    except (Undecided, OSError, ValueError) as found:
+    except (Undecided, OSError, TypeError, subprocess.SubprocessError) as found:
         error = found
     sys.stderr.write(f"pyinfra-gvisor: {error}\n")
     return _FAILED
@@ -53,33 +54,38 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     given = parser.parse_args(words)
     if len(given.reason.strip()) < SHORTEST_REASON:
         parser.error(f"--reason: write {SHORTEST_REASON} characters or more")
-    if Path(given.command[0]).name != "docker":
-        parser.error(f"got {given.command[0]}; write the command after --, such as docker run")
+    if not given.reason.isprintable():
+        parser.error("--reason: write one line")
+    program, *more = given.command
+    if Path(program).name != "docker" or more[:1] == [] or more[0].startswith("-"):
+        shown = " ".join(given.command[:2])
+        parser.error(f"got {shown}; write the command after --, such as docker run")
     return given
 
 
 def _run(command: Sequence[str], reason: str, run: str) -> int:
     secret = secrets.token_hex(32)
-    # Without options: they may have secrets.
-    shown = " ".join(takewhile(lambda word: not word.startswith("-"), command))
+    words = takewhile(lambda word: re.fullmatch("[a-z]+", word), command)
+    shown = " ".join(words)  # no options and no image: they may have secrets
     by = os.environ.get("SUDO_USER") or "root"
-    _log(f"permit for {by}: {reason}: {shown}")
-    with tempfile.TemporaryDirectory(prefix="permit-", dir=run) as client:
+    about = {"reason": reason, "by": by, "command": shown}
+    with tempfile.TemporaryDirectory(prefix="docker-", dir=run) as client:
         _configure(Path(client), secret)
-        permit = open_permit(secret, {"reason": reason, "by": by, "command": shown}, VALID_S, run)
+        _log(f"permit for {by}: {reason}: {shown}")
+        permit = open_permit(secret, about, VALID_S, run)
         try:
             code = _ended(command, {**_on_this_node(), "DOCKER_CONFIG": client})
         finally:
             is_open = permit.exists()
             permit.unlink(missing_ok=True)
     if is_open:
-        sys.stderr.write("pyinfra-gvisor: nothing of it was refused: the permit was not used\n")
+        sys.stderr.write("pyinfra-gvisor: no refused request used the permit\n")
     return code if code >= 0 else 128 - code
 
 
 def _on_this_node() -> dict[str, str]:
-    """Return the environment without another node to which docker would send the secret."""
-    others = {"DOCKER_CONTEXT"}
+    """Return the environment without what leads docker elsewhere, or replaces its headers."""
+    others = {"DOCKER_CONTEXT", "DOCKER_CUSTOM_HEADERS"}
     if not os.environ.get("DOCKER_HOST", "").startswith("unix://"):
         others.add("DOCKER_HOST")
     return {name: value for name, value in os.environ.items() if name not in others}
@@ -87,10 +93,18 @@ def _on_this_node() -> dict[str, str]:
 
 def _ended(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Return the code of a command, which gets the signals that would end this program."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def forward(number: int, _frame: object) -> None:
+        for process in running:
+            process.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, forward)
+    for number in (signal.SIGINT, signal.SIGQUIT):  # a terminal sends them to the command, too
+        signal.signal(number, lambda *_: None)
     with subprocess.Popen(command, env=environment) as process:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the command, too
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda given, _: process.send_signal(given))
+        running.append(process)
         return process.wait()
 
 
@@ -115,4 +129,4 @@ def _configure(client: Path, secret: str) -> None:
 
 
 def _log(text: str) -> None:
-    subprocess.run(["logger", "-t", "pyinfra-gvisor", "--", text], check=False)
+    subprocess.run(["logger", "-t", "pyinfra-gvisor", "--", text], check=True)

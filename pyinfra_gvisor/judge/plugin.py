@@ -24,6 +24,7 @@ _LATE = (
     f"no decision within {JUDGEMENT_S} s, or no process for it; check file systems that do not "
     "answer, then try again"
 )
+_LOST = "it was done, but the judge did not answer: what it made has no permit; try again"
 _REQUEST, _ANSWER = b"request", b"answer"
 _CREATED = 201
 _ALLOWED = {"Allow": True}
@@ -65,9 +66,10 @@ async def _answered(judges: Judges, path: str, question: bytes, docker: int) -> 
     if path == "/Plugin.Activate":
         return {"Implements": ["authz"]}
     if path == "/AuthZPlugin.AuthZRes":
-        if HEADER.encode() in question:
-            await judges.ask(b"%d %b\n%b" % (docker, _ANSWER, question))
-        return _ALLOWED
+        if HEADER.encode() not in question:
+            return _ALLOWED
+        told = await judges.ask(b"%d %b\n%b" % (docker, _ANSWER, question))
+        return {"Allow": False, "Msg": _LOST} if told is None else _ALLOWED
     if path != "/AuthZPlugin.AuthZReq":
         return {"Err": f"{path[:80]} is not known"}
     try:
@@ -103,10 +105,9 @@ def judge_request(asked: bytes) -> bytes:
     request = Request.of(shown, int(docker))
     if kind == _REQUEST:
         return _judged(request).encode("utf-8", "replace")
-    answer = {}
     if shown.get("ResponseStatusCode") == _CREATED:  # dockerd shows no code of an error
         answer = json.loads(base64.b64decode(shown["ResponseBody"]))
-    made(request, answer.get("Id") or "", NodePaths())
+        made(request, answer.get("Id") or "", NodePaths())
     return b""
 
 

@@ -359,7 +359,7 @@ def test_a_removal_leaves_nothing_of_it(judged: dict[str, LabNode], dispatch: Gr
 
 
 WITH_PERMIT = "/opt/gvisor/judge/permit --reason 'the disk has to be looked at' -- docker"
-ONE_USE = "/run/pyinfra-gvisor/one-use"
+PERMITS = "/run/pyinfra-gvisor/permit-"
 
 
 @pytest.mark.parametrize("kind", NODES)
@@ -377,19 +377,16 @@ def test_a_permit_lets_one_request_do_what_is_refused_and_its_container_start_fo
     assert "gvisor\n" in sh(node, "docker restart -t 0 permitted; docker exec permitted ls /node")
     assert DENIED in node.exec("sh", "-c", f"docker create {asks_for}").stderr
     unused = node.exec("sh", "-c", f"{WITH_PERMIT} run --rm {IMAGE} true").stderr
-    assert unused.endswith("the permit was not used\n")
+    assert unused.endswith("no refused request used the permit\n")
     found = audit(dispatch.fleet, kind, **DEFAULT).found
     assert found["permit-given permitted"]["severity"] == "low"
     assert found["container-unsandboxed outside"]["severity"] == "critical"
     said = "root: the disk has to be looked at: docker run"
     assert found["permit-given outside"]["evidence"] == said
-    sh(node, f'sed -i \'s/"until": [0-9]*/"until": 1/\' {ONE_USE}/*.container')
+    sh(node, f'sed -i \'s/"until": [0-9]*/"until": 1/\' {PERMITS}*.container')
     late = node.exec("docker", "restart", "-t", "0", "permitted").stderr
     assert "a sandbox may not have: mount of /opt on /node" in late
     sh(node, "docker rm -f permitted outside; docker network rm permitted")
-    assert sh(node, f"ls {ONE_USE} | sed 's/.*[.]//' | sort").split() == [
-        "container",
-        "container",
-        "taken",
-    ]
+    left = sh(node, f"ls {PERMITS}* | sed 's/.*[.]//'; rm {PERMITS}*").split()
+    assert sorted(left) == ["container", "container", "taken"]
     assert lives(node) == before

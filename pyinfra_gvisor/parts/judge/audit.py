@@ -47,7 +47,7 @@ def _permitted(host: Audited) -> Iterator[Observation]:
     names = {item.id: item.name for item in host.node.containers}
     for permit in host.node.part(JudgeState).permits:
         about = permit.about
-        what = f"{about.by}: {about.reason}: {about.command}"
+        what = f"{about.by}: {about.reason}: {about.command}" if about else "its file is damaged"
         if permit.container is None:
             yield Observation(NAME, what)
         elif permit.container in names:

@@ -7,7 +7,6 @@ from pyinfra_gvisor.base.scripts import PATH, part, program
 from pyinfra_gvisor.daemon_json.shared_lists import DOOR_CHECK, PLUGIN
 from pyinfra_gvisor.dispatch.programs import JUDGE_SOCKET
 from pyinfra_gvisor.judge.asked import NodePaths
-from pyinfra_gvisor.judge.permits import ONE_USE
 
 NAME = "pyinfra-gvisor-judge"
 UNITS = "/etc/systemd/system"
@@ -22,7 +21,8 @@ STAND_IN = f"{DIRECTORY}/stand_in.pl"
 ASK = f"{DIRECTORY}/ask.pl"
 PERMIT = f"{DIRECTORY}/permit"
 """Runs a command of docker with a permit."""
-PERMITS = f"{NodePaths().run}/{ONE_USE}"
+PERMITS = f"{NodePaths().run}/permit-"
+"""How the paths of operators' permits begin."""
 
 START_S = 30
 WATCHDOG_S = 10

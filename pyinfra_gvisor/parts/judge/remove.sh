@@ -1,6 +1,6 @@
 #!/bin/sh
 # Has no resident judge. Variables: unit (the name of both units), units (their directory), directory (of its
-# programs), permits (the directory of operators' permits). Comes after put_files.sh and door.sh.
+# programs), permits (how the paths of operators' permits begin). Comes after put_files.sh and door.sh.
 set -eu
 : "${unit:?}" "${units:?}" "${directory:?}" "${permits:?}"
 
@@ -14,5 +14,5 @@ rm -f "$units/sockets.target.wants/$unit.socket" # systemctl cannot disable a un
 rm -f "$units/$unit.socket" "$units/$unit.service" "$units/$unit.socket.new" "$units/$unit.service.new"
 wait_no_more
 listen_no_more
-rm -rf "$directory" "$permits"
+rm -rf "$directory" "$permits"*
 systemctl daemon-reload

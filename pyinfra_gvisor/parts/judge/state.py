@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -26,10 +27,11 @@ class Permit(Reading):
     An operator's permit.
 
     + container: the id of the container that was made with it; None if there is none
+    + about: None if its file is damaged
     """
 
     container: str | None
-    about: About
+    about: About | None
 
 
 class JudgeState(PartState):
@@ -107,4 +109,8 @@ def _permit(line: str) -> Permit:
     name, _, text = line.partition(" ")
     of, _, state = name.partition(".")
     container = of if state == OF_CONTAINER else None
-    return Permit(container=container, about=json.loads(text)["about"])
+    try:
+        about = About.model_validate(json.loads(base64.b64decode(text))["about"])
+    except (ValueError, LookupError, TypeError):
+        about = None
+    return Permit(container=container, about=about)

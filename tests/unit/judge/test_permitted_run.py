@@ -21,7 +21,7 @@ REASON = "the disk has to be looked at"
 TELLS = """
 cd "$DOCKER_CONFIG"
 cat config.json; stat -c '%a' config.json .
-ls {run}/one-use
+ls {run} | grep ^permit-
 echo "${{DOCKER_HOST-}}${{DOCKER_CONTEXT-}}"
 cat contexts/one 2>/dev/null
 exit ${{CODE:-0}}
@@ -78,8 +78,8 @@ def test_docker_sends_a_secret_that_only_root_can_read_and_keeps_its_settings(
     assert permit.endswith(".open")
     assert secret not in permit
     assert (other_node, kept) == ("", "kept")
-    assert err == "pyinfra-gvisor: nothing of it was refused: the permit was not used\n"
-    assert [*(node.root / "run").rglob("*")] == [node.root / "run" / "one-use"]
+    assert err == "pyinfra-gvisor: no refused request used the permit\n"
+    assert [*(node.root / "run").iterdir()] == []
     told = (node.root / "journal").read_text()
     assert told == f"-t pyinfra-gvisor -- permit for root: {REASON}: docker run\n"
 
@@ -89,14 +89,19 @@ def test_docker_sends_a_secret_that_only_root_can_read_and_keeps_its_settings(
     no_reason=(("--", "docker", "run"), "--reason"),
     short=(("--reason", "x", "--", "docker", "run"), "write 10 characters or more"),
     no_command=(("--reason", REASON), "docker"),
-    other=(("--reason", REASON, "--", "sh", "-c", "x"), "got sh; write the command after --"),
+    lines=(("--reason", f"{REASON}\n.", "--", "docker", "run"), "write one line"),
+    other=(("--reason", REASON, "--", "sh", "-c", "x"), "got sh -c; write the command after --"),
+    node=(
+        ("--reason", REASON, "--", "docker", "-H", "x", "run"),
+        "got docker -H; write the command",
+    ),
 )
 def test_a_wrong_command_line_gives_nothing(node: Judged, words: tuple[str, ...], why: str) -> None:
     code, out, err = ran(node, *words)
 
     assert (code, out) == (2, "")
     assert why in err
-    assert not (node.root / "run" / "one-use").exists()
+    assert [*(node.root / "run").iterdir()] == []
 
 
 @pytest.mark.parametrize("door", ["report", "off"])
@@ -108,6 +113,19 @@ def test_where_nothing_is_refused_nothing_is_permitted(tmp_path: Path, door: Any
 
     assert (code, out) == (1, "")
     assert err.startswith("pyinfra-gvisor: nothing is refused here")
+
+
+@pytest.mark.parametrize("settings", ["{", "[]", '{"HttpHeaders": 5}'])
+def test_settings_that_cannot_be_kept_are_named_before_anything_is_permitted(
+    node: Judged, settings: str
+) -> None:
+    (node.root / ".docker").mkdir()
+    (node.root / ".docker" / "config.json").write_text(settings)
+
+    code, out, err = ran(node, "--reason", REASON, "--", "docker", "run", "bb:1")
+
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert not (node.root / "journal").exists()
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
@@ -124,4 +142,4 @@ def test_a_command_that_is_ended_leaves_no_permit(node: Judged, by: signal.Signa
         code = process.wait(30)
 
     assert code == 128 + by
-    assert [*(node.root / "run" / "one-use").iterdir()] == []
+    assert [*(node.root / "run").iterdir()] == []

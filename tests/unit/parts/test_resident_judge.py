@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -256,19 +258,20 @@ def test_what_a_node_tells_is_read() -> None:
 
 
 def test_permits_are_named_with_their_containers_until_a_reboot() -> None:
-    about = '"about": {"reason": "a look at the disk", "by": "eve", "command": "docker run bb"}'
-    shop = Running("shop")
-    its_id = hashlib.sha256(b"shop").hexdigest()
+    about = {"reason": "a look at the disk", "by": "eve", "command": "docker run"}
+    text, shop = base64.b64encode(json.dumps({"about": about}).encode()).decode(), Running("shop")
     lines = [
-        f'judge permit {"a" * 64}.taken {{{about}, "until": 5, "kind": "unsealed"}}',
-        f"judge permit {its_id}.container {{{about}}}",
-        f"judge permit {'c' * 64}.container {{{about}}}",
+        f"judge permit {'a' * 64}.taken {text}",
+        f"judge permit {hashlib.sha256(b'shop').hexdigest()}.container {text}",
+        f"judge permit {'c' * 64}.container {text}",
+        f"judge permit {'d' * 64}.taken bm8=",
     ]
 
     report = audited(*told(), *lines, *shop.lines(), settings=ASKED, answer=answer(**IS_ASKED))
 
-    told_about = {key: item for key, item in found(report).items() if item.id == "permit-given"}
-    assert told_about.keys() == {f"permit-given {NAME}", "permit-given shop"}
-    assert {item.evidence for item in told_about.values()} == {
-        "eve: a look at the disk: docker run bb"
-    }
+    said = [(item.subject, item.evidence) for item in report.findings if item.id == "permit-given"]
+    assert sorted(said) == [
+        (NAME, "eve: a look at the disk: docker run"),
+        (NAME, "its file is damaged"),
+        ("shop", "eve: a look at the disk: docker run"),
+    ]
