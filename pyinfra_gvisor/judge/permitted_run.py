@@ -94,10 +94,13 @@ def _on_this_node() -> dict[str, str]:
 def _ended(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Return the code of a command, which gets the signals that would end this program."""
     running: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
 
     def forward(number: int, _frame: object) -> None:
         for process in running:
             process.send_signal(number)
+        if not running:
+            early.append(number)
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, forward)
@@ -105,6 +108,8 @@ def _ended(command: Sequence[str], environment: Mapping[str, str]) -> int:
         signal.signal(number, lambda *_: None)
     with subprocess.Popen(command, env=environment) as process:
         running.append(process)
+        for number in early:
+            process.send_signal(number)
         return process.wait()
 
 

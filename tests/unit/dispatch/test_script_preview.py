@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from pyinfra.connectors.util import make_unix_command
 
 from pyinfra_gvisor.base.scripts import packed
 from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
 from pyinfra_gvisor.dispatch.preview import Preview, preview
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.shapes import SHAPES
+from pyinfra_gvisor.facts.audit import AuditState
 from pyinfra_gvisor.node import Node, state_script
 from pyinfra_gvisor.node.next_start import Place, place_lines
 from pyinfra_gvisor.runtimes.profiles import Runtime
@@ -415,3 +418,19 @@ def test_what_nobody_could_create_again_is_named_where_dockerd_asks_first(tmp_pa
         "network old: stays, and could not be created again: driver macvlan; the interface eth0 of "
         "the node"
     )
+
+
+def test_an_audit_with_forty_entries_is_short_enough_for_an_argument() -> None:
+    """All of it is one argument of a shell: MAX_ARG_STRLEN, execve(2)."""
+    entries = [
+        {
+            "image": f"sha256:{hashlib.sha256(bytes([number])).hexdigest()}",
+            "reason": f"Part {number}",
+        }
+        for number in range(40)
+    ]
+    settings, _ = load_settings({"gvisor_default": "sandbox", "gvisor_infrastructure": entries})
+    assert settings
+    asks = AuditState().command(preview=settings.preview)
+
+    assert len(make_unix_command(asks, _sudo=True).get_raw_value()) < 128 * 1024

@@ -75,7 +75,7 @@ class Host:
     def _run(self, step: str, *words: str, **given: str) -> Ran:
         names = ("base/put_files", "parts/judge/door", f"parts/judge/{step}")
         given |= {"directory": str(self.directory), "file": str(self.daemon_json)}
-        given |= {"listens_at": str(self.asked_at)}
+        given |= {"listens_at": str(self.asked_at), "permits": str(self.units / "permit-")}
         text = script(*names, **HOST, units=str(self.units), plugin=PLUGIN, **given)
         return run(text, *words, path=self.path)
 
