@@ -108,8 +108,8 @@ def _ended(command: Sequence[str], environment: Mapping[str, str]) -> int:
         signal.signal(number, lambda *_: None)
     with subprocess.Popen(command, env=environment) as process:
         running.append(process)
-        for number in early:
-            process.send_signal(number)
+        for received in early:
+            process.send_signal(received)
         return process.wait()
 
 
