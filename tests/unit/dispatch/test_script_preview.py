@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -374,11 +373,48 @@ def test_the_same_policy_is_always_the_same_command_and_another_one_is_not() -> 
 
 
 def test_two_hundred_entries_fit_into_one_command() -> None:
-    ids = (hashlib.sha256(bytes([number])).hexdigest() for number in range(40))
-    entries = [{"image": f"sha256:{id_}", "reason": f"a part, {id_[:8]}"} for id_ in ids]
-    given = {"gvisor_default": "sandbox", "gvisor_infrastructure": entries}
-    settings, problems = load_settings(given)
-    assert settings, problems
-    asks = AuditState().command(preview=settings.preview)
+    entries = [
+        infrastructure(image=f"sha256:{number:064x}", name=f"app-{number}") for number in range(200)
+    ]
+    policy = Dispatch("runsc", tuple(Infrastructure.model_validate(item) for item in entries))
+    written = wrappers("20260928.0", {"runsc": Runtime(seal=Seal())}, policy)
 
-    assert len(make_unix_command(asks, _sudo=True).get_raw_value()) < 128 * 1024
+    asks = AuditState().command(preview=declared(*entries))
+    assert len(make_unix_command(asks, _sudo=True).get_raw_value()) < 128 * 1024  # execve(2)
+    assert sum(len(packed(item.text)) for item in written) < 120_000
+
+
+def test_what_nobody_could_create_again_is_named_where_dockerd_asks_first(tmp_path: Path) -> None:
+    volumes = {
+        "Volumes": [
+            {"Name": "data", "Driver": "local", "Options": None},
+            {"Name": "etc", "Driver": "local", "Options": {"o": "bind", "device": "/etc"}},
+        ]
+    }
+    ours = {"Config": [{"Subnet": "172.18.0.0/16"}]}
+    named = {"com.docker.network.bridge.name": "lo"}
+    networks = [
+        {"Name": "bridge", "Driver": "bridge", "IPAM": {"Config": [{"Subnet": "8.8.8.0/24"}]}},
+        {"Name": "host", "Driver": "host", "IPAM": {"Config": None}},
+        {"Name": "app", "Driver": "bridge", "IPAM": ours, "Options": named},
+        {"Name": "old", "Driver": "macvlan", "IPAM": ours, "Options": {"parent": "eth0"}},
+    ]
+    answers = {"/volumes": says(compact(volumes)), "/networks": says(compact(networks))}
+
+    first, second = (
+        Docker(tmp_path / door, declared(door=door)).node([], answers=answers)
+        for door in ("refuse", "off")
+    )
+
+    its = tmp_path / "refuse" / "docker" / "volumes" / "etc" / "_data"
+    holds = f"mount of {its} on / (the volume would hold files of the node)"
+    assert [(item.kind, item.name, item.why) for item in first.not_again] == [
+        ("volume", "etc", holds),
+        ("network", "old", "driver macvlan; the interface eth0 of the node"),
+    ]
+    assert (first.places_error, second.places_error, second.not_again) == (None, None, ())
+    lines = place_lines({}, (), (), first.not_again)
+    assert lines[1].text == (
+        "network old: stays, and could not be created again: driver macvlan; the interface eth0 of "
+        "the node"
+    )
