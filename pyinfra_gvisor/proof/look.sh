@@ -27,8 +27,7 @@ look_at_all() {
     inspect_all > "$work/inspected"
     for part in $trying; do "${part}_begins"; done
     for runtime in $started; do
-        look_inside "$runtime" > "$work/look.$runtime" &
-        for part in $trying; do "${part}_tries" "$runtime" & done
+        look_and_try "$runtime" > "$work/look.$runtime" &
     done
     ask_from_peer > "$work/from-peer" &
     ask_from_node > "$work/from-node" &
@@ -47,6 +46,11 @@ look_at_all() {
     if grep -q '	personality	not refused' "$work/look.runc"; then
         spare seccomp "the node's own seccomp filter allows this call under runc too"
     fi
+}
+
+look_and_try() { # runtime: one exec at a time, as runsc gives up after 10 s on a slow node
+    look_inside "$1"
+    for part in $trying; do "${part}_tries" "$1"; done
 }
 
 # Prints "name runtime pid memory address port" for each container; the last two begin with a letter, as they may
@@ -70,8 +74,7 @@ inspected() { # runtime: sets asked pid limit address published
 is_offline() { case " $offline " in *" $1 "*) ;; *) return 1 ;; esac }
 
 look_inside() { # runtime
-    # shellcheck disable=SC2086
-    if ! docker exec "$name-$1-$tag" $perl -e "$program" look "$peer" "$port" "$name-the-peer-$tag" "$external" "$setuid" > "$work/inside.$1" 2>&1; then
+    if ! run_in "$name-$1-$tag" look "$peer" "$port" "$name-the-peer-$tag" "$external" "$setuid" > "$work/inside.$1"; then
         see "$1" exec.error "docker exec: $(why_not "$(cat "$work/inside.$1")")"
     fi
     while IFS= read -r line; do say "$1	$line"; done < "$work/inside.$1"
@@ -83,8 +86,7 @@ ask_from_peer() {
         inspected "$runtime"
         if ! is_offline "$runtime"; then set -- "$@" "$runtime=tcp_from_peer=$address=$port=$name-$runtime-$tag"; fi
     done
-    # shellcheck disable=SC2086
-    docker exec "$name-the-peer-$tag" $perl -e "$program" ask "$@" 2>&1
+    run_in "$name-the-peer-$tag" ask "$@"
 }
 
 ask_from_node() {

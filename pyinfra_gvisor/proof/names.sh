@@ -14,8 +14,18 @@ peers_address() {
 }
 
 named_in() { # container name
+    run_in "$1" name "$2" "$port" "$1" || true
+}
+
+# Runs the program of the proof, and prints what it prints. Twice: on a busy node a runtime may give up before the
+# process has started. The result of the second try is observed.
+run_in() { # container name, and arguments
+    in=$1
+    shift
     # shellcheck disable=SC2086
-    docker exec "$1" $perl -e "$program" name "$2" "$port" "$1" 2>&1 || true
+    ran=$(docker exec "$in" $perl -e "$program" "$@" 2>&1) || ran=$(docker exec "$in" $perl -e "$program" "$@" 2>&1) ||
+        { say "$ran" && return 1; }
+    say "$ran"
 }
 
 outlive_restarts() {

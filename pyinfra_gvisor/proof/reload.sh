@@ -5,6 +5,8 @@
 set -eu
 : "${file:?}" "${expect_sha256:?}" "${state_dir:?}"
 
+answer_s=$((10 + ${probe_timeout_s:?} / 60))
+
 survive_reload() {
     if ! exec 8>> "$state_dir/lock" || ! flock -n 8; then
         spare reload 'daemon.json is being changed by another run'
@@ -29,7 +31,7 @@ lives_on() { # runtime, and the error so far or nothing
     inspected "$1"
     if [ -n "$2" ]; then
         see "$1" reload "$2"
-    elif ! within 10 answers_exec "$1"; then # on a busy node Docker may need some seconds
+    elif ! within "$answer_s" answers_exec "$1"; then # on a busy node Docker may need some seconds
         see "$1" reload "docker exec: $(why_not "$answer")"
     elif [ "$(docker inspect --format '{{.State.Pid}}' "$name-$1-$tag")" != "$pid" ]; then
         see "$1" reload 'the container was restarted'
@@ -40,6 +42,6 @@ lives_on() { # runtime, and the error so far or nothing
 
 answers_exec() { # runtime: sets answer
     # shellcheck disable=SC2086
-    answer=$(timeout 10 docker exec "$name-$1-$tag" $perl -e 'print 6 * 7' 2>&1) || answer=${answer:-nothing, code $?}
+    answer=$(timeout "$answer_s" docker exec "$name-$1-$tag" $perl -e 'print 6 * 7' 2>&1) || answer=${answer:-nothing, code $?}
     [ "$answer" = 42 ]
 }

@@ -91,7 +91,7 @@ is_beyond() { # address
 egress_tries() { # runtime: "kind<TAB>outcome" a line
     if [ -z "$chosen" ] || is_offline "$1"; then return 0; fi
     # shellcheck disable=SC2086
-    docker exec "$name-$1-$tag" $perl -e "$program" try $chosen > "$work/tried.$1" 2>&1
+    run_in "$name-$1-$tag" try $chosen > "$work/tried.$1" || true # what is missing is not proven
 }
 
 egress_ends() {
