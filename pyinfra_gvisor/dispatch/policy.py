@@ -190,7 +190,7 @@ class Dispatch:
                     "repositories": list(shape.repositories),
                     "mounts": list(shape.mounts),
                     "recorded": shape.recorded,
-                    "known": list(shape.fixed.get("mounts", ())) if shape.recorded else [],
+                    "fixed": dict(shape.fixed) if shape.recorded else {},
                 }
                 for shape in SHAPES.values()
             ],

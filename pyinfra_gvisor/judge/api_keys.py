@@ -73,6 +73,7 @@ CONTAINER = _keys(
     HostConfig=_HOST,
     NetworkingConfig=_keys("", EndpointsConfig=Keys(frozenset(), {"": _ENDPOINT}, free=True)),
 )
+CONNECT = _keys("Container Force", EndpointConfig=_ENDPOINT)
 UPDATE = _keys(*_RESOURCES, "RestartPolicy", **_DEVICES)
 EXEC = _keys(
     "User Privileged Tty ConsoleSize AttachStdin AttachStderr AttachStdout DetachKeys Env",

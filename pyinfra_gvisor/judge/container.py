@@ -20,7 +20,7 @@ class Mount:
     + kind: Docker's type, such as ``bind`` or ``volume``; empty in files of old versions
     + name: the name of a volume
     + driver: the driver of a volume
-    + writable: whether the container can write there
+    + writable: whether the container can write there, or in a mount below
     + options: what the options of a volume of driver ``local`` mount on the volume: MountType,
       MountOpts and MountDevice, as in its opts.json; empty if nothing
     """

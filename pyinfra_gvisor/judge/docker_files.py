@@ -91,13 +91,14 @@ def read_container(root: str, identity: str) -> Container:
 
 
 def _mount(root: str, destination: str, point: Mapping[str, Any]) -> Mount:
+    bound = (point.get("Spec") or {}).get("BindOptions") or {}
     found = Mount(
         destination,
         source=point.get("Source") or "",
         kind=point.get("Type") or "",
         name=point.get("Name") or "",
         driver=point.get("Driver") or "",
-        writable=bool(point.get("RW")),
+        writable=bool(point.get("RW") or bound.get("ReadOnlyNonRecursive")),
     )
     source = found.source or (point.get("Spec") or {}).get("Source") or ""
     if not (found.is_volume and found.name):

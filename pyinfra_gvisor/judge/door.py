@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,14 @@ from pyinfra_gvisor.judge.container import Container, Mount
 from pyinfra_gvisor.judge.creation import refusal
 from pyinfra_gvisor.judge.docker_files import Undecided, read_container
 from pyinfra_gvisor.judge.docker_request import Request
-from pyinfra_gvisor.judge.infrastructure import Decision, decide, decide_requested
-from pyinfra_gvisor.judge.networks import refused_network
+from pyinfra_gvisor.judge.infrastructure import (
+    Decision,
+    decide,
+    decide_requested,
+    is_of_its_kind,
+)
+from pyinfra_gvisor.judge.mounts import refused_mounts
+from pyinfra_gvisor.judge.networks import refused_endpoint, refused_network
 from pyinfra_gvisor.judge.permits import HEADER, bind_permit, door_permit, take_permit
 from pyinfra_gvisor.judge.places import below
 from pyinfra_gvisor.judge.requested import (
@@ -54,7 +61,7 @@ _PASS = re.compile(
     r"|POST /(containers|networks|volumes)/prune"
     r"|POST /containers/[^/]+/(stop|kill|wait|resize|attach|pause|unpause|rename)"
     r"|POST /exec/[^/]+/(start|resize)"
-    r"|POST /networks/[^/]+/(connect|disconnect)"
+    r"|POST /networks/[^/]+/disconnect"
     r"|POST /(secrets|configs)/(create|[^/]+/update)"
     r"|POST /swarm/(leave|unlock)",
     re.DOTALL,
@@ -76,10 +83,11 @@ class Door:
 
     def refused(self, container: Container, rules: Rules) -> tuple[str, ...]:
         """Return what a container may not have that has no file of its own yet."""
-        if rules.seal is None:
-            return ()
-        asked = Asked(container, self.root, rules.seal, None, self.rules.policy, self.paths)
-        return violations(asked).refused
+        return () if rules.seal is None else violations(self.asked(container, rules)).refused
+
+    def asked(self, container: Container, rules: Rules) -> Asked:
+        """Return a container as who judges what a sandbox may have takes it."""
+        return Asked(container, self.root, rules.seal or {}, None, self.rules.policy, self.paths)
 
 
 def passes(request: Request) -> bool:
@@ -186,20 +194,23 @@ def in_report(paths: NodePaths) -> bool:
 
 def _data_root(docker: int, processes: str) -> str:
     """Return the directory in which a running dockerd keeps its data."""
+    found = set()
     for item in Path(processes, str(docker), "fd").iterdir():
-        try:
+        with suppress(OSError):  # closed meanwhile
             path = str(item.readlink())
-        except OSError:  # closed meanwhile
-            continue
-        if path.endswith(_DATABASE):
-            return path.removesuffix(_DATABASE)
-    raise Undecided(f"process {docker} has no {_DATABASE} open, so Docker's files are not known")
+            if path.endswith(_DATABASE):
+                found.add(path.removesuffix(_DATABASE))
+    if len(found) == 1:  # while dockerd copies an image, it has files of the image open
+        return found.pop()
+    raise Undecided(f"process {docker} has {len(found)} files {_DATABASE} open, not one; try again")
 
 
 def _create(door: Door, request: Request) -> None:
     body = request.read(api_keys.CONTAINER)
     container = requested_container(body, request.asked("name"), door.root)
     _refuse_drivers(door, container)
+    ends = ((body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}).values()
+    _refuse_endpoints(*ends)
     runtime = container.host.get("Runtime") or ""
     if runtime in ("", DEFAULT_RUNTIME) or _is_taken(door, runtime):
         _judge(door, container)
@@ -231,10 +242,14 @@ def _is_provisional(door: Door, container: Container, found: Decision) -> bool:
 
     It asks for nothing of the node but what its kind has. Its start is refused.
     """
-    if not found.known:
-        return False
-    others = tuple(mount for mount in container.mounts if str(mount) not in found.known)
-    return not door.refused(replace(container, mounts=others), door.rules)
+    its = {*found.fixed.get("mounts", ()), *found.fixed.get("optional_mounts", ())}
+    others = tuple(mount for mount in container.mounts if str(mount) not in its)
+    allowed = {**found.fixed, "optional_mounts": [*its, *map(str, others)]}
+    return (
+        bool(found.fixed)
+        and is_of_its_kind(container, allowed)
+        and not refused_mounts(door.asked(replace(container, mounts=others), door.rules))[0]
+    )
 
 
 def _is_taken(door: Door, runtime: str) -> bool:
@@ -340,6 +355,8 @@ def _archive(door: Door, request: Request, name: str) -> None:
     container = read_container(door.root, find_container(door.root, name))
     if decide(container, door.rules.policy or {}).where == "runc":
         return
+    if door.rules.seal and (refused := refused_mounts(door.asked(container, door.rules))[0]):
+        raise Undecided(refusal(tuple(refused), ""))  # read-only ones have mounts below
     for mount in container.mounts:
         if mount.writable and not mount.is_plain_volume and mount.kind not in ("tmpfs", "image"):
             raise Undecided(
@@ -349,15 +366,24 @@ def _archive(door: Door, request: Request, name: str) -> None:
 
 
 def _plain_exec(request: Request) -> None:
-    if request.read(api_keys.EXEC).get("Privileged"):
+    if request.read(api_keys.EXEC).get("Privileged") or _is_compose(request):
         raise Undecided("privileged")
 
 
+def _is_compose(request: Request) -> bool:
+    """Return True for Docker Compose: a file has it run commands in containers of any project."""
+    return request.headers.get("User-Agent", "").startswith("compose/")
+
+
 def _exec(door: Door, request: Request, name: str) -> None:
-    request.read(api_keys.EXEC)
+    body = request.read(api_keys.EXEC)
     container = read_container(door.root, find_container(door.root, name))
-    allowed = (door.rules.seal or {}).get("privileged") == "allow"
-    if not allowed and decide(container, door.rules.policy or {}).where != "runc":
+    is_outside = decide(container, door.rules.policy or {}).where == "runc"
+    if is_outside and _is_compose(request):
+        todo = "Use docker exec, or a permit"
+        raise Undecided(f"Compose runs no command in infrastructure, such as {name[:80]}. {todo}")
+    allowed = is_outside or (door.rules.seal or {}).get("privileged") == "allow"
+    if body.get("Privileged") and not allowed:
         raise Undecided(refusal(("privileged",), ""))
 
 
@@ -372,6 +398,15 @@ def _network(door: Door, request: Request) -> None:
     if found := refused_network(body, door.paths.daemon_json):
         todo = "Create it with driver bridge and a private subnet, or without one"
         raise Undecided(f"a network may not have: {'; '.join(found)}. {todo}")
+
+
+def _connect(request: Request) -> None:
+    _refuse_endpoints(request.read(api_keys.CONNECT).get("EndpointConfig"))
+
+
+def _refuse_endpoints(*given: Mapping[str, Any] | None) -> None:
+    if found := [item for end in given if end for item in refused_endpoint(end)]:
+        raise Undecided(f"a container may not have in its networks: {'; '.join(found)}")
 
 
 def _service(door: Door, request: Request, *_: str) -> None:
@@ -400,6 +435,7 @@ _BY_ITSELF: tuple[tuple[re.Pattern[str], Callable[[Request], None]], ...] = tupl
         ("POST /containers/[^/]+/(start|restart)", _start),
         ("POST /containers/[^/]+/update", _update),
         ("POST /containers/[^/]+/exec", _plain_exec),
+        ("POST /networks/[^/]+/connect", _connect),
         ("POST /build", _build),
         ("POST /images/create", _image),
     )

@@ -152,19 +152,28 @@ def _options(host: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[Diff
         yield Difference("control group", "")
 
 
+_NOT_FIXED: Mapping[str, Any] = {
+    **dict.fromkeys(("capabilities", "env_free", "extra_hosts", "mounts", "optional_mounts"), ()),
+    **dict.fromkeys(("name", "network", "pid"), ""),
+    "auto_remove": None,
+    "labels": {},
+    "without_labels": (),
+}
+
+
 class Decision(NamedTuple):
     """
     Where a container runs, and why.
 
     + where: ``runc``, ``sandbox`` or ``refused``
     + accept: what an operator may accept, if it is refused
-    + known: mounts of its kind, whose containers are recorded, if it is refused
+    + fixed: if it is refused, what all containers of its kind have, whose other keys are recorded
     """
 
     where: str
     why: str
     accept: str = ""
-    known: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = {}
 
 
 def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
@@ -191,7 +200,7 @@ def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
             known = f"image {identity} of" if identity else "image of"
             why = f"{known} {name} ({image}) is not accepted on this node"
             if shape["recorded"]:
-                return Decision("refused", why, container.name, tuple(shape.get("known") or ()))
+                return Decision("refused", why, container.name, shape.get("fixed") or {})
             return Decision("refused", why, identity)
     return Decision("sandbox", "not infrastructure")
 
@@ -208,6 +217,25 @@ def decide_requested(container: Container, policy: Mapping[str, Any]) -> Decisio
         if is_image and not any(differences(_completed(container, entry), entry)):
             return Decision("runc", f"{entry['title']}: {entry['reason']}")
     return decide(container, {**policy, "entries": []})
+
+
+def is_of_its_kind(container: Container, fixed: Mapping[str, Any]) -> bool:
+    """
+    Return True if a container has only what its kind fixes, and what is recorded from containers.
+
+    + fixed: as in ``Decision``
+    """
+    config = container.config
+    own = tuple(config.get("Entrypoint") or ())
+    recorded = {
+        "entrypoint": own,
+        "command": container.program[len(own) :],
+        "env": config.get("Env") or (),
+        "healthcheck": config.get("Healthcheck"),
+        "user": config.get("User") or "",
+        "working_dir": config.get("WorkingDir") or "",
+    }
+    return not any(differences(container, {**_NOT_FIXED, **recorded, **fixed}))
 
 
 def _completed(container: Container, entry: Mapping[str, Any]) -> Container:

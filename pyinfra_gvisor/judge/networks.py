@@ -7,6 +7,7 @@ addresses then reaches a container.
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -45,8 +46,18 @@ LOCAL: dict[str, str] = {
 # https://docs.docker.com/engine/network/drivers/
 PAST_BRIDGES = ("macvlan", "ipvlan")
 _DRIVERS = ("", "default", "bridge", "overlay")
+# What else an option can do: take the bridge of others, addresses of the node, and its interfaces.
+_OPTIONS = re.compile(
+    r"com\.docker\.network\.(driver\.(mtu|overlay\.vxlanid_list)|container_iface_prefix"
+    r"|bridge\.(name|enable_icc|enable_ip_masquerade|host_binding_ipv4"
+    r"|gateway_mode_ipv[46]|inhibit_ipv4))|encrypted"
+)
+_NAMES = re.compile(r"(br|docker)[\w.-]*", re.ASCII)
+_LARGEST = {4: 16, 6: 48}
+"""The shortest prefix of a subnet: others need addresses, too."""
 BRIDGE = "com.docker.network.bridge.name"
 _DOCKERS_BRIDGES = ("docker", "br-")
+_IFNAME = "com.docker.network.endpoint.ifname"
 _RESOLVERS = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
 
@@ -66,6 +77,8 @@ def wrong_addresses(subnet: str, reserved: Mapping[str, str], own: Iterable[str]
             yield f"takes {text} ({what})"
     if not any(_is_within(taken, other) for other in map(_network, own) if other):
         yield "is not private"
+    elif taken.prefixlen < _LARGEST[taken.version]:
+        yield f"is larger than /{_LARGEST[taken.version]}"
 
 
 def refused_network(body: Mapping[str, Any], daemon_json: str, root: str = "/") -> list[str]:
@@ -77,10 +90,12 @@ def refused_network(body: Mapping[str, Any], daemon_json: str, root: str = "/") 
     driver, options = body.get("Driver") or "", body.get("Options") or {}
     found = [] if driver in _DRIVERS else [f"driver {driver}"]
     bridge = options.get(BRIDGE) or ""
-    if bridge and Path(root, "sys/class/net", bridge).exists():
+    if bridge and (not _NAMES.fullmatch(bridge) or Path(root, "sys/class/net", bridge).exists()):
         found.append(f"the interface {bridge} of the node")
     if "parent" in options:
         found.append(f"the interface {options['parent']} of the node")
+    others = (key for key in options if key != "parent" and not _OPTIONS.fullmatch(key))
+    found += [f"option {key}" for key in sorted(others)]
     given = body.get("IPAM") or {}
     if (given.get("Driver") or "default") != "default":
         found.append(f"addresses of driver {given['Driver']}")
@@ -91,6 +106,12 @@ def refused_network(body: Mapping[str, Any], daemon_json: str, root: str = "/") 
     for subnet in filter(None, subnets):
         found += [f"{subnet}, which {why}" for why in wrong_addresses(subnet, reserved, own)]
     return found
+
+
+def refused_endpoint(endpoint: Mapping[str, Any]) -> list[str]:
+    """Return what a container may not have of what it asks for in a network, a phrase each."""
+    options = endpoint.get("DriverOpts") or {}
+    return [f"option {key}" for key in sorted(options) if key != _IFNAME]
 
 
 def _reserved(root: str) -> dict[str, str]:

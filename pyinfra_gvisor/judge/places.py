@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+_LONGEST = 4096  # bytes of a path: PATH_MAX in linux/limits.h
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
@@ -42,9 +43,9 @@ def real(path: str) -> str | None:
 
 
 def future(path: str) -> str | None:
-    """Return where a directory would be that is made at this path; None for a relative path."""
+    """Return where a directory would be that is made at this path; None if none can be."""
     parts, missing = path.split("/"), [""]
-    if parts[0] or ".." in parts:
+    if parts[0] or ".." in parts or len(path) > _LONGEST:
         return None
     while (found := real("/".join(parts) or "/")) is None:
         missing.insert(1, parts.pop())

@@ -149,6 +149,7 @@ def _mounts(given: Iterable[Mapping[str, Any]], root: str) -> Iterator[Mount]:
     for item in given:
         kind, source = item.get("Type") or "", item.get("Source") or ""
         to, writable = item.get("Target") or "", not item.get("ReadOnly")
+        writable = writable or bool((item.get("BindOptions") or {}).get("ReadOnlyNonRecursive"))
         if kind == "volume":
             options = item.get("VolumeOptions") or {}
             yield replace(_volume(source, to, options, root), writable=writable)

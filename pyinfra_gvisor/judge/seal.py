@@ -30,6 +30,13 @@ _HARMLESS = {
 _DISPENSABLE = ("sysctl net.core.somaxconn", "sysctl net.ipv4.ip_unprivileged_port_start")
 # runsc and its shim obey such annotations, and containerd's shim the last kind.
 _OBEYED = re.compile(r"dev\.gvisor\.|io\.kubernetes\.cri|io\.containerd\.runc\.")
+_SECOND = 1_000_000_000  # nanoseconds
+# dockerd renames each old file when a log is full, and keeps the buffer in its own memory.
+_LOG_LIMITS = {
+    "max-buffer-size": (0, 128 << 20),
+    "max-file": (0, 1000),
+    "max-size": (1 << 10, 1 << 50),
+}
 _MODES = {
     "ipc": "IpcMode",
     "network": "NetworkMode",
@@ -60,7 +67,7 @@ def violations(asked: Asked) -> Violations:
     """Return what is refused and what is to be stripped."""
     mounts, addresses = refused_mounts(asked)
     found = {
-        "always": [*mounts, *control_group(asked.host.get("CgroupParent"))],
+        "always": [*mounts, *control_group(asked.host.get("CgroupParent")), *_at_others(asked)],
         "annotations": _annotations(asked),
         "devices": _devices(asked),
         "host_namespaces": _namespaces(asked),
@@ -143,6 +150,31 @@ def _is_device(given: Mapping[str, Any]) -> bool:
 def control_group(path: str | None) -> list[str]:
     """Return a control group in which runsc would make directories: runsc/cgroup/cgroup.go."""
     return [f"control group {path}"] if ".." in (path or "").split("/") else []
+
+
+def _at_others(asked: Asked) -> list[str]:
+    """Return what is at the expense of other containers, or tells what they have."""
+    host, found = asked.host, []
+    if host.get("Links") and (host.get("NetworkMode") or "") in ("", "bridge", "default"):
+        found.append("links, which tell the environment of others")  # up to Docker 28: moby, links
+    if (host.get("OomScoreAdj") or 0) < 0:
+        found.append("oom_score_adj below 0")
+    check = asked.container.config.get("Healthcheck") or {}
+    if any(0 < (check.get(key) or 0) < _SECOND for key in ("Interval", "StartInterval")):
+        found.append("a health check more often than each second")
+    options = (host.get("LogConfig") or {}).get("Config") or {}
+    found += [
+        f"log option {key}={options[key][:20]}"
+        for key, (least, most) in _LOG_LIMITS.items()
+        if key in options and not least <= _size(options[key]) <= most
+    ]
+    return found
+
+
+def _size(text: str) -> int:
+    """Return a number of bytes as Docker reads it, or a number; -1 if it is none: go-units."""
+    found = re.fullmatch(r"([0-9]+)(?:\.[0-9]+)? ?([kmgtp]?)(i?b)?", text.lower())
+    return int(found[1]) << 10 * " kmgtp".index(found[2] or " ") if found else -1
 
 
 def _log_driver(asked: Asked) -> list[str]:

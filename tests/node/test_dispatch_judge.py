@@ -33,6 +33,7 @@ WATCHDOG_S = 10
 _OPTED = (
     "docker create --mount type=volume,src=evil-b,dst=/bin,volume-opt=type=none,volume-opt=o=bind"
 )
+_EXPORTER = "quay.io/prometheus/node-exporter:1"
 _VOLUME = "docker volume create"
 _BRIDGE = "docker network create --subnet"
 # What a tenant asks for, by what it does without a door, though no such container starts.
@@ -55,6 +56,15 @@ ATTACKS = {
     "have runc": "docker create --runtime runc IMAGE",
     "be privileged": "docker create --privileged IMAGE",
     "be privileged in exec": "docker exec --privileged app true",
+    "pass for infrastructure": f"docker tag IMAGE {_EXPORTER}; "
+    f"docker create --label com.docker.compose.project=x -v /:/host:ro {_EXPORTER}",
+    "write below a mount that is read-only": "docker cp /etc/hostname old-ro:/x/evil",
+    "change the bridge of others": "docker network create "
+    "-o com.docker.network.bridge.default_bridge=true evil-h",
+    "have half of a private range": f"{_BRIDGE} 10.128.0.0/9 evil-i",
+    "read the environment of others": "docker create --link old:x IMAGE",
+    "outlive others": "docker create --oom-score-adj -1000 IMAGE",
+    "fill dockerd's memory": "docker create --log-opt max-buffer-size=1t IMAGE",
 }
 # What would be left of it.
 LEFT = """
@@ -62,7 +72,7 @@ ls -d /usr/local/sbin/runc.x /etc/nologin /opt/empty/* /var/lib/docker/volumes/e
 ip route | grep 203.0.113
 docker volume ls -q | grep evil
 docker network ls --format '{{.Name}}' | grep evil
-docker ps -aq --filter status=created | grep -v "$(docker ps -aq --filter name=^/old$)"
+docker ps -aq --filter status=created | grep -v "$(docker ps -aq --filter name=^/old)"
 """
 
 
@@ -71,7 +81,8 @@ def judged(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
     """Nodes as proven, with an app, and a container of before that mounts the node."""
     nodes = {kind: dispatch.nodes[kind] for kind in NODES}
     dispatch.deploy(*NODES, **DEFAULT, door="off")
-    old = f"mkdir -p /opt/old /opt/empty; docker create --name old -v /opt/old:/x {IMAGE} true"
+    old = f"""mkdir -p /opt/old /opt/empty; docker create --name old -v /opt/old:/x {IMAGE} true
+    docker create --name old-ro -v /opt/old:/x:ro {IMAGE} true"""
     at_once(lambda name: sh(nodes[name], old), NODES)
     outcome = dispatch.deploy(*NODES, **DEFAULT, proof="changed", proof_rows=True)
     proven = re.findall(r"\bdoor\b.* ok$", outcome.text, re.MULTILINE)

@@ -12,6 +12,7 @@ import pytest
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.judge.docker_request import Request
 from pyinfra_gvisor.judge.door import why_refused
+from pyinfra_gvisor.judge.requested import requested_container
 from tests.unit.dispatch.dispatch_files import IMAGE, bind, infrastructure, write_container
 from tests.unit.dispatch.judged import TODO, Judged
 
@@ -91,6 +92,17 @@ def proxy(*binds: str, **host: Any) -> dict[str, Any]:
         ({"LogConfig": {"Type": "syslog"}}, {}, "log driver syslog"),
         ({"LogConfig": {"Type": "../../x"}}, {}, "log driver ../../x"),
         ({"LogConfig": {"Type": "", "Config": {"tag": "x"}}}, {}, ""),
+        ({"LogConfig": {"Config": {"max-size": "10m", "max-file": "3"}}}, {}, ""),
+        ({"LogConfig": {"Config": {"max-size": "1"}}}, {}, "log option max-size=1"),
+        ({"LogConfig": {"Config": {"max-file": "2000000000"}}}, {}, "log option max-file=2"),
+        ({"LogConfig": {"Config": {"max-buffer-size": "1t"}}}, {}, "log option max-buffer-size=1t"),
+        ({"Links": ["other:x"]}, {}, "links, which tell the environment of others"),
+        ({"Links": ["other:x"], "NetworkMode": "own"}, {}, ""),
+        ({"OomScoreAdj": -1000}, {}, "oom_score_adj below 0"),
+        ({"OomScoreAdj": 500}, {}, ""),
+        ({}, {"Healthcheck": {"Interval": 1_000_000}}, "a health check more often"),
+        ({}, {"Healthcheck": {"Interval": 5_000_000_000}}, ""),
+        ({"Binds": [f"{'/a' * 400_000}:/x"]}, {}, "mount of /a"),
         ({"VolumeDriver": "../../../mine/x"}, {}, "volume driver ../../../mine/x"),
         ({"VolumeDriver": "sshfs"}, {"Volumes": {"/p": {}}}, "volume driver sshfs"),
         ({"VolumeDriver": "local"}, {"Volumes": {"/p": {}}}, ""),
@@ -280,10 +292,16 @@ def test_a_container_whose_entry_is_to_be_read_from_it_is_made_if_it_asks_for_no
 ) -> None:
     socket, directory = f"{SOCKET}:{SOCKET}:ro", "/data/coolify/proxy:/traefik"
 
-    def asks(*binds: str, **host: Any) -> str:
-        return created(node, {"Binds": [*binds], **host}, Image="traefik:v3.6")
+    its = {"coolify.proxy": "true", "com.docker.compose.project.working_dir": "/data/coolify/proxy"}
+
+    def asks(*binds: str, name: str = "coolify-proxy", labels: Any = its, **host: Any) -> str:
+        body = {"Image": "traefik:v3.6", "Labels": labels, "HostConfig": {"Binds": binds, **host}}
+        return asked(node, f"POST /v1.45/containers/create?name={name}", body)
 
     assert asks(socket, directory) == ""
+    assert asks(socket, directory, "data:/x") == ""
+    assert "is not accepted on this node" in asks(socket, directory, name="mine")
+    assert "is not accepted on this node" in asks(socket, directory, labels={})
     assert "is not accepted on this node" in asks(socket, directory, "/etc:/x")
     assert "is not accepted on this node" in asks(socket, directory, PidMode="host")
 
@@ -309,7 +327,8 @@ def test_runc_by_name_needs_the_image_by_its_id(node: Judged) -> None:
     [
         ({}, False),
         ({"/x": bind("/etc")}, True),
-        ({"/x": bind("/etc", writable=False)}, False),
+        ({"/x": bind("/etc", writable=False)}, True),
+        ({"/etc/localtime": bind("LOCALTIME", writable=False)}, False),
         ({"/x": {"Type": "volume", "Name": "v", "Driver": "local", "RW": True}}, False),
         ({"/x": {"Type": "volume", "Name": "v", "Driver": "sshfs", "RW": True}}, True),
     ],
@@ -317,7 +336,10 @@ def test_runc_by_name_needs_the_image_by_its_id(node: Judged) -> None:
 def test_files_go_only_into_containers_without_files_of_the_node(
     node: Judged, mounts: dict[str, Any], refused: bool, name: str
 ) -> None:
-    write_container(node.data, OTHER, name="other", mounts=mounts)
+    localtime = Path(node.paths.public[0])
+    localtime.touch()
+    text = json.dumps(mounts).replace("LOCALTIME", str(localtime))
+    write_container(node.data, OTHER, name="other", mounts=json.loads(text))
 
     why = asked(node, f"PUT /containers/{name}/archive?path=/")
 
@@ -331,6 +353,56 @@ def test_files_go_into_infrastructure(node: Judged) -> None:
 
     assert asked(node, "PUT /containers/proxy/archive?path=/") == ""
     assert asked(node, "POST /containers/proxy/exec", {"Cmd": ["sh"], "Privileged": True}) == ""
+
+
+def test_a_mount_that_is_read_only_at_its_top_alone_is_a_writable_one(node: Judged) -> None:
+    mount = {"Type": "bind", "Source": SOCKET, "Target": SOCKET, "ReadOnly": True}
+    below = {**mount, "BindOptions": {"ReadOnlyNonRecursive": True}}
+
+    found = [
+        requested_container({"HostConfig": {"Mounts": [item]}}, "", str(node.data)).mounts[0]
+        for item in (mount, below)
+    ]
+
+    assert [str(item)[-2:] for item in found] == ["ro", "rw"]
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ({}, ""),
+        ({"com.docker.network.endpoint.ifname": "eth7"}, ""),
+        ({"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.proxy_arp=1"}, "sysctls"),
+    ],
+)
+def test_options_of_a_container_in_a_network_are_known_ones(
+    node: Judged, options: dict[str, str], refused: str
+) -> None:
+    end = {"DriverOpts": options}
+
+    said = created(node, NetworkingConfig={"EndpointsConfig": {"n": end}})
+    joins = asked(node, "POST /networks/n/connect", {"Container": "app", "EndpointConfig": end})
+
+    assert refused in said
+    assert bool(said) is bool(joins) is bool(refused)
+
+
+def test_compose_runs_no_command_in_infrastructure(node: Judged) -> None:
+    mounts = {SOCKET: bind(SOCKET), "/certs": node.volume("certs")}
+    write_container(node.data, OTHER, name="proxy", mounts=mounts)
+    write_container(node.data, 1, name="app")
+    body, by = {"Cmd": ["sh"]}, {"User-Agent": "compose/v2.40.3"}
+
+    assert "Compose runs no command" in asked(node, "POST /containers/proxy/exec", body, by)
+    assert asked(node, "POST /containers/app/exec", body, by) == ""
+    assert asked(node, "POST /containers/proxy/exec", body) == ""
+
+
+def test_two_files_that_may_be_dockers_are_not_told_apart(node: Judged) -> None:
+    copied = node.root / "proc" / str(DOCKER) / "fd" / "5"
+    copied.symlink_to(f"{node.data}/volumes/v/_data/r/volumes/metadata.db")
+
+    assert "has 2 files" in created(node)
 
 
 def test_a_name_that_is_the_beginning_of_another_id_is_refused(node: Judged) -> None:
@@ -393,6 +465,16 @@ def test_a_service_is_judged_like_its_containers(node: Judged) -> None:
         ({"Driver": "ipvlan", "Options": {"parent": "eth0"}}, "the interface eth0"),
         ({"Options": {"com.docker.network.bridge.name": "lo"}}, "the interface lo of the node"),
         ({"Options": {"com.docker.network.bridge.name": "br-mine"}}, ""),
+        ({"Options": {"com.docker.network.bridge.name": "wg0"}}, "the interface wg0 of the node"),
+        ({"Options": {"com.docker.network.driver.mtu": "1400", "encrypted": ""}}, ""),
+        (
+            {"Options": {"com.docker.network.bridge.default_bridge": "true"}},
+            "option com.docker.net",
+        ),
+        (
+            {"IPAM": {"Config": [{"Subnet": "10.128.0.0/9"}]}},
+            "10.128.0.0/9, which is larger than /16",
+        ),
         ({"ConfigFrom": {"Network": "x"}, "Driver": "bridge"}, ""),
     ],
 )
