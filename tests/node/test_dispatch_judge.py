@@ -204,6 +204,40 @@ def test_what_people_do_with_docker_passes(judged: dict[str, LabNode], kind: str
     assert in_sandbox(node, "app")
 
 
+WITH_PERMIT = "/opt/gvisor/judge/permit --reason 'the disk has to be looked at' -- docker"
+PERMITS = "/run/pyinfra-gvisor/permit-"
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_a_permit_lets_one_request_do_what_is_refused_and_its_container_start_for_a_time(
+    judged: dict[str, LabNode], dispatch: Ground, kind: str
+) -> None:
+    node, before = judged[kind], lives(judged[kind])
+    asks_for = f"--privileged -v /opt:/node {IMAGE}"
+
+    sh(node, f"{WITH_PERMIT} run -d --name permitted {asks_for} sleep infinity")
+    sh(node, f"{WITH_PERMIT} run -d --name outside --runtime runc {IMAGE} sleep infinity")
+    sh(node, f"{WITH_PERMIT} network create -d macvlan -o parent=eth0 permitted")
+
+    assert (in_sandbox(node, "permitted"), in_sandbox(node, "outside")) == (True, False)
+    assert "gvisor\n" in sh(node, "docker restart -t 0 permitted; docker exec permitted ls /node")
+    assert DENIED in node.exec("sh", "-c", f"docker create {asks_for}").stderr
+    unused = node.exec("sh", "-c", f"{WITH_PERMIT} run --rm {IMAGE} true").stderr
+    assert unused.endswith("no refused request used the permit\n")
+    found = audit(dispatch.fleet, kind, **DEFAULT).found
+    assert found["permit-given permitted"]["severity"] == "low"
+    assert found["container-unsandboxed outside"]["severity"] == "critical"
+    said = "root: the disk has to be looked at: docker run"
+    assert found["permit-given outside"]["evidence"] == said
+    sh(node, f'sed -i \'s/"until": [0-9]*/"until": 1/\' {PERMITS}*.container')
+    late = node.exec("docker", "restart", "-t", "0", "permitted").stderr
+    assert "a sandbox may not have: mount of /opt on /node" in late
+    sh(node, "docker rm -f permitted outside; docker network rm permitted")
+    left = sh(node, f"ls {PERMITS}* | sed 's/.*[.]//'; rm {PERMITS}*").split()
+    assert sorted(left) == ["container", "container", "taken"]
+    assert lives(node) == before
+
+
 KILLER = f"""
 for _ in $(seq 60); do
     pid=$({MAIN_PID})
@@ -367,37 +401,3 @@ def test_a_removal_leaves_nothing_of_it(judged: dict[str, LabNode], dispatch: Gr
         assert sh(judged[kind], "cat /etc/docker/daemon.json") == ORIGINAL
         assert DENIED not in asks(judged[kind])
         remove_containers(judged[kind], ".")
-
-
-WITH_PERMIT = "/opt/gvisor/judge/permit --reason 'the disk has to be looked at' -- docker"
-PERMITS = "/run/pyinfra-gvisor/permit-"
-
-
-@pytest.mark.parametrize("kind", NODES)
-def test_a_permit_lets_one_request_do_what_is_refused_and_its_container_start_for_a_time(
-    judged: dict[str, LabNode], dispatch: Ground, kind: str
-) -> None:
-    node, before = judged[kind], lives(judged[kind])
-    asks_for = f"--privileged -v /opt:/node {IMAGE}"
-
-    sh(node, f"{WITH_PERMIT} run -d --name permitted {asks_for} sleep infinity")
-    sh(node, f"{WITH_PERMIT} run -d --name outside --runtime runc {IMAGE} sleep infinity")
-    sh(node, f"{WITH_PERMIT} network create -d macvlan -o parent=eth0 permitted")
-
-    assert (in_sandbox(node, "permitted"), in_sandbox(node, "outside")) == (True, False)
-    assert "gvisor\n" in sh(node, "docker restart -t 0 permitted; docker exec permitted ls /node")
-    assert DENIED in node.exec("sh", "-c", f"docker create {asks_for}").stderr
-    unused = node.exec("sh", "-c", f"{WITH_PERMIT} run --rm {IMAGE} true").stderr
-    assert unused.endswith("no refused request used the permit\n")
-    found = audit(dispatch.fleet, kind, **DEFAULT).found
-    assert found["permit-given permitted"]["severity"] == "low"
-    assert found["container-unsandboxed outside"]["severity"] == "critical"
-    said = "root: the disk has to be looked at: docker run"
-    assert found["permit-given outside"]["evidence"] == said
-    sh(node, f'sed -i \'s/"until": [0-9]*/"until": 1/\' {PERMITS}*.container')
-    late = node.exec("docker", "restart", "-t", "0", "permitted").stderr
-    assert "a sandbox may not have: mount of /opt on /node" in late
-    sh(node, "docker rm -f permitted outside; docker network rm permitted")
-    left = sh(node, f"ls {PERMITS}* | sed 's/.*[.]//'; rm {PERMITS}*").split()
-    assert sorted(left) == ["container", "container", "taken"]
-    assert lives(node) == before
