@@ -16,7 +16,7 @@ from pyinfra_gvisor.judge.container import Container
 from pyinfra_gvisor.judge.creation import Creation, decide_creation
 from pyinfra_gvisor.judge.docker_files import Undecided, read_object
 from pyinfra_gvisor.judge.own_files import collect, write_over
-from pyinfra_gvisor.judge.permits import container_permit, permitted
+from pyinfra_gvisor.judge.permits import container_permit, has_container_permit, permitted
 from pyinfra_gvisor.judge.places import below
 from pyinfra_gvisor.judge.rules import Rules, in_force, rules_of
 from pyinfra_gvisor.judge.seal import without
@@ -85,6 +85,8 @@ def decide_call(call: Call, paths: NodePaths) -> str:
 
 
 def _permit_of_operator(identity: str, paths: NodePaths) -> str:
+    if not has_container_permit(identity, paths.run):  # nearly all: others need no daemon.json
+        return ""
     # Without the door dockerd can make files for others, by the mounts of a container.
     refuses = in_force(paths.daemon_json)[0].door == "refuse"
     return container_permit(identity, paths.run) if refuses else ""

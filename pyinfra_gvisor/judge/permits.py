@@ -133,7 +133,7 @@ def bind_permit(secret: str, request: Request, container: str, run: str) -> None
     found = _read(taken, run) if taken.exists() else None
     is_its = found is not None and found["for"] == _subject(request)
     if is_its and re.fullmatch("[0-9a-f]{64}", container):
-        taken.rename(Path(run, f"permit-{container}.{OF_CONTAINER}"))
+        taken.rename(_path_of(container, run))
 
 
 def container_permit(identity: str, run: str) -> str:
@@ -142,11 +142,17 @@ def container_permit(identity: str, run: str) -> str:
 
     Raises ``Undecided`` for a file that is not ours.
     """
-    path = Path(run, f"permit-{identity}.{OF_CONTAINER}")
-    if not re.fullmatch("[0-9a-f]+", identity) or not os.path.lexists(path):
-        return ""
-    found = _read(path, run)
+    found = _read(_path_of(identity, run), run) if has_container_permit(identity, run) else None
     return found["kind"] if found else ""
+
+
+def has_container_permit(identity: str, run: str) -> bool:
+    """Return True if there is a file of a permit, whoever made it."""
+    return bool(re.fullmatch("[0-9a-f]+", identity)) and os.path.lexists(_path_of(identity, run))
+
+
+def _path_of(identity: str, run: str) -> Path:
+    return Path(run, f"permit-{identity}.{OF_CONTAINER}")
 
 
 def _subject(request: Request) -> str:

@@ -155,6 +155,12 @@ def test_it_ends_with_its_time(node: Judged, monkeypatch: pytest.MonkeyPatch) ->
     assert node.create(DEFAULT).startswith("refused: a sandbox may not have: privileged")
 
 
+def test_who_has_no_permit_is_judged_whatever_daemon_json_says(node: Judged) -> None:
+    (node.root / "daemon.json").write_text("{")
+
+    assert node.create("gvisor").startswith("refused: a sandbox may not have: privileged")
+
+
 @pytest.mark.parametrize("door", ["report", "off"])
 def test_where_nothing_is_refused_at_the_request_files_of_permits_count_for_nothing(
     tmp_path: Path, door: str
