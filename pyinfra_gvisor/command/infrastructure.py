@@ -19,6 +19,7 @@ from pyinfra_gvisor.command.exit_codes import FAILED
 from pyinfra_gvisor.command.running import (
     INVENTORY,
     Nodes,
+    check_reason,
     on_nodes,
     pyinfra_arguments,
     run_pyinfra,
@@ -44,7 +45,6 @@ from pyinfra_gvisor.platforms.selection import (
 )
 
 _DEPLOY = "infrastructure"
-_SHORTEST_REASON = 10  # characters: policy.selectors.Reason
 
 
 class _Typed(NamedTuple):
@@ -128,9 +128,8 @@ def _check(names: Sequence[str], reason: str | None, *, yes: bool) -> None:
     if tag := next((name for name in names if _is_reference(name)), None):
         todo = "give the image's id: pyinfra-gvisor infrastructure lists ids"
         raise Problem("a name is no identity: any image can have it", got=tag, todo=todo)
-    if reason is not None and len(reason.strip()) < _SHORTEST_REASON:
-        todo = f"write {_SHORTEST_REASON} characters or more"
-        raise Problem("--reason is too short", got=reason, todo=todo)
+    if reason is not None:
+        check_reason(reason)
     if not yes and not sys.stdin.isatty():
         raise Problem("accept asks before a change, and stdin is no terminal", todo="add -y")
 

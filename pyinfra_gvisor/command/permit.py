@@ -7,8 +7,7 @@ import shlex
 import click
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.command.running import INVENTORY, existing, run_pyinfra
-from pyinfra_gvisor.judge.permitted_run import SHORTEST_REASON
+from pyinfra_gvisor.command.running import INVENTORY, check_reason, existing, run_pyinfra
 from pyinfra_gvisor.parts.judge.files import PERMIT
 
 
@@ -29,9 +28,7 @@ def permit(inventory: str, reason: str, host: str, command: tuple[str, ...]) -> 
     for an hour. The node's journal and its audit say why. With --runtime=runc the container runs
     outside of gVisor.
     """
-    if len(reason.strip()) < SHORTEST_REASON:
-        todo = f"write {SHORTEST_REASON} characters or more"
-        raise Problem("--reason is too short", got=reason, todo=todo)
+    check_reason(reason)
     if command[0] != "docker":
         todo = "write it after --, such as -- docker run --rm …"
         raise Problem("permit runs a command of docker", got=command[0], todo=todo)

@@ -18,6 +18,7 @@ import click
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.redaction import shown_words
 from pyinfra_gvisor.command.exit_codes import FAILED, FINE, INTERRUPTED, SIGNALLED
+from pyinfra_gvisor.judge.permitted_run import SHORTEST_REASON
 from pyinfra_gvisor.report.summary import DECLINED_PATH
 
 INVENTORY = "inventories/run.py"
@@ -82,6 +83,13 @@ def pyinfra_arguments(nodes: Nodes, deploy: str, *own: str) -> list[str]:
     limits = (f"--limit={limit}" for limit in nodes.limits)
     inventory = nodes.inventory if nodes.inventory.startswith("@") else existing(nodes.inventory)
     return [inventory, deploy_file(deploy), *own, *limits, *nodes.options]
+
+
+def check_reason(reason: str) -> None:
+    """Raise ``Problem`` if a reason is shorter than settings and nodes take it."""
+    if len(reason.strip()) < SHORTEST_REASON:
+        todo = f"write {SHORTEST_REASON} characters or more"
+        raise Problem("--reason is too short", got=reason, todo=todo)
 
 
 def existing(path: str) -> str:

@@ -7,9 +7,9 @@ already. So what a container may not have is refused here, and again when it sta
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -194,12 +194,14 @@ def in_report(paths: NodePaths) -> bool:
 
 def _data_root(docker: int, processes: str) -> str:
     """Return the directory in which a running dockerd keeps its data."""
-    found = set()
-    for item in Path(processes, str(docker), "fd").iterdir():
-        with suppress(OSError):  # closed meanwhile
-            path = str(item.readlink())
-            if path.endswith(_DATABASE):
-                found.add(path.removesuffix(_DATABASE))
+    found, directory = set(), f"{processes}/{docker}/fd"
+    for name in os.listdir(directory):  # noqa: PTH208 - each creation looks at all, maybe thousands
+        try:
+            path = os.readlink(f"{directory}/{name}")  # noqa: PTH115
+        except OSError:  # closed meanwhile
+            continue
+        if path.endswith(_DATABASE):
+            found.add(path.removesuffix(_DATABASE))
     if len(found) == 1:  # while dockerd copies an image, it has files of the image open
         return found.pop()
     raise Undecided(f"process {docker} has {len(found)} files {_DATABASE} open, not one; try again")

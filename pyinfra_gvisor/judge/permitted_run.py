@@ -57,7 +57,7 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     if not given.reason.isprintable():
         parser.error("--reason: write one line")
     program, *more = given.command
-    if Path(program).name != "docker" or more[:1] == [] or more[0].startswith("-"):
+    if Path(program).name != "docker" or not more or more[0].startswith("-"):
         shown = " ".join(given.command[:2])
         parser.error(f"got {shown}; write the command after --, such as docker run")
     return given

@@ -61,15 +61,11 @@ def policy_in_force(daemon_json: str) -> Mapping[str, Any] | None:
     A runtime that is asked for by name has no policy of its own, so that another policy is not
     another runtime.
     """
-    runtimes = read_object(daemon_json).get("runtimes") if Path(daemon_json).exists() else None
-    entry = (runtimes or {}).get(DEFAULT_RUNTIME)
-    if entry is None:
-        return None
-    path = entry.get("path") or ""
-    policy = rules_of(path).policy
-    if policy is None:
-        raise Undecided(f"{path} has no policy")
-    return policy
+    rules, runtimes = in_force(daemon_json)
+    entry = runtimes.get(DEFAULT_RUNTIME)
+    if entry is not None and rules.policy is None:
+        raise Undecided(f"{entry.get('path') or DEFAULT_RUNTIME} has no policy")
+    return rules.policy
 
 
 def asks_for_runc(asked: str, entry: Mapping[str, Any] | None) -> bool:
