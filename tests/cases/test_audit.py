@@ -98,11 +98,9 @@ def test_all_bad_hosts_are_in_the_report_though_none_remains(tmp_path: Path) -> 
 
 @table(
     "bad",
-    {
-        "its-state-cannot-be-read": {"answer": Reply(ok=False)},
-        "its-answer-breaks-off": {"answer": ["nonsense"]},
-        "its-settings-are-wrong": {"answer": GOOD, "watch": "yes"},
-    },
+    its_state_cannot_be_read={"answer": Reply(ok=False)},
+    its_answer_breaks_off={"answer": ["nonsense"]},
+    its_settings_are_wrong={"answer": GOOD, "watch": "yes"},
 )
 def test_a_host_that_could_not_be_looked_at_is_reported_unknown(tmp_path: Path, bad: Data) -> None:
     nodes = {"good": host(GOOD, tmp_path), "bad": host(directory=tmp_path, **bad)}
@@ -313,10 +311,8 @@ SAID = "the node is in group build and also has runtimes for apps"
 
 @table(
     "groups, is_said",
-    {
-        "a-run-node": ({"run": {}}, False),
-        "a-run-node-that-builds": ({"run": {}, "build": {}}, True),
-    },
+    a_run_node=({"run": {}}, False),
+    a_run_node_that_builds=({"run": {}, "build": {}}, True),
 )
 def test_a_node_of_the_group_build_that_runs_apps_is_told_to_be_both(
     tmp_path: Path, groups: Data, is_said: bool

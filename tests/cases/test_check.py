@@ -61,7 +61,7 @@ REFUSED = [
 ]
 
 
-@table("refused", {"much-at-once": REFUSED, "a-known-escape": [ESCAPE]})
+@table("refused", much_at_once=REFUSED, a_known_escape=[ESCAPE])
 def test_what_a_run_refuses_fails_a_check(fleet: Path, refused: list[tuple[str, str, str]]) -> None:
     for name, text, _ in refused:
         add(fleet, name, text)
@@ -75,11 +75,9 @@ def test_what_a_run_refuses_fails_a_check(fleet: Path, refused: list[tuple[str, 
 
 @table(
     "name, text, said",
-    {
-        "syntax": ("group_data/run.py", "x = (\n", "run.py:"),
-        "exception": ("group_data/run.py", "1 / 0\n", "run.py: cannot be run: Zero"),
-        "no-host": ("inventories/run.py", "run = canary = []\n", "has no host"),
-    },
+    syntax=("group_data/run.py", "x = (\n", "run.py:"),
+    exception=("group_data/run.py", "1 / 0\n", "run.py: cannot be run: Zero"),
+    no_host=("inventories/run.py", "run = canary = []\n", "has no host"),
 )
 def test_a_file_that_cannot_be_used_is_told(fleet: Path, name: str, text: str, said: str) -> None:
     add(fleet, name, text)

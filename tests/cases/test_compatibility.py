@@ -61,13 +61,11 @@ def test_the_node_is_asked_nothing_more_for_the_record(tmp_path: Path) -> None:
 
 @table(
     "deploy, told, reports, why",
-    {
-        "an-audit": (audit_node, TOLD, True, ""),
-        "no-report-is-wanted": (run_node, TOLD, False, ""),
-        "the-node-does-not-tell-what-it-runs-on": (run_node, UNTOLD, True, ""),
-        "a-proof-of-an-older-version": (run_node, proven_answer(), True, "gvisor_proof=always"),
-        "the-node-changed-since-its-proof": (run_node, CHANGED, True, ""),
-    },
+    an_audit=(audit_node, TOLD, True, ""),
+    no_report_is_wanted=(run_node, TOLD, False, ""),
+    the_node_does_not_tell_what_it_runs_on=(run_node, UNTOLD, True, ""),
+    a_proof_of_an_older_version=(run_node, proven_answer(), True, "gvisor_proof=always"),
+    the_node_changed_since_its_proof=(run_node, CHANGED, True, ""),
 )
 def test_otherwise_no_record_is_written(
     *, deploy: Any, told: list[str], reports: bool, why: str, tmp_path: Path, caplog: Log

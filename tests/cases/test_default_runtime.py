@@ -140,11 +140,9 @@ def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload() -> Non
 
 @table(
     "given, uses, now, left",
-    {
-        "used": (IS_ON, IN_USE, KEPT, {"runsc", DEFAULT}),
-        "unused": (IS_ON, UNUSED, GONE, {"runsc"}),
-        "unused-at-last": (with_proof(KEPT, good(**OFF)), UNUSED, GONE, {"runsc"}),
-    },
+    used=(IS_ON, IN_USE, KEPT, {"runsc", DEFAULT}),
+    unused=(IS_ON, UNUSED, GONE, {"runsc"}),
+    unused_at_last=(with_proof(KEPT, good(**OFF)), UNUSED, GONE, {"runsc"}),
 )
 def test_switched_off_it_stays_while_a_container_needs_it(
     given: Data, uses: dict[str, Reply], now: Data, left: set[str]
@@ -164,12 +162,10 @@ def test_switched_off_it_stays_while_a_container_needs_it(
 
 @table(
     "given, data, uses",
-    {
-        "on": (IS_ON, ON, {}),
-        "policy": (with_proof(changed(IS_ON, WITH_POLICY), good(**WITH_POLICY)), WITH_POLICY, {}),
-        "off-and-used": (with_proof(KEPT, good(**OFF)), OFF, IN_USE),
-        "off": (with_proof(GONE, good(**OFF)), OFF, {}),
-    },
+    on=(IS_ON, ON, {}),
+    policy=(with_proof(changed(IS_ON, WITH_POLICY), good(**WITH_POLICY)), WITH_POLICY, {}),
+    off_and_used=(with_proof(KEPT, good(**OFF)), OFF, IN_USE),
+    off=(with_proof(GONE, good(**OFF)), OFF, {}),
 )
 def test_a_second_run_changes_nothing(given: Data, data: Data, uses: dict[str, Reply]) -> None:
     item = Node([keeping(told(given), **data)], uses, data)
@@ -182,25 +178,23 @@ def test_a_second_run_changes_nothing(given: Data, data: Data, uses: dict[str, R
 
 @table(
     "given, data, uses, lines",
-    {
-        "on": (
-            {},
-            ON,
-            {},
-            ['+    "default-runtime": "gvisordefault",', "prove runsc, gvisordefault in probe"],
-        ),
-        "off": (
-            IS_ON,
-            OFF,
-            IN_USE,
-            [
-                "changed, reload",
-                '-    "default-runtime": "gvisordefault",',
-                "is not declared, but these containers need it: shop, idle (stopped). ",
-                "prove runsc in probe",
-            ],
-        ),
-    },
+    on=(
+        {},
+        ON,
+        {},
+        ['+    "default-runtime": "gvisordefault",', "prove runsc, gvisordefault in probe"],
+    ),
+    off=(
+        IS_ON,
+        OFF,
+        IN_USE,
+        [
+            "changed, reload",
+            '-    "default-runtime": "gvisordefault",',
+            "is not declared, but these containers need it: shop, idle (stopped). ",
+            "prove runsc in probe",
+        ],
+    ),
 )
 def test_a_dry_run_says_what_the_run_does_and_changes_nothing(
     given: Data, data: Data, uses: dict[str, Reply], lines: list[str], caplog: Log
@@ -276,7 +270,7 @@ def gone_back(given: Data, to: Data, *uses: RuntimeUser) -> Data:
     return {**given, **after(plan)}
 
 
-@table("data", {"still-declared": ON, "off": OFF})
+@table("data", still_declared=ON, off=OFF)
 def test_a_rollback_to_the_default_runtime_proves_a_container_that_asks_none(data: Data) -> None:
     back = gone_back(NOW_OFF, NOW_ON, SHOP)
     replies = {"generations": generations(WAS_OFF, NOW_ON), **IN_USE, **PROVEN}
@@ -292,11 +286,9 @@ def test_a_rollback_to_the_default_runtime_proves_a_container_that_asks_none(dat
 
 @table(
     "given, kept, uses",
-    {
-        "before-the-default": (NOW_ON, [WAS_OFF], IN_USE),
-        "before-the-default-unused": (NOW_ON, [WAS_OFF], UNUSED),
-        "while-it-was-only-kept": (changed(NOW_OFF, ON), [NOW_OFF], IN_USE),
-    },
+    before_the_default=(NOW_ON, [WAS_OFF], IN_USE),
+    before_the_default_unused=(NOW_ON, [WAS_OFF], UNUSED),
+    while_it_was_only_kept=(changed(NOW_OFF, ON), [NOW_OFF], IN_USE),
 )
 def test_a_rollback_to_no_default_leaves_what_is_needed(
     given: Data, kept: list[Data], uses: dict[str, Reply]

@@ -77,21 +77,19 @@ NO_NEW = '-    "no-new-privileges"'
 
 @table(
     "group, given, says, never",
-    {
-        "run": (
-            "run",
-            {"releases": ["20260831.0"]},
-            f"install runsc 20260928.0 from {URL} beside 20260831.0",
-            (),
-        ),
-        "build": ("build", proven(), '-    "runtimes": {', ("install runsc", NO_NEW)),
-        "coolify": (
-            "coolify",
-            {},
-            '+    "default-address-pools": [',
-            ("install runsc", '+    "runtimes": {', '+    "no-new-privileges"'),
-        ),
-    },
+    run=(
+        "run",
+        {"releases": ["20260831.0"]},
+        f"install runsc 20260928.0 from {URL} beside 20260831.0",
+        (),
+    ),
+    build=("build", proven(), '-    "runtimes": {', ("install runsc", NO_NEW)),
+    coolify=(
+        "coolify",
+        {},
+        '+    "default-address-pools": [',
+        ("install runsc", '+    "runtimes": {', '+    "no-new-privileges"'),
+    ),
 )
 def test_the_example_settings_of_a_group_plan_what_the_group_is_for(
     group: str, given: Data, says: str, never: tuple[str, ...], caplog: Log
@@ -109,10 +107,8 @@ def test_the_example_settings_of_a_group_plan_what_the_group_is_for(
 
 @table(
     "data, given, reason",
-    {
-        "settings": ({"gvisor_relase": "x"}, {}, "gvisor_relase: unknown key, got x; use gvisor_"),
-        "node": ({}, {"uname": "4.19.0 x86_64"}, "gVisor needs Linux 5.6 or later"),
-    },
+    settings=({"gvisor_relase": "x"}, {}, "gvisor_relase: unknown key, got x; use gvisor_"),
+    node=({}, {"uname": "4.19.0 x86_64"}, "gVisor needs Linux 5.6 or later"),
 )
 def test_a_host_that_cannot_be_isolated_is_refused_first(
     data: Data, given: Data, reason: str, caplog: Log
@@ -134,15 +130,13 @@ SNAP = {"gvisor_docker": "snap"}
 
 @table(
     "data, fleet, origin",
-    {
-        "host": (SNAP, {}, "inventory, host @fake/bad"),
-        "command-line": ({}, {"override": SNAP}, "--data"),
-        "group": ({}, {"groups": {"run": SNAP}}, "group_data/run.py"),
-        "other-group": ({}, {"groups": {"run": {}, "canary": SNAP}}, "group_data/canary.py"),
-        "last-group": ({}, {"groups": {"run": SNAP, "canary": SNAP}}, "group_data/canary.py"),
-        "host-first": (SNAP, {"groups": {"run": SNAP}}, "inventory, host @fake/bad"),
-        "command-line-first": (SNAP, {"override": SNAP}, "--data"),
-    },
+    host=(SNAP, {}, "inventory, host @fake/bad"),
+    command_line=({}, {"override": SNAP}, "--data"),
+    group=({}, {"groups": {"run": SNAP}}, "group_data/run.py"),
+    other_group=({}, {"groups": {"run": {}, "canary": SNAP}}, "group_data/canary.py"),
+    last_group=({}, {"groups": {"run": SNAP, "canary": SNAP}}, "group_data/canary.py"),
+    host_first=(SNAP, {"groups": {"run": SNAP}}, "inventory, host @fake/bad"),
+    command_line_first=(SNAP, {"override": SNAP}, "--data"),
 )
 def test_a_bad_key_is_told_by_origin(data: Data, fleet: Data, origin: str, caplog: Log) -> None:
     hosts = Fleet({"bad": Node([answer()], data=data)}, **fleet)

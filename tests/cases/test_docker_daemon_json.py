@@ -52,22 +52,20 @@ def test_the_diff_is_shown_only_if_asked_for(caplog: Log) -> None:
 
 @table(
     "given, wanted, lines",
-    {
-        "new": ({}, LIVE, ["--- /dev/null", "+++ /etc/docker/daemon.json"]),
-        "removed": (
-            after(plan_daemon_json(node(), LIVE)),
-            {},
-            ["--- /etc/docker/daemon.json", "+++ /dev/null"],
-        ),
-        "changed": (
-            {"daemon_json": '{\n  "dns": [],\n  "debug": true\n}\n'},
-            {"debug": False},
-            [
-                *("--- /etc/docker/daemon.json", "+++ /etc/docker/daemon.json"),
-                *('   "dns": []', '-  "debug": true', '+  "debug": false'),
-            ],
-        ),
-    },
+    new=({}, LIVE, ["--- /dev/null", "+++ /etc/docker/daemon.json"]),
+    removed=(
+        after(plan_daemon_json(node(), LIVE)),
+        {},
+        ["--- /etc/docker/daemon.json", "+++ /dev/null"],
+    ),
+    changed=(
+        {"daemon_json": '{\n  "dns": [],\n  "debug": true\n}\n'},
+        {"debug": False},
+        [
+            *("--- /etc/docker/daemon.json", "+++ /etc/docker/daemon.json"),
+            *('   "dns": []', '-  "debug": true', '+  "debug": false'),
+        ],
+    ),
 )
 def test_the_diff_names_both_sides_and_keeps_what_stays(
     given: Data, wanted: dict[str, Json], lines: list[str], caplog: Log
@@ -94,10 +92,8 @@ IDLE = {"users": users(("idle", False, "net"), ("web", True, "runc"))}
 
 @table(
     "replies, reason",
-    {
-        "used": (IDLE, "net (these need it to start: idle (stopped)); "),
-        "not-known": ({}, "cannot read which containers use a runtime"),
-    },
+    used=(IDLE, "net (these need it to start: idle (stopped)); "),
+    not_known=({}, "cannot read which containers use a runtime"),
 )
 def test_alone_it_refuses_to_take_a_runtime_away_that_a_container_may_need(
     replies: dict[str, Reply], reason: str, caplog: Log

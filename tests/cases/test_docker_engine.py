@@ -16,15 +16,13 @@ MISSING = (*DOWN, "docker_client")
 
 @table(
     "flavour, given, reason",
-    {
-        "down": ("present", {"without": DOWN}, "dockerd does not answer, got "),
-        "not-replaced": ("debian", {"without": DOWN}, "dockerd does not answer, got "),
-        "no-permission": (
-            "docker-ce",
-            {"without": DOWN, "docker_error": "connect: Permission denied"},
-            "dockerd does not answer, got connect: Permission denied; ",
-        ),
-    },
+    down=("present", {"without": DOWN}, "dockerd does not answer, got "),
+    not_replaced=("debian", {"without": DOWN}, "dockerd does not answer, got "),
+    no_permission=(
+        "docker-ce",
+        {"without": DOWN, "docker_error": "connect: Permission denied"},
+        "dockerd does not answer, got connect: Permission denied; ",
+    ),
 )
 def test_an_engine_that_cannot_be_had_fails_its_host_alone(
     flavour: Any, given: Data, reason: str, caplog: Log
@@ -40,19 +38,17 @@ def test_an_engine_that_cannot_be_had_fails_its_host_alone(
 
 @table(
     "flavour, expected",
-    {
-        "debian": ("debian", ["flavour=debian"]),
-        "docker-ce": (
-            "docker-ce",
-            [
-                "flavour=docker-ce",
-                "repository=https://download.docker.com/linux",
-                "distribution=ubuntu",
-                "codename=noble",
-                f"key_sha256={docker.DOCKER_CE_KEY_SHA256}",
-            ],
-        ),
-    },
+    debian=("debian", ["flavour=debian"]),
+    docker_ce=(
+        "docker-ce",
+        [
+            "flavour=docker-ce",
+            "repository=https://download.docker.com/linux",
+            "distribution=ubuntu",
+            "codename=noble",
+            f"key_sha256={docker.DOCKER_CE_KEY_SHA256}",
+        ],
+    ),
 )
 def test_a_missing_engine_is_installed_as_asked(flavour: Any, expected: list[str]) -> None:
     bare = answer(without=MISSING, os="ubuntu 24.04 noble")

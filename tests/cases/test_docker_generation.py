@@ -31,11 +31,9 @@ def changed_node(**replies: Reply) -> Node:
 
 @table(
     "number, expected",
-    {
-        "newest": (None, OLD["daemon_json"]),
-        "asked-for": (2, OLD["daemon_json"]),
-        "before-us": (1, ORIGINAL),
-    },
+    newest=(None, OLD["daemon_json"]),
+    asked_for=(2, OLD["daemon_json"]),
+    before_us=(1, ORIGINAL),
 )
 def test_a_node_goes_back_by_one_transaction(number: int | None, expected: str) -> None:
     nodes = {"a": changed_node()}

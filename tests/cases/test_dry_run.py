@@ -137,7 +137,7 @@ def test_a_dry_run_refuses_what_the_run_refuses_and_neither_does_anything(
     assert said[True] == said[False]
 
 
-@table("flags", {"dry": ["--dry"], "real": ["-y"]})
+@table("flags", dry=["--dry"], real=["-y"])
 def test_the_exit_code_says_so_whenever_it_is_found(flags: list[str], tmp_path: Path) -> None:
     data = {"gvisor_textfile_dir": "/nowhere"}
     bad = fake(proven_answer(textfile_dir="no"))

@@ -143,13 +143,11 @@ BY_ITSELF = "the node rolls back rules that are not confirmed"
 
 @table(
     "reply, first",
-    {
-        "refused": (Reply(ok=False, stderr=["of apt", REFUSED]), ["of apt", REFUSED]),
-        "cut-off": (
-            Reply(broken=TimeoutError("timed out")),
-            [f"the connection broke (timed out); {BY_ITSELF}"],
-        ),
-    },
+    refused=(Reply(ok=False, stderr=["of apt", REFUSED]), ["of apt", REFUSED]),
+    cut_off=(
+        Reply(broken=TimeoutError("timed out")),
+        [f"the connection broke (timed out); {BY_ITSELF}"],
+    ),
 )
 def test_rules_that_were_not_loaded_are_left(reply: Reply, first: list[str], caplog: Log) -> None:
     nodes = {"bad": guarded(PLAIN, replies={"egress try": reply}), "good": guarded(PLAIN)}
@@ -167,11 +165,9 @@ UNDONE = "the previous rules are active again"
 
 @table(
     "undo, how",
-    {
-        "undone": (Reply(), UNDONE),
-        "not-undone": (Reply(ok=False), LEFT),
-        "cut-off": (Reply(broken=SSHException("SSH session not active")), LEFT),
-    },
+    undone=(Reply(), UNDONE),
+    not_undone=(Reply(ok=False), LEFT),
+    cut_off=(Reply(broken=SSHException("SSH session not active")), LEFT),
 )
 def test_if_nobody_gets_in_anew_rules_are_taken_back(undo: Reply, how: str, caplog: Log) -> None:
     bad = guarded(PLAIN, replies={"egress undo": undo}, refuses="Could not connect (timed out)")
@@ -190,14 +186,12 @@ LATE = f"{WHERE}the new rules were rolled back before they were confirmed; raise
 
 @table(
     "confirm, text",
-    {
-        "late": (Reply(ok=False, stderr=[LATE]), LATE),
-        "reset": (
-            Reply(broken=ConnectionResetError("reset by peer")),
-            f"the connection broke (reset by peer); {BY_ITSELF}",
-        ),
-        "closed": (Reply(broken=EOFError()), f"the connection broke (EOFError); {BY_ITSELF}"),
-    },
+    late=(Reply(ok=False, stderr=[LATE]), LATE),
+    reset=(
+        Reply(broken=ConnectionResetError("reset by peer")),
+        f"the connection broke (reset by peer); {BY_ITSELF}",
+    ),
+    closed=(Reply(broken=EOFError()), f"the connection broke (EOFError); {BY_ITSELF}"),
 )
 def test_rules_that_are_not_confirmed_are_undone(confirm: Reply, text: str, caplog: Log) -> None:
     bad = guarded(PLAIN, replies={"egress confirm": confirm})
@@ -219,14 +213,12 @@ OTHER = {**ON, "gvisor_egress": DENYING}
 
 @table(
     "data, firewall, expected",
-    {
-        "neither-wanted-nor-there": ({}, PLAIN, []),
-        "said-not-to-be-wanted": (OFF, PLAIN, []),
-        "wanted": (ON, PLAIN, [*KEPT, "keeper"]),
-        "wanted-and-there-without-a-keeper": (ON, LOADED, ["keeper"]),
-        "not-wanted-any-more": (OFF, LOADED, ["egress remove"]),
-        "changed": (OTHER, LOADED, [*KEPT, "keeper"]),
-    },
+    neither_wanted_nor_there=({}, PLAIN, []),
+    said_not_to_be_wanted=(OFF, PLAIN, []),
+    wanted=(ON, PLAIN, [*KEPT, "keeper"]),
+    wanted_and_there_without_a_keeper=(ON, LOADED, ["keeper"]),
+    not_wanted_any_more=(OFF, LOADED, ["egress remove"]),
+    changed=(OTHER, LOADED, [*KEPT, "keeper"]),
 )
 def test_a_deploy_has_the_firewall_declared(
     data: Data, firewall: EgressState, expected: list[str]
@@ -279,10 +271,8 @@ def test_what_is_neither_wanted_nor_there_is_no_operation() -> None:
 
 @table(
     "failing, acted",
-    {
-        "not-loaded": ({"egress try": Reply(ok=False)}, KEPT[:1]),
-        "not-kept": ({"egress confirm": Reply(ok=False)}, [*KEPT, "egress undo"]),
-    },
+    not_loaded=({"egress try": Reply(ok=False)}, KEPT[:1]),
+    not_kept=({"egress confirm": Reply(ok=False)}, [*KEPT, "egress undo"]),
 )
 def test_behind_rules_not_in_force_is_no_proof(failing: dict[str, Reply], acted: list[str]) -> None:
     data = {"gvisor_egress": {}}
@@ -299,11 +289,9 @@ def test_behind_rules_not_in_force_is_no_proof(failing: dict[str, Reply], acted:
 
 @table(
     "daemon_json, refused",
-    {
-        "hardened": ({}, 0),
-        "to-stay": ({"userland-proxy": True, "userland-proxy-path": "/p"}, 1),
-        "left-alone": ({"userland-proxy": None}, 1),
-    },
+    hardened=({}, 0),
+    to_stay=({"userland-proxy": True, "userland-proxy-path": "/p"}, 1),
+    left_alone=({"userland-proxy": None}, 1),
 )
 def test_a_plan_counts_on_daemon_json_to_come(daemon_json: Data, refused: int, caplog: Log) -> None:
     data = {**ON, "gvisor_daemon_json": daemon_json}

@@ -71,7 +71,7 @@ from tests.unit.proof.observations import output
 from tests.unit.resolver import resolver_answers
 from tests.unit.settings.loaded_settings import good
 
-WAYS = table("prepare", {"planned": True, "with-yes": False})
+WAYS = table("prepare", planned=True, with_yes=False)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def errors(directory: Path) -> dict[str, str | None]:
     return {item["host"].removeprefix("@fake/"): item["error"] for item in report["hosts"]}
 
 
-@table("options", {"barriers": ("-y",), "no-wait": ("-y", "--no-wait")})
+@table("options", barriers=("-y",), no_wait=("-y", "--no-wait"))
 def test_a_frozen_host_is_given_up_and_no_other(options: tuple[str, ...], tmp_path: Path) -> None:
     files(tmp_path, a=proven(), frozen=FROZEN, b=proven())
 
@@ -103,7 +103,7 @@ def test_what_the_run_waits_for_is_told(monkeypatch: Patch, caplog: Log) -> None
     assert line.endswith("and 2 more: Read the node's state: 1 s; given up after 2 s")
 
 
-@table("stuck, arrives", {"slow": (False, True), "stuck": (True, False)})
+@table("stuck, arrives", slow=(False, True), stuck=(True, False))
 def test_a_stuck_upload_is_given_up(monkeypatch: Patch, stuck: bool, arrives: bool) -> None:
     monkeypatch.setattr(deadline, "host_timeout_s", lambda _get: 0.5)
     host = Fleet({"a": Node([proven_answer()])}).host("a")
@@ -123,7 +123,7 @@ def test_a_stuck_upload_is_given_up(monkeypatch: Patch, stuck: bool, arrives: bo
     assert (deadline.given_up(host) is None) is arrives
 
 
-@table("kind, ends", {"download": (deadline.Download, True), "other": (StringCommand, False)})
+@table("kind, ends", download=(deadline.Download, True), other=(StringCommand, False))
 def test_a_download_by_the_node_ends_by_itself(
     monkeypatch: Patch, kind: type[StringCommand], ends: bool
 ) -> None:
@@ -166,8 +166,8 @@ class Ssh:
         self.closed.set()
 
 
-@table("broken", {"command": False, "transfer": True})
-@table("answers, ends", {"silent": (2, True), "busy": (99, False)})
+@table("broken", command=False, transfer=True)
+@table("answers, ends", silent=(2, True), busy=(99, False))
 def test_a_silent_ssh_server_is_given_up_early_and_a_busy_node_is_not(
     monkeypatch: Patch, answers: int, ends: bool, broken: bool
 ) -> None:

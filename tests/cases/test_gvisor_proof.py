@@ -77,19 +77,17 @@ def test_a_node_that_shows_what_it_must_is_proven_and_that_is_written_down() -> 
 
 @table(
     "reply, said",
-    {
-        "ok": (Reply(output(runsc={"raw_socket": "allowed"})), "not proven: raw-socket;"),
-        "control": (Reply(output(runc={"raw_socket": "refused"})), "not proven: raw-socket;"),
-        "not-started": (
-            Reply(["runsc\tstart\tunknown runtime", "runc\tstart\tok"]),
-            "runsc did not start: unknown runtime",
-        ),
-        "seen-before-time-ran-out": (
-            Reply([*output(runsc={"raw_socket": "allowed"}), OVERDUE], ok=False),
-            "not proven: raw-socket;",
-        ),
-        "cut-off": (Reply(output()[:-4]), "not proven: "),
-    },
+    ok=(Reply(output(runsc={"raw_socket": "allowed"})), "not proven: raw-socket;"),
+    control=(Reply(output(runc={"raw_socket": "refused"})), "not proven: raw-socket;"),
+    not_started=(
+        Reply(["runsc\tstart\tunknown runtime", "runc\tstart\tok"]),
+        "runsc did not start: unknown runtime",
+    ),
+    seen_before_time_ran_out=(
+        Reply([*output(runsc={"raw_socket": "allowed"}), OVERDUE], ok=False),
+        "not proven: raw-socket;",
+    ),
+    cut_off=(Reply(output()[:-4]), "not proven: "),
 )
 def test_a_host_that_is_not_proven_fails_and_is_noted(reply: Reply, said: str, caplog: Log) -> None:
     fleet, item = proved({"prove": reply})
@@ -108,20 +106,18 @@ def test_a_host_that_is_not_proven_fails_and_is_noted(reply: Reply, said: str, c
 
 @table(
     "reply, said",
-    {
-        "busy": (
-            Reply(["node\tended\tanother proof runs on this node; wait, then run again"], ok=False),
-            "another proof runs on this node; wait, then run again",
-        ),
-        "time-ran-out": (
-            Reply([*output()[:9], OVERDUE], ok=False, stderr=["x"]),
-            "the proof did not end within 120 s; run again when the node is less busy",
-        ),
-        "broken-off": (
-            Reply(output(), ok=False, stderr=[REFUSED, "exit status 1"]),
-            "the probe broke off: failed to mount /a: invalid argument; see dockerd's log",
-        ),
-    },
+    busy=(
+        Reply(["node\tended\tanother proof runs on this node; wait, then run again"], ok=False),
+        "another proof runs on this node; wait, then run again",
+    ),
+    time_ran_out=(
+        Reply([*output()[:9], OVERDUE], ok=False, stderr=["x"]),
+        "the proof did not end within 120 s; run again when the node is less busy",
+    ),
+    broken_off=(
+        Reply(output(), ok=False, stderr=[REFUSED, "exit status 1"]),
+        "the probe broke off: failed to mount /a: invalid argument; see dockerd's log",
+    ),
 )
 def test_a_proof_that_was_not_made_leaves_the_last(reply: Reply, said: str, caplog: Log) -> None:
     earlier = {"fingerprint": "of-another-state", "at": "2026-11-01T10:00:00+00:00"}
@@ -240,11 +236,9 @@ def test_a_firewall_that_lets_a_sandbox_out_fails_the_host_with_what_to_do(caplo
 
 @table(
     "wanted, live, outcome",
-    {
-        "wanted-and-not-live": (True, False, "became root"),
-        "live": (None, True, "became root"),
-        "given-up": (False, True, "is switched off"),
-    },
+    wanted_and_not_live=(True, False, "became root"),
+    live=(None, True, "became root"),
+    given_up=(False, True, "is switched off"),
 )
 def test_no_new_privileges_is_proven_where_it_must_be(
     wanted: bool | None, live: bool, outcome: str, caplog: Log

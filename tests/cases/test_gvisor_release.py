@@ -100,10 +100,8 @@ def test_an_upload_that_fails_is_removed_and_not_installed(tmp_path: Path, caplo
 
 @table(
     "asked, kinds",
-    {
-        "content-is-right": (Reply(), ["release"]),
-        "files-are-needed": (Reply(ok=False), ["release", "upload", "release"]),
-    },
+    content_is_right=(Reply(), ["release"]),
+    files_are_needed=(Reply(ok=False), ["release", "upload", "release"]),
 )
 def test_a_damaged_release_is_looked_at_before_an_upload(
     tmp_path: Path, asked: Reply, kinds: list[str]
@@ -126,17 +124,15 @@ def test_a_damaged_release_is_repaired_and_said_so(caplog: Log) -> None:
 
 @table(
     "there, why",
-    {
-        "without-a-sum": (recorded(), "the manifest has no sha512 of gvisor.tar.bz2"),
-        "another-sum": (
-            recorded(gvisor_tar_bz2="0" * 128),
-            "gvisor.tar.bz2: the manifest has sha512 000000000000…, but c8d3a9fd4d4c… is pinned",
-        ),
-        "of-another-kind": (
-            recorded(runsc_deb="0" * 128),
-            "the manifest has no sha512 of gvisor.tar.bz2, only of runsc.deb",
-        ),
-    },
+    without_a_sum=(recorded(), "the manifest has no sha512 of gvisor.tar.bz2"),
+    another_sum=(
+        recorded(gvisor_tar_bz2="0" * 128),
+        "gvisor.tar.bz2: the manifest has sha512 000000000000…, but c8d3a9fd4d4c… is pinned",
+    ),
+    of_another_kind=(
+        recorded(runsc_deb="0" * 128),
+        "the manifest has no sha512 of gvisor.tar.bz2, only of runsc.deb",
+    ),
 )
 def test_a_release_of_other_files_is_fetched_again(there: list[str], why: str, caplog: Log) -> None:
     item = asked(there, Archive())
@@ -174,11 +170,9 @@ def test_debians_release_is_left_alone_whatever_is_recorded_of_it() -> None:
 
 @table(
     "terminal, takes_s, shown",
-    {
-        "fast": (True, 0.0, 0),
-        "slow": (True, SHOWN_EVERY_S, 10),
-        "no-terminal": (False, SHOWN_EVERY_S, 0),
-    },
+    fast=(True, 0.0, 0),
+    slow=(True, SHOWN_EVERY_S, 10),
+    no_terminal=(False, SHOWN_EVERY_S, 0),
 )
 def test_on_a_terminal_an_upload_that_takes_long_is_shown(
     terminal: bool, takes_s: float, shown: int, caplog: Log, monkeypatch: Patch

@@ -35,13 +35,11 @@ def test_wrappers_that_are_missing_are_written_and_no_others() -> None:
 
 @table(
     "given, link",
-    {
-        "older": ({"runsc_link": "/opt/gvisor/releases/20240729.0/runsc"}, LINK),
-        "none": ({"without": ("runsc_link",)}, LINK),
-        "right": ({"runsc_link": LINK}, ""),
-        "somebody-elses-link": ({"runsc_link": "/usr/bin/runsc"}, ""),
-        "somebodys-file": ({"without": ("runsc_link",), "runsc_file": "yes"}, ""),
-    },
+    older=({"runsc_link": "/opt/gvisor/releases/20240729.0/runsc"}, LINK),
+    none=({"without": ("runsc_link",)}, LINK),
+    right=({"runsc_link": LINK}, ""),
+    somebody_elses_link=({"runsc_link": "/usr/bin/runsc"}, ""),
+    somebodys_file=({"without": ("runsc_link",), "runsc_file": "yes"}, ""),
 )
 def test_the_link_for_people_follows_the_release_if_it_is_ours(given: Data, link: str) -> None:
     nodes = {"a": Node([answer(**{**INSTALLED, **given})])}

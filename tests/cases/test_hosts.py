@@ -30,11 +30,9 @@ GROUP_DATA = cli.CHECKOUT / "inventories" / "group_data"
 
 @table(
     "brought, deploy, option",
-    {
-        "config-audit": ("config", "audit.py", "-y"),
-        "config-dry": ("config", "gvisor.py", "--dry"),
-        "group-data-deploy": ("group data", "gvisor.py", "-y"),
-    },
+    config_audit=("config", "audit.py", "-y"),
+    config_dry=("config", "gvisor.py", "--dry"),
+    group_data_deploy=("group data", "gvisor.py", "-y"),
 )
 def test_a_run_over_no_host_fails(brought: str, deploy: str, option: str, tmp_path: Path) -> None:
     (tmp_path / "inventories").mkdir()
@@ -54,10 +52,8 @@ def test_a_run_over_no_host_fails(brought: str, deploy: str, option: str, tmp_pa
 
 @table(
     "options, said",
-    {
-        "no-host": (("--limit", "nix"), "--limit matches no host and no group"),
-        "no-settings": ((), "fleet/group_data are not read in"),
-    },
+    no_host=(("--limit", "nix"), "--limit matches no host and no group"),
+    no_settings=((), "fleet/group_data are not read in"),
 )
 def test_a_run_from_elsewhere_fails(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
     begin(tmp_path / "fleet", NewFleet())
@@ -105,11 +101,9 @@ def test_hosts_that_are_named_on_the_command_line_are_looked_at(tmp_path: Path) 
 
 @table(
     "limits, chosen, said",
-    {
-        "empty-group": (["empty"], 0, "got empty; list the hosts"),
-        "one-of-two": (["run", "rum-1"], 1, "got rum-1; did you mean run-1?"),
-        "all-excluded": ([], 0, "no host is left after --limit and --exclude"),
-    },
+    empty_group=(["empty"], 0, "got empty; list the hosts"),
+    one_of_two=(["run", "rum-1"], 1, "got rum-1; did you mean run-1?"),
+    all_excluded=([], 0, "no host is left after --limit and --exclude"),
 )
 def test_a_limit_that_misses_somebody_is_refused(limits: list[str], chosen: int, said: str) -> None:
     hosts = Inventory((["run-1"], {}), run=(["run-1"], {}), empty=([], {"data": 1}))
@@ -129,12 +123,10 @@ def test_a_limit_that_matches_is_taken(limit: str) -> None:
 
 @table(
     "deploy",
-    {
-        "gvisor": gvisor.run_node,
-        "audit": audit.audit_node,
-        "remove": remove.remove,
-        "rollback": rollback.roll_back,
-    },
+    gvisor=gvisor.run_node,
+    audit=audit.audit_node,
+    remove=remove.remove,
+    rollback=rollback.roll_back,
 )
 def test_a_host_of_a_mistyped_group_is_left_unread(deploy: Callable[[], None], caplog: Log) -> None:
     nodes = {"a": Node([answer()])}
@@ -172,7 +164,7 @@ def test_a_run_refuses_the_mistyped_host_alone_and_not_for_its_files_name(tmp_pa
     assert ran.returncode == 1
 
 
-@table("options, told", {"dry-and-y": (["--dry", "-y"], 1), "dry": (["--dry"], 0)})
+@table("options, told", dry_and_y=(["--dry", "-y"], 1), dry=(["--dry"], 0))
 def test_a_dry_run_says_once_that_y_hides_the_plan(
     tmp_path: Path, options: list[str], told: int
 ) -> None:

@@ -54,9 +54,7 @@ def test_the_command_is_handed_what_was_found(tmp_path: Path) -> None:
     assert "coolify-helper" not in outcome.stderr
 
 
-@table(
-    "text, says", {"damaged": ("[", "line 1 column 2"), "no-entry": ('[{"image": "x"}]', "entry 1")}
-)
+@table("text, says", damaged=("[", "line 1 column 2"), no_entry=('[{"image": "x"}]', "entry 1"))
 def test_a_damaged_file_fails_the_host(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "infrastructure.json").write_text(text)
 

@@ -83,7 +83,8 @@ def test_where_it_was_undone_what_is_wanted_is_done_then() -> None:
 
 @table(
     "item, end",
-    {"finished": (finished, "applied"), "undone": (undone, "reverted, because it was interrupted")},
+    finished=(finished, "applied"),
+    undone=(undone, "reverted, because it was interrupted"),
 )
 def test_it_is_told_once_before_and_what_became_of_it(item: Any, end: str, caplog: Log) -> None:
     Fleet({"a": item()}).done(docker.daemon_json, LIVE, owner=GVISOR)
@@ -95,11 +96,9 @@ def test_it_is_told_once_before_and_what_became_of_it(item: Any, end: str, caplo
 @table("operation", EVERY)
 @table(
     "states, ends, said",
-    {
-        "still-interrupted": ([answer(**HALF)], True, UNENDED),
-        "not-known-any-more": ([answer(**HALF), ["nonsense"]], True, UNENDED),
-        "command-failed": ([answer(**HALF)], False, "dockerd does not answer"),
-    },
+    still_interrupted=([answer(**HALF)], True, UNENDED),
+    not_known_any_more=([answer(**HALF), ["nonsense"]], True, UNENDED),
+    command_failed=([answer(**HALF)], False, "dockerd does not answer"),
 )
 def test_where_it_cannot_be_ended_nothing_is_done(
     states: list[list[str]], ends: bool, said: str, operation: Any, caplog: Log
@@ -118,11 +117,9 @@ def test_where_it_cannot_be_ended_nothing_is_done(
 
 @table(
     "given",
-    {
-        "docker-up": {},
-        "docker-down": {"without": ("info",)},
-        "a-file-that-only-the-end-mends": {"daemon_json": '{"cut'},
-    },
+    docker_up={},
+    docker_down={"without": ("info",)},
+    a_file_that_only_the_end_mends={"daemon_json": '{"cut'},
 )
 def test_the_deploy_ends_it_before_it_touches_anything(given: Data) -> None:
     half = answer(**{**proven(), "pending": "yes", **given})

@@ -107,7 +107,8 @@ def _try(state: State, host: Host, tried: list[str]) -> bool:
 
 @table(
     "retries, expected",
-    {"one-attempt": (0, ("failed", ("the upload failed",))), "two": (1, ("changed", ()))},
+    one_attempt=(0, ("failed", ("the upload failed",))),
+    two=(1, ("changed", ())),
 )
 def test_only_the_last_attempt_counts(retries: int, expected: tuple[str, tuple[str, ...]]) -> None:
     upload = partial(flaky, name="Upload", _retries=retries, _retry_delay=0)
@@ -149,11 +150,9 @@ def test_the_plan_for_such_a_node_refuses_nothing(monkeypatch: Patch) -> None:
 
 @table(
     "lacking, runs",
-    {
-        "no-docker-when-executed": (WITHOUT_DOCKER, True),
-        "no-answer": (("info",), True),
-        "no-answer-in-a-plan": (("info",), False),
-    },
+    no_docker_when_executed=(WITHOUT_DOCKER, True),
+    no_answer=(("info",), True),
+    no_answer_in_a_plan=(("info",), False),
 )
 def test_an_impossible_firewall_is_refused(lacking: Sequence[str], runs: bool, caplog: Log) -> None:
     given = Node([[*told(PLAIN), *answer(without=lacking)]])
@@ -199,10 +198,11 @@ def waiting(*, ours: bool) -> Data:
     return {**given, "daemon_json": text, "state": {**given["state"], "applied": applied}}
 
 
-@table("runs", {"run": True, "plan": False})
+@table("runs", run=True, plan=False)
 @table(
     "data, ours, expected",
-    {"ours": (RELOADING, True, "restart pending"), "of-others": ({}, False, "as declared")},
+    ours=(RELOADING, True, "restart pending"),
+    of_others=({}, False, "as declared"),
 )
 def test_declared_keys_that_wait_for_a_restart_are_not_called_applied(
     data: Data, ours: bool, expected: str, runs: bool, caplog: Log
@@ -218,7 +218,8 @@ def test_declared_keys_that_wait_for_a_restart_are_not_called_applied(
 
 @table(
     "arguments, first",
-    {"run": (("gvisor.py",), "as declared"), "doctor": (("doctor.py", "-y"), "ready")},
+    run=(("gvisor.py",), "as declared"),
+    doctor=(("doctor.py", "-y"), "ready"),
 )
 def test_after_ctrl_c_unseen_hosts_are_told_apart(
     arguments: tuple[str, ...], first: str, tmp_path: Path
@@ -275,7 +276,7 @@ def test_a_dry_run_with_y_looks_at_nothing_and_says_so(deploy: str, tmp_path: Pa
     ]
 
 
-@table("typed, made", {"declined": ("no\n", True), "accepted": ("\n", False)})
+@table("typed, made", declined=("no\n", True), accepted=("\n", False))
 def test_a_caller_learns_that_a_run_ended_early(typed: str, made: bool, tmp_path: Path) -> None:
     (tmp_path / "run.py").write_text(inventory(run={"a": fake(proven_answer())}))
     mark = tmp_path / "ended early"

@@ -76,13 +76,11 @@ def test_every_check_is_printed_where_that_is_asked_for(tmp_path: Path) -> None:
 
 @table(
     "arguments",
-    {
-        "run": ("gvisor.py", "-y"),
-        "rows": ("gvisor.py", "-y", "--data", "gvisor_proof_rows=True"),
-        "plan": ("gvisor.py", "--dry", "--diff"),
-        "audit": ("audit.py", "-y"),
-        "remove": ("remove.py", "-y"),
-    },
+    run=("gvisor.py", "-y"),
+    rows=("gvisor.py", "-y", "--data", "gvisor_proof_rows=True"),
+    plan=("gvisor.py", "--dry", "--diff"),
+    audit=("audit.py", "-y"),
+    remove=("remove.py", "-y"),
 )
 def test_a_terminals_lines_fit_by_whole_words(arguments: tuple[str, ...], tmp_path: Path) -> None:
     fleet = hosts(tmp_path, run_1=FAILING, run_2=PLAIN, run_30=MISTYPED)
@@ -215,13 +213,11 @@ def test_a_step_that_fails_on_the_node_is_named_with_its_error(tmp_path: Path) -
 
 @table(
     "deploy, headline",
-    {
-        "audit": ("audit.py", "--> Summary: 1 of 1 host compliant"),
-        "doctor": ("doctor.py", "--> Summary: 1 of 1 host ready"),
-        "remove": ("remove.py", "--> Summary: 0 of 1 host done"),
-        "rollback": ("rollback.py", "--> Summary: 0 of 1 host done"),
-        "coolify": ("coolify.py", "--> Summary: 0 of 1 host done"),
-    },
+    audit=("audit.py", "--> Summary: 1 of 1 host compliant"),
+    doctor=("doctor.py", "--> Summary: 1 of 1 host ready"),
+    remove=("remove.py", "--> Summary: 0 of 1 host done"),
+    rollback=("rollback.py", "--> Summary: 0 of 1 host done"),
+    coolify=("coolify.py", "--> Summary: 0 of 1 host done"),
 )
 def test_every_deploy_ends_so(deploy: str, headline: str, tmp_path: Path) -> None:
     fleet = hosts(tmp_path, run_1=PROVEN)
@@ -246,7 +242,8 @@ def said_by(
 
 @table(
     "environment, known",
-    {"with-yes-in-the-environment": ({"PYINFRA_YES": "1"}, True), "interactive": ({}, False)},
+    with_yes_in_the_environment=({"PYINFRA_YES": "1"}, True),
+    interactive=({}, False),
 )
 def test_the_time_of_a_run_that_waited_is_not_recorded(
     environment: dict[str, str], known: bool, tmp_path: Path
@@ -262,12 +259,10 @@ def test_the_time_of_a_run_that_waited_is_not_recorded(
 
 @table(
     "options, written",
-    {
-        "json-without-y": (["--json"], False),
-        "operations-are-only-shown": (["--debug-operations"], False),
-        "json-with-y": (["--json", "-y"], True),
-        "interactive": ([], True),
-    },
+    json_without_y=(["--json"], False),
+    operations_are_only_shown=(["--debug-operations"], False),
+    json_with_y=(["--json", "-y"], True),
+    interactive=([], True),
 )
 def test_a_run_that_ends_after_its_plan_reports_no_host(
     options: list[str], written: bool, tmp_path: Path

@@ -53,11 +53,9 @@ def owing_deploy() -> Data:
 
 @table(
     "data, given, told, acted",
-    {
-        "owed": (RELOADING, owing_deploy(), True, []),
-        "nothing-owed": (RELOADING, proven(), False, []),
-        "allowed-now": ({}, owing_deploy(), False, ["daemon.json"]),
-    },
+    owed=(RELOADING, owing_deploy(), True, []),
+    nothing_owed=(RELOADING, proven(), False, []),
+    allowed_now=({}, owing_deploy(), False, ["daemon.json"]),
 )
 def test_the_setting_decides_for_a_deploy(
     data: Data, given: Data, told: bool, acted: list[str], caplog: Log

@@ -60,7 +60,7 @@ def prepared(node: Node, settings: Settings = SETTINGS, **config: Any) -> Fleet:
     return fleet
 
 
-@table("prepare", {"interactive": True, "with-yes": False})
+@table("prepare", interactive=True, with_yes=False)
 def test_where_each_container_would_run_is_said_once_and_first(caplog: Log, prepare: bool) -> None:
     node = host(*PLACES)
 
@@ -86,13 +86,11 @@ IMAGE = {"id": "sha256:9", "names": ["helper:2"], "shapes": ["coolify-helper"]}
 
 @table(
     "line, said",
-    {
-        "not-accepted": (f"unaccepted {compact(IMAGE)}", ["pyinfra-gvisor accept sha256:9"]),
-        "not-known": (
-            'preview_error "no answer to /info"',
-            ["unknown where containers would run", "no answer to /info"],
-        ),
-    },
+    not_accepted=(f"unaccepted {compact(IMAGE)}", ["pyinfra-gvisor accept sha256:9"]),
+    not_known=(
+        'preview_error "no answer to /info"',
+        ["unknown where containers would run", "no answer to /info"],
+    ),
 )
 def test_what_is_not_accepted_or_not_known_is_said(line: str, said: list[str], caplog: Log) -> None:
     prepared(host("preview asked", line, "preview told"))
@@ -111,14 +109,12 @@ def test_a_node_that_has_every_wrapper_says_nothing(caplog: Log) -> None:
 
 @table(
     "data, asks",
-    {
-        "nothing": ({}, False),
-        "off": ({"gvisor_default": "off"}, False),
-        "a-default-runtime": (DATA, True),
-        "a-seal": ({"gvisor_seal": {}}, True),
-        "a-seal-of-one": ({"gvisor_runtimes": {"runsc": {"seal": {}}}}, True),
-        "settings-that-are-wrong": ({**DATA, "gvisor_release": "nonsense"}, False),
-    },
+    nothing=({}, False),
+    off=({"gvisor_default": "off"}, False),
+    a_default_runtime=(DATA, True),
+    a_seal=({"gvisor_seal": {}}, True),
+    a_seal_of_one=({"gvisor_runtimes": {"runsc": {"seal": {}}}}, True),
+    settings_that_are_wrong=({**DATA, "gvisor_release": "nonsense"}, False),
 )
 def test_a_node_is_asked_in_the_same_command_where_declared(data: Data, asks: bool) -> None:
     node = host(data=data)

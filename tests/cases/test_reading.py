@@ -90,7 +90,8 @@ def test_what_an_operation_reads_after_its_command_is_true_for_the_next_one() ->
 
 @table(
     "other, kinds",
-    {"that-acted": (touch, ["state", "touch /x", "state"]), "that-did-nothing": (idle, ["state"])},
+    that_acted=(touch, ["state", "touch /x", "state"]),
+    that_did_nothing=(idle, ["state"]),
 )
 def test_somebody_elses_operation_counts_only_if_it_acted(other: object, kinds: list[str]) -> None:
     nodes = {"a": Node([proven_answer()])}

@@ -30,11 +30,9 @@ DEPLOYS = [pytest.param(deploy, id=deploy.__name__) for deploy in (run_node, rol
 @pytest.mark.parametrize("deploy", DEPLOYS)
 @table(
     "given, said",
-    {
-        "lost": (LOST, "owned.json is missing, and has no usable second copy"),
-        "newer": (NEWER, "owned.json is from a newer pyinfra-gvisor"),
-        "newer-proof": (NEWER_PROOF, "proof.json is from a newer pyinfra-gvisor"),
-    },
+    lost=(LOST, "owned.json is missing, and has no usable second copy"),
+    newer=(NEWER, "owned.json is from a newer pyinfra-gvisor"),
+    newer_proof=(NEWER_PROOF, "proof.json is from a newer pyinfra-gvisor"),
 )
 def test_it_is_refused_before_the_first_change(
     deploy: Callable[..., Any], given: Data, said: str, caplog: Log
@@ -53,12 +51,10 @@ def test_it_is_refused_before_the_first_change(
 
 @table(
     "operation, named",
-    {
-        "keys": (docker.daemon_json, {"wanted": {"debug": True}, "owner": "other"}),
-        "generation": (docker.generation, {"number": 1}),
-        "proof": (gvisor.proof, {"version": RELEASE, "profiles": PROFILES, "when": "always"}),
-        "absent": (gvisor.absent, {}),
-    },
+    keys=(docker.daemon_json, {"wanted": {"debug": True}, "owner": "other"}),
+    generation=(docker.generation, {"number": 1}),
+    proof=(gvisor.proof, {"version": RELEASE, "profiles": PROFILES, "when": "always"}),
+    absent=(gvisor.absent, {}),
 )
 def test_no_operation_overwrites_newer_records(operation: Callable[..., Any], named: Data) -> None:
     states = [proven_answer(**NEWER_PROOF, state_dir="yes")]
@@ -72,10 +68,8 @@ def test_no_operation_overwrites_newer_records(operation: Callable[..., Any], na
 
 @table(
     "without, said",
-    {
-        "record": ("state.owned", "owned.json is missing: restore it from"),
-        "copy": ("state.owned.copy", "owned.copy.json is missing or differs: write"),
-    },
+    record=("state.owned", "owned.json is missing: restore it from"),
+    copy=("state.owned.copy", "owned.copy.json is missing or differs: write"),
 )
 def test_the_copy_that_is_left_is_copied_and_no_more(without: str, said: str, caplog: Log) -> None:
     nodes = {"a": Node([proven_answer(without=(without,)), proven_answer()])}

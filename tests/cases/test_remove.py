@@ -85,7 +85,7 @@ def test_what_answers_for_docker_goes_when_no_runtime_leads_to_it() -> None:
     assert fleet.failed() == set()
 
 
-@table("asks", {"running": ("f" * 64,), "stopped": ()})
+@table("asks", running=("f" * 64,), stopped=())
 def test_what_answers_for_docker_stays_for_a_runtime_that_is_kept(asks: tuple[str, ...]) -> None:
     given = {**WITH_US, "containers": [SANDBOX] if asks else []}
     kept = {**given, **after(plan_without_us(node(**given), lambda: [IDLE], restart="auto"))}
@@ -142,15 +142,13 @@ def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(c
 
 @table(
     "replies, given, reason",
-    {
-        "containers-not-told": ({"users": Reply(ok=False, stderr=["Broken"])}, {}, "Broken"),
-        "docker-down": (NONE, {"without": ("info",)}, "dockerd does not answer"),
-        "a-sandbox-of-ours-under-another-runtime": (
-            {"users": users(("shop", True, "other"))},
-            {"containers": [SANDBOX]},
-            "running containers use a release that would be removed: shop; ",
-        ),
-    },
+    containers_not_told=({"users": Reply(ok=False, stderr=["Broken"])}, {}, "Broken"),
+    docker_down=(NONE, {"without": ("info",)}, "dockerd does not answer"),
+    a_sandbox_of_ours_under_another_runtime=(
+        {"users": users(("shop", True, "other"))},
+        {"containers": [SANDBOX]},
+        "running containers use a release that would be removed: shop; ",
+    ),
 )
 def test_a_host_on_which_somebody_runs_or_may_run_is_left_as_it_is(
     replies: dict[str, Reply], given: Data, reason: str, caplog: Log

@@ -58,7 +58,7 @@ def test_it_is_told_where_its_metrics_go_and_whom_dockerd_asks() -> None:
     assert "\ntextfile_dir=/srv/text\n" in sent.words[0]
 
 
-@table("service, acted", {"up": ("active", []), "down": ("failed", ["resolver"])})
+@table("service, acted", up=("active", []), down=("failed", ["resolver"]))
 def test_one_that_is_asked_stays_and_tells_who(service: str, acted: list[str], caplog: Log) -> None:
     asks = (SHOP_ID, OTHER_ID)
     states = there(asks=asks, service=service), there(asks=asks)
@@ -90,15 +90,13 @@ INSTALLATION = ["release", "wrappers", "daemon.json", "link"]
 
 @table(
     "data, found, expected",
-    {
-        "neither-wanted-nor-there": ({}, BARE, []),
-        "wanted": (NAMED, BARE, ["resolver"]),
-        "wanted-and-there": (NAMED, there(), []),
-        "wanted-and-down": (NAMED, there(service="failed"), ["resolver"]),
-        "no-runtime-has-dns-any-more": ({}, there(), ["resolver remove"]),
-        "no-runtime": ({"gvisor_runtimes": {}}, there(), ["resolver remove"]),
-        "not-wanted-and-asked": ({}, there(asks=(ASKED,)), []),
-    },
+    neither_wanted_nor_there=({}, BARE, []),
+    wanted=(NAMED, BARE, ["resolver"]),
+    wanted_and_there=(NAMED, there(), []),
+    wanted_and_down=(NAMED, there(service="failed"), ["resolver"]),
+    no_runtime_has_dns_any_more=({}, there(), ["resolver remove"]),
+    no_runtime=({"gvisor_runtimes": {}}, there(), ["resolver remove"]),
+    not_wanted_and_asked=({}, there(asks=(ASKED,)), []),
 )
 def test_a_deploy_has_it_first(data: Data, found: ResolverState, expected: list[str]) -> None:
     nodes = {"a": having(found, data={"gvisor_proof": "never", **data})}

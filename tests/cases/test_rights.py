@@ -60,10 +60,8 @@ def test_a_user_in_dockers_group_is_not_enough(deploy: Callable[..., Any], caplo
 
 @table(
     "operation, given",
-    {
-        "keys": (docker.daemon_json, {"wanted": {"debug": True}, "owner": "me"}),
-        "generation": (docker.generation, {}),
-    },
+    keys=(docker.daemon_json, {"wanted": {"debug": True}, "owner": "me"}),
+    generation=(docker.generation, {}),
 )
 def test_an_operation_in_a_deploy_of_ones_own_says_so_too(
     operation: Callable[..., Any], given: Data, caplog: Log

@@ -60,7 +60,7 @@ def upgraded(kept: Reply = KEPT, **data: Any) -> Node:
     return Node([answer(**state) for state in states], replies, data)
 
 
-@table("data", {"newest": {}, "asked-for": {"gvisor_generation": 2}})
+@table("data", newest={}, asked_for={"gvisor_generation": 2})
 def test_a_node_goes_back_to_the_release_that_it_had_and_is_proven_on_it(data: Data) -> None:
     item = upgraded(**data)
     unlinked = answer(**gone_back(ON_OLD, 2))
@@ -73,7 +73,7 @@ def test_a_node_goes_back_to_the_release_that_it_had_and_is_proven_on_it(data: D
     assert fleet.failed() == set()
 
 
-@table("data", {"newest": {}, "asked-for": {"gvisor_generation": 2}})
+@table("data", newest={}, asked_for={"gvisor_generation": 2})
 def test_a_second_rollback_changes_nothing(data: Data) -> None:
     kept = generations(BARE, ON_OLD, ON_NEW)
     nodes = {"a": Node([answer(**BACK)], {"generations": kept, "users": users()}, data)}

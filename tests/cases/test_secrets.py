@@ -54,12 +54,10 @@ FLAGS = [*UNIT_FLAGS, f"--http-proxy={PROXY}", "--log-opt", f"splunk-token={SECR
 
 @table(
     "arguments",
-    {
-        "dry-diff": ["deploys/gvisor.py", "--dry", "--diff", "-vvv"],
-        "converge": ["deploys/gvisor.py", "-y", "--diff", "-vvv"],
-        "audit": ["deploys/audit.py", "-y", "-vvv"],
-        "fact": ["fact", "pyinfra_gvisor.facts.node.NodeState"],
-    },
+    dry_diff=["deploys/gvisor.py", "--dry", "--diff", "-vvv"],
+    converge=["deploys/gvisor.py", "-y", "--diff", "-vvv"],
+    audit=["deploys/audit.py", "-y", "-vvv"],
+    fact=["fact", "pyinfra_gvisor.facts.node.NodeState"],
 )
 def test_no_run_shows_a_secret(tmp_path: Path, arguments: list[str]) -> None:
     # What is set by a flag, too, is refused.
@@ -157,7 +155,7 @@ def test_another_owners_value_is_not_shown_when_two_want_different_ones(key: str
 
 
 @pytest.mark.parametrize("key", ["gvisor_daemon_json", "gvisor_daemon_json_if_absent"])
-@table("value", {"string": json.dumps(FILE), "list": [FILE], "assignment": f"proxies={PROXY}"})
+@table("value", string=json.dumps(FILE), list=[FILE], assignment=f"proxies={PROXY}")
 def test_no_refusal_of_a_setting_shows_a_secret(key: str, value: object) -> None:
     mistyped = {f"{key}x": FILE, "gvisor_coolify_token": SECRET}
 

@@ -79,11 +79,9 @@ def wheel(directory: Path) -> Path:
 
 @table(
     "deploy, called, expected, is_wheel",
-    {
-        "deploy": ("gvisor", "run_node", {**APPLIED, **REMOVED}, False),
-        "deploy-of-a-wheel": ("gvisor", "run_node", {**APPLIED, **REMOVED}, True),
-        "removal": ("remove", "remove", REMOVED, False),
-    },
+    deploy=("gvisor", "run_node", {**APPLIED, **REMOVED}, False),
+    deploy_of_a_wheel=("gvisor", "run_node", {**APPLIED, **REMOVED}, True),
+    removal=("remove", "remove", REMOVED, False),
 )
 def test_hosts_with_different_parts_are_shown_under_the_names_of_their_own_steps(
     deploy: str, called: str, expected: dict[str, list[str]], is_wheel: bool, tmp_path: Path

@@ -42,10 +42,8 @@ def test_a_release_is_registered_beside_and_probed_and_nothing_is_switched() -> 
 
 @table(
     "reply, said",
-    {
-        "probe": (shown(raw_socket="allowed"), "not proven: raw-socket; no runtime"),
-        "no-answer": (Reply(ok=False), "could not be made: the probe broke off"),
-    },
+    probe=(shown(raw_socket="allowed"), "not proven: raw-socket; no runtime"),
+    no_answer=(Reply(ok=False), "could not be made: the probe broke off"),
 )
 def test_a_release_that_is_not_proven_is_taken_away(reply: Reply, said: str, caplog: Log) -> None:
     states = [answer(**converged()), answer(**TRIED)]
@@ -93,11 +91,9 @@ def test_a_release_that_nothing_needs_goes() -> None:
 
 @table(
     "keep, users, asked",
-    {
-        "within-what-is-kept": (2, [END], 0),
-        "a-process": (1, [f"/opt/gvisor/releases/{OLD}/runsc", END], 1),
-        "a-generation": (1, [f"/opt/gvisor/runtimes/runsc-{OLD}-0a1b2c3d", END], 1),
-    },
+    within_what_is_kept=(2, [END], 0),
+    a_process=(1, [f"/opt/gvisor/releases/{OLD}/runsc", END], 1),
+    a_generation=(1, [f"/opt/gvisor/runtimes/runsc-{OLD}-0a1b2c3d", END], 1),
 )
 def test_a_release_that_is_kept_or_needed_stays(keep: int, users: list[str], asked: int) -> None:
     nodes = {"a": Node([answer(**HAS_OLD)], {"release users": Reply(users)})}

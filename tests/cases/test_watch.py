@@ -42,13 +42,11 @@ def test_a_watch_is_put_there_in_one_command() -> None:
 
 @table(
     "data, lines, expected",
-    {
-        "neither-wanted-nor-there": ({}, [], []),
-        "wanted": (ON, [], ["watch"]),
-        "wanted-and-there": (ON, there(), []),
-        "not-wanted-any-more": ({"gvisor_watch": False}, there(), ["watch remove"]),
-        "changed": ({"gvisor_watch": True, "gvisor_watch_action": "stop"}, there(), ["watch"]),
-    },
+    neither_wanted_nor_there=({}, [], []),
+    wanted=(ON, [], ["watch"]),
+    wanted_and_there=(ON, there(), []),
+    not_wanted_any_more=({"gvisor_watch": False}, there(), ["watch remove"]),
+    changed=({"gvisor_watch": True, "gvisor_watch_action": "stop"}, there(), ["watch"]),
 )
 def test_a_deploy_has_the_watch_declared(data: Data, lines: list[str], expected: list[str]) -> None:
     nodes = {"a": Node([[*lines, *proven_answer()]], data=data)}

@@ -123,11 +123,9 @@ def test_where_no_host_was_reached_all_are_named() -> None:
 
 @table(
     "found",
-    {
-        "failed-in-the-checks": host("a", failed=True, said=[REFUSED]),
-        # pyinfra itself ends with 0 then, because what refuses is not executed.
-        "an-operation-that-refuses": host("a", said=[REFUSED]),
-    },
+    failed_in_the_checks=host("a", failed=True, said=[REFUSED]),
+    # pyinfra itself ends with 0 then, because what refuses is not executed.
+    an_operation_that_refuses=host("a", said=[REFUSED]),
 )
 def test_a_host_that_something_was_refused_on_has_failed(found: HostRecord) -> None:
     run = ran(found, host("b"), plan=[step("a")], code=int(found.failed))
@@ -195,20 +193,18 @@ def test_one_of_two_limits_that_matches_nothing_is_an_error(pattern: str) -> Non
 
 @table(
     "run, said",
-    {
-        "no-hosts": (ran(plan=[], deploys=()), "the inventory has no hosts"),
-        "nothing-chosen": (ran(host("a", chosen=False), plan=[], deploys=()), "no host is left"),
-        "yes": (ran(host("a"), looks_for_changes=False), "did not look for changes"),
-        "before-the-record": (Ran(1, "", "No deploy file: x.py", None), "x.py"),
-        "no-record": (Ran(0, "", "", None), "config file"),
-        "another-record": (Ran(0, "", "", '{"hosts": []}'), "record"),
-        "failed-without-a-reason": (ran(host("a"), code=1), "exit code 1"),
-        "killed": (ran(host("a"), code=-9), "exit code -9"),
-        "no-plan": (ran(host("a"), plan=None), "exit code 0"),
-        "too-slow": (ran(host("a"), plan=None, code=None), "within 900 s"),
-        "a-stranger": (ran(host("a"), plan=[step("c")]), "was not chosen, got c"),
-        "plan-cut-short": (ran(host("a"), plan=[]), "more operations than"),
-    },
+    no_hosts=(ran(plan=[], deploys=()), "the inventory has no hosts"),
+    nothing_chosen=(ran(host("a", chosen=False), plan=[], deploys=()), "no host is left"),
+    yes=(ran(host("a"), looks_for_changes=False), "did not look for changes"),
+    before_the_record=(Ran(1, "", "No deploy file: x.py", None), "x.py"),
+    no_record=(Ran(0, "", "", None), "config file"),
+    another_record=(Ran(0, "", "", '{"hosts": []}'), "record"),
+    failed_without_a_reason=(ran(host("a"), code=1), "exit code 1"),
+    killed=(ran(host("a"), code=-9), "exit code -9"),
+    no_plan=(ran(host("a"), plan=None), "exit code 0"),
+    too_slow=(ran(host("a"), plan=None, code=None), "within 900 s"),
+    a_stranger=(ran(host("a"), plan=[step("c")]), "was not chosen, got c"),
+    plan_cut_short=(ran(host("a"), plan=[]), "more operations than"),
 )
 def test_a_run_that_proves_nothing_is_an_error_that_says_why(run: Ran, said: str) -> None:
     drift = judge(REQUEST, run)
@@ -219,15 +215,13 @@ def test_a_run_that_proves_nothing_is_an_error_that_says_why(run: Ran, said: str
 
 @table(
     "stdout",
-    {
-        "interrupted": "Exiting upon user request!\n",
-        "cut": '{"plan": [], "results": null',
-        "without-a-plan": '{"results": null}',
-        "without-hosts": '{"plan": [{"name": "x"}], "results": null}',
-        "a-real-run": '{"plan": [], "results": {"totals": {}}}',
-        "a-list": "[]",
-        "a-deploy-that-prints": 'hello\n{"plan": [], "results": null}',
-    },
+    interrupted="Exiting upon user request!\n",
+    cut='{"plan": [], "results": null',
+    without_a_plan='{"results": null}',
+    without_hosts='{"plan": [{"name": "x"}], "results": null}',
+    a_real_run='{"plan": [], "results": {"totals": {}}}',
+    a_list="[]",
+    a_deploy_that_prints='hello\n{"plan": [], "results": null}',
 )
 def test_output_that_is_not_understood_is_an_error_and_hosts_are_still_named(stdout: str) -> None:
     run = replace(ran(host("a"), unreachable("b", "no route")), stdout=stdout)

@@ -37,7 +37,7 @@ def test_a_node_without_a_firewall_is_noted_and_is_clean() -> None:
     assert (report.state, report.egress) == ("clean", None)
 
 
-@table("runtimes", {"no-gvisor": {}, "a-network-of-its-own": {"runsc": {"network": "sandbox"}}})
+@table("runtimes", no_gvisor={}, a_network_of_its_own={"runsc": {"network": "sandbox"}})
 def test_without_a_runtime_on_the_nodes_sockets_nothing_is_noted(runtimes: dict[str, Any]) -> None:
     report = audited(settings={"gvisor_runtimes": runtimes})
 
@@ -150,14 +150,12 @@ chain forward {
 
 @table(
     "bridge, is_so, by_old",
-    {
-        "dockers": ("docker0", True, True),
-        "by-its-beginning": ("br-0123456789ab", True, True),
-        "odd": ('q"q', True, False),
-        "excluded": ("br-lan", False, False),
-        "excluded-with-a-star": ("e*", False, False),
-        "excluded-by-its-beginning": ("lxdbr0", False, False),
-    },
+    dockers=("docker0", True, True),
+    by_its_beginning=("br-0123456789ab", True, True),
+    odd=('q"q', True, False),
+    excluded=("br-lan", False, False),
+    excluded_with_a_star=("e*", False, False),
+    excluded_by_its_beginning=("lxdbr0", False, False),
 )
 def test_rules_are_about_the_bridges_that_they_name(bridge: str, is_so: bool, by_old: bool) -> None:
     around = Surroundings(excluded=("br-lan", "e\\*", "lxd*"))
@@ -223,7 +221,7 @@ BY_WEB = {"egress-stopped web": "10.0.0.5:5432/tcp"}
 BY_NOBODY = {f"egress-stopped {WEB}": f"{WEB} to 10.0.0.5:5432/tcp (from no running container)"}
 
 
-@table("age_s, by", {"since": (9, BY_WEB), "whole-s": (1802, BY_WEB), "before": (1900, BY_NOBODY)})
+@table("age_s, by", since=(9, BY_WEB), whole_s=(1802, BY_WEB), before=(1900, BY_NOBODY))
 def test_a_container_does_not_answer_for_who_had_its_address_before(age_s: int, by: Any) -> None:
     lines = box("web", WEB, started="2025-11-24T15:30:00.4Z")  # half an hour before the audit
 

@@ -27,10 +27,8 @@ def bridged(*bridges: str, driver: str = "bridge") -> tuple[DockerNetwork, ...]:
 
 @table(
     "changes, reason",
-    {
-        "port": ({"ports": {"br0": "eth0"}}, "has a port that leaves this node (eth0)"),
-        "both": ({"uplinks": ("br0",), "ports": {"br0": "eth0"}}, "carries the default route"),
-    },
+    port=({"ports": {"br0": "eth0"}}, "has a port that leaves this node (eth0)"),
+    both=({"uplinks": ("br0",), "ports": {"br0": "eth0"}}, "carries the default route"),
 )
 def test_a_bridge_to_the_nodes_network_is_left_alone(changes: Any, reason: str) -> None:
     node = found(bridges=("docker0", "br0"), **changes)
@@ -43,16 +41,14 @@ def test_a_bridge_to_the_nodes_network_is_left_alone(changes: Any, reason: str) 
 
 @table(
     "changes, expected",
-    {
-        "two": ({"bridges": ("docker0", "virbr0", "br-lan")}, ("br-lan", "virbr0")),
-        "13-digits": ({"bridges": ("br-0123456789abc",)}, ("br-0123456789abc",)),
-        "of-a-network-that-is-being-made": ({"bridges": (APPS,)}, ()),
-        "dockers": ({"bridges": ("shop0",), "networks": bridged("shop0")}, ()),
-        "docker-tells-nothing": ({"bridges": ("virbr0",), "networks": ()}, ()),
-        "no-bridge": ({"uplinks": ("eth0", "virbr0")}, ()),
-        "a-star": ({"bridges": ("e*",)}, ("e\\*",)),
-        "a-name-that-nft-cannot-express": ({"bridges": ('q"q',)}, ()),
-    },
+    two=({"bridges": ("docker0", "virbr0", "br-lan")}, ("br-lan", "virbr0")),
+    thirteen_digits=({"bridges": ("br-0123456789abc",)}, ("br-0123456789abc",)),
+    of_a_network_that_is_being_made=({"bridges": (APPS,)}, ()),
+    dockers=({"bridges": ("shop0",), "networks": bridged("shop0")}, ()),
+    docker_tells_nothing=({"bridges": ("virbr0",), "networks": ()}, ()),
+    no_bridge=({"uplinks": ("eth0", "virbr0")}, ()),
+    a_star=({"bridges": ("e*",)}, ("e\\*",)),
+    a_name_that_nft_cannot_express=({"bridges": ('q"q',)}, ()),
 )
 def test_a_bridge_of_others_is_known_and_no_other_is(changes: Any, expected: Any) -> None:
     known = around(**changes)
@@ -62,13 +58,11 @@ def test_a_bridge_of_others_is_known_and_no_other_is(changes: Any, expected: Any
 
 @table(
     "settings, changes, expected",
-    {
-        "twice": ({"interfaces": ["virbr0", "cali*", "virbr0"]}, {}, (("virbr0", "cali*"), (), ())),
-        "exclude": ({"exclude": ["virbr*"]}, {}, ((), ("virbr*", "virbr0"), ())),
-        "one-not-there": ({"exclude": ["lxdbr0"]}, {}, ((), ("lxdbr0",), ("virbr0",))),
-        "but-one": ({"interfaces": ["v*"], "exclude": ["virbr0"]}, {}, (("v*",), ("virbr0",), ())),
-        "way-out": ({"interfaces": ["virbr0"]}, {"uplinks": ("virbr0",)}, (("virbr0",), (), ())),
-    },
+    twice=({"interfaces": ["virbr0", "cali*", "virbr0"]}, {}, (("virbr0", "cali*"), (), ())),
+    exclude=({"exclude": ["virbr*"]}, {}, ((), ("virbr*", "virbr0"), ())),
+    one_not_there=({"exclude": ["lxdbr0"]}, {}, ((), ("lxdbr0",), ("virbr0",))),
+    but_one=({"interfaces": ["v*"], "exclude": ["virbr0"]}, {}, (("v*",), ("virbr0",), ())),
+    way_out=({"interfaces": ["virbr0"]}, {"uplinks": ("virbr0",)}, (("virbr0",), (), ())),
 )
 def test_the_settings_say_what_a_bridge_is(settings: Any, changes: Any, expected: Any) -> None:
     known = around(settings, bridges=("docker0", "virbr0"), **changes)
@@ -78,19 +72,17 @@ def test_the_settings_say_what_a_bridge_is(settings: Any, changes: Any, expected
 
 @table(
     "name, expected",
-    {
-        "plain": ("br0", "br0"),
-        "backslash": ("a\\b", "a\\b"),
-        "a-star-inside": ("e*f", "e*f"),
-        "a-star-at-the-end": ("e*", "e\\*"),
-        "a-star-as-the-14th": ("1234567890123*", "1234567890123\\*"),
-        "a-star-as-the-15th": ("12345678901234*", None),
-        "backslash-and-star": ("a\\*", None),
-        "quote": ('q"q', None),
-        "no-ascii": ("caf??", None),
-        "no-ascii-told": ("\u00e9", None),
-        "control": ("a\x01", None),
-    },
+    plain=("br0", "br0"),
+    backslash=("a\\b", "a\\b"),
+    a_star_inside=("e*f", "e*f"),
+    a_star_at_the_end=("e*", "e\\*"),
+    a_star_as_the_14th=("1234567890123*", "1234567890123\\*"),
+    a_star_as_the_15th=("12345678901234*", None),
+    backslash_and_star=("a\\*", None),
+    quote=('q"q', None),
+    no_ascii=("caf??", None),
+    no_ascii_told=("\u00e9", None),
+    control=("a\x01", None),
 )
 def test_a_name_is_written_so_that_nft_matches_it_alone(name: str, expected: str | None) -> None:
     text = host_network.literal(name)
@@ -103,17 +95,15 @@ def test_a_name_is_written_so_that_nft_matches_it_alone(name: str, expected: str
 
 @table(
     "told, named, expected",
-    {
-        "the-nodes": (("10.0.0.2", "fd00::53"), (), ("10.0.0.2", "fd00::53")),
-        "dockers-before-the-nodes": (("10.0.0.2",), ("10.0.0.3",), ("10.0.0.3",)),
-        "loopback": (("127.0.0.53", "127.0.0.1", "::1"), (), ()),
-        "dockers-on-loopback": (("10.0.0.2",), ("127.0.0.1",), ()),
-        "loopback-in-ipv6s-form": (("::ffff:127.0.0.1",), (), ()),
-        "scope": (("fe80::1%eth0",), (), ("fe80::1",)),
-        "written-otherwise": (("FD00:0::53",), (), ("fd00::53",)),
-        "ipv4-in-ipv6s-form": (("::ffff:10.0.0.2",), (), ("10.0.0.2",)),
-        "junk": (("", "None", "one.one", "10.0.0.0/8", "10.0.0.2\r", "2"), (), ()),
-    },
+    the_nodes=(("10.0.0.2", "fd00::53"), (), ("10.0.0.2", "fd00::53")),
+    dockers_before_the_nodes=(("10.0.0.2",), ("10.0.0.3",), ("10.0.0.3",)),
+    loopback=(("127.0.0.53", "127.0.0.1", "::1"), (), ()),
+    dockers_on_loopback=(("10.0.0.2",), ("127.0.0.1",), ()),
+    loopback_in_ipv6s_form=(("::ffff:127.0.0.1",), (), ()),
+    scope=(("fe80::1%eth0",), (), ("fe80::1",)),
+    written_otherwise=(("FD00:0::53",), (), ("fd00::53",)),
+    ipv4_in_ipv6s_form=(("::ffff:10.0.0.2",), (), ("10.0.0.2",)),
+    junk=(("", "None", "one.one", "10.0.0.0/8", "10.0.0.2\r", "2"), (), ()),
 )
 def test_those_are_asked_whom_docker_asks(told: Any, named: Any, expected: Any) -> None:
     assert host_network.resolvers(found(resolvers=told), named) == expected
@@ -122,7 +112,7 @@ def test_those_are_asked_whom_docker_asks(told: Any, named: Any, expected: Any) 
 NAMED = (["10.0.0.9", "10.0.0.8", "10.0.0.9"], ("10.0.0.8", "10.0.0.9"))
 
 
-@table("dns, expected", {"the-nodes": (None, ("10.0.0.2",)), "none": ([], ()), "named": NAMED})
+@table("dns, expected", the_nodes=(None, ("10.0.0.2",)), none=([], ()), named=NAMED)
 def test_the_settings_name_others(dns: list[str] | None, expected: tuple[str, ...]) -> None:
     known = around({"dns": dns}, resolvers=("10.0.0.2", "10.0.0.2", "127.0.0.53"))
 
@@ -131,17 +121,15 @@ def test_the_settings_name_others(dns: list[str] | None, expected: tuple[str, ..
 
 @table(
     "name, pattern, expected",
-    {
-        "same": ("docker0", "docker0", True),
-        "longer": ("docker01", "docker0", False),
-        "beginning": ("br-x", "br-*", True),
-        "shorter": ("br", "br-*", False),
-        "brackets-are-themselves": ("a[b]", "a[b]", True),
-        "question-mark-is-itself": ("ab", "a?", False),
-        "star-inside-is-itself": ("axb", "a*b", False),
-        "escaped-star": ("e*", "e\\*", True),
-        "escaped-star-is-no-wildcard": ("evil0", "e\\*", False),
-    },
+    same=("docker0", "docker0", True),
+    longer=("docker01", "docker0", False),
+    beginning=("br-x", "br-*", True),
+    shorter=("br", "br-*", False),
+    brackets_are_themselves=("a[b]", "a[b]", True),
+    question_mark_is_itself=("ab", "a?", False),
+    star_inside_is_itself=("axb", "a*b", False),
+    escaped_star=("e*", "e\\*", True),
+    escaped_star_is_no_wildcard=("evil0", "e\\*", False),
 )
 def test_a_name_matches_as_it_does_in_nft(name: str, pattern: str, expected: bool) -> None:
     assert host_network.matches(name, (pattern,)) is expected
@@ -175,37 +163,35 @@ BOTH = ["10.0.0.2", "fd00::53"]
 
 @table(
     "settings, node, got",
-    {
-        "plain": ({}, {"ssh": ssh("eth0", "198.51.100.9")}, []),
-        "a-bridge-as-way-out": ({"interfaces": ["br-lan"]}, {"uplinks": ("br-lan",)}, ["br-lan"]),
-        "two-ways": ({"interfaces": ["e*"]}, {"uplinks": ("e0", "e1", "wg0")}, ["e0", "e1"]),
-        "a-way-out-like-dockers": ({}, {"uplinks": (APPS,)}, []),
-        "no-way-out": ({"interfaces": ["eth*"]}, {"uplinks": ()}, []),
-        "excluded": ({"interfaces": ["eth*"], "exclude": ["eth0"]}, {"ssh": ssh("eth0")}, []),
-        "inexpressible-way-out": ({}, INEXPRESSIBLE, ['q"q']),
-        "inexpressible-port": ({}, {"bridges": ('q"q',), "ports": {'q"q': "eth1"}}, ['q"q']),
-        "inexpressible-and-excluded": ({"exclude": ["q*"]}, INEXPRESSIBLE, []),
-        "ssh-from-a-container": ({}, {"ssh": ssh("docker0")}, ["docker0"]),
-        "ssh-is-let-in": ({"node_ports": ["22"]}, {"ssh": ssh("docker0")}, []),
-        "ssh-elsewhere": ({"node_ports": ["22"]}, {"ssh": ssh("docker0", port=222)}, ["docker0"]),
-        "ssh-to-an-open-node": ({"block": ["private"]}, {"ssh": ssh("docker0")}, []),
-        "ssh-by-an-excluded-one": ({"exclude": ["br-lan"]}, {"ssh": ssh("br-lan")}, []),
-        "ssh-by-another-bridge": ({}, {"ssh": ssh("evil0")}, ["evil0"]),
-        "ssh-by-no-known-way": ({}, {"ssh": ssh("", "fe80::1%eth0")}, []),
-        "asked-by-nobody": (NO_DNS, {}, BOTH),
-        "asked-by-another": ({"dns": ["FD00::53"]}, {}, ["10.0.0.2"]),
-        "asked-and-nothing-blocked": ({**NO_DNS, "block": []}, {}, []),
-        "asked-and-allowed": ({**NO_DNS, **allowed("10.0.0.0/24")}, {}, ["fd00::53"]),
-        "udp-allowed": ({**NO_DNS, **allowed("10.0.0.2", ports=["5-60/udp"])}, {}, ["fd00::53"]),
-        "tcp-allowed": ({**NO_DNS, **allowed("10.0.0.2", ports=["53"])}, {}, BOTH),
-        "dockers-own-instead": (NO_DNS, {"dns": ("9.9.9.9",)}, []),
-        "dockers-own": (NO_DNS, {"dns": ("10.0.0.3",)}, ["10.0.0.3"]),
-        "published": ({}, PUBLISHED, ["53/udp, 8080/tcp"]),
-        "published-and-let-in": ({"node_ports": ["8000-9000"]}, PUBLISHED, ["53/udp"]),
-        "published-by-an-open-node": ({"block": ["metadata"]}, PUBLISHED, []),
-        "published-without-a-proxy": ({}, {**PUBLISHED, "proxied": False}, []),
-        "a-proxy-and-nothing-published": ({}, {"proxied": True}, []),
-    },
+    plain=({}, {"ssh": ssh("eth0", "198.51.100.9")}, []),
+    a_bridge_as_way_out=({"interfaces": ["br-lan"]}, {"uplinks": ("br-lan",)}, ["br-lan"]),
+    two_ways=({"interfaces": ["e*"]}, {"uplinks": ("e0", "e1", "wg0")}, ["e0", "e1"]),
+    a_way_out_like_dockers=({}, {"uplinks": (APPS,)}, []),
+    no_way_out=({"interfaces": ["eth*"]}, {"uplinks": ()}, []),
+    excluded=({"interfaces": ["eth*"], "exclude": ["eth0"]}, {"ssh": ssh("eth0")}, []),
+    inexpressible_way_out=({}, INEXPRESSIBLE, ['q"q']),
+    inexpressible_port=({}, {"bridges": ('q"q',), "ports": {'q"q': "eth1"}}, ['q"q']),
+    inexpressible_and_excluded=({"exclude": ["q*"]}, INEXPRESSIBLE, []),
+    ssh_from_a_container=({}, {"ssh": ssh("docker0")}, ["docker0"]),
+    ssh_is_let_in=({"node_ports": ["22"]}, {"ssh": ssh("docker0")}, []),
+    ssh_elsewhere=({"node_ports": ["22"]}, {"ssh": ssh("docker0", port=222)}, ["docker0"]),
+    ssh_to_an_open_node=({"block": ["private"]}, {"ssh": ssh("docker0")}, []),
+    ssh_by_an_excluded_one=({"exclude": ["br-lan"]}, {"ssh": ssh("br-lan")}, []),
+    ssh_by_another_bridge=({}, {"ssh": ssh("evil0")}, ["evil0"]),
+    ssh_by_no_known_way=({}, {"ssh": ssh("", "fe80::1%eth0")}, []),
+    asked_by_nobody=(NO_DNS, {}, BOTH),
+    asked_by_another=({"dns": ["FD00::53"]}, {}, ["10.0.0.2"]),
+    asked_and_nothing_blocked=({**NO_DNS, "block": []}, {}, []),
+    asked_and_allowed=({**NO_DNS, **allowed("10.0.0.0/24")}, {}, ["fd00::53"]),
+    udp_allowed=({**NO_DNS, **allowed("10.0.0.2", ports=["5-60/udp"])}, {}, ["fd00::53"]),
+    tcp_allowed=({**NO_DNS, **allowed("10.0.0.2", ports=["53"])}, {}, BOTH),
+    dockers_own_instead=(NO_DNS, {"dns": ("9.9.9.9",)}, []),
+    dockers_own=(NO_DNS, {"dns": ("10.0.0.3",)}, ["10.0.0.3"]),
+    published=({}, PUBLISHED, ["53/udp, 8080/tcp"]),
+    published_and_let_in=({"node_ports": ["8000-9000"]}, PUBLISHED, ["53/udp"]),
+    published_by_an_open_node=({"block": ["metadata"]}, PUBLISHED, []),
+    published_without_a_proxy=({}, {**PUBLISHED, "proxied": False}, []),
+    a_proxy_and_nothing_published=({}, {"proxied": True}, []),
 )
 def test_what_would_cut_too_much_is_refused(settings: Any, node: Any, got: list[str]) -> None:
     assert [problem.got for problem in refused(settings, **node)] == got
@@ -242,16 +228,14 @@ def test_every_reason_is_told_in_full() -> None:
 
 @table(
     "address, settings, expected",
-    {
-        "metadata": ("169.254.169.254", {}, True),
-        "metadata-left-out": ("169.254.169.254", {"block": ["private"]}, False),
-        "private": ("10.0.0.1", {}, True),
-        "private-through-nat64": ("64:ff9b::a00:1", {}, True),
-        "internet": ("9.9.9.9", {}, False),
-        "denied": ("9.9.9.9", {"deny": ["9.0.0.0/8"]}, True),
-        "denied-by-nat64": ("64:ff9b::909:909", {"deny": ["9.0.0.0/8"]}, True),
-        "another-family": ("2001:db8::1", {"deny": ["0.0.0.0/0"]}, False),
-    },
+    metadata=("169.254.169.254", {}, True),
+    metadata_left_out=("169.254.169.254", {"block": ["private"]}, False),
+    private=("10.0.0.1", {}, True),
+    private_through_nat64=("64:ff9b::a00:1", {}, True),
+    internet=("9.9.9.9", {}, False),
+    denied=("9.9.9.9", {"deny": ["9.0.0.0/8"]}, True),
+    denied_by_nat64=("64:ff9b::909:909", {"deny": ["9.0.0.0/8"]}, True),
+    another_family=("2001:db8::1", {"deny": ["0.0.0.0/0"]}, False),
 )
 def test_an_address_is_blocked_as_by_the_rules(address: str, settings: Any, expected: bool) -> None:
     assert is_blocked(address, egress(**settings)) is expected
@@ -259,11 +243,9 @@ def test_an_address_is_blocked_as_by_the_rules(address: str, settings: Any, expe
 
 @table(
     "port, ranges, expected",
-    {
-        "between": ("53/udp", ["1-52/udp", "54/udp"], False),
-        "last": ("65535/tcp", ["65535"], True),
-        "a-protocol-that-no-range-has": ("80/sctp", ["80", "80/udp"], False),
-    },
+    between=("53/udp", ["1-52/udp", "54/udp"], False),
+    last=("65535/tcp", ["65535"], True),
+    a_protocol_that_no_range_has=("80/sctp", ["80", "80/udp"], False),
 )
 def test_a_port_is_covered_by_its_range(port: str, ranges: list[str], expected: bool) -> None:
     assert covered(port, ranges) is expected

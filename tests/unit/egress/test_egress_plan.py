@@ -98,21 +98,19 @@ ACCEPTED = f"RISK ACCEPTED: {BLOCKS_DNS} 10.0.0.2. Reason given: {REASON}"
 
 @table(
     "node, settings, more, what",
-    {
-        "never-filtered": (WITH_VIRBR, {}, {}, "Docker did not create this bridge; .* got virbr0;"),
-        "outside": (SHARED, {}, {}, "Docker network lan would not be filtered: its bridge"),
-        "one-reason": (PRIVATE_DNS, NO_DNS, {}, f"^{BLOCKS_DNS} 10.0.0.2"),
-        "two-reasons": (
-            PRIVATE_DNS,
-            {"dns": [], "interfaces": ["eth0"]},
-            {},
-            "interface connects this node to its network.*, and the rules would block a resolver",
-        ),
-        "one-in-force": (loaded(), {"dns": [], "deny": ["192.0.2.0/24"]}, {}, BLOCKS_DNS),
-        "published": (found(published=("8/tcp",)), {}, {"proxied": True}, "userland-proxy"),
-        "dns-of-daemon-json": (found(), NO_DNS, {"dns": ["10.0.0.9"]}, f"{BLOCKS_DNS} 10.0.0.9"),
-        "no-systemd": (found(), {"force": REASON}, {"init": "sysvinit"}, NO_SYSTEMD),
-    },
+    never_filtered=(WITH_VIRBR, {}, {}, "Docker did not create this bridge; .* got virbr0;"),
+    outside=(SHARED, {}, {}, "Docker network lan would not be filtered: its bridge"),
+    one_reason=(PRIVATE_DNS, NO_DNS, {}, f"^{BLOCKS_DNS} 10.0.0.2"),
+    two_reasons=(
+        PRIVATE_DNS,
+        {"dns": [], "interfaces": ["eth0"]},
+        {},
+        "interface connects this node to its network.*, and the rules would block a resolver",
+    ),
+    one_in_force=(loaded(), {"dns": [], "deny": ["192.0.2.0/24"]}, {}, BLOCKS_DNS),
+    published=(found(published=("8/tcp",)), {}, {"proxied": True}, "userland-proxy"),
+    dns_of_daemon_json=(found(), NO_DNS, {"dns": ["10.0.0.9"]}, f"{BLOCKS_DNS} 10.0.0.9"),
+    no_systemd=(found(), {"force": REASON}, {"init": "sysvinit"}, NO_SYSTEMD),
 )
 def test_what_must_not_be_loaded_is_refused(node: Any, settings: Any, more: Any, what: str) -> None:
     with pytest.raises(Problem, match=what):
@@ -121,14 +119,12 @@ def test_what_must_not_be_loaded_is_refused(node: Any, settings: Any, more: Any,
 
 @table(
     "node, settings, warnings",
-    {
-        "excluded": (WITH_VIRBR, {"exclude": ["virbr0"]}, ()),
-        "named": (WITH_VIRBR, {"interfaces": ["virbr0"]}, ()),
-        "outside": (SHARED, {"exclude": ["br0"]}, (UNFILTERED,)),
-        "published-without-a-proxy": (found(published=("8/tcp",)), {}, ()),
-        "a-risk": (PRIVATE_DNS, {"dns": [], "force": REASON}, (ACCEPTED,)),
-        "no-risk": (found(), {"force": REASON}, ()),
-    },
+    excluded=(WITH_VIRBR, {"exclude": ["virbr0"]}, ()),
+    named=(WITH_VIRBR, {"interfaces": ["virbr0"]}, ()),
+    outside=(SHARED, {"exclude": ["br0"]}, (UNFILTERED,)),
+    published_without_a_proxy=(found(published=("8/tcp",)), {}, ()),
+    a_risk=(PRIVATE_DNS, {"dns": [], "force": REASON}, (ACCEPTED,)),
+    no_risk=(found(), {"force": REASON}, ()),
 )
 def test_what_is_asked_for_is_loaded(node: EgressState, settings: Any, warnings: Any) -> None:
     plan = planned(node, settings)
@@ -151,12 +147,10 @@ def test_a_second_plan_does_nothing() -> None:
 
 @table(
     "settings, changes",
-    {
-        "declared-otherwise": ({"deny": ["9.9.9.9"]}, {}),
-        "another-resolver": ({}, {"resolvers": ("10.0.0.2",)}),
-        "a-bridge-of-others": ({}, {"bridges": ("br-lan",)}),
-        "a-bridge-as-the-way-out": ({}, {"bridges": ("br0",), "uplinks": ("br0",)}),
-    },
+    declared_otherwise=({"deny": ["9.9.9.9"]}, {}),
+    another_resolver=({}, {"resolvers": ("10.0.0.2",)}),
+    a_bridge_of_others=({}, {"bridges": ("br-lan",)}),
+    a_bridge_as_the_way_out=({}, {"bridges": ("br0",), "uplinks": ("br0",)}),
 )
 def test_rules_follow_the_settings_and_the_node(settings: Any, changes: dict[str, Any]) -> None:
     plan = planned(loaded().model_copy(update=changes), settings)
@@ -169,16 +163,14 @@ def test_rules_follow_the_settings_and_the_node(settings: Any, changes: dict[str
 
 @table(
     "changes, line",
-    {
-        "flushed": ({"now": None}, f"the kernel has no table {TABLE}"),
-        "edited": ({"now": "0" * 64}, CHANGED),
-        "by-others": ({"as_loaded": None}, CHANGED),
-        "other-file": ({"loaded_from": "0" * 64}, OTHER_FILE),
-        "disabled": ({"enabled": False}, f"{UNIT} is not enabled"),
-        "stopped": ({"unit": "inactive"}, f"{UNIT} is inactive"),
-        "failed": ({"unit": "failed"}, f"{UNIT} is failed"),
-        "on-probation": ({"pending": True}, "new rules are not confirmed yet"),
-    },
+    flushed=({"now": None}, f"the kernel has no table {TABLE}"),
+    edited=({"now": "0" * 64}, CHANGED),
+    by_others=({"as_loaded": None}, CHANGED),
+    other_file=({"loaded_from": "0" * 64}, OTHER_FILE),
+    disabled=({"enabled": False}, f"{UNIT} is not enabled"),
+    stopped=({"unit": "inactive"}, f"{UNIT} is inactive"),
+    failed=({"unit": "failed"}, f"{UNIT} is failed"),
+    on_probation=({"pending": True}, "new rules are not confirmed yet"),
 )
 def test_rules_that_are_not_in_force_are_loaded_again(changes: dict[str, Any], line: str) -> None:
     node = loaded().model_copy(update=changes)
@@ -221,12 +213,10 @@ A_FILE = {"files": {LOAD: {"sha256": "0"}}}
 
 @table(
     "left",
-    {
-        "link": {"enabled": True},
-        "candidate": {"pending": True},
-        "table": {"now": "0"},
-        "file": A_FILE,
-    },
+    link={"enabled": True},
+    candidate={"pending": True},
+    table={"now": "0"},
+    file=A_FILE,
 )
 def test_what_is_left_of_a_firewall_is_seen_and_goes_too(left: dict[str, Any]) -> None:
     assert found(**left).there
@@ -254,18 +244,16 @@ def test_the_unit_is_before_any_network_and_follows_debians_own() -> None:
 
 @table(
     "daemon_json, flags, expected",
-    {
-        "no-file": (None, (), ()),
-        "two": ('{"dns": ["10.0.0.2", "fd00::53"]}', (), ("10.0.0.2", "fd00::53")),
-        "empty": ('{"dns": []}', (), ()),
-        "null": ('{"dns": null}', (), ()),
-        "no-list": ('{"dns": "10.0.0.2"}', (), ()),
-        "no-texts": ('{"dns": [null, 1]}', (), ("None", "1")),
-        "broken": ('{"dns": ["10.0.0.2"', (), ()),
-        "flags": (None, ("--dns", "10.0.0.3", "--dns=::1"), ("10.0.0.3", "::1")),
-        "other-flags": (None, ("--dns-search=a.b", "--dns-opt", "x"), ()),
-        "flag-without-a-value": (None, ("--dns",), ()),
-    },
+    no_file=(None, (), ()),
+    two=('{"dns": ["10.0.0.2", "fd00::53"]}', (), ("10.0.0.2", "fd00::53")),
+    empty=('{"dns": []}', (), ()),
+    null=('{"dns": null}', (), ()),
+    no_list=('{"dns": "10.0.0.2"}', (), ()),
+    no_texts=('{"dns": [null, 1]}', (), ("None", "1")),
+    broken=('{"dns": ["10.0.0.2"', (), ()),
+    flags=(None, ("--dns", "10.0.0.3", "--dns=::1"), ("10.0.0.3", "::1")),
+    other_flags=(None, ("--dns-search=a.b", "--dns-opt", "x"), ()),
+    flag_without_a_value=(None, ("--dns",), ()),
 )
 def test_dockerds_own_resolvers_are_read_from_its_flags_or_its_file(
     daemon_json: str | None, flags: tuple[str, ...], expected: tuple[str, ...]
@@ -275,12 +263,10 @@ def test_dockerds_own_resolvers_are_read_from_its_flags_or_its_file(
 
 @table(
     "given, expected",
-    {
-        "unless-told-otherwise": ({}, True),
-        "in-the-file": ({"daemon_json": '{"userland-proxy": false}'}, False),
-        "by-a-flag": ({"flags": ("--userland-proxy=false",)}, False),
-        "not-running": ({"without": ("info",)}, False),
-    },
+    unless_told_otherwise=({}, True),
+    in_the_file=({"daemon_json": '{"userland-proxy": false}'}, False),
+    by_a_flag=({"flags": ("--userland-proxy=false",)}, False),
+    not_running=({"without": ("info",)}, False),
 )
 def test_whether_dockerd_has_its_proxy_is_known(given: dict[str, Any], expected: bool) -> None:
     assert proxied(node(**given)) is expected
@@ -305,13 +291,11 @@ def test_what_is_told_twice_is_known_once() -> None:
 
 @table(
     "line, expected",
-    {
-        "dockers": ("bridge docker0 bridge", ("bridge", "docker0", "bridge")),
-        "spaces-in-its-name": ("bridge br-x a b  c", ("bridge", "br-x", "a b  c")),
-        "a-plugins": ("rexray/x:1.2 - egress network", ("rexray/x:1.2", "", "egress network")),
-        "a-hyphen-for-a-name": ("macvlan - -", ("macvlan", "", "-")),
-        "no-name": ("bridge br-x ", ("bridge", "br-x", "")),
-    },
+    dockers=("bridge docker0 bridge", ("bridge", "docker0", "bridge")),
+    spaces_in_its_name=("bridge br-x a b  c", ("bridge", "br-x", "a b  c")),
+    a_plugins=("rexray/x:1.2 - egress network", ("rexray/x:1.2", "", "egress network")),
+    a_hyphen_for_a_name=("macvlan - -", ("macvlan", "", "-")),
+    no_name=("bridge br-x ", ("bridge", "br-x", "")),
 )
 def test_a_network_is_read_whatever_its_name(line: str, expected: tuple[str, str, str]) -> None:
     (network,) = read(f"network {line}").networks
@@ -334,7 +318,7 @@ def test_rules_that_somebody_made_unreadable_leave_the_rest_known() -> None:
     assert state.enabled
 
 
-@table("note, expected", {"empty": ("", (None, None)), "half": ("one", ("one", None))})
+@table("note, expected", empty=("", (None, None)), half=("one", ("one", None)))
 def test_a_note_of_what_was_loaded_may_be_cut_short(note: str, expected: tuple[Any, ...]) -> None:
     state = read(f"loaded {note}")
 

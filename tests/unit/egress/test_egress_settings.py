@@ -32,35 +32,33 @@ NO_PORT = "not a port or a range of ports, got 0; write 443, 53/udp or 8000-8010
 
 @table(
     "value, message",
-    {
-        "true": (True, "input should be a valid dictionary"),
-        "mistyped-key": ({"blok": []}, "['blok'] unknown key, got []"),
-        "a-number-as-a-key": ({1: 2}, "['1'] keys should be strings, got 1"),
-        "text": ({"block": "metadata"}, "['block'] input should be a valid tuple"),
-        "block": ({"block": ["lan"]}, "['block']['0'] input should be 'metadata'"),
-        "to-a-name": (allowed("db.internal"), f"['allow']['0']['to'] {NO_ADDRESS}"),
-        "host-bits": (allowed("10.0.0.5/24"), f"['allow']['0']['to'] {NO_ADDRESS}"),
-        "number": ({"allow": [{"to": 1}]}, "['allow']['0']['to'] input should be"),
-        "to-missing": ({"allow": [{}]}, "['allow']['0']['to'] field required"),
-        "allow-text": ({"allow": ["10.0.0.5"]}, "['allow']['0'] input should be"),
-        "allow-key": (allowed("::1", port=["1"]), "['allow']['0']['port'] unknown"),
-        "port-0": (allowed("::1", ports=["0"]), f"['allow']['0']['ports'] {NO_PORT}"),
-        "ports-text": (allowed("::1", ports="5"), "['allow']['0']['ports'] input"),
-        "deny-mask": ({"deny": ["10.0.0.0/33"]}, f"['deny'] {NO_ADDRESS}"),
-        "deny": ({"deny": "10.0.0.5"}, "['deny'] input should be a valid tuple"),
-        "dns-network": ({"dns": ["10.0.0.0/8"]}, "['dns'] a network instead of"),
-        "dns-name": ({"dns": ["one.one"]}, f"['dns'] {NO_ADDRESS}"),
-        "dns-text": ({"dns": "10.0.0.2"}, "['dns'] input should be a valid tuple"),
-        "smtp-0": ({"smtp_ports": [0]}, "['smtp_ports']['0'] input should be"),
-        "smtp-true": ({"smtp_ports": [True]}, "['smtp_ports']['0'] input"),
-        "smtp-65536": ({"smtp_ports": [65536]}, "['smtp_ports']['0'] input"),
-        "rate-0": ({"new_connections_per_s": 0}, "['new_connections_per_s'] input"),
-        "rate-true": ({"new_connections_per_s": True}, "['new_connections_per_s']"),
-        "log-half": ({"log_per_minute": 1.5}, "['log_per_minute'] input should"),
-        "confirm-4": ({"confirm_s": 4}, "['confirm_s'] input should be greater"),
-        "confirm-none": ({"confirm_s": None}, "['confirm_s'] input should be"),
-        "force-short": ({"force": "x"}, "['force'] string should have at least 10"),
-    },
+    true=(True, "input should be a valid dictionary"),
+    mistyped_key=({"blok": []}, "['blok'] unknown key, got []"),
+    a_number_as_a_key=({1: 2}, "['1'] keys should be strings, got 1"),
+    text=({"block": "metadata"}, "['block'] input should be a valid tuple"),
+    block=({"block": ["lan"]}, "['block']['0'] input should be 'metadata'"),
+    to_a_name=(allowed("db.internal"), f"['allow']['0']['to'] {NO_ADDRESS}"),
+    host_bits=(allowed("10.0.0.5/24"), f"['allow']['0']['to'] {NO_ADDRESS}"),
+    number=({"allow": [{"to": 1}]}, "['allow']['0']['to'] input should be"),
+    to_missing=({"allow": [{}]}, "['allow']['0']['to'] field required"),
+    allow_text=({"allow": ["10.0.0.5"]}, "['allow']['0'] input should be"),
+    allow_key=(allowed("::1", port=["1"]), "['allow']['0']['port'] unknown"),
+    port_0=(allowed("::1", ports=["0"]), f"['allow']['0']['ports'] {NO_PORT}"),
+    ports_text=(allowed("::1", ports="5"), "['allow']['0']['ports'] input"),
+    deny_mask=({"deny": ["10.0.0.0/33"]}, f"['deny'] {NO_ADDRESS}"),
+    deny=({"deny": "10.0.0.5"}, "['deny'] input should be a valid tuple"),
+    dns_network=({"dns": ["10.0.0.0/8"]}, "['dns'] a network instead of"),
+    dns_name=({"dns": ["one.one"]}, f"['dns'] {NO_ADDRESS}"),
+    dns_text=({"dns": "10.0.0.2"}, "['dns'] input should be a valid tuple"),
+    smtp_0=({"smtp_ports": [0]}, "['smtp_ports']['0'] input should be"),
+    smtp_true=({"smtp_ports": [True]}, "['smtp_ports']['0'] input"),
+    smtp_65536=({"smtp_ports": [65536]}, "['smtp_ports']['0'] input"),
+    rate_0=({"new_connections_per_s": 0}, "['new_connections_per_s'] input"),
+    rate_true=({"new_connections_per_s": True}, "['new_connections_per_s']"),
+    log_half=({"log_per_minute": 1.5}, "['log_per_minute'] input should"),
+    confirm_4=({"confirm_s": 4}, "['confirm_s'] input should be greater"),
+    confirm_none=({"confirm_s": None}, "['confirm_s'] input should be"),
+    force_short=({"force": "x"}, "['force'] string should have at least 10"),
 )
 def test_a_bad_value_is_told_by_its_key(value: Any, message: str) -> None:
     assert problem(value).startswith(message)
@@ -106,20 +104,18 @@ def test_the_nodes_loopback_is_no_interface_of_containers(name: str) -> None:
 
 @table(
     "settings, attribute, value",
-    {
-        "twice": ({"block": ["smtp", "smtp"]}, "block", ("smtp",)),
-        "nothing-blocked": ({"block": []}, "block", ()),
-        "netmask": ({"deny": ["10.0.0.0/255.0.0.0"]}, "deny", ("10.0.0.0/8",)),
-        "address": ({"deny": ["9.9.9.9"]}, "deny", ("9.9.9.9/32",)),
-        "dns-as-packets-have-it": ({"dns": ["FD00:0::53"]}, "dns", ("fd00::53",)),
-        "no-dns": ({"dns": []}, "dns", ()),
-        "dns-of-the-node": ({}, "dns", None),
-        "interfaces": ({"interfaces": ["virbr*", "a" * 15]}, "interfaces", ("virbr*", "a" * 15)),
-        "no-mail-ports": ({"smtp_ports": []}, "smtp_ports", ()),
-        "no-rate": ({"new_connections_per_s": None}, "new_connections_per_s", None),
-        "no-log": ({"log_per_minute": None}, "log_per_minute", None),
-        "force": ({"force": f" {REASON} "}, "force", REASON),
-    },
+    twice=({"block": ["smtp", "smtp"]}, "block", ("smtp",)),
+    nothing_blocked=({"block": []}, "block", ()),
+    netmask=({"deny": ["10.0.0.0/255.0.0.0"]}, "deny", ("10.0.0.0/8",)),
+    address=({"deny": ["9.9.9.9"]}, "deny", ("9.9.9.9/32",)),
+    dns_as_packets_have_it=({"dns": ["FD00:0::53"]}, "dns", ("fd00::53",)),
+    no_dns=({"dns": []}, "dns", ()),
+    dns_of_the_node=({}, "dns", None),
+    interfaces=({"interfaces": ["virbr*", "a" * 15]}, "interfaces", ("virbr*", "a" * 15)),
+    no_mail_ports=({"smtp_ports": []}, "smtp_ports", ()),
+    no_rate=({"new_connections_per_s": None}, "new_connections_per_s", None),
+    no_log=({"log_per_minute": None}, "log_per_minute", None),
+    force=({"force": f" {REASON} "}, "force", REASON),
 )
 def test_a_good_value_is_taken(settings: dict[str, Any], attribute: str, value: object) -> None:
     assert getattr(egress(**settings), attribute) == value
@@ -133,13 +129,11 @@ def test_that_allow_wins_over_deny_is_said_where_it_is_set() -> None:
 
 @table(
     "text, what",
-    {
-        "scope": ("fe80::1%eth0", "the address has a scope, got fe80::1%eth0; remove %"),
-        "rules-behind-it": ("2001:db8::1%x } accept\n\t\tip daddr { 192.0.2.1", "has a scope"),
-        "in-ipv6s-form": ("::ffff:169.254.169.254", "IPv4-mapped IPv6 address, got ::ffff:169."),
-        "a-network-in-it": ("::ffff:a00:0/104", "no packet carries an IPv4-mapped IPv6 address"),
-        "all-of-it": ("::ffff:0:0/96", "; write it as an IPv4 address"),
-    },
+    scope=("fe80::1%eth0", "the address has a scope, got fe80::1%eth0; remove %"),
+    rules_behind_it=("2001:db8::1%x } accept\n\t\tip daddr { 192.0.2.1", "has a scope"),
+    in_ipv6s_form=("::ffff:169.254.169.254", "IPv4-mapped IPv6 address, got ::ffff:169."),
+    a_network_in_it=("::ffff:a00:0/104", "no packet carries an IPv4-mapped IPv6 address"),
+    all_of_it=("::ffff:0:0/96", "; write it as an IPv4 address"),
 )
 def test_an_address_that_no_packet_has_is_refused(text: str, what: str) -> None:
     with pytest.raises(Problem, match=re.escape(what)):
@@ -202,10 +196,8 @@ def test_every_ipv4_network_that_is_blocked_is_so_through_a_translator_too() -> 
 # the examples of RFC 6052, 2.4, and what Linux' getaddrinfo makes of them
 @table(
     "text, expected",
-    {
-        "address": ("192.0.2.33/32", "64:ff9b::c000:221/128"),
-        "everything": ("0.0.0.0/0", "64:ff9b::/96"),
-    },
+    address=("192.0.2.33/32", "64:ff9b::c000:221/128"),
+    everything=("0.0.0.0/0", "64:ff9b::/96"),
 )
 def test_a_network_is_translated_by_the_well_known_prefix(text: str, expected: str) -> None:
     assert translated([text, "2001:db8::/32"]) == {expected: text}

@@ -85,11 +85,9 @@ def test_where_there_was_no_table_there_is_none_again(host: Host, take_back: Job
 
 @table(
     "file, said",
-    {
-        "nft": ("refuses-check", "{0}/candidate.nft on run-1: nft refuses the rules: bad rule; "),
-        "kernel": ("refuses-load", "the kernel refuses the rules: cannot allocate memory\n"),
-        "systemd": ("no-timers", f"{TIMER} on run-1: systemd cannot start this timer; nothing"),
-    },
+    nft=("refuses-check", "{0}/candidate.nft on run-1: nft refuses the rules: bad rule; "),
+    kernel=("refuses-load", "the kernel refuses the rules: cannot allocate memory\n"),
+    systemd=("no-timers", f"{TIMER} on run-1: systemd cannot start this timer; nothing"),
 )
 def test_rules_that_cannot_be_tried_leave_the_old_ones(guarded: Host, file: str, said: str) -> None:
     (guarded.root / file).write_text("new")
@@ -115,10 +113,8 @@ def test_while_rules_wait_to_be_confirmed_no_others_are_tried(guarded: Host) -> 
 
 @table(
     "job, said",
-    {
-        "load": (Host.load_on_probation, "another run holds this lock; nothing was loaded"),
-        "remove": (Host.remove, "another process has held this lock for 30 s; nothing was removed"),
-    },
+    load=(Host.load_on_probation, "another run holds this lock; nothing was loaded"),
+    remove=(Host.remove, "another process has held this lock for 30 s; nothing was removed"),
 )
 def test_while_another_is_at_it_nothing_is_done(guarded: Host, job: Job, said: str) -> None:
     with held(guarded.lock):

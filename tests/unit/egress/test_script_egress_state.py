@@ -76,11 +76,9 @@ def test_every_file_is_told_with_sum_mode_and_owner(machine: Machine) -> None:
 
 @table(
     "path, attribute, value",
-    {
-        "candidate": ("gvisor/egress/candidate.nft", "pending", True),
-        "empty-rules": ("gvisor/egress/rules.nft", "rules", ""),
-        "unit": ("units/pyinfra-gvisor-egress.service", "unit", "active"),
-    },
+    candidate=("gvisor/egress/candidate.nft", "pending", True),
+    empty_rules=("gvisor/egress/rules.nft", "rules", ""),
+    unit=("units/pyinfra-gvisor-egress.service", "unit", "active"),
 )
 def test_a_part_of_it_is_told_too(machine: Machine, path: str, attribute: str, value: Any) -> None:
     put(machine, path)
@@ -128,13 +126,11 @@ def test_what_is_left_when_somebody_has_removed_the_files_is_told(machine: Machi
 
 @table(
     "four, six, expected, gateways",
-    {
-        "one": (("eth0", "eth0"), (), ("eth0",), ("10.0.2.1",)),
-        "two": (("eth0", "wwan0"), (), ("eth0", "wwan0"), ("10.0.2.1",)),
-        "another-for-ipv6": (("eth0", "eth0"), SIX, ("eth0", "br-lan"), ("10.0.2.1", "fd00::1")),
-        "ipv6-only": (None, [(ANY, "00", "eth0")], ("eth0",), ("fd00::1",)),
-        "none": (None, (), (), ()),
-    },
+    one=(("eth0", "eth0"), (), ("eth0",), ("10.0.2.1",)),
+    two=(("eth0", "wwan0"), (), ("eth0", "wwan0"), ("10.0.2.1",)),
+    another_for_ipv6=(("eth0", "eth0"), SIX, ("eth0", "br-lan"), ("10.0.2.1", "fd00::1")),
+    ipv6_only=(None, [(ANY, "00", "eth0")], ("eth0",), ("fd00::1",)),
+    none=(None, (), (), ()),
 )
 def test_default_routes_are_told(
     machine: Machine, four: Any, six: Any, expected: Any, gateways: Any
@@ -148,11 +144,9 @@ def test_default_routes_are_told(
 
 @table(
     "port, below, expected",
-    {
-        "hardware": ("eth0", "device", {"br0": "eth0"}),
-        "vlan": ("eth0.7", "lower_eth0", {"br0": "eth0.7"}),
-        "a-containers": ("veth1", "tun_flags", {}),
-    },
+    hardware=("eth0", "device", {"br0": "eth0"}),
+    vlan=("eth0.7", "lower_eth0", {"br0": "eth0.7"}),
+    a_containers=("veth1", "tun_flags", {}),
 )
 def test_a_way_out_is_told(machine: Machine, port: str, below: str, expected: Any) -> None:
     for path in ("br0/bridge", f"br0/brif/{port}", "br0/brif/veth0", f"{port}/{below}", "veth0"):
@@ -174,20 +168,18 @@ STUB, FIRST = "nameserver 127.0.0.53\n", "nameserver 10.0.0.2\n"
 
 @table(
     "text, resolved, expected",
-    {
-        "two": (f"{FIRST}nameserver fd00::53\n", None, ("10.0.0.2", "fd00::53")),
-        "no-newline-at-the-end": (FIRST.strip(), None, ("10.0.0.2",)),
-        "a-comment": ("nameserver\t 10.0.0.2 # comment\noptions a\n", None, ("10.0.0.2",)),
-        "comments-and-none-named": (f"#{FIRST}; {FIRST}nameserver\n", None, ("",)),
-        "scope": ("nameserver fe80::1%eth0\n", None, ("fe80::1",)),
-        "behind-the-stub": (STUB, FIRST, ("10.0.0.2",)),
-        "without-newlines": (STUB.strip(), FIRST.strip(), ("10.0.0.2",)),
-        "a-stub-and-nothing-behind": (STUB, None, ("127.0.0.53",)),
-        "a-stub-and-another": (f"{STUB}nameserver ::2\n", FIRST, ("127.0.0.53", "::2")),
-        "empty": ("", None, ()),
-        "no-file": (None, FIRST, ()),
-        "junk": ("nameserver $(id) `id` *\n", None, ("$(id)",)),
-    },
+    two=(f"{FIRST}nameserver fd00::53\n", None, ("10.0.0.2", "fd00::53")),
+    no_newline_at_the_end=(FIRST.strip(), None, ("10.0.0.2",)),
+    a_comment=("nameserver\t 10.0.0.2 # comment\noptions a\n", None, ("10.0.0.2",)),
+    comments_and_none_named=(f"#{FIRST}; {FIRST}nameserver\n", None, ("",)),
+    scope=("nameserver fe80::1%eth0\n", None, ("fe80::1",)),
+    behind_the_stub=(STUB, FIRST, ("10.0.0.2",)),
+    without_newlines=(STUB.strip(), FIRST.strip(), ("10.0.0.2",)),
+    a_stub_and_nothing_behind=(STUB, None, ("127.0.0.53",)),
+    a_stub_and_another=(f"{STUB}nameserver ::2\n", FIRST, ("127.0.0.53", "::2")),
+    empty=("", None, ()),
+    no_file=(None, FIRST, ()),
+    junk=("nameserver $(id) `id` *\n", None, ("$(id)",)),
 )
 def test_resolvers_are_told(machine: Machine, text: Any, resolved: Any, expected: Any) -> None:
     for path, content in (("resolv.conf", text), ("resolved/resolv.conf", resolved)):
@@ -213,11 +205,9 @@ def told_by(machine: Machine, parent: int, **environment: str) -> Ssh | None:
 
 @table(
     "answer, interface",
-    {
-        "routed": ("198.51.100.9 via 203.0.113.1 dev eth0 src 203.0.113.7", "eth0"),
-        "its-own": ("local 198.51.100.9 dev lo table local src 198.51.100.9", "lo"),
-        "not-routed": ("unreachable 198.51.100.9", ""),
-    },
+    routed=("198.51.100.9 via 203.0.113.1 dev eth0 src 203.0.113.7", "eth0"),
+    its_own=("local 198.51.100.9 dev lo table local src 198.51.100.9", "lo"),
+    not_routed=("unreachable 198.51.100.9", ""),
 )
 def test_the_controllers_way_is_told(machine: Machine, answer: str, interface: str) -> None:
     stub(machine.path, "ip", f'[ "$*" = "-o route get 198.51.100.9" ] && echo "{answer}"')
@@ -227,7 +217,7 @@ def test_the_controllers_way_is_told(machine: Machine, answer: str, interface: s
     assert state == Ssh(client="198.51.100.9", port=2222, interface=interface)
 
 
-@table("depth, is_found", {"sudo": (1, True), "four": (4, True), "too-far-up": (9, False)})
+@table("depth, is_found", sudo=(1, True), four=(4, True), too_far_up=(9, False))
 def test_behind_sudo_the_way_is_found(machine: Machine, depth: int, is_found: bool) -> None:
     for number in range(100, 100 + depth):
         process(machine, number, number + 1, "HOME=/root", "NOT_SSH_CONNECTION=1")
@@ -238,7 +228,7 @@ def test_behind_sudo_the_way_is_found(machine: Machine, depth: int, is_found: bo
     assert told_by(machine, 100) == expected
 
 
-@table("parents", {"no-parent": (100, 0), "gone-meanwhile": (100, 99)})
+@table("parents", no_parent=(100, 0), gone_meanwhile=(100, 99))
 def test_who_did_not_come_by_ssh_tells_no_way(machine: Machine, parents: Any) -> None:
     process(machine, *parents, "HOME=/root")
 
@@ -253,12 +243,10 @@ def test_a_client_without_a_program_for_routes_is_told_without_a_way(machine: Ma
 
 @table(
     "path, text, expected",
-    {
-        "ufw": ("ufw/ufw.conf", "LOGLEVEL=low\nENABLED=yes\n", ("ufw",)),
-        "ufw-off": ("ufw/ufw.conf", "ENABLED=no\n#ENABLED=yes\n", ()),
-        "firewalld": ("firewalld.pid", "1", ("firewalld",)),
-        "firewalld-there": ("firewalld/firewalld.pid", "1", ("firewalld",)),
-    },
+    ufw=("ufw/ufw.conf", "LOGLEVEL=low\nENABLED=yes\n", ("ufw",)),
+    ufw_off=("ufw/ufw.conf", "ENABLED=no\n#ENABLED=yes\n", ()),
+    firewalld=("firewalld.pid", "1", ("firewalld",)),
+    firewalld_there=("firewalld/firewalld.pid", "1", ("firewalld",)),
 )
 def test_other_managers_are_told(machine: Machine, path: str, text: str, expected: Any) -> None:
     put(machine, path, text)
@@ -291,21 +279,19 @@ def bridged(name: str, **options: str) -> dict[str, Any]:
 
 @table(
     "told, expected",
-    {
-        "unnamed": (network("shop"), UNNAMED),
-        "no-options": (network("shop", Options=None), UNNAMED),
-        "named-beside-odd-options": (bridged("shop0", x=NASTY), "shop0"),
-        "host": (network("host", Driver="host"), ""),
-        "none": (network("none", Driver="null"), ""),
-        "macvlan": (network("lan", Driver="macvlan", Options={"parent": "eth0"}), ""),
-        "odd-labels": (network("shop", Labels={"a": NASTY}, Containers={"b": NASTY}), UNNAMED),
-        "quote": (bridged('a"b'), 'a"b'),
-        "backslash": (bridged("a\\b"), "a\\b"),
-        "backslash-of-its-own": (bridged("a\\u003cb"), "a\\u003cb"),
-        "signs": (bridged("<e*>&"), "<e*>&"),
-        "no-ascii": (bridged("caf\u00e9"), "caf??"),
-        "space": (bridged("a b"), "a?b"),
-    },
+    unnamed=(network("shop"), UNNAMED),
+    no_options=(network("shop", Options=None), UNNAMED),
+    named_beside_odd_options=(bridged("shop0", x=NASTY), "shop0"),
+    host=(network("host", Driver="host"), ""),
+    none=(network("none", Driver="null"), ""),
+    macvlan=(network("lan", Driver="macvlan", Options={"parent": "eth0"}), ""),
+    odd_labels=(network("shop", Labels={"a": NASTY}, Containers={"b": NASTY}), UNNAMED),
+    quote=(bridged('a"b'), 'a"b'),
+    backslash=(bridged("a\\b"), "a\\b"),
+    backslash_of_its_own=(bridged("a\\u003cb"), "a\\u003cb"),
+    signs=(bridged("<e*>&"), "<e*>&"),
+    no_ascii=(bridged("caf\u00e9"), "caf??"),
+    space=(bridged("a b"), "a?b"),
 )
 def test_a_network_is_told_with_its_bridge(machine: Machine, told: Any, expected: str) -> None:
     state = with_docker(machine, routes([], networks=[network("first"), told, network("last")]))
@@ -317,13 +303,11 @@ def test_a_network_is_told_with_its_bridge(machine: Machine, told: Any, expected
 
 @table(
     "answer, error",
-    {
-        "empty": (says("[]\n"), False),
-        "not-found": (says("{}", "404 Not Found"), False),
-        "null": (says("null\n"), True),
-        "fails": (says("{}", "500 Internal Server Error"), True),
-        "cut": (breaks_off(compact([network("a"), network("b")]), 0.7), True),
-    },
+    empty=(says("[]\n"), False),
+    not_found=(says("{}", "404 Not Found"), False),
+    null=(says("null\n"), True),
+    fails=(says("{}", "500 Internal Server Error"), True),
+    cut=(breaks_off(compact([network("a"), network("b")]), 0.7), True),
 )
 def test_networks_are_none_or_not_known(machine: Machine, answer: Any, error: bool) -> None:
     with daemon(machine.socket, {**routes([]), "/networks": answer}):
@@ -335,14 +319,12 @@ def test_networks_are_none_or_not_known(machine: Machine, answer: Any, error: bo
 
 @table(
     "ports, expected",
-    {
-        "none": ([], ()),
-        "twice": ([port(8080), port(8080, address="192.0.2.7")], ("8080/tcp",)),
-        "others": ([port(53, "udp"), port(36412, "sctp")], ("36412/sctp", "53/udp")),
-        "for-the-node": ([port(8, address=own) for own in ("127.0.0.1", "::1", "127.0.0.2")], ()),
-        "one-address": ([port(80, address="203.0.113.7")], ("80/tcp",)),
-        "exposed-only": ([{"PrivatePort": 80, "Type": "tcp"}], ()),
-    },
+    none=([], ()),
+    twice=([port(8080), port(8080, address="192.0.2.7")], ("8080/tcp",)),
+    others=([port(53, "udp"), port(36412, "sctp")], ("36412/sctp", "53/udp")),
+    for_the_node=([port(8, address=own) for own in ("127.0.0.1", "::1", "127.0.0.2")], ()),
+    one_address=([port(80, address="203.0.113.7")], ("80/tcp",)),
+    exposed_only=([{"PrivatePort": 80, "Type": "tcp"}], ()),
 )
 def test_ports_that_others_reach_are_told(machine: Machine, ports: Any, expected: Any) -> None:
     lie = '{"IP":"::","PrivatePort":1,"PublicPort":666,"Type":"tcp"}'

@@ -102,21 +102,19 @@ def test_it_can_be_replaced_by_a_later_one(machine: Machine) -> None:
 
 @table(
     "before, environment, says",
-    {
-        "used": (
-            lambda machine: (machine.says / "ps").write_text("4f5c\n1a2b\n"),
-            *({}, "containers run in this machine's Docker: 4f5c 1a2b"),
-        ),
-        "silent": (
-            lambda machine: (machine.says / "ps").unlink(),
-            *({}, "Docker does not list its containers"),
-        ),
-        "another-host": (str, {"DOCKER_HOST": "tcp://db:2375"}, "DOCKER_HOST is set"),
-        "another-starter": (
-            lambda machine: machine.record.unlink(),
-            *({}, "was not started by docker.service or the lab"),
-        ),
-    },
+    used=(
+        lambda machine: (machine.says / "ps").write_text("4f5c\n1a2b\n"),
+        *({}, "containers run in this machine's Docker: 4f5c 1a2b"),
+    ),
+    silent=(
+        lambda machine: (machine.says / "ps").unlink(),
+        *({}, "Docker does not list its containers"),
+    ),
+    another_host=(str, {"DOCKER_HOST": "tcp://db:2375"}, "DOCKER_HOST is set"),
+    another_starter=(
+        lambda machine: machine.record.unlink(),
+        *({}, "was not started by docker.service or the lab"),
+    ),
 )
 def test_a_docker_that_somebody_else_uses_or_has_started_is_not_replaced(
     machine: Machine, before: Callable[[Machine], object], environment: dict[str, str], says: str
@@ -133,11 +131,9 @@ def test_a_docker_that_somebody_else_uses_or_has_started_is_not_replaced(
 
 @table(
     "command, text",
-    {
-        "container": ("ps", "container db\n"),
-        "image": ("images", "image shop:1\n"),
-        "volume": ("volume", "volume data\n"),
-    },
+    container=("ps", "container db\n"),
+    image=("images", "image shop:1\n"),
+    volume=("volume", "volume data\n"),
 )
 def test_what_others_put_into_it_meanwhile_stays(machine: Machine, command: str, text: str) -> None:
     machine.run("replace", str(machine.built))

@@ -49,26 +49,24 @@ ON_CGROUP_V1 = {
 
 @table(
     "environment, name, specs",
-    {
-        "nothing": ({}, "gvisor-lab", [NodeSpec(TRIXIE), NodeSpec(TRIXIE, lived_in=True)]),
-        "empty": (
-            {"GVISOR_LAB_NAME": "", "GVISOR_LAB_NODES": "", "GVISOR_LAB_FLAVOURS": ""},
-            *("gvisor-lab", [NodeSpec(TRIXIE), NodeSpec(TRIXIE, lived_in=True)]),
-        ),
-        "flavours-in-turn": (
-            {"GVISOR_LAB_NODES": "3", "GVISOR_LAB_FLAVOURS": "debian-12, debian-13-docker-28"},
-            "gvisor-lab",
-            [NodeSpec(BOOKWORM), NodeSpec(FORKY_DOCKER, lived_in=True), NodeSpec(BOOKWORM)],
-        ),
-        "kind-and-longest-name": (
-            {"GVISOR_LAB_NAME": "l" * 40, "GVISOR_LAB_KIND": "vm", "GVISOR_LAB_NODES": "1"},
-            *("l" * 40, [NodeSpec(TRIXIE, kind="vm")]),
-        ),
-        "architecture": (
-            {"GVISOR_LAB_ARCH": OTHER, "GVISOR_LAB_KIND": "vm"},
-            *("gvisor-lab", [NodeSpec(TRIXIE, kind="vm", arch=OTHER)] * 2),
-        ),
-    },
+    nothing=({}, "gvisor-lab", [NodeSpec(TRIXIE), NodeSpec(TRIXIE, lived_in=True)]),
+    empty=(
+        {"GVISOR_LAB_NAME": "", "GVISOR_LAB_NODES": "", "GVISOR_LAB_FLAVOURS": ""},
+        *("gvisor-lab", [NodeSpec(TRIXIE), NodeSpec(TRIXIE, lived_in=True)]),
+    ),
+    flavours_in_turn=(
+        {"GVISOR_LAB_NODES": "3", "GVISOR_LAB_FLAVOURS": "debian-12, debian-13-docker-28"},
+        "gvisor-lab",
+        [NodeSpec(BOOKWORM), NodeSpec(FORKY_DOCKER, lived_in=True), NodeSpec(BOOKWORM)],
+    ),
+    kind_and_longest_name=(
+        {"GVISOR_LAB_NAME": "l" * 40, "GVISOR_LAB_KIND": "vm", "GVISOR_LAB_NODES": "1"},
+        *("l" * 40, [NodeSpec(TRIXIE, kind="vm")]),
+    ),
+    architecture=(
+        {"GVISOR_LAB_ARCH": OTHER, "GVISOR_LAB_KIND": "vm"},
+        *("gvisor-lab", [NodeSpec(TRIXIE, kind="vm", arch=OTHER)] * 2),
+    ),
 )
 def test_settings_choose_the_nodes(
     environment: dict[str, str], name: str, specs: list[NodeSpec]
@@ -122,14 +120,12 @@ def test_every_flavour_but_those_that_share_one_has_an_image_of_its_own() -> Non
 
 @table(
     "other",
-    {
-        "suite": NodeSpec(replace(TRIXIE, suite="sid")),
-        "package": NodeSpec(replace(TRIXIE, packages=(*TRIXIE.packages, "vim"))),
-        "docker-suite": NodeSpec(replace(TRIXIE, docker_suite="sid")),
-        "lived-in": NodeSpec(lived_in=True),
-        "without-systemd": NodeSpec(SYSVINIT),
-        "machine": NodeSpec(kind="vm"),
-    },
+    suite=NodeSpec(replace(TRIXIE, suite="sid")),
+    package=NodeSpec(replace(TRIXIE, packages=(*TRIXIE.packages, "vim"))),
+    docker_suite=NodeSpec(replace(TRIXIE, docker_suite="sid")),
+    lived_in=NodeSpec(lived_in=True),
+    without_systemd=NodeSpec(SYSVINIT),
+    machine=NodeSpec(kind="vm"),
 )
 def test_another_recipe_is_another_node(other: NodeSpec) -> None:
     assert recipe.spec_label(other) != recipe.spec_label(NodeSpec())
@@ -137,14 +133,12 @@ def test_another_recipe_is_another_node(other: NodeSpec) -> None:
 
 @table(
     "spec, file",
-    {
-        "image": (NodeSpec(), "prepare.sh"),
-        "lived-in": (NodeSpec(lived_in=True), "lived-in.json"),
-        "image-of-the-base": (NodeSpec(FORKY_DOCKER), "prepare.sh"),
-        "later-docker": (NodeSpec(FORKY_DOCKER), "later-docker.sh"),
-        "addition": (NodeSpec(FORKY_DOCKER), "add.sh"),
-        "machine": (NodeSpec(kind="vm"), "prepare-vm.sh"),
-    },
+    image=(NodeSpec(), "prepare.sh"),
+    lived_in=(NodeSpec(lived_in=True), "lived-in.json"),
+    image_of_the_base=(NodeSpec(FORKY_DOCKER), "prepare.sh"),
+    later_docker=(NodeSpec(FORKY_DOCKER), "later-docker.sh"),
+    addition=(NodeSpec(FORKY_DOCKER), "add.sh"),
+    machine=(NodeSpec(kind="vm"), "prepare-vm.sh"),
 )
 def test_an_edited_file_of_the_recipe_is_another_node(
     spec: NodeSpec, file: str, monkeypatch: pytest.MonkeyPatch
@@ -178,13 +172,11 @@ def test_no_mirror_is_named_anywhere() -> None:
 
 @table(
     "flavour, cgroup_version, expected",
-    {
-        "systemd-257-on-v1": (TRIXIE, 1, ON_CGROUP_V1),
-        "systemd-257-on-v2": (TRIXIE, 2, {"container": "docker"}),
-        "no-systemd-on-v1": (SYSVINIT, 1, {"container": "docker"}),
-        "systemd-252-on-v1": (BOOKWORM, 1, {"container": "docker"}),
-        "systemd-252-on-v2": (BOOKWORM, 2, {"container": "docker"}),
-    },
+    systemd_257_on_v1=(TRIXIE, 1, ON_CGROUP_V1),
+    systemd_257_on_v2=(TRIXIE, 2, {"container": "docker"}),
+    no_systemd_on_v1=(SYSVINIT, 1, {"container": "docker"}),
+    systemd_252_on_v1=(BOOKWORM, 1, {"container": "docker"}),
+    systemd_252_on_v2=(BOOKWORM, 2, {"container": "docker"}),
 )
 def test_only_a_new_systemd_on_cgroup_v1_has_to_be_forced(
     flavour: Flavour, cgroup_version: int, expected: dict[str, str]
@@ -253,13 +245,11 @@ def guest(directory: Path, accelerator: qemu.Accelerator = "tcg", arch: str = OW
 
 @table(
     "program, access, kept, arch, expected",
-    {
-        "a-guest-boots": (BOOTS, True, "", OWN_ARCH, "kvm"),
-        "none-does": (FAILS, True, "", OWN_ARCH, "tcg"),
-        "booted-since": (FAILS, True, "another-boot kvm\n", OWN_ARCH, "tcg"),
-        "without-kvm": (BOOTS, False, "", OWN_ARCH, "tcg"),
-        "another-architecture": (BOOTS, True, "", OTHER, "tcg"),
-    },
+    a_guest_boots=(BOOTS, True, "", OWN_ARCH, "kvm"),
+    none_does=(FAILS, True, "", OWN_ARCH, "tcg"),
+    booted_since=(FAILS, True, "another-boot kvm\n", OWN_ARCH, "tcg"),
+    without_kvm=(BOOTS, False, "", OWN_ARCH, "tcg"),
+    another_architecture=(BOOTS, True, "", OTHER, "tcg"),
 )
 def test_kvm_is_used_where_a_guest_was_seen_to_boot_by_it_and_tried_once(
     *,
@@ -293,11 +283,9 @@ def test_qemu_forwards_ssh_alone_and_from_this_machine_alone(tmp_path: Path) -> 
 
 @table(
     "arch, accelerator, processor, more",
-    {
-        "tcg": ("x86_64", "tcg", "Nehalem 1", f"ttyS0 * {EMULATED}"),
-        "kvm": ("x86_64", "kvm", "host 2", "ttyS0 *"),
-        "aarch64": ("aarch64", "tcg", "neoverse-n1 1", f"ttyAMA0 * {EMULATED}"),
-    },
+    tcg=("x86_64", "tcg", "Nehalem 1", f"ttyS0 * {EMULATED}"),
+    kvm=("x86_64", "kvm", "host 2", "ttyS0 *"),
+    aarch64=("aarch64", "tcg", "neoverse-n1 1", f"ttyAMA0 * {EMULATED}"),
 )
 def test_an_emulated_machine_alone_is_made_faster(
     tmp_path: Path, arch: str, accelerator: qemu.Accelerator, processor: str, more: str
@@ -353,11 +341,9 @@ def test_without_qemu_it_is_said_what_to_do(
 
 @table(
     "name, same",
-    {
-        "another-recipe": ("debian-13-x86_64-0123456789ab", True),
-        "another-architecture": ("debian-13-aarch64-0123456789ab", False),
-        "another-flavour": ("debian-13-docker-28-x86_64-0123456789ab", False),
-    },
+    another_recipe=("debian-13-x86_64-0123456789ab", True),
+    another_architecture=("debian-13-aarch64-0123456789ab", False),
+    another_flavour=("debian-13-docker-28-x86_64-0123456789ab", False),
 )
 def test_a_disk_takes_the_place_of_its_own_kind_only(name: str, same: bool) -> None:
     assert recipe.is_same_disk(name, recipe.disk_name(TRIXIE, "x86_64")) is same

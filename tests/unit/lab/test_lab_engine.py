@@ -27,7 +27,7 @@ def refusal(code: int) -> APIError:
     return APIError("refused", response=answer, explanation=CAPS)
 
 
-@table("code", {"starts": None, "refused": 400, "failed": 500})
+@table("code", starts=None, refused=400, failed=500)
 def test_one_that_starts_a_privileged_container_can_or_says_why_not(code: int | None) -> None:
     docker = Mock()
     docker.containers.create.return_value.start.side_effect = code and refusal(code)
@@ -56,7 +56,7 @@ def test_both_streams_are_told_apart_and_what_is_no_text_is_replaced() -> None:
     assert LabNode.exec(node, "x") == Ran(3, "é\N{REPLACEMENT CHARACTER}", "wrong")
 
 
-@table("pid", {"does-not-run": 0, "another-process": os.getpid()})
+@table("pid", does_not_run=0, another_process=os.getpid())
 def test_a_container_that_cannot_be_entered_is_an_error(pid: int) -> None:
     container = Mock(id="c1", status="running", attrs={"State": {"Pid": pid}})
     node = ContainerNode("lab-1", NodeSpec(), 22, Path("key"), Path("known"), container)

@@ -77,16 +77,14 @@ def test_a_build_of_gvisor_is_above_the_floor_and_not_in_the_lock() -> None:
 
 @table(
     "damage, says",
-    {
-        "one-byte": (
-            "printf x | dd of=dockerd bs=1 seek=7 conv=notrunc",
-            f"the {DOCKER} is damaged (sha256 of dockerd is ",
-        ),
-        "no-record": ("rm part.json", "part.json is missing"),
-        "no-program": ("rm dockerd", "dockerd is missing"),
-        "an-empty-record": ("echo > part.json", "part.json cannot be read"),
-        "another-record": ("echo '{\"files\": 1}' > part.json", "cannot be read"),
-    },
+    one_byte=(
+        "printf x | dd of=dockerd bs=1 seek=7 conv=notrunc",
+        f"the {DOCKER} is damaged (sha256 of dockerd is ",
+    ),
+    no_record=("rm part.json", "part.json is missing"),
+    no_program=("rm dockerd", "dockerd is missing"),
+    an_empty_record=("echo > part.json", "part.json cannot be read"),
+    another_record=("echo '{\"files\": 1}' > part.json", "cannot be read"),
 )
 def test_what_is_damaged_is_built_again(machine: Machine, damage: str, says: str) -> None:
     home = machine.take(DOCKER)
@@ -110,11 +108,9 @@ def test_a_runsc_for_another_architecture_is_packed_under_its_name(machine: Mach
 
 @table(
     "change",
-    {
-        "version": {"version": "v2.0.0"},
-        "programs": {"programs": DOCKER.programs[:1]},
-        "release": {"release": "20260905.0"},
-    },
+    version={"version": "v2.0.0"},
+    programs={"programs": DOCKER.programs[:1]},
+    release={"release": "20260905.0"},
 )
 def test_another_recipe_is_another_part(change: dict[str, object]) -> None:
     other = replace(DOCKER, **change)  # type: ignore[arg-type]
@@ -162,17 +158,15 @@ def test_a_builder_that_was_killed_leaves_nothing_that_counts(machine: Machine) 
 
 @table(
     "part, do, says",
-    {
-        "needs": (
-            replace(RUNC, needs=("sh", "no-such-compiler", "/usr/include/no-such-header.h")),
-            *("", "needs no-such-compiler, /usr/include/no-such-header.h, which"),
-        ),
-        "go": (
-            GVISOR,
-            'echo "go: lookup disabled"; exit 1',
-            "go failed with exit code 1: go: lookup disabled; see /",
-        ),
-    },
+    needs=(
+        replace(RUNC, needs=("sh", "no-such-compiler", "/usr/include/no-such-header.h")),
+        *("", "needs no-such-compiler, /usr/include/no-such-header.h, which"),
+    ),
+    go=(
+        GVISOR,
+        'echo "go: lookup disabled"; exit 1',
+        "go failed with exit code 1: go: lookup disabled; see /",
+    ),
 )
 def test_a_build_that_fails_says_why_and_leaves_nothing(
     machine: Machine, part: Part, do: str, says: str
@@ -185,7 +179,7 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(
     assert not list(machine.cache.parts.glob("lab-build-*"))
 
 
-@table("version", {"too-old": "1.21.0", "none": None})
+@table("version", too_old="1.21.0", none=None)
 def test_a_go_comes_from_pypi_where_the_machine_has_none_that_will_do(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, version: str | None
 ) -> None:
@@ -249,13 +243,11 @@ ARCHIVE = "expected an archive that contains runsc"
 
 @table(
     "asked, says",
-    {
-        "build-that-fails": ("build", "go failed with exit code 1"),
-        "a-word": ("official", "unknown value, got official; write build, debian"),
-        "no-file": ("/nowhere/gvisor.tar.bz2", ARCHIVE),
-        "breaks-off": ("half", ARCHIVE),
-        "other-than-the-locks": ("whole", r"sha512 of \S+ is [0-9a-f]{128}, expected a{128}"),
-    },
+    build_that_fails=("build", "go failed with exit code 1"),
+    a_word=("official", "unknown value, got official; write build, debian"),
+    no_file=("/nowhere/gvisor.tar.bz2", ARCHIVE),
+    breaks_off=("half", ARCHIVE),
+    other_than_the_locks=("whole", r"sha512 of \S+ is [0-9a-f]{128}, expected a{128}"),
 )
 def test_a_runsc_that_cannot_be_had_is_never_replaced_by_another(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, asked: str, says: str

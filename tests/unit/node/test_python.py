@@ -16,7 +16,9 @@ INSTALL = "apt-get install python3"
 
 @table(
     "link, found",
-    {"two-links": ("alternatives", "3.13"), "to-nothing": ("nowhere", ""), "none": (None, "")},
+    two_links=("alternatives", "3.13"),
+    to_nothing=("nowhere", ""),
+    none=(None, ""),
 )
 def test_the_version_is_behind_all_links(tmp_path: Path, link: str | None, found: str) -> None:
     machine = Machine(tmp_path)
@@ -28,7 +30,7 @@ def test_the_version_is_behind_all_links(tmp_path: Path, link: str | None, found
     assert machine.node().python == Python(version=found)
 
 
-@table("modules", {"minimal": (), "one": ("json",), "all": ("asyncio", "ctypes", "json")})
+@table("modules", minimal=(), one=("json",), all=("asyncio", "ctypes", "json"))
 def test_the_modules_are_those_of_that_version(tmp_path: Path, modules: tuple[str, ...]) -> None:
     machine = Machine(tmp_path)
     (machine.root / "python3.13").touch()
@@ -44,14 +46,12 @@ def test_the_modules_are_those_of_that_version(tmp_path: Path, modules: tuple[st
 
 @table(
     "line, message",
-    {
-        "no-python": ("", f"Python 3.10 or later, got none; {INSTALL}"),
-        "too-old": ("3.9 json", f"Python 3.10 or later, got 3.9; {INSTALL}"),
-        "minimal": (
-            "3.13",
-            f"Python's json, which python3-minimal lacks, got Python 3.13; {INSTALL}",
-        ),
-    },
+    no_python=("", f"Python 3.10 or later, got none; {INSTALL}"),
+    too_old=("3.9 json", f"Python 3.10 or later, got 3.9; {INSTALL}"),
+    minimal=(
+        "3.13",
+        f"Python's json, which python3-minimal lacks, got Python 3.13; {INSTALL}",
+    ),
 )
 def test_what_it_lacks_is_told_with_what_to_do(line: str, message: str) -> None:
     assert str(Python.of(line).lacks(NEEDS, "json")) == f"{NEEDS} {message}"

@@ -25,22 +25,20 @@ def test_coolifys_directories_are_what_a_seal_takes_and_not_all_of_coolify() -> 
 
 @table(
     "labels, named",
-    {
-        "database-of-coolify": (
-            {"coolify.managed": "true", "coolify.type": "database", "coolify.name": "shop-db"},
-            "database shop-db of Coolify",
-        ),
-        "sentinel": ({"coolify.managed": "true"}, "None"),
-        "compose": (
-            {"com.docker.compose.project": "edge", "com.docker.compose.service": "proxy"},
-            "service edge/proxy of compose",
-        ),
-        "app-that-compose-starts": (
-            {"com.docker.compose.project": "p", "coolify.type": "application", "coolify.name": "a"},
-            "application a of Coolify",
-        ),
-        "no-labels": ({}, "None"),
-    },
+    database_of_coolify=(
+        {"coolify.managed": "true", "coolify.type": "database", "coolify.name": "shop-db"},
+        "database shop-db of Coolify",
+    ),
+    sentinel=({"coolify.managed": "true"}, "None"),
+    compose=(
+        {"com.docker.compose.project": "edge", "com.docker.compose.service": "proxy"},
+        "service edge/proxy of compose",
+    ),
+    app_that_compose_starts=(
+        {"com.docker.compose.project": "p", "coolify.type": "application", "coolify.name": "a"},
+        "application a of Coolify",
+    ),
+    no_labels=({}, "None"),
 )
 def test_a_container_says_which_app_it_belongs_to(labels: dict[str, str], named: str) -> None:
     assert str(identify(labels)) == named

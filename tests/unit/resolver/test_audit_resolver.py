@@ -43,11 +43,9 @@ def test_a_node_without_such_a_runtime_needs_no_resolver() -> None:
 
 @table(
     "states, evidence",
-    {
-        "program": ({"service": "failed"}, "its service is failed"),
-        "sockets": ({"socket": "inactive"}, "its socket is inactive"),
-        "all": ({"socket": "", "service": ""}, "its socket is missing and its service is missing"),
-    },
+    program=({"service": "failed"}, "its service is failed"),
+    sockets=({"socket": "inactive"}, "its socket is inactive"),
+    all=({"socket": "", "service": ""}, "its socket is missing and its service is missing"),
 )
 def test_a_resolver_that_is_down_is_found(states: dict[str, str], evidence: str) -> None:
     finding = looked(told(**states))[f"resolver-down {NAME}"]
@@ -69,12 +67,10 @@ GONE_AT_BOOT = "its socket is not enabled: the resolver will not run after a reb
 
 @table(
     "lines, subject, evidence",
-    {
-        "changed": (told(other=SERVICE), SERVICE, "the file was changed"),
-        "missing": (told(without=SERVICE), SERVICE, "the file is missing"),
-        "more-than-ours": (told(f"stray {EVIL}"), EVIL, "the file is not part of the resolver"),
-        "not-enabled": (NOT_ENABLED, NAME, GONE_AT_BOOT),
-    },
+    changed=(told(other=SERVICE), SERVICE, "the file was changed"),
+    missing=(told(without=SERVICE), SERVICE, "the file is missing"),
+    more_than_ours=(told(f"stray {EVIL}"), EVIL, "the file is not part of the resolver"),
+    not_enabled=(NOT_ENABLED, NAME, GONE_AT_BOOT),
 )
 def test_what_is_not_as_it_was_installed_is_found(lines: Any, subject: str, evidence: str) -> None:
     findings = looked(lines)

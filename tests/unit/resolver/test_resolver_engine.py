@@ -75,13 +75,11 @@ def test_a_container_on_internal_networks_only_is_not_led_out() -> None:
 
 @table(
     "ends",
-    {
-        "none said": None,
-        "none": {"none": end("n", "")},
-        "an overlay": {"o": end("o", "10.0.0.2")},
-        "not yet on its network": {"b": end("b", "", "")},
-        "a network that came just now": {"x": end("x", "172.30.0.2")},
-    },
+    none_said=None,
+    none={"none": end("n", "")},
+    an_overlay={"o": end("o", "10.0.0.2")},
+    not_yet_on_its_network={"b": end("b", "", "")},
+    a_network_that_came_just_now={"x": end("x", "172.30.0.2")},
 )
 def test_a_container_without_an_address_on_a_bridge_is_no_source(ends: Any) -> None:
     odd = container("y") | {"NetworkSettings": {"Networks": ends}}
@@ -102,7 +100,7 @@ def test_a_sandbox_has_a_path_and_the_containers_resolvers() -> None:
 STOPPED = {"NetworkSettings": {"SandboxKey": ""}, "HostConfig": {"Dns": []}}
 
 
-@table("said", {"nothing": {}, "null": None, "it has stopped": STOPPED})
+@table("said", nothing={}, null=None, it_has_stopped=STOPPED)
 def test_another_sandbox_is_an_error(said: Any) -> None:
     with pytest.raises(engine.EngineError, match=r"is not understood|no network namespace of its"):
         engine.read_sandbox(said)
@@ -110,7 +108,9 @@ def test_another_sandbox_is_an_error(said: Any) -> None:
 
 @table(
     "lists",
-    {"an error": ({"message": "no"}, []), "networks": ([{}], []), "containers": ([], ["web"])},
+    an_error=({"message": "no"}, []),
+    networks=([{}], []),
+    containers=([], ["web"]),
 )
 def test_other_lists_are_an_error(lists: Any) -> None:
     with pytest.raises(engine.EngineError, match="Docker's list of containers is not understood"):
@@ -133,15 +133,13 @@ async def test_docker_is_asked_over_its_socket(tmp_path: Path) -> None:
 
 @table(
     "said, message",
-    {
-        "500": (b"HTTP/1.0 500 Server Error\r\n\r\n{}", "answered HTTP/1.0 500"),
-        "nothing": (b"", "IncompleteReadError"),
-        "garbage": (b"x" * 200_000, "LimitOverrunError"),
-        "an empty head": (b"\r\n\r\n", "Docker answered $"),
-        "no text": (ok(b"\xff\xfe\xff"), "UnicodeDecodeError"),
-        "half an answer": (ok(b'[{"Id": "'), "JSONDecodeError"),
-        "too deep": (ok(b"[" * 200_000), "RecursionError"),
-    },
+    status_500=(b"HTTP/1.0 500 Server Error\r\n\r\n{}", "answered HTTP/1.0 500"),
+    nothing=(b"", "IncompleteReadError"),
+    garbage=(b"x" * 200_000, "LimitOverrunError"),
+    an_empty_head=(b"\r\n\r\n", "Docker answered $"),
+    no_text=(ok(b"\xff\xfe\xff"), "UnicodeDecodeError"),
+    half_an_answer=(ok(b'[{"Id": "'), "JSONDecodeError"),
+    too_deep=(ok(b"[" * 200_000), "RecursionError"),
 )
 @looped
 async def test_another_answer_is_an_error(tmp_path: Path, said: bytes, message: str) -> None:
@@ -330,9 +328,7 @@ def test_a_line_a_second_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -
     assert capsys.readouterr().err == "a\nd (and 2 more)\nf (and 1 more)\n"
 
 
-@table(
-    "bound, named", {"path": ("{}/notify", "{}/notify"), "abstract": ("\0{}/notify", "@{}/notify")}
-)
+@table("bound, named", path=("{}/notify", "{}/notify"), abstract=("\0{}/notify", "@{}/notify"))
 def test_systemd_is_told(tmp_path: Path, monkeypatch: Any, bound: str, named: str) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", named.format(tmp_path))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:

@@ -21,7 +21,7 @@ from tests.unit.resolver.resolver_fakes import answer, failing, looped, query, r
 
 # On loopback a resolver each, all on the same port.
 FIRST, SECOND, THIRD, FOURTH = (f"127.0.53.{number}" for number in range(1, 5))
-KINDS = table("stream", {"udp": False, "tcp": True})
+KINDS = table("stream", udp=False, tcp=True)
 
 
 @contextlib.asynccontextmanager
@@ -189,7 +189,7 @@ async def test_a_connection_that_is_refused_is_closed() -> None:
 HALF, TOO_LONG = exchange.framed(query())[:-1], b"\x10\x01" + bytes(5000)
 
 
-@table("sent", {"nothing": b"", "half a message": HALF, "too long": TOO_LONG})
+@table("sent", nothing=b"", half_a_message=HALF, too_long=TOO_LONG)
 @looped
 async def test_a_message_that_is_not_whole_is_an_error(sent: bytes) -> None:
     reader = asyncio.StreamReader()
@@ -218,11 +218,9 @@ async def ask(
 @KINDS
 @table(
     "first",
-    {
-        "nobody listens": {},
-        "silent": {FIRST: silent},
-        "fails": {FIRST: lambda message: [answer(message, SERVFAIL)]},
-    },
+    nobody_listens={},
+    silent={FIRST: silent},
+    fails={FIRST: lambda message: [answer(message, SERVFAIL)]},
 )
 def test_the_second_helps_where_the_first_does_not(first: dict[str, Any], stream: bool) -> None:
     said = run(ask({**first, SECOND: well}, stream))
@@ -236,12 +234,10 @@ LARGE = answer(query()).ljust(65535, b"x")
 
 @table(
     "said, stream",
-    {
-        "no such name": (answer(query(), 3), False),
-        "no such name over tcp": (answer(query(), 3), True),
-        "truncated, for who asked to ask again": (CUT, False),
-        "large": (LARGE, True),
-    },
+    no_such_name=(answer(query(), 3), False),
+    no_such_name_over_tcp=(answer(query(), 3), True),
+    truncated_for_who_asked_to_ask_again=(CUT, False),
+    large=(LARGE, True),
 )
 def test_the_first_answer_is_passed_on(said: bytes, stream: bool) -> None:
     resolvers = {FIRST: lambda _: [said], SECOND: well}

@@ -157,11 +157,9 @@ METRICS = " --textfile=/srv/text/pyinfra_gvisor_resolver.prom"
 
 @table(
     "named, textfile_dir, options, writable",
-    {
-        "dockerds": (("9.9.9.9", "::1"), None, " --resolver=9.9.9.9 --resolver=::1", []),
-        "no-plain-addresses": (ODD, None, " --resolver=9.9.9.9", []),
-        "metrics": ((), "/srv/text/", METRICS, ["ReadWritePaths=-/srv/text/"]),
-    },
+    dockerds=(("9.9.9.9", "::1"), None, " --resolver=9.9.9.9 --resolver=::1", []),
+    no_plain_addresses=(ODD, None, " --resolver=9.9.9.9", []),
+    metrics=((), "/srv/text/", METRICS, ["ReadWritePaths=-/srv/text/"]),
 )
 def test_the_service_is_told_what_is_declared(
     named: tuple[str, ...], textfile_dir: str | None, options: str, writable: list[str]

@@ -28,7 +28,7 @@ from tests.unit.resolver.resolver_fakes import answer, looped, query, run
 
 LOOPBACK = socket.if_nametoindex("lo")
 Says = Callable[[bytes], Any]
-BOTH = table("stream", {"udp": False, "tcp": True})
+BOTH = table("stream", udp=False, tcp=True)
 
 
 def docker(message: bytes) -> bytes:
@@ -237,12 +237,10 @@ def test_docker_answers_and_nobody_else_is_asked(stream: bool) -> None:
 @BOTH
 @table(
     "says",
-    {
-        "fails": fails,
-        "refuses": lambda message: answer(message, REFUSED),
-        "silent": lost,
-        "silent, then wrong": lambda _: 0.9,
-    },
+    fails=fails,
+    refuses=lambda message: answer(message, REFUSED),
+    silent=lost,
+    silent_then_wrong=lambda _: 0.9,
 )
 def test_what_docker_does_not_say_is_asked_outside(says: Says, stream: bool) -> None:
     fake = Fake(says, outside)
@@ -262,27 +260,25 @@ RESTARTS = {"is_refused": True, "docker_late_s": 0.9}
 
 @table(
     "fake, says, asked, outcome",
-    {
-        "docker knows of no such name": (Fake(unknown, outside), unknown, "d", "docker"),
-        "only on internal networks": (Fake(fails, outside, leads_out=False), fails, "d", "docker"),
-        "late, and outside fails": (Fake(docker, **LATE), docker, "do", "docker"),
-        "late, but first": (Fake(docker, unknown, **LATER), docker, "do", "docker"),
-        "slow, not silent": (Fake(docker, unknown, **LATE, slow=True), docker, "d", "docker"),
-        "lost once": (Fake(in_turn(lost, docker), unknown), docker, "dodd", "docker"),
-        "lost twice": (Fake(in_turn(lost, lost, docker), unknown), docker, "dodd", "docker"),
-        "fails at first": (Fake(in_turn(fails, docker), unknown, **STARTS), docker, *AGAIN),
-        "silent at first": (Fake(in_turn(lost, docker), unknown, **STARTS), docker, *AGAIN),
-        "denies at first": (Fake(in_turn(unknown, docker), **STARTS), docker, "dwd", "docker"),
-        "the same inside": (Fake(in_turn(unknown, docker), **INSIDE), docker, "dwd", "docker"),
-        "and fails there": (Fake(in_turn(fails, docker), **INSIDE), docker, "dwd", "docker"),
-        "denies it at last, too": (Fake(unknown, **STARTS), unknown, "dwd", "docker"),
-        "starts, and others know": (Fake(fails, outside, **STARTS), outside, "do", "upstream"),
-        "restarts, and others do not": (Fake(docker, unknown, **RESTARTS), docker, "do", "docker"),
-        "came to another network": (Fake(MOVED), docker, "dd", "docker"),
-        "nobody knows it, said at once": (Fake(fails, unknown), unknown, "do", "upstream"),
-        "restarts, and others do": (Fake(docker, outside, **RESTARTS), outside, "do", "upstream"),
-        "silent as always about what it lacks": (Fake(lost, unknown), unknown, "dodd", "upstream"),
-    },
+    docker_knows_of_no_such_name=(Fake(unknown, outside), unknown, "d", "docker"),
+    only_on_internal_networks=(Fake(fails, outside, leads_out=False), fails, "d", "docker"),
+    late_and_outside_fails=(Fake(docker, **LATE), docker, "do", "docker"),
+    late_but_first=(Fake(docker, unknown, **LATER), docker, "do", "docker"),
+    slow_not_silent=(Fake(docker, unknown, **LATE, slow=True), docker, "d", "docker"),
+    lost_once=(Fake(in_turn(lost, docker), unknown), docker, "dodd", "docker"),
+    lost_twice=(Fake(in_turn(lost, lost, docker), unknown), docker, "dodd", "docker"),
+    fails_at_first=(Fake(in_turn(fails, docker), unknown, **STARTS), docker, *AGAIN),
+    silent_at_first=(Fake(in_turn(lost, docker), unknown, **STARTS), docker, *AGAIN),
+    denies_at_first=(Fake(in_turn(unknown, docker), **STARTS), docker, "dwd", "docker"),
+    the_same_inside=(Fake(in_turn(unknown, docker), **INSIDE), docker, "dwd", "docker"),
+    and_fails_there=(Fake(in_turn(fails, docker), **INSIDE), docker, "dwd", "docker"),
+    denies_it_at_last_too=(Fake(unknown, **STARTS), unknown, "dwd", "docker"),
+    starts_and_others_know=(Fake(fails, outside, **STARTS), outside, "do", "upstream"),
+    restarts_and_others_do_not=(Fake(docker, unknown, **RESTARTS), docker, "do", "docker"),
+    came_to_another_network=(Fake(MOVED), docker, "dd", "docker"),
+    nobody_knows_it_said_at_once=(Fake(fails, unknown), unknown, "do", "upstream"),
+    restarts_and_others_do=(Fake(docker, outside, **RESTARTS), outside, "do", "upstream"),
+    silent_as_always_about_what_it_lacks=(Fake(lost, unknown), unknown, "dodd", "upstream"),
 )
 def test_who_can_know_answers(fake: Fake, says: Says, asked: str, outcome: str) -> None:
     """``asked``: who was asked, Docker or others, and where there was a wait, in turn."""
@@ -336,7 +332,7 @@ async def test_those_who_wait_for_a_slow_docker_hear_of_it_together() -> None:
     assert set(fake.asked) == {"docker"}
 
 
-@table("wrong, outcome", {"busy": (Busy(), "busy"), "error": (OSError("no"), "failed")})
+@table("wrong, outcome", busy=(Busy(), "busy"), error=(OSError("no"), "failed"))
 def test_what_goes_wrong_here_is_not_asked_outside(wrong: Exception, outcome: str) -> None:
     fake = Fake(lambda _: wrong, outside)
 
@@ -347,12 +343,10 @@ def test_what_goes_wrong_here_is_not_asked_outside(wrong: Exception, outcome: st
 @BOTH
 @table(
     "fake, message, outcome",
-    {
-        "a stranger": (Fake(docker, error=UnknownSource("127.0.0.1")), query(), "stranger"),
-        "nobody knows": (Fake(docker, error=EngineError("no Docker")), query(), "failed"),
-        "an answer": (Fake(docker), answer(query()), "malformed"),
-        "half a query": (Fake(docker), query()[:-1], "malformed"),
-    },
+    a_stranger=(Fake(docker, error=UnknownSource("127.0.0.1")), query(), "stranger"),
+    nobody_knows=(Fake(docker, error=EngineError("no Docker")), query(), "failed"),
+    an_answer=(Fake(docker), answer(query()), "malformed"),
+    half_a_query=(Fake(docker), query()[:-1], "malformed"),
 )
 @looped
 async def test_strangers_hear_nothing(fake: Fake, message: Any, outcome: str, stream: bool) -> None:
@@ -421,7 +415,7 @@ async def test_one_source_has_so_many_connections(monkeypatch: pytest.MonkeyPatc
         assert made.outcomes == {"busy": 1, "docker": 1}
 
 
-@table("sent", {"nothing": b"", "half a length": b"\0", "half a query": framed(query())[:-1]})
+@table("sent", nothing=b"", half_a_length=b"\0", half_a_query=framed(query())[:-1])
 @looped
 async def test_a_connection_that_says_too_little_is_ended(sent: bytes) -> None:
     async with running(Fake(docker)) as made:
@@ -487,12 +481,10 @@ def test_no_datagram_ends_it(datagrams: list[bytes], streams: list[tuple[bytes, 
 
 @table(
     "address, expected",
-    {
-        "IPv4": ("172.18.0.2", "172.18.0.2"),
-        "IPv4 in IPv6": ("::ffff:172.18.0.2", "172.18.0.2"),
-        "IPv6": ("FD00:0:0::2", "fd00::2"),
-        "with a zone": ("fe80::1%eth0", "fe80::1"),
-    },
+    IPv4=("172.18.0.2", "172.18.0.2"),
+    IPv4_in_IPv6=("::ffff:172.18.0.2", "172.18.0.2"),
+    IPv6=("FD00:0:0::2", "fd00::2"),
+    with_a_zone=("fe80::1%eth0", "fe80::1"),
 )
 def test_an_address_is_written_as_docker_does(address: str, expected: str) -> None:
     assert plain(address) == expected

@@ -19,19 +19,17 @@ NAMES = st.lists(
 
 @table(
     "message, expected",
-    {
-        "IPv6": (query("db", kind=28), True),
-        "no recursion desired": (query("db", flags=0), True),
-        "EDNS behind the question": (WITH_EDNS, True),
-        "the root": (query()[:12] + b"\0" + b"\0\x02\0\x01", True),
-        "an answer": (answer(query()), False),
-        "a dynamic update": (query(flags=0x2900), False),
-        "a notice": (query(flags=0x2000), False),
-        "no question": (query()[:4] + b"\0\0" + query()[6:], False),
-        "two questions": (query()[:4] + b"\0\2" + query()[6:] * 2, False),
-        "a name that points at itself": (query()[:12] + b"\xc0\x0c\0\1\0\1", False),
-        "more than any question has": (query() + bytes(messages.MOST_QUERY_BYTES), False),
-    },
+    IPv6=(query("db", kind=28), True),
+    no_recursion_desired=(query("db", flags=0), True),
+    EDNS_behind_the_question=(WITH_EDNS, True),
+    the_root=(query()[:12] + b"\0" + b"\0\x02\0\x01", True),
+    an_answer=(answer(query()), False),
+    a_dynamic_update=(query(flags=0x2900), False),
+    a_notice=(query(flags=0x2000), False),
+    no_question=(query()[:4] + b"\0\0" + query()[6:], False),
+    two_questions=(query()[:4] + b"\0\2" + query()[6:] * 2, False),
+    a_name_that_points_at_itself=(query()[:12] + b"\xc0\x0c\0\1\0\1", False),
+    more_than_any_question_has=(query() + bytes(messages.MOST_QUERY_BYTES), False),
 )
 def test_a_query_has_one_question_and_nothing_else_is_one(message: bytes, expected: bool) -> None:
     assert messages.is_query(message) is expected
@@ -39,17 +37,15 @@ def test_a_query_has_one_question_and_nothing_else_is_one(message: bytes, expect
 
 @table(
     "message, expected",
-    {
-        "other letters": (answer(query("DB")), True),
-        "refused without the question": (query()[:2] + b"\x81\x85" + bytes(8), True),
-        "half a header": (answer(query("db"))[:11], False),
-        "the query itself": (query("db"), False),
-        "another number": (answer(query("db", number=8)), False),
-        "another name": (answer(query("db2")), False),
-        "another type": (answer(query("db", kind=28)), False),
-        "well, but without the question": (query()[:2] + b"\x81\x80" + bytes(8), False),
-        "half a question": (answer(query("db"))[:14], False),
-    },
+    other_letters=(answer(query("DB")), True),
+    refused_without_the_question=(query()[:2] + b"\x81\x85" + bytes(8), True),
+    half_a_header=(answer(query("db"))[:11], False),
+    the_query_itself=(query("db"), False),
+    another_number=(answer(query("db", number=8)), False),
+    another_name=(answer(query("db2")), False),
+    another_type=(answer(query("db", kind=28)), False),
+    well_but_without_the_question=(query()[:2] + b"\x81\x80" + bytes(8), False),
+    half_a_question=(answer(query("db"))[:14], False),
 )
 def test_an_answer_is_known_by_number_and_question(message: bytes, expected: bool) -> None:
     assert messages.is_answer_to(query("db"), message) is expected
@@ -64,7 +60,9 @@ def test_a_failure_has_number_question_and_flags_of_the_query() -> None:
 
 @table(
     "rcode, expected",
-    {"well": (0, False), "no name": (3, False), "failed": (messages.SERVFAIL, True)},
+    well=(0, False),
+    no_name=(3, False),
+    failed=(messages.SERVFAIL, True),
 )
 def test_another_resolver_may_know_what_one_fails_at(rcode: int, expected: bool) -> None:
     assert messages.is_failure(answer(query(), rcode)) is expected

@@ -49,25 +49,21 @@ def changed(**change: str) -> ResolverState:
 
 @table(
     "found, plan",
-    {
-        "not-there": (BARE, applied(*(f"write {item.path}" for item in FILES))),
-        "as-declared": (there(), PartPlan()),
-        "as-declared-and-asked": (there(asks=("1f",)), PartPlan()),
-        **{name: (there(**states), applied()) for name, states in DOWN.items()},
-        "not-enabled": (there(enabled=False), applied()),
-        "content": (changed(sha256="0" * 64), applied(f"write {MAIN}")),
-        "mode": (changed(mode="777"), applied(f"write {MAIN}")),
-        "owner": (changed(owner="1000:0"), applied(f"write {MAIN}")),
-        "too-many": (there(strays=(*there().files, STRAY)), applied(f"remove {STRAY}")),
-    },
+    not_there=(BARE, applied(*(f"write {item.path}" for item in FILES))),
+    as_declared=(there(), PartPlan()),
+    as_declared_and_asked=(there(asks=("1f",)), PartPlan()),
+    **{name: (there(**states), applied()) for name, states in DOWN.items()},
+    not_enabled=(there(enabled=False), applied()),
+    content=(changed(sha256="0" * 64), applied(f"write {MAIN}")),
+    mode=(changed(mode="777"), applied(f"write {MAIN}")),
+    owner=(changed(owner="1000:0"), applied(f"write {MAIN}")),
+    too_many=(there(strays=(*there().files, STRAY)), applied(f"remove {STRAY}")),
 )
 def test_a_declared_one_gets_what_it_lacks(found: ResolverState, plan: PartPlan) -> None:
     assert plan_resolver(found, True) == plan
 
 
-@table(
-    "named, textfile_dir", {"other-resolvers": (("9.9.9.9",), None), "textfile": ((), "/srv/text")}
-)
+@table("named, textfile_dir", other_resolvers=(("9.9.9.9",), None), textfile=((), "/srv/text"))
 def test_what_is_declared_otherwise_is_written(named: Any, textfile_dir: str | None) -> None:
     files = kept_files(named, textfile_dir)
 
@@ -85,19 +81,17 @@ ASKED = ("shop", "db")
 
 @table(
     "found, used_by, plan",
-    {
-        "all-of-it": (there(), (), REMOVED),
-        "broken": (there(socket="failed", service="failed"), (), REMOVED),
-        "a-unit": (ResolverState(files={SOCKET: FoundFile(sha256="0" * 64)}), (), REMOVED),
-        "a-stray": (ResolverState(strays=(STRAY,)), (), REMOVED),
-        "a-link": (ResolverState(enabled=True), (), REMOVED),
-        "not-there": (BARE, (), PartPlan()),
-        "not-there-and-asked": (BARE, ASKED, PartPlan()),
-        "asked": (there(), ASKED, PartPlan("keep", (STAYS,))),
-        "asked-and-not-enabled": (there(enabled=False), ASKED, PartPlan("keep", (STAYS,))),
-        "asked-and-too-many": (there(strays=(STRAY,)), ASKED, PartPlan("keep", (STAYS,))),
-        "asked-and-down": (there(service="failed"), ASKED, applied(STAYS)),
-    },
+    all_of_it=(there(), (), REMOVED),
+    broken=(there(socket="failed", service="failed"), (), REMOVED),
+    a_unit=(ResolverState(files={SOCKET: FoundFile(sha256="0" * 64)}), (), REMOVED),
+    a_stray=(ResolverState(strays=(STRAY,)), (), REMOVED),
+    a_link=(ResolverState(enabled=True), (), REMOVED),
+    not_there=(BARE, (), PartPlan()),
+    not_there_and_asked=(BARE, ASKED, PartPlan()),
+    asked=(there(), ASKED, PartPlan("keep", (STAYS,))),
+    asked_and_not_enabled=(there(enabled=False), ASKED, PartPlan("keep", (STAYS,))),
+    asked_and_too_many=(there(strays=(STRAY,)), ASKED, PartPlan("keep", (STAYS,))),
+    asked_and_down=(there(service="failed"), ASKED, applied(STAYS)),
 )
 def test_an_undeclared_one_goes_unless_asked(found: ResolverState, used_by: Any, plan: Any) -> None:
     assert plan_resolver(found, False, used_by=used_by) == plan
@@ -105,7 +99,11 @@ def test_an_undeclared_one_goes_unless_asked(found: ResolverState, used_by: Any,
 
 @table(
     "directory",
-    {"relative": "text", "blank": "/a b", "specifier": "/a%h", "lines": "/a\nx=y", "end": "/a\n"},
+    relative="text",
+    blank="/a b",
+    specifier="/a%h",
+    lines="/a\nx=y",
+    end="/a\n",
 )
 def test_a_directory_that_cannot_be_in_a_unit_is_refused(directory: str) -> None:
     with pytest.raises(Problem, match="cannot be written into a systemd unit, got ") as refused:
@@ -122,18 +120,16 @@ MINIMAL = "which python3-minimal lacks, got Python"
 
 @table(
     "changes, message",
-    {
-        "no-asyncio": ({"python": "3.13 json"}, f"Python's asyncio, {MINIMAL} 3.13; {INSTALL}"),
-        "neither-module": (
-            {"python": "3.11"},
-            f"Python's asyncio and ctypes, {MINIMAL} 3.11; {INSTALL}",
-        ),
-        "no-ip": ({"ip": False}, "ip, got none; apt-get install iproute2"),
-        "private-mounts": (
-            {"shared": False},
-            f"{SHARED}, got a private mount; run `mount --make-rshared /` at every boot",
-        ),
-    },
+    no_asyncio=({"python": "3.13 json"}, f"Python's asyncio, {MINIMAL} 3.13; {INSTALL}"),
+    neither_module=(
+        {"python": "3.11"},
+        f"Python's asyncio and ctypes, {MINIMAL} 3.11; {INSTALL}",
+    ),
+    no_ip=({"ip": False}, "ip, got none; apt-get install iproute2"),
+    private_mounts=(
+        {"shared": False},
+        f"{SHARED}, got a private mount; run `mount --make-rshared /` at every boot",
+    ),
 )
 def test_a_node_on_which_it_could_not_run_is_refused(changes: Any, message: str) -> None:
     problem = lacking(**changes)
@@ -154,11 +150,9 @@ def test_a_node_without_systemd_is_refused() -> None:
 
 @table(
     "changes",
-    {
-        "debian-13": {},
-        "the-oldest": {"python": "3.10 asyncio ctypes"},
-        "setns-without-ctypes": {"python": "3.12 asyncio"},
-    },
+    debian_13={},
+    the_oldest={"python": "3.10 asyncio ctypes"},
+    setns_without_ctypes={"python": "3.12 asyncio"},
 )
 def test_a_node_on_which_it_can_run_is_not_refused(changes: dict[str, Any]) -> None:
     assert lacking(**changes) is None
@@ -179,7 +173,7 @@ def test_a_runtime_has_no_names_of_dockers_unless_it_asks_for_them() -> None:
     assert Runtime(network="sandbox", dns="docker").dns == "docker"
 
 
-@table("network", {"host": "host", "none": "none"})
+@table("network", host="host", none="none")
 def test_they_are_for_gvisors_own_stack_alone(network: str) -> None:
     assert refusal(network=network, dns="docker") == (
         f'[\'net\'] dns "docker" needs network "sandbox", got {network}; remove "dns" (with '
@@ -187,14 +181,14 @@ def test_they_are_for_gvisors_own_stack_alone(network: str) -> None:
     )
 
 
-@table("dns", {"empty": "", "capital": "Docker", "true": True, "address": "9.9.9.9"})
+@table("dns", empty="", capital="Docker", true=True, address="9.9.9.9")
 def test_another_value_is_refused_with_the_one_there_is(dns: object) -> None:
     message = refusal(network="sandbox", dns=dns)
 
     assert message == f"['net']['dns'] input should be 'docker', got {dns}".rstrip()
 
 
-@table("line", {"cut-short": "sum", "no-path": f"stat {SERVICE}"})
+@table("line", cut_short="sum", no_path=f"stat {SERVICE}")
 def test_a_malformed_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="malformed"):
         parse_node([f"resolver {line}", *answer()])

@@ -454,13 +454,11 @@ def test_an_address_that_nobody_had_for_a_while_is_remembered() -> None:
 
 @table(
     "before, after",
-    {
-        "new": ([], [DB_NEW, WEB_THERE]),
-        "the-same": ([DB_OLD, WEB_THERE], [DB_OLD, WEB_THERE]),
-        "on-another-bridge": ([DB_OLD, WEB_THERE], [(DB, NEW, "br2"), WEB_THERE]),
-        "alone": ([DB_OLD], [DB_NEW]),
-        "ipv6": ([("fd91::2", OLD, "br1"), WEB_THERE], [("fd91::2", NEW, "br1"), WEB_THERE]),
-    },
+    new=([], [DB_NEW, WEB_THERE]),
+    the_same=([DB_OLD, WEB_THERE], [DB_OLD, WEB_THERE]),
+    on_another_bridge=([DB_OLD, WEB_THERE], [(DB, NEW, "br2"), WEB_THERE]),
+    alone=([DB_OLD], [DB_NEW]),
+    ipv6=([("fd91::2", OLD, "br1"), WEB_THERE], [("fd91::2", NEW, "br1"), WEB_THERE]),
 )
 def test_nobody_is_told_what_is_not_news(before: Any, after: Any) -> None:
     sent = Sent()
@@ -489,7 +487,8 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @table(
     "mac, wrong",
-    {"not-permitted": (NEW, PermissionError("not permitted")), "odd-docker": ("no address", None)},
+    not_permitted=(NEW, PermissionError("not permitted")),
+    odd_docker=("no address", None),
 )
 def test_what_goes_wrong_is_told_and_no_more(capsys: Any, mac: str, wrong: Any) -> None:
     kept = neighbours_by(Sent(wrong))

@@ -166,12 +166,10 @@ def test_every_file_is_there_as_it_was_sent_and_the_sockets_before_the_program(h
 
 @table(
     "state, wanted, opens",
-    {
-        "another-program": ("active", {"program": "another"}, False),
-        "other-sockets": ("active", {"socket": "2"}, True),
-        "sockets-failed": ("failed", {}, True),
-        "sockets-do-not-listen-yet": ("activating", {}, True),
-    },
+    another_program=("active", {"program": "another"}, False),
+    other_sockets=("active", {"socket": "2"}, True),
+    sockets_failed=("failed", {}, True),
+    sockets_do_not_listen_yet=("activating", {}, True),
 )
 def test_sockets_may_stay_open(host: Host, state: str, wanted: dict[str, str], opens: bool) -> None:
     host.install()
@@ -198,7 +196,7 @@ def test_what_does_not_belong_there_is_gone(host: Host) -> None:
     assert not (host.program / "more").exists()
 
 
-@table("first", {"first": True, "later": False})
+@table("first", first=True, later=False)
 @pytest.mark.parametrize("step", ["daemon-reload", "stop", "enable", "start", "restart"])
 def test_a_run_that_breaks_off_is_mended_by_the_next(host: Host, step: str, first: bool) -> None:
     if not first:
@@ -233,10 +231,8 @@ def test_a_run_that_is_killed_while_it_writes_is_mended_too(host: Host) -> None:
 
 @table(
     "breaks, told",
-    {
-        "port-taken": ("start", "port 53 on run-1: the resolver cannot listen on this port"),
-        "program": ("restart", f"{UNIT}.service on run-1: this service does not start"),
-    },
+    port_taken=("start", "port 53 on run-1: the resolver cannot listen on this port"),
+    program=("restart", f"{UNIT}.service on run-1: this service does not start"),
 )
 def test_what_does_not_start_is_told_with_what_was_said(host: Host, breaks: str, told: str) -> None:
     ran = host.install(breaks=breaks)
@@ -334,12 +330,10 @@ def test_units_that_failed_are_forgotten(installed: Host) -> None:
 
 @table(
     "gone",
-    {
-        "no-socket-unit": f"units/{UNIT}.socket",
-        "no-service-unit": f"units/{UNIT}.service",
-        "no-program": "gvisor/resolver/__main__.py",
-        "not-enabled": f"units/sockets.target.wants/{UNIT}.socket",
-    },
+    no_socket_unit=f"units/{UNIT}.socket",
+    no_service_unit=f"units/{UNIT}.service",
+    no_program="gvisor/resolver/__main__.py",
+    not_enabled=f"units/sockets.target.wants/{UNIT}.socket",
 )
 def test_a_part_of_it_goes_too_and_what_still_runs_is_stopped(installed: Host, gone: str) -> None:
     for path in (gone, f"texts/{METRICS}", f"texts/.{METRICS}.new"):
@@ -351,7 +345,7 @@ def test_a_part_of_it_goes_too_and_what_still_runs_is_stopped(installed: Host, g
     assert (installed.files(), installed.states()) == ({}, {})
 
 
-@table("step", {"stop": "stop", "reload": "daemon-reload"})
+@table("step", stop="stop", reload="daemon-reload")
 def test_a_removal_that_breaks_off_is_told_and_ended(installed: Host, step: str) -> None:
     broken = installed.remove(breaks=step)
 
@@ -362,7 +356,7 @@ def test_a_removal_that_breaks_off_is_told_and_ended(installed: Host, step: str)
     assert (again.returncode, installed.files(), installed.states()) == (0, {}, {})
 
 
-@table("remove", {"install": False, "remove": True})
+@table("remove", install=False, remove=True)
 def test_a_unit_that_somebody_wrote_has_no_file_of_others_removed(host: Host, remove: bool) -> None:
     other = host.texts / "other.prom"
     other.write_text("")

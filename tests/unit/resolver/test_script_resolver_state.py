@@ -58,16 +58,14 @@ def test_ip_is_told_where_the_unit_starts_it(machine: Machine) -> None:
 
 @table(
     "mounts, shared",
-    {
-        "shared": ([ROOT.format("shared:1 "), OTHER], True),
-        "of-two-fields": ([OTHER, ROOT.format("master:3 shared:1 ")], True),
-        "private": ([ROOT.format(""), OTHER], False),
-        "slave": ([ROOT.format("master:1 "), OTHER], False),
-        "a-device-so-called": ([ROOT.format("").replace("vda1", "shared:1")], False),
-        "another-above-it": ([ROOT.format("shared:1 "), ROOT.format("")], False),
-        "above-another": ([ROOT.format(""), ROOT.format("shared:1 ")], True),
-        "no-root": ([OTHER], False),
-    },
+    shared=([ROOT.format("shared:1 "), OTHER], True),
+    of_two_fields=([OTHER, ROOT.format("master:3 shared:1 ")], True),
+    private=([ROOT.format(""), OTHER], False),
+    slave=([ROOT.format("master:1 "), OTHER], False),
+    a_device_so_called=([ROOT.format("").replace("vda1", "shared:1")], False),
+    another_above_it=([ROOT.format("shared:1 "), ROOT.format("")], False),
+    above_another=([ROOT.format(""), ROOT.format("shared:1 ")], True),
+    no_root=([OTHER], False),
 )
 def test_the_mount_of_the_root_counts(machine: Machine, mounts: list[str], shared: bool) -> None:
     have(machine.root / "mountinfo", "".join(mounts))
@@ -93,7 +91,7 @@ def test_every_file_is_told_with_sum_mode_and_owner(machine: Machine) -> None:
     assert set(found.strays) == program
 
 
-@table("broken", {"broken": True, "good": False})
+@table("broken", broken=True, good=False)
 def test_a_link_in_the_place_of_a_file_is_told(machine: Machine, broken: bool) -> None:
     link = install(machine)["__main__.py"]
     other = link.rename(machine.root / "elsewhere.py")
@@ -142,7 +140,10 @@ ENDED = "4194305"  # above what the kernel ever gives: proc(5)
 
 @table(
     "init, asks",
-    {"created": (None, True), "written": ("", True), "runs": ("1", True), "ended": (ENDED, False)},
+    created=(None, True),
+    written=("", True),
+    runs=("1", True),
+    ended=(ENDED, False),
 )
 def test_who_has_ended_asks_no_more(machine: Machine, init: str | None, asks: bool) -> None:
     tasks = machine.root / "run-containerd" / "io.containerd.runtime.v2.task" / "moby"

@@ -35,10 +35,8 @@ def shim(tmp_path: Path) -> Shim:
 
 @table(
     "version, more",
-    {
-        "docker-20.10": ("1.0.2-dev", {}),
-        "docker-28-read-only": ("1.2.0", {"options": ["rbind", "rprivate", "ro"]}),
-    },
+    docker_20_10=("1.0.2-dev", {}),
+    docker_28_read_only=("1.2.0", {"options": ["rbind", "rprivate", "ro"]}),
 )
 def test_at_create_the_bundle_is_given_a_file(shim: Shim, version: str, more: Any) -> None:
     linux = {"resources": {"devices": [{"allow": False}]}, "maskedPaths": ["/proc/acpi"]}
@@ -91,14 +89,12 @@ def test_dockers_directory_and_the_bundle_may_have_blanks_in_their_names(tmp_pat
 
 @table(
     "text, expected",
-    {
-        "docker-20.10": (OLD, f"{OURS}options ndots:0\n"),
-        "docker-26-and-28": (NEW, NEW.replace("nameserver 127.0.0.11\n", OURS)),
-        "no-end-of-line": ("nameserver 127.0.0.11", OURS),
-        "default-bridge-to-the-byte": (BRIDGE, BRIDGE),
-        "other-resolvers": (NAMED, NAMED),
-        "empty": ("", ""),
-    },
+    docker_20_10=(OLD, f"{OURS}options ndots:0\n"),
+    docker_26_and_28=(NEW, NEW.replace("nameserver 127.0.0.11\n", OURS)),
+    no_end_of_line=("nameserver 127.0.0.11", OURS),
+    default_bridge_to_the_byte=(BRIDGE, BRIDGE),
+    other_resolvers=(NAMED, NAMED),
+    empty=("", ""),
 )
 def test_at_start_the_file_names_our_resolver(shim: Shim, text: str, expected: str) -> None:
     shim.runs(WAY_OUT, ON_LINK)
@@ -145,7 +141,7 @@ def test_on_a_network_without_a_way_out_one_route_is_made_in_its_namespace(shim:
 WAYS = [ON_LINK, WAY_OUT]
 
 
-@table("text, routes", {"way": (OLD, WAYS), "none": (OLD, []), "not-dockers": (NAMED, [ON_LINK])})
+@table("text, routes", way=(OLD, WAYS), none=(OLD, []), not_dockers=(NAMED, [ON_LINK]))
 def test_no_route_is_made_where_none_is_needed(shim: Shim, text: str, routes: list[str]) -> None:
     shim.dockers.write_text(text)
     shim.runs(*routes)
@@ -178,16 +174,14 @@ def replaced_by_a_directory(path: Path) -> None:
 
 @table(
     "break_it",
-    {
-        "dockers-file-missing": lambda shim: shim.dockers.unlink(),
-        "a-directory": lambda shim: replaced_by_a_directory(shim.dockers),
-        "no-source": lambda shim: (shim.bundle / "resolv.conf.docker").write_text("\n"),
-        "no-pid": lambda shim: (shim.bundle / "init.pid").unlink(),
-        "no-such-pid": lambda shim: (shim.bundle / "init.pid").write_text("12"),
-        "own-file": lambda shim: replaced_by_a_directory(shim.bundle / "resolv.conf"),
-    },
+    dockers_file_missing=lambda shim: shim.dockers.unlink(),
+    a_directory=lambda shim: replaced_by_a_directory(shim.dockers),
+    no_source=lambda shim: (shim.bundle / "resolv.conf.docker").write_text("\n"),
+    no_pid=lambda shim: (shim.bundle / "init.pid").unlink(),
+    no_such_pid=lambda shim: (shim.bundle / "init.pid").write_text("12"),
+    own_file=lambda shim: replaced_by_a_directory(shim.bundle / "resolv.conf"),
 )
-@table("code", {"good": 0, "bad-code": 128})
+@table("code", good=0, bad_code=128)
 def test_what_goes_wrong_at_start_is_logged(tmp_path: Path, break_it: Any, code: int) -> None:
     shim = Shim(tmp_path, code=code)
     shim.config(shim.resolv_conf())
@@ -206,9 +200,7 @@ def test_what_goes_wrong_at_start_is_logged(tmp_path: Path, break_it: Any, code:
 FULL = "echo 'No space left on device' >&2; exit 4"
 
 
-@table(
-    "fails", {"no-config": {}, "sed": {"sed": FULL}, "nor-a-log": {"sed": FULL, "logger": "exit 1"}}
-)
+@table("fails", no_config={}, sed={"sed": FULL}, nor_a_log={"sed": FULL, "logger": "exit 1"})
 def test_what_goes_wrong_at_create_is_logged(shim: Shim, fails: dict[str, str]) -> None:
     config = shim.bundle / "config.json"
     before = config.read_text() if fails else config.unlink()
@@ -226,20 +218,18 @@ def test_what_goes_wrong_at_create_is_logged(shim: Shim, fails: dict[str, str]) 
 
 @table(
     "words",
-    {
-        "version": ["--version"],
-        "help": ["--log=", "--debug-log=", "help"],
-        "state": [*GLOBAL, "state", ID],
-        "exec-of-a-shims": [*GLOBAL, "exec", "--process", "/tmp/a b", "--detach", ID],
-        "exec-by-hand": ["exec", ID, "sh", "-c", "create start"],
-        "a-program-called-create": [*GLOBAL, "exec", ID, "create", "--bundle", "."],
-        "a-container-called-create": [*GLOBAL, "state", "create"],
-        "a-container-called-start": [*GLOBAL, "delete", "start"],
-        "a-root-called-create": ["--root", "create", "state", ID],
-        "a-log-called-start": ["--log", "start", "--root=/x", "delete", ID],
-        "blanks-and-quotes": ["", "'", '"', "$(id)", "a\nb", "\\", "*", "create"],
-        "nothing": [],
-    },
+    version=["--version"],
+    help=["--log=", "--debug-log=", "help"],
+    state=[*GLOBAL, "state", ID],
+    exec_of_a_shims=[*GLOBAL, "exec", "--process", "/tmp/a b", "--detach", ID],
+    exec_by_hand=["exec", ID, "sh", "-c", "create start"],
+    a_program_called_create=[*GLOBAL, "exec", ID, "create", "--bundle", "."],
+    a_container_called_create=[*GLOBAL, "state", "create"],
+    a_container_called_start=[*GLOBAL, "delete", "start"],
+    a_root_called_create=["--root", "create", "state", ID],
+    a_log_called_start=["--log", "start", "--root=/x", "delete", ID],
+    blanks_and_quotes=["", "'", '"', "$(id)", "a\nb", "\\", "*", "create"],
+    nothing=[],
 )
 def test_any_other_command_goes_straight_to_runsc(shim: Shim, words: list[str]) -> None:
     (shim.bundle / "resolv.conf.docker").write_text(f"{shim.dockers}\n")
@@ -253,8 +243,8 @@ def test_any_other_command_goes_straight_to_runsc(shim: Shim, words: list[str]) 
     assert shim.started() == []
 
 
-@table("name", {"create": "create", "start": "start"})
-@table("root", {"create": "create", "start": "start"})
+@table("name", create="create", start="start")
+@table("root", create="create", start="start")
 def test_a_container_may_be_called_like_a_command(shim: Shim, name: str, root: str) -> None:
     shim.runs(WAY_OUT)
 
