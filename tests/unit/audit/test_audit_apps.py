@@ -28,6 +28,7 @@ CACHE = "build_cache 18 2026-11-25T14:05:19Z"
 HELPER = "ghcr.io/coollabsio/coolify-helper:1.0.12"
 BUILDER = "moby/buildkit:buildx-stable-1"
 NO_GVISOR: dict[str, Any] = {"settings": {"gvisor_runtimes": {}}}
+HIGH, LOW, MEDIUM, INFO = Severity.HIGH, Severity.LOW, Severity.MEDIUM, Severity.INFO
 
 
 @table(
@@ -50,22 +51,16 @@ def test_a_selector_matches_by_all_that_it_names(
     assert Selector.model_validate(selector).matches(name, labels) is expected
 
 
-def test_any_selector_is_enough_and_the_first_exemption_tells_why() -> None:
+def test_any_selector_is_enough_the_first_exemption_tells_why_and_few_labels_are_asked() -> None:
     must = (Selector(name="a"), Selector(name="b"))
     exempt = (Exemption(name="b", reason="the first reason"), Exemption(name="*", reason="x" * 10))
+    deciding = (COOLIFY_APPS, Selector(labels={"x": "1"}), Selector(name="y"))
 
     assert must_be_sandboxed(must, "b", {})
     assert not must_be_sandboxed(must, "c", {})
     assert exempted(exempt, "b", {}) == "the first reason"
     assert exempted((), "b", {}) is None
-
-
-def test_only_the_labels_that_decide_are_asked_for() -> None:
-    assert label_names((COOLIFY_APPS, Selector(labels={"x": "1"}), Selector(name="y"))) == (
-        "coolify.managed",
-        "coolify.type",
-        "x",
-    )
+    assert label_names(deciding) == ("coolify.managed", "coolify.type", "x")
 
 
 @table(
@@ -117,12 +112,26 @@ def test_an_app_without_what_it_asks_for_is_found(container: dict[str, Any], sai
     assert not report.compliant
 
 
-def test_a_sandbox_that_the_next_deployment_would_lose_is_found() -> None:
-    report = compared(declared(None))
+@table(
+    "apps, expected",
+    as_it_asks=(declared(), {}),
+    the_next_deployment_would_lose_it=(
+        declared(None),
+        {"app-option-missing shop": (HIGH, f"Coolify's app shop ({UUID}) has no --runtime")},
+    ),
+    a_label_that_coolify_does_not_know=(
+        DeclaredApps(),
+        {"app-unknown shop": (LOW, "label coolify.applicationId=7")},
+    ),
+)
+def test_a_sandbox_has_against_it_what_coolify_does_not_ask_for(
+    apps: DeclaredApps, expected: dict[str, tuple[Severity, str]]
+) -> None:
+    report = compared(apps)
 
-    finding = found(report)["app-option-missing shop"]
-    assert finding.evidence == f"Coolify's app shop ({UUID}) has no --runtime"
-    assert not report.compliant
+    given = {key: (item.severity, item.evidence) for key, item in found(report).items()}
+    assert given == expected
+    assert report.compliant is ("app-option-missing shop" not in expected)
 
 
 @table(
@@ -137,18 +146,6 @@ def test_what_options_miss_is_no_finding(apps: DeclaredApps | None, labels: dict
     sandboxed, bare = (compared(apps, labels=labels, **runs) for runs in ({}, BARE))
 
     assert (list(ids(sandboxed)), list(ids(bare))) == ([], ["container-unsandboxed"])
-
-
-def test_an_app_whose_container_is_what_it_asks_for_has_nothing_against_it() -> None:
-    assert found(compared(declared())) == {}
-
-
-def test_a_label_that_coolify_does_not_know_is_noted() -> None:
-    report = compared(DeclaredApps())
-
-    finding = found(report)["app-unknown shop"]
-    assert (finding.severity, report.compliant) == (Severity.LOW, True)
-    assert finding.evidence == "label coolify.applicationId=7"
 
 
 def test_a_coolify_that_does_not_answer_fails_the_audit_and_hides_nothing() -> None:
@@ -172,15 +169,10 @@ def test_a_coolify_that_does_not_answer_fails_the_audit_and_hides_nothing() -> N
 )
 def test_a_control_host_that_would_lose_it_is_found(lines: list[str], rules: list[str]) -> None:
     report = audited(control=host(*lines))
+    undeclared = audited(control=host(*lines), settings={"gvisor_coolify": False})
 
-    assert sorted(ids(report)) == rules
+    assert (sorted(ids(report)), list(ids(undeclared))) == (rules, [])
     assert report.compliant is not bool(rules)
-
-
-def test_a_control_host_that_is_not_to_honour_it_is_left_alone() -> None:
-    report = audited(control=host(container(), *php()), settings={"gvisor_coolify": False})
-
-    assert list(ids(report)) == []
 
 
 def running(name: str, image: str) -> list[str]:
@@ -204,7 +196,6 @@ DEPLOYING, DEPLOYS = f"a Coolify deployment is running: x8s0 ({HELPER})", runnin
 BOTH = "the node is in group build and also has runtimes for apps"
 RAN = "a build step ran at 2025-11-25T14:05:22+00:00 or earlier; Docker 29.8.2"
 RAIL = "buildx_buildkit_rail0"
-LOW, MEDIUM, INFO = Severity.LOW, Severity.MEDIUM, Severity.INFO
 
 
 @table(
@@ -229,14 +220,11 @@ def test_builds_are_told_with_what_was_seen(
     assert "docker builder prune -a" in finding.remedy
 
 
-def test_builds_that_must_stay_are_waived_with_a_reason() -> None:
+def test_builds_that_must_stay_are_waived_and_a_cache_that_is_not_told_is_no_empty_one() -> None:
     reason = "until the build server is there"
 
     report = audited(CACHE, settings={"gvisor_waivers": {"builds-unsandboxed": reason}})
+    finding = found(audited("build_error no answer within 10 s"))["builds-unknown image builds"]
 
     assert (found(report), report.state) == ({}, "clean")
-
-
-def test_a_cache_that_docker_does_not_tell_is_no_empty_one() -> None:
-    finding = found(audited("build_error no answer within 10 s"))["builds-unknown image builds"]
     assert (finding.severity, finding.evidence) == (Severity.LOW, "no answer within 10 s")

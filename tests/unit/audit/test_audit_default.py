@@ -39,10 +39,6 @@ def judged(*lines: str, apps: DeclaredApps | None = None) -> HostReport:
     return audited(*lines, settings=DEFAULT, apps=apps, answer=ANSWER)
 
 
-def test_a_node_that_is_as_declared_has_nothing_against_it() -> None:
-    assert found(judged()) == {}
-
-
 def test_every_container_must_run_in_gvisor_whatever_its_labels_are() -> None:
     bare = app(labels={}, **BARE)
 
@@ -91,7 +87,7 @@ def test_the_remedy_helps_this_container(changes: dict[str, Any], where: str, re
     assert remedy in found(report)["container-unsandboxed shop"].remedy
 
 
-def test_infrastructure_that_runs_in_gvisor_is_a_note_at_most() -> None:
+def test_a_node_as_declared_is_clean_and_infrastructure_in_gvisor_is_a_note_at_most() -> None:
     proxy = app(runtime="gvisordefault", labels={})
 
     report = judged(*proxy.lines(), place("shop", "runc", why="proxy: routes all apps"))
@@ -99,6 +95,7 @@ def test_infrastructure_that_runs_in_gvisor_is_a_note_at_most() -> None:
     about = [item for item in found(report).values() if item.subject == "shop"]
     assert {item.severity for item in about} == {Severity.INFO}
     assert [item.id for item in about] == ["infrastructure-sandboxed"]
+    assert found(judged()) == {}
 
 
 @table(
@@ -163,17 +160,14 @@ def test_a_way_past_the_judge_is_found(settings: dict[str, Any], severity: Sever
     assert told[0].evidence == "docker run --runtime io.containerd.kata.v2 starts it"
 
 
-def test_a_shim_is_named_by_a_runtime_that_leads_to_it() -> None:
+def test_a_shim_is_named_by_a_runtime_and_a_variable_that_runsc_obeys_is_grave() -> None:
     path = "/usr/local/bin/containerd-shim-runsc-v1-old"
 
-    finding = found(audited(f"foreign_shim {path}", settings=DEFAULT))[f"judge-bypassed {path}"]
-    assert finding.evidence == "docker run --runtime io.containerd.runsc.v1-old starts it"
+    shim = found(audited(f"foreign_shim {path}", settings=DEFAULT))[f"judge-bypassed {path}"]
+    variable = found(audited("gvisor_variable containerd GVISOR_ENFORCE_RELEASE"))
 
-
-def test_a_variable_that_runsc_obeys_is_grave() -> None:
-    report = audited("gvisor_variable containerd GVISOR_ENFORCE_RELEASE")
-
-    finding = found(report)["runsc-environment containerd"]
+    assert shim.evidence == "docker run --runtime io.containerd.runsc.v1-old starts it"
+    finding = variable["runsc-environment containerd"]
     assert finding.severity is Severity.HIGH
     assert finding.evidence == "was started with GVISOR_ENFORCE_RELEASE"
 
@@ -204,17 +198,13 @@ def test_an_image_that_nobody_accepted_is_found_with_the_command_that_accepts_it
     assert f"run pyinfra-gvisor accept {thing}. Or remove" in finding.remedy
 
 
-def test_another_default_runtime_is_said_once() -> None:
-    report = audited(settings=DEFAULT)
+def test_another_default_runtime_is_said_once_and_also_where_no_plan_can_say_it() -> None:
+    planned = audited(settings=DEFAULT)
+    unplanned = audited(settings=DEFAULT, answer=proven_answer(daemon_json="{ broken"))
 
-    about = [item.id for item in report.findings if "default-runtime" in item.evidence + item.id]
+    about = [item.id for item in planned.findings if "default-runtime" in item.evidence + item.id]
+    finding = found(unplanned)["default-runtime-other dockerd"]
     assert about == ["daemon-json-not-declared"]
-
-
-def test_another_default_runtime_is_said_where_no_plan_can_say_it() -> None:
-    report = audited(settings=DEFAULT, answer=proven_answer(daemon_json="{ broken"))
-
-    finding = found(report)["default-runtime-other dockerd"]
     assert finding.severity is Severity.CRITICAL
     assert "runc" in finding.evidence
 

@@ -43,13 +43,6 @@ def test_a_node_as_declared_is_clean_with_waivers_that_say_why() -> None:
     }
 
 
-def test_a_node_without_docker_is_one_finding_and_no_guesses() -> None:
-    report = audited(answer=answer(without=("info",), docker_error="no answer within 20 s"))
-
-    assert list(ids(report)) == ["docker-down"]
-    assert found(report)["docker-down dockerd"].evidence == "no answer within 20 s"
-
-
 def test_a_release_that_is_not_there_or_not_what_was_installed_is_found() -> None:
     missing = audited(answer=proven_answer(releases=()))
     damaged = audited(answer=proven_answer(releases=(), damaged=[RELEASE]))
@@ -96,16 +89,12 @@ def test_a_release_that_is_not_declared_is_held_against_the_sums_that_this_packa
     foreign = audited(answer=release_of({"gvisor.tar.bz2": "0" * 128}, other))
     right = audited(answer=release_of(dict(known(other, "x86_64")), other))
     by_apt = audited(answer=release_of({"runsc.deb": "0" * 128}, other))
+    debians = audited(*installed("20240729.0", sha512={}), settings={**DEBIAN, **ACCEPTED})
 
     assert key in found(foreign)
     assert key not in found(right)
     assert key not in found(by_apt)
-
-
-def test_debians_release_has_no_sum_and_needs_none() -> None:
-    report = audited(*installed("20240729.0", sha512={}), settings={**DEBIAN, **ACCEPTED})
-
-    assert "release-unpinned" not in ids(report)
+    assert "release-unpinned" not in ids(debians), "it has no sum and needs none"
 
 
 BINARY, OURS = "/usr/bin/runsc", "/opt/gvisor/runtimes/old-20260831.0-0a1b2c3d"
@@ -169,12 +158,15 @@ def test_what_the_operator_gave_a_reason_for_is_not_found_in_the_wrapper_from_be
     assert (accepted, [item.evidence for item in more]) == ([], [f"{OURS}: {ROOTLESS}"])
 
 
-def test_a_wrapper_that_was_changed_is_found_by_its_own_name() -> None:
+def test_a_changed_wrapper_is_found_and_a_release_with_an_escape_unless_it_was_accepted() -> None:
     ((path, _),) = INSTALLED["wrappers"].items()
 
-    report = audited(answer=proven_answer(wrappers={path: "0" * 64}))
+    changed = audited(answer=proven_answer(wrappers={path: "0" * 64}))
+    refused, accepted = audited(settings=DEBIAN), audited(settings={**DEBIAN, **ACCEPTED})
 
-    assert found(report)[f"wrapper-changed {path}"].severity is Severity.CRITICAL
+    assert found(changed)[f"wrapper-changed {path}"].severity is Severity.CRITICAL
+    assert "release-escape runsc 20240729.0" in found(refused)
+    assert waived(accepted)["release-escape runsc 20240729.0"] == "throwaway nodes"
 
 
 @table(
@@ -189,14 +181,6 @@ def test_a_runtime_that_is_not_the_declared_one_is_found(runtimes: Data, evidenc
     finding = found(report)["runtime-not-declared runtime runsc"]
     assert finding.evidence.startswith(evidence)
     assert f"daemon-json-not-in-force {FILE}" in found(report)
-
-
-def test_a_release_with_an_escape_is_found_unless_it_was_accepted() -> None:
-    refused = audited(settings=DEBIAN)
-    accepted = audited(settings={**DEBIAN, **ACCEPTED})
-
-    assert "release-escape runsc 20240729.0" in found(refused)
-    assert waived(accepted)["release-escape runsc 20240729.0"] == "throwaway nodes"
 
 
 @table(
@@ -221,11 +205,14 @@ def test_a_sandbox_without_a_container_is_found_after_its_start(age_s: int, is_f
     assert ("sandbox-leaked process 4712" in found(report)) is is_found
 
 
-def test_a_node_without_gvisor_is_held_against_its_daemon_json_only() -> None:
-    report = audited(settings={"gvisor_runtimes": {}}, answer=answer())
+def test_a_node_without_docker_is_one_finding_and_one_without_gvisor_its_daemon_json() -> None:
+    down = audited(answer=answer(without=("info",), docker_error="no answer within 20 s"))
+    plain = audited(settings={"gvisor_runtimes": {}}, answer=answer())
 
-    assert not [id_ for id_ in ids(report) if id_.startswith(("release", "proof", "runtime"))]
-    assert f"daemon-json-not-declared {FILE}" in found(report)
+    assert list(ids(down)) == ["docker-down"]
+    assert found(down)["docker-down dockerd"].evidence == "no answer within 20 s"
+    assert not [id_ for id_ in ids(plain) if id_.startswith(("release", "proof", "runtime"))]
+    assert f"daemon-json-not-declared {FILE}" in found(plain)
 
 
 def edited(text: str) -> Data:
@@ -321,17 +308,13 @@ def test_a_stopped_container_whose_runtime_is_not_registered_is_found(
         )
 
 
-def test_a_running_container_whose_runtime_is_not_registered_fails_the_host() -> None:
-    finding = found(audited(*Running("shop", runtime="net").lines()))["runtime-unregistered shop"]
+def test_a_running_container_without_its_runtime_is_worse_and_untold_ones_are_said() -> None:
+    running = found(audited(*Running("shop", runtime="net").lines()))["runtime-unregistered shop"]
+    untold = found(audited("idle_error no answer within 10 s"))["runtime-users-unknown containers"]
 
-    assert finding.severity is Severity.HIGH
-    assert finding.evidence.endswith("; the container runs now")
-
-
-def test_that_stopped_containers_are_not_told_is_said() -> None:
-    finding = found(audited("idle_error no answer within 10 s"))["runtime-users-unknown containers"]
-
-    assert (finding.severity, finding.evidence) == (Severity.LOW, "no answer within 10 s")
+    assert running.severity is Severity.HIGH
+    assert running.evidence.endswith("; the container runs now")
+    assert (untold.severity, untold.evidence) == (Severity.LOW, "no answer within 10 s")
 
 
 def test_a_runtime_that_is_kept_for_a_container_is_no_pending_change() -> None:
@@ -447,19 +430,14 @@ def test_containers_of_another_engine_are_one_finding_each_namespace() -> None:
     assert not report.compliant
 
 
-def test_containers_of_podman_are_found_by_their_monitor() -> None:
-    report = audited("engine conmon\t12\t1000\t/usr/bin/conmon\t\tabc\t")
-
-    finding = found(report)["container-unowned conmon of user 1000"]
-    assert finding.evidence == "conmon 12: abc"
-
-
-def test_an_engine_and_a_socket_are_found_even_without_containers() -> None:
+def test_podmans_containers_and_an_engine_and_a_socket_without_any_are_found() -> None:
     report = audited(
+        "engine conmon\t12\t1000\t/usr/bin/conmon\t\tabc\t",
         "engine dockerd\t12\t1000\t/usr/bin/dockerd\t\t\tunix:///run/two.sock",
         "engine socket\t0\t0\t/run/podman/podman.sock\t\t\t/run/podman/podman.sock",
     )
 
+    assert found(report)["container-unowned conmon of user 1000"].evidence == "conmon 12: abc"
     engine = found(report)["engine-unknown dockerd 12"]
     assert engine.severity is Severity.MEDIUM
     assert engine.evidence == "/usr/bin/dockerd, user 1000, listens on unix:///run/two.sock"

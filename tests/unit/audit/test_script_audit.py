@@ -342,7 +342,9 @@ def test_a_guarded_path_is_told_by_where_its_links_lead(machine: Machine) -> Non
     assert told(machine).places == {f"{machine.root}/guarded": (f"{machine.root}/data",)}
 
 
-def test_what_is_mounted_twice_is_told_by_both_paths(machine: Machine) -> None:
+def test_what_is_mounted_twice_is_told_by_both_paths_and_what_is_gone_by_none(
+    machine: Machine,
+) -> None:
     first, second = machine.root / "first", machine.root / "second"
     first.mkdir()
     (first / "file").write_text("")
@@ -352,19 +354,12 @@ def test_what_is_mounted_twice_is_told_by_both_paths(machine: Machine) -> None:
         f"2 1 8:1 {first} {second} rw - ext4 /dev/sda rw\n"
         f"3 1 8:2 {first} {machine.root}/third rw - ext4 /dev/sdb rw\n"
     )
-    mounts = [{"Type": "bind", "Source": str(first / "file"), "RW": True}]
+    sources = (str(first / "file"), "/nowhere/at/all")
+    mounts = [{"Type": "bind", "Source": source, "RW": True} for source in sources]
 
-    (mount,) = of_shop(machine, shop(mounts=mounts)).mounts
+    gone, twice = of_shop(machine, shop(mounts=mounts)).mounts
 
-    assert mount.places == (f"{first}/file", f"{second}/file")
-
-
-def test_what_is_gone_has_no_place(machine: Machine) -> None:
-    mounts = [{"Type": "bind", "Source": "/nowhere/at/all", "RW": True}]
-
-    (mount,) = of_shop(machine, shop(mounts=mounts)).mounts
-
-    assert mount.places == ()
+    assert (twice.places, gone.places) == ((f"{first}/file", f"{second}/file"), ())
 
 
 @contextmanager

@@ -67,15 +67,12 @@ def states(run: Ran) -> dict[str, str]:
     return {found.name: found.state for found in judge(REQUEST, run).hosts}
 
 
-def test_hosts_without_changes_are_in_sync() -> None:
+def test_hosts_without_changes_are_in_sync_and_no_hosts_are_not() -> None:
     drift = judge(REQUEST, ran(host("b"), host("a")))
 
     assert drift.code == IN_SYNC
     assert [found.name for found in drift.hosts] == ["a", "b"]
     assert drift.errors == ()
-
-
-def test_no_hosts_and_no_errors_are_not_in_sync() -> None:
     assert Drift(hosts=(), errors=()).code == ERROR
 
 
@@ -89,73 +86,51 @@ def test_an_operation_that_would_change_a_host_is_pending_there_only() -> None:
     ]
 
 
-def test_an_operation_with_several_names_is_told_with_all_of_them() -> None:
-    plan = [step("a", name="Remove", names=["Install", "Remove"])]
+def test_all_names_of_an_operation_are_told_and_what_depends_on_another_does_not_count() -> None:
+    named = judge(REQUEST, ran(host("a"), plan=[step("a", name="X", names=["Install", "Remove"])]))
+    depending = judge(REQUEST, ran(host("a"), plan=[step(maybe=["a"], name="Restart")]))
 
-    assert judge(REQUEST, ran(host("a"), plan=plan)).hosts[0].pending == ("Install or Remove",)
-
-
-def test_a_change_that_depends_on_another_is_told_and_does_not_count() -> None:
-    drift = judge(REQUEST, ran(host("a"), plan=[step(maybe=["a"], name="Restart")]))
-
-    assert drift.code == IN_SYNC
-    assert drift.hosts[0].conditional == ("Restart",)
+    assert named.hosts[0].pending == ("Install or Remove",)
+    assert depending.code == IN_SYNC
+    assert depending.hosts[0].conditional == ("Restart",)
 
 
 def test_a_host_that_was_not_reached_outweighs_changes_and_hides_no_host() -> None:
     run = ran(host("a"), unreachable("b", "no route"), plan=[step("a")], code=1)
+    none = ran(unreachable("a", "no"), unreachable("b", "no"), plan=None, code=1, deploys=())
 
     drift = judge(REQUEST, run)
 
-    assert drift.code == ERROR
+    assert drift.code == judge(REQUEST, none).code == ERROR
     assert states(run) == {"a": "pending", "b": "unreachable"}
+    assert states(none) == {"a": "unreachable", "b": "unreachable"}
     assert drift.hosts[1].errors == ("no route",)
-    assert drift.errors == ()
+    assert drift.errors == judge(REQUEST, none).errors == ()
 
 
-def test_where_no_host_was_reached_all_are_named() -> None:
-    run = ran(unreachable("a", "no"), unreachable("b", "no"), plan=None, code=1, deploys=())
-
-    assert states(run) == {"a": "unreachable", "b": "unreachable"}
-    assert judge(REQUEST, run).code == ERROR
-    assert judge(REQUEST, run).errors == ()
+SILENT, NOTHING = "failed without an error message", "the deploys have no operation for it"
 
 
 @table(
-    "found",
-    failed_in_the_checks=host("a", failed=True, said=[REFUSED]),
+    "found, state, errors, details",
+    failed_in_the_checks=(host("a", failed=True, said=[REFUSED]), "failed", (REFUSED.text,), ()),
     # pyinfra itself ends with 0 then, because what refuses is not executed.
-    an_operation_that_refuses=host("a", said=[REFUSED]),
+    an_operation_that_refuses=(host("a", said=[REFUSED]), "failed", (REFUSED.text,), ()),
+    failed_silently=(host("a", failed=True), "failed", (SILENT,), ()),
+    a_warning=(host("a", said=[RISK]), "in-sync", (), (RISK.text,)),
+    no_operations=(host("a", operations=0), "unknown", (NOTHING,), ()),
 )
-def test_a_host_that_something_was_refused_on_has_failed(found: HostRecord) -> None:
-    run = ran(found, host("b"), plan=[step("a")], code=int(found.failed))
+def test_a_host_is_in_sync_unless_something_was_refused_or_it_has_no_operations(
+    found: HostRecord, state: str, errors: tuple[str, ...], details: tuple[str, ...]
+) -> None:
+    changing = ["a"] if state == "failed" else []
+    run = ran(found, host("b"), plan=[step(*changing)], code=int(found.failed))
 
     drift = judge(REQUEST, run)
 
-    assert drift.code == ERROR
-    assert states(run) == {"a": "failed", "b": "in-sync"}
-    assert drift.hosts[0].errors == (REFUSED.text,)
-
-
-def test_a_host_that_failed_silently_says_so() -> None:
-    drift = judge(REQUEST, ran(host("a", failed=True), host("b"), code=1))
-
-    assert drift.hosts[0].errors == ("failed without an error message",)
-    assert drift.code == ERROR
-
-
-def test_a_warning_is_a_detail_and_no_error() -> None:
-    drift = judge(REQUEST, ran(host("a", said=[RISK])))
-
-    assert drift.code == IN_SYNC
-    assert drift.hosts[0].details == (RISK.text,)
-
-
-def test_a_host_without_operations_is_not_called_in_sync() -> None:
-    run = ran(host("a"), host("b", operations=0))
-
-    assert states(run) == {"a": "in-sync", "b": "unknown"}
-    assert judge(REQUEST, run).code == ERROR
+    assert drift.code == (IN_SYNC if state == "in-sync" else ERROR)
+    assert states(run) == {"a": state, "b": "in-sync"}
+    assert (drift.hosts[0].errors, drift.hosts[0].details) == (errors, details)
 
 
 def test_each_deploy_needs_operations() -> None:
@@ -176,19 +151,22 @@ def test_a_host_that_a_limit_leaves_out_is_not_part_of_the_verdict() -> None:
     assert [found.name for found in drift.hosts] == ["a"]
 
 
-@pytest.mark.parametrize("pattern", ["a", "a*", "canary", "[ab]"])
-def test_a_limit_matches_names_by_pattern_and_groups_by_name(pattern: str) -> None:
-    drift = judge(replace(REQUEST, limits=(pattern,)), ran(host("a", groups=("canary",))))
+@table(
+    "pattern, is_known",
+    {"a*": ("a*", True), "[ab]": ("[ab]", True), "can*": ("can*", False)},
+    name=("a", True),
+    group=("canary", True),
+    another=("b", False),
+    capital=("A", False),
+)
+def test_a_limit_matches_names_by_pattern_and_groups_by_name(pattern: str, is_known: bool) -> None:
+    run = ran(host("a", groups=("canary",)))
 
-    assert drift.code == IN_SYNC
+    alone, two = (judge(replace(REQUEST, limits=it), run) for it in ((pattern,), ("a", pattern)))
 
-
-@pytest.mark.parametrize("pattern", ["b", "can*", "A"])
-def test_one_of_two_limits_that_matches_nothing_is_an_error(pattern: str) -> None:
-    drift = judge(replace(REQUEST, limits=("a", pattern)), ran(host("a", groups=("canary",))))
-
-    assert drift.code == ERROR
-    assert drift.errors == (f"--limit matches no host and no group, got {pattern}",)
+    assert [drift.code for drift in (alone, two)] == [IN_SYNC if is_known else ERROR] * 2
+    said = f"--limit matches no host and no group, got {pattern}"
+    assert two.errors == (() if is_known else (said,))
 
 
 @table(
@@ -267,10 +245,15 @@ def test_a_table_names_every_host_and_what_is_pending() -> None:
     ]
 
 
-def test_the_last_line_is_the_verdict() -> None:
+def test_the_last_line_and_the_document_have_the_verdict() -> None:
+    document = json.loads(as_json(judge(REQUEST, ran(plan=[]))))
+
     assert printed(host("a"))[-1] == "in-sync: 1 host as declared"
     assert printed(host("a"), host("b"))[-1] == "in-sync: 2 hosts as declared"
     assert printed(plan=[])[-1] == "error: no host was checked"
+    assert (document["verdict"], document["exit_code"]) == ("error", 1)
+    said = "the inventory has no hosts, got inventories/run.py; look at its path"
+    assert document["errors"] == [said]
 
 
 @pytest.mark.parametrize("name", ["a", "a" * 36, "a" * 80])
@@ -290,22 +273,17 @@ def test_a_name_that_is_too_long_for_the_table_has_a_line_of_its_own() -> None:
     assert lines[2].index("in-sync") == lines[3].index("in-sync")
 
 
-def test_what_a_node_says_cannot_move_the_cursor() -> None:
-    said = [Said(level="error", text="\x1b[2Jgone\r\nsecond"), Said(level="info", text="\x1b[1m")]
-    drift = judge(REQUEST, ran(host("a\x07", said=said), code=1))
+def test_details_are_a_line_each_behind_their_host_and_cannot_move_the_cursor() -> None:
+    evil = [Said(level="error", text="\x1b[2Jgone\r\nsecond"), Said(level="info", text="\x1b[1m")]
+    said = [Said(level="info", text="  @@ -1 +1 @@"), Said(level="warning", text="one\ntwo")]
+
+    drift = judge(REQUEST, ran(host("a\x07", said=evil), code=1))
+    details = as_details(judge(REQUEST, ran(host("a", said=said), host("b"))))
 
     lines = [*as_table(drift), *as_details(drift)]
-
     assert all(line.isprintable() for line in lines)
     assert any("gone" in line for line in lines)
     assert any("second" in line for line in lines)
-
-
-def test_details_are_told_a_line_each_behind_their_host() -> None:
-    said = [Said(level="info", text="  @@ -1 +1 @@"), Said(level="warning", text="one\ntwo")]
-
-    details = as_details(judge(REQUEST, ran(host("a", said=said), host("b"))))
-
     assert details == ["[a]   @@ -1 +1 @@", "[a] one", "[a] two"]
 
 
@@ -340,12 +318,3 @@ def test_the_document_holds_the_plan_by_host() -> None:
             },
         ],
     }
-
-
-def test_the_document_of_an_error_holds_its_text() -> None:
-    document = json.loads(as_json(judge(REQUEST, ran(plan=[]))))
-
-    assert document["verdict"] == "error"
-    assert document["exit_code"] == 1
-    said = "the inventory has no hosts, got inventories/run.py; look at its path"
-    assert document["errors"] == [said]

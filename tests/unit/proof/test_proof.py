@@ -128,8 +128,11 @@ def test_a_name_that_nobody_resolved_is_not_proven_by_a_peer_without_one(seen: s
 
 
 @table("lines", no_output=[], garbage=GARBAGE, only_the_node=output()[:3])
-def test_without_output_nothing_is_proven(lines: list[str]) -> None:
+def test_without_output_nothing_is_proven_nor_accepted(lines: list[str]) -> None:
+    risky = Runtime(flags=("--net-raw",), reason="our own ping monitors")
+
     assert (not_proven(lines), unproven(judge(lines, RELEASE, HOST))) == (IDS, sorted(IDS))
+    assert {item.word for item in judge(lines, RELEASE, {"runsc": risky})} == {"NOT PROVEN"}
 
 
 @table("subject", sandbox="runsc", control=CONTROL)
@@ -163,12 +166,6 @@ def test_only_a_check_that_says_when_may_be_left_out_and_it_is_never_ok(check: C
     assert verdict.word == ("n/a" if check.unless else "NOT PROVEN")
     assert not verdict.passed
     assert unproven(verdicts) == ([] if check.unless else [check.id])
-
-
-def test_a_probe_that_saw_nothing_is_not_accepted() -> None:
-    risky = Runtime(flags=("--net-raw",), reason="our own ping monitors")
-
-    assert {item.word for item in judge([], RELEASE, {"runsc": risky})} == {"NOT PROVEN"}
 
 
 @table(

@@ -198,23 +198,15 @@ def test_a_check_is_left_out_only_where_it_could_not_show_anything(
     assert all(why in skipped[check] for check, why in left_out.items())
 
 
-def test_the_script_reloads_only_where_it_may() -> None:
-    with_reload = probe_script(changed(), NETWORKS)
+def test_the_script_reloads_only_where_it_may_and_knows_networks_image_and_limit() -> None:
+    with_reload = probe_script(changed(), NETWORKS, image="shop:1")
     without = probe_script(changed(), NETWORKS, no_reload="not now")
 
     assert "systemctl reload" in with_reload
     assert f"expect_sha256={changed().daemon_json.sha256}\n" in with_reload
     assert "systemctl reload" not in without
     assert "no_reload='not now'\n" in without
-
-
-def test_the_script_knows_what_has_no_network_and_which_image_to_use() -> None:
-    text = probe_script(changed(), NETWORKS, image="shop:1")
-
-    assert "runtimes='runsc net off runc'\n" in text
-    assert "offline=off\n" in text
-    assert "image=shop:1\n" in text
-
-
-def test_the_limit_of_memory_that_is_judged_is_the_one_that_probes_get() -> None:
-    assert f"memory={MEMORY_LIMIT} " in script("proof/prove")
+    assert "runtimes='runsc net off runc'\n" in with_reload
+    assert "offline=off\n" in with_reload
+    assert "image=shop:1\n" in with_reload
+    assert f"memory={MEMORY_LIMIT} " in script("proof/prove"), "the limit that is judged"

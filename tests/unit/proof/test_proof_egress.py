@@ -76,28 +76,23 @@ def test_stopped_is_what_the_rules_stopped_there_and_let_through_under_runc(
     assert word(key.replace("_", "-"), **{subject: {key: seen}}) == expected
 
 
-def test_metadata_is_worst() -> None:
-    worst = {check.id for check in EGRESS_CHECKS if check.severity is Severity.CRITICAL}
+def test_metadata_is_worst_and_the_private_addresses_are_such_as_are_blocked() -> None:
+    found = declared()["private"]
 
-    assert worst == {"egress-metadata"}
-    assert [check.id for check in EGRESS_CHECKS if check.severity is Severity.HIGH] == [
-        "egress-private",
-        "egress-smtp",
-        "egress-node",
-    ]
+    worst, high = (
+        [check.id for check in EGRESS_CHECKS if check.severity is severity]
+        for severity in (Severity.CRITICAL, Severity.HIGH)
+    )
+    assert set(worst) == {"egress-metadata"}
+    assert high == ["egress-private", "egress-smtp", "egress-node"]
+    assert isinstance(found, Try)
+    for address in found.addresses:
+        assert any(ip_address(address) in network(text) for text in PRIVATE)
 
 
 def declared(**given: Any) -> dict[str, Try | str]:
     """What is tried with these settings, and what is not."""
     return tries(Egress.model_validate(given))
-
-
-def test_the_private_addresses_are_such_as_are_blocked() -> None:
-    found = declared()["private"]
-
-    assert isinstance(found, Try)
-    for address in found.addresses:
-        assert any(ip_address(address) in network(text) for text in PRIVATE)
 
 
 @table(
@@ -197,12 +192,17 @@ def told(egress: Egress | None, **given: Any) -> str:
     return probe_script(found, HOST, no_reload="not now", declared=declaring(egress))
 
 
-def test_the_script_is_told_what_to_try() -> None:
+def test_the_script_is_told_what_to_try_and_to_try_nothing_without_a_firewall() -> None:
     text = told(Egress.model_validate({"block": ["metadata", "node"], "node_ports": ["22"]}))
+    never, undeclared = told(None, now=None), told(None)
 
     assert "tries='metadata=169.254.169.254=80 node=gateway=111'\n" in text
     assert "uplinks='eth0 wlan0'\nin_force=yes\n" in text
     assert "trying=egress\n" in text
+    assert "trying=''\n" in never
+    assert "egress_sweeps()" not in never
+    assert "trying=egress\ntries=''\n" in undeclared
+    assert "egress_sweeps()" in undeclared
 
 
 @table(
@@ -213,15 +213,6 @@ def test_the_script_is_told_what_to_try() -> None:
 )
 def test_the_script_knows_if_the_rules_are_in_force(given: dict[str, Any], in_force: str) -> None:
     assert f"\nin_force={in_force}\n" in told(Egress(), **given)
-
-
-def test_without_a_firewall_nothing_is_tried() -> None:
-    never, undeclared = told(None, now=None), told(None)
-
-    assert "trying=''\n" in never
-    assert "egress_sweeps()" not in never
-    assert "trying=egress\ntries=''\n" in undeclared
-    assert "egress_sweeps()" in undeclared
 
 
 def tried(*words: str) -> dict[str, str]:
@@ -354,15 +345,20 @@ def test_the_members_of_a_set_are_read_with_whatever_is_behind_them(tools: Path)
 
 
 def test_of_what_was_stopped_only_a_probes_tries_are_forgotten(tools: Path, tmp_path: Path) -> None:
+    told = tmp_path / "told"
     said(tools, "egress_sweeps 172.30.0.3 172.30.0.4")
+    lines = told.read_text().splitlines()
+    told.unlink()
+    stub(tools, "nft", f'echo "$*" >> {told}; exit 1')
+    without_a_table = said(tools, "egress_sweeps 172.30.0.3")
 
-    told = (tmp_path / "told").read_text().splitlines()
     flush = "flush set inet pyinfra_gvisor"
-    assert told[1:3] == [f"{flush} controls4", f"{flush} passed4"]
-    assert [line for line in told if line.startswith("delete")] == [
+    assert lines[1:3] == [f"{flush} controls4", f"{flush} passed4"]
+    assert [line for line in lines if line.startswith("delete")] == [
         "delete element inet pyinfra_gvisor stopped4 { 172.30.0.3 . 169.254.169.254 . tcp . 80 }",
         "delete element inet pyinfra_gvisor stopped4 { 172.30.0.3 . 10.9.9.53 . udp . 53 }",
     ]
+    assert (without_a_table, told.read_text()) == ([], "list table inet pyinfra_gvisor\n")
 
 
 @table("limit_s, seconds", at_once=(120, 60), slow=(1200, 600))
@@ -375,13 +371,6 @@ def test_the_control_passes_for_as_long_as_a_slow_proof_takes(
     added = [line for line in (tmp_path / "told").read_text().splitlines() if "add" in line]
     given = f"{{ 172.30.0.4 timeout {seconds}s }}"
     assert added == [f"add element inet pyinfra_gvisor controls4 {given}"]
-
-
-def test_without_a_table_there_is_nothing_to_forget(tools: Path, tmp_path: Path) -> None:
-    stub(tools, "nft", f'echo "$*" >> {tmp_path}/told; exit 1')
-
-    assert said(tools, "egress_sweeps 172.30.0.3") == []
-    assert (tmp_path / "told").read_text() == "list table inet pyinfra_gvisor\n"
 
 
 @table(

@@ -103,39 +103,31 @@ def test_what_the_kernel_counted_and_whom_it_stopped_is_in_the_document() -> Non
     }
 
 
-def test_destinations_without_end_are_counted_only() -> None:
+def test_destinations_without_end_are_counted_only_and_those_of_a_lost_table_not_made_up() -> None:
     tries = [("172.18.0.2", f"10.0.1.{number}", 6, 5432) for number in range(1, 201)]
 
     (web,) = guarded(*box("web", "172.18.0.2"), *counted(*tries)).egress.stopped
+    lost = guarded(told=firewall(without=["now"])).egress
+
     assert (len(web.tried), web.more) == (50, 150)
+    assert lost is not None
+    assert (lost.in_force, lost.counters, lost.stopped) == (False, {}, ())
 
 
-def test_what_the_table_of_a_firewall_that_is_gone_had_is_not_made_up() -> None:
-    report = guarded(told=firewall(without=["now"]))
-
-    assert report.egress is not None
-    found = report.egress
-    assert (found.in_force, found.counters, found.stopped) == (False, {}, ())
-
-
-def test_a_report_of_before_there_were_firewalls_is_read(tmp_path: Any) -> None:
-    path = write_host(tmp_path, host("run-1"))
+def test_a_firewall_survives_being_written_and_a_report_of_before_there_were_any_is_read(
+    tmp_path: Path,
+) -> None:
+    report = with_firewall("run-2", stopped=(WEB, GONE))
+    path, _ = write_host(tmp_path, host("run-1")), write_host(tmp_path, report)
     path.write_text(re.sub(r'\n *"egress": null,', "", path.read_text()))
 
-    assert earlier(tmp_path, "run-1") == host("run-1")
+    assert (earlier(tmp_path, "run-1"), earlier(tmp_path, "run-2")) == (host("run-1"), report)
     assert "egress" not in path.read_text()
 
 
-def test_a_firewall_survives_being_written_and_read(tmp_path: Any) -> None:
-    report = with_firewall(stopped=(WEB, GONE))
-
-    write_host(tmp_path, report)
-
-    assert earlier(tmp_path, "run-1") == report
-
-
-def test_metrics_of_a_firewall_are_counters_by_rule() -> None:
+def test_metrics_of_a_declared_firewall_are_counters_by_rule_and_none_out_of_force() -> None:
     text = textfile(with_firewall())
+    out_of_force = textfile(with_firewall(in_force=False, counters={}))
 
     assert "# TYPE gvisor_egress_in_force gauge\ngvisor_egress_in_force 1\n" in text
     assert (
@@ -149,18 +141,9 @@ def test_metrics_of_a_firewall_are_counters_by_rule() -> None:
         'gvisor_egress_connections_total{verdict="accept",rule="internet"} 4031\n'
     ) in text
     assert text.count("# HELP gvisor_egress_") == 3
-
-
-def test_a_firewall_that_is_not_in_force_is_zero_and_counts_nothing() -> None:
-    text = textfile(with_firewall(in_force=False, counters={}))
-
-    assert "gvisor_egress_in_force 0\n" in text
-    assert "_total" not in text
-
-
-@table("report", none=host("a"), undeclared=with_firewall(declared=False))
-def test_there_are_no_metrics_of_a_firewall_that_is_not_declared(report: HostReport) -> None:
-    assert "egress" not in textfile(report)
+    assert "gvisor_egress_in_force 0\n" in out_of_force
+    assert "_total" not in out_of_force
+    assert "egress" not in textfile(host("a")) + textfile(with_firewall(declared=False))
 
 
 @table(
@@ -177,21 +160,16 @@ def test_of_a_firewall_the_terminal_is_told_what_matters(changes: Data, end: str
     assert line in fleet_lines(fleet(report))
 
 
-def test_a_fleets_report_has_four_forms_and_nothing_is_left_beside_them(tmp_path: Path) -> None:
-    directory = tmp_path / "made" / "for it"
+def test_a_fleets_report_has_four_forms_and_nothing_beside_them_and_a_hosts_is_its_document(
+    tmp_path: Path,
+) -> None:
+    directory, report = tmp_path / "made" / "for it", host("run-1")
 
-    written = write_fleet(directory, every_state())
+    written, path = write_fleet(directory, every_state()), write_host(str(tmp_path), report)
 
-    assert sorted(path.name for path in written) == FORMS
-    assert sorted(path.name for path in directory.iterdir()) == FORMS
+    assert sorted(item.name for item in written) == FORMS
+    assert sorted(item.name for item in directory.iterdir()) == FORMS
     assert json.loads((directory / "fleet.json").read_text()) == every_state().to_json()
-
-
-def test_a_hosts_report_is_its_document(tmp_path: Path) -> None:
-    report = host("run-1")
-
-    path = write_host(str(tmp_path), report)
-
     assert path == tmp_path / "hosts" / "run-1.json"
     assert json.loads(path.read_text()) == report.to_json()
 
@@ -206,38 +184,28 @@ def test_reports_can_be_read_by_all_whatever_the_umask(tmp_path: Path) -> None:
     assert {oct(path.stat().st_mode & 0o7777) for path in paths} == {"0o644"}
 
 
-def test_a_report_takes_the_place_of_the_last_one_by_a_rename(tmp_path: Path) -> None:
-    path = write_host(tmp_path, host("run-1"))
+def test_a_report_takes_the_place_of_the_last_one_by_a_rename_and_of_no_other_hosts(
+    tmp_path: Path,
+) -> None:
+    gone, path = write_host(tmp_path, host("gone")), write_host(tmp_path, host("run-1"))
     with path.open() as old:
         write_host(tmp_path, unknown("run-1"))
+        write_fleet(tmp_path, fleet(host("run-1")))
 
         assert json.loads(old.read())["state"] == "clean"
 
     assert json.loads(path.read_text())["state"] == "unknown"
-    assert list(path.parent.iterdir()) == [path]
+    assert sorted(path.parent.iterdir()) == [gone, path]
 
 
-def test_reports_of_hosts_that_left_the_fleet_are_left_alone(tmp_path: Path) -> None:
-    gone = write_host(tmp_path, host("gone"))
-
-    write_host(tmp_path, host("run-1"))
-    write_fleet(tmp_path, fleet(host("run-1")))
-
-    assert gone.exists()
-
-
-def test_a_directory_that_cannot_be_is_named_with_the_reason(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "report").write_text("a file")
+    in_the_way = tmp_path / "hosts" / "run-1.json" / "kept"
+    in_the_way.mkdir(parents=True)
     reason = r"/report/fleet\.json: the report cannot be written: .*; set gvisor_report_dir"
 
     with pytest.raises(Problem, match=reason):
         write_fleet(tmp_path / "report", fleet())
-
-
-def test_a_rename_that_fails_leaves_the_old_report_and_nothing_beside_it(tmp_path: Path) -> None:
-    in_the_way = tmp_path / "hosts" / "run-1.json" / "kept"
-    in_the_way.mkdir(parents=True)
-
     with pytest.raises(Problem, match=r"run-1\.json: the report cannot be written"):
         write_host(tmp_path, host("run-1"))
 

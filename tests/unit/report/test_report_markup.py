@@ -80,25 +80,19 @@ def read(report: FleetReport) -> Markup:
     return Markup(page(report))
 
 
-def test_the_page_needs_nothing_beside_itself_and_runs_nothing() -> None:
+def test_the_page_needs_nothing_beside_itself_runs_nothing_and_every_link_leads_within_it() -> None:
     text = page(every_state())
     found = Markup(text)
+    targets = [link.removeprefix("#") for link in found.links if link.startswith("#")]
 
     assert text.startswith("<!DOCTYPE html>")
     assert {link[0] for link in found.links if link != "data:,"} == {"#"}
     assert not {"script", "img", "iframe", "object", "form"} & set(found.tags)
     assert not re.search(r"url\(|@import|https?:", text)
-
-
-def test_every_link_leads_to_a_place_on_the_page_and_every_host_is_linked_once() -> None:
-    found = read(every_state())
-    targets = [link.removeprefix("#") for link in found.links if link.startswith("#")]
-
     assert len(found.ids) == len(set(found.ids))
     assert set(targets) <= set(found.ids)
-    assert sorted(name for name in targets if name.startswith("host-")) == [
-        f"host-{number}" for number in range(1, 5)
-    ]
+    hosts = sorted(name for name in targets if name.startswith("host-"))
+    assert hosts == [f"host-{number}" for number in range(1, 5)], "every host is linked once"
 
 
 def test_what_comes_from_nodes_is_shown_and_never_a_tag() -> None:
@@ -145,11 +139,12 @@ def test_the_runtime_of_those_that_ask_none_is_marked(default: str | None, shown
     assert ("<b>runsc</b> (default)" in text) is shown
 
 
-def test_every_state_stands_as_a_word_beside_its_shape() -> None:
-    text = page(every_state())
+def test_every_state_is_a_word_beside_its_shape_and_what_fails_is_open_and_first() -> None:
+    text, order = page(every_state()), ("unknown", "failed", "findings", "clean")
 
-    for state in ("unknown", "failed", "findings", "clean"):
+    for state in order:
         assert text.count(f'<use href="#{state}"/></svg>{state.capitalize()}</span>') == 3
+    assert Markup(text).details == [(f"host state-{state}", state != "clean") for state in order]
 
 
 @table(
@@ -163,52 +158,31 @@ def test_the_verdict_is_said_first(report: FleetReport, words: str) -> None:
     assert words in read(report).text
 
 
-def test_the_page_says_when_it_was_made_and_what_compliant_means() -> None:
-    text = read(every_state()).text
-
-    assert "Made 2026-11-25 01:02 UTC by an audit of 4 hosts" in text
-    assert "has no finding of severity high or worse" in text
-    assert "could not be checked is not compliant" in text
-    assert "not part of this run" not in text
-
-
-def test_a_host_of_an_earlier_run_is_dated() -> None:
+def test_the_page_says_when_it_was_made_and_dates_a_host_of_an_earlier_run() -> None:
     old = host("b").model_copy(update={"at": "2026-11-24T23:00:00+00:00"})
 
-    text = read(fleet(host("a"), old)).text
+    text, dated = read(every_state()).text, read(fleet(host("a"), old)).text
 
-    assert "1 host was not part of this run" in text
-    assert text.count("b as of 2026-11-24 23:00 UTC") == 1
-    assert "Checked 2026-11-24 23:00 UTC , by an earlier run" in text
-    assert text.count("as of") == 1
+    assert "Made 2026-11-25 01:02 UTC by an audit of 4 hosts" in text
+    assert "not part of this run" not in text
+    assert "1 host was not part of this run" in dated
+    assert dated.count("b as of 2026-11-24 23:00 UTC") == dated.count("as of") == 1
+    assert "Checked 2026-11-24 23:00 UTC , by an earlier run" in dated
 
 
-def test_hosts_that_fail_on_other_severities_say_so_each() -> None:
+def test_the_page_says_what_compliant_means_and_an_unknown_host_why_it_is_not() -> None:
     strict = host("b").model_copy(update={"fail_on": Severity.LOW})
 
-    text = read(fleet(host("a"), strict)).text
+    text, each = read(every_state()).text, read(fleet(host("a"), strict)).text
+    unseen = read(fleet(host("a"), unknown("b", "no route to host"))).text
 
-    assert "at or above the severity that its section names" in text
-    assert "fails on low or worse" in text
-    assert "fails on high or worse" in text
-
-
-def test_an_unknown_host_says_why_and_that_it_counts_as_not_compliant() -> None:
-    text = read(fleet(host("a"), unknown("b", "no route to host"))).text
-
-    assert text.index("no route to host") < text.index("20260928.0")
-    assert "This host could not be checked. It counts as not compliant" in text
-
-
-def test_what_fails_is_open_and_first_and_what_is_clean_is_folded() -> None:
-    found = read(every_state())
-
-    assert found.details == [
-        ("host state-unknown", True),
-        ("host state-failed", True),
-        ("host state-findings", True),
-        ("host state-clean", False),
-    ]
+    assert "has no finding of severity high or worse" in text
+    assert "could not be checked is not compliant" in text
+    assert "at or above the severity that its section names" in each
+    assert "fails on low or worse" in each
+    assert "fails on high or worse" in each
+    assert unseen.index("no route to host") < unseen.index("20260928.0")
+    assert "This host could not be checked. It counts as not compliant" in unseen
 
 
 @table("clean, groups", few=(MANY, 0), many=(MANY + 1, 2))
