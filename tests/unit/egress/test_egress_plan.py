@@ -45,7 +45,7 @@ def test_a_node_without_a_firewall_gets_four_files_of_which_two_are_programs() -
     assert plan.texts[RULES][1] == next(item.text for item in plan.files if item.path == RULES)
 
 
-def test_what_is_done_is_told_line_by_line() -> None:
+def test_what_is_done_is_told_line_by_line_also_where_nothing_is_blocked_or_asked() -> None:
     wanted = {"allow": [{"to": "10.0.0.5"}], "deny": ["9.9.9.9"], "confirm_s": 45}
     bridges = {"bridges": ("br0", "br1"), "uplinks": ("br0",), "ports": {"br1": "e1"}}
     node = found(nft=False, managers=("ufw",), **bridges)
@@ -62,6 +62,11 @@ def test_what_is_done_is_told_line_by_line() -> None:
         "ufw is active and not changed: traffic that either firewall blocks stays blocked",
         "roll back unless a new SSH connection succeeds within 45 s",
     )
+    assert set(planned(found(resolvers=()), {"block": []}).lines) >= {
+        "blocked: nothing",
+        "allowed exceptions: none",
+        "allowed resolvers: any on the open internet",
+    }
 
 
 def test_a_bridge_of_others_is_told_aloud_before_what_is_behind_it_is_cut_off() -> None:
@@ -132,17 +137,15 @@ def test_what_is_asked_for_is_loaded(node: EgressState, settings: Any, warnings:
     assert (plan.action, plan.warnings) == ("apply", warnings)
 
 
-def test_where_nothing_is_blocked_or_asked_it_says_so() -> None:
-    lines = planned(found(resolvers=()), {"block": []}).lines
+def test_a_second_plan_does_nothing_and_an_unwanted_firewall_goes_with_all_of_it() -> None:
+    plan = planned(loaded(), None)
 
-    assert "blocked: nothing" in lines
-    assert "allowed exceptions: none" in lines
-    assert "allowed resolvers: any on the open internet" in lines
-
-
-def test_a_second_plan_does_nothing() -> None:
-    assert planned(loaded(), {}) == NOTHING
+    assert planned(loaded(), {}) == planned(found(), None, init="") == NOTHING
     assert planned(loaded(), {"confirm_s": 600, "force": REASON}) == NOTHING
+    assert (plan.action, plan.texts[RULES]) == ("remove", (loaded().rules, None))
+    gone = [f"remove {path}" for path in (RULES, LOAD, REVERT, DIRECTORY, SERVICE)]
+    assert plan.lines == (f"delete table {TABLE}", *gone)
+    assert planned(loaded(), None, init="") == plan, "systemd is not needed to remove it"
 
 
 @table(
@@ -193,19 +196,6 @@ def test_a_file_that_somebody_has_changed_is_put_right(path: str, change: str) -
     plan = planned(loaded().model_copy(update={"files": files}), {})
 
     assert (plan.lines[0], len(plan.files)) == (f"{path} is not as declared", 4)
-
-
-def test_a_node_without_systemd_may_have_none() -> None:
-    assert planned(found(), None, init="") == NOTHING
-    assert planned(loaded(), None, init="").action == "remove"
-
-
-def test_a_firewall_that_is_not_wanted_goes_with_all_that_is_left_of_it() -> None:
-    plan = planned(loaded(), None)
-
-    assert (plan.action, plan.texts[RULES]) == ("remove", (loaded().rules, None))
-    gone = [f"remove {path}" for path in (RULES, LOAD, REVERT, DIRECTORY, SERVICE)]
-    assert plan.lines == (f"delete table {TABLE}", *gone)
 
 
 A_FILE = {"files": {LOAD: {"sha256": "0"}}}
@@ -277,16 +267,22 @@ def read(*lines: str) -> EgressState:
     return parse_node([*(f"egress {line}" for line in lines), *answer()]).part(EgressState)
 
 
-def test_what_is_told_twice_is_known_once() -> None:
+def test_what_is_told_twice_is_known_once_and_what_is_odd_leaves_the_rest_known() -> None:
+    latin = base64.b64encode("caf\u00e9".encode("latin-1")).decode()
+
     state = read(
         *("uplink eth0", "uplink wg0", "uplink eth0"),
         *("resolver 10.0.0.2", "resolver 10.0.0.2"),
         *("published 80/tcp", "published 53/udp", "published 80/tcp"),
+        *(f"sum {DIGEST} {RULES}", f"sum {DIGEST} /a", "stat 644:0:0 /a"),
+        *(f"rules {latin}", "enabled yes", "something new"),
     )
 
     assert state.uplinks == ("eth0", "wg0")
     assert state.resolvers == ("10.0.0.2",)
     assert state.published == ("53/udp", "80/tcp")
+    assert state.files == {"/a": FoundFile(sha256=DIGEST, mode="644", owner="0:0")}, "with a stat"
+    assert (state.rules, state.enabled) == ("caf\ufffd", True)
 
 
 @table(
@@ -301,21 +297,6 @@ def test_a_network_is_read_whatever_its_name(line: str, expected: tuple[str, str
     (network,) = read(f"network {line}").networks
 
     assert (network.driver, network.bridge, network.name) == expected
-
-
-def test_a_file_that_has_no_stat_is_as_if_it_were_not_there() -> None:
-    state = read(f"sum {DIGEST} {RULES}", f"sum {DIGEST} /a", "stat 644:0:0 /a")
-
-    assert state.files == {"/a": FoundFile(sha256=DIGEST, mode="644", owner="0:0")}
-
-
-def test_rules_that_somebody_made_unreadable_leave_the_rest_known() -> None:
-    latin = base64.b64encode("caf\u00e9".encode("latin-1")).decode()
-
-    state = read(f"rules {latin}", "enabled yes")
-
-    assert state.rules == "caf\ufffd"
-    assert state.enabled
 
 
 @table("note, expected", empty=("", (None, None)), half=("one", ("one", None)))
@@ -333,11 +314,9 @@ def test_a_note_of_what_was_loaded_may_be_cut_short(note: str, expected: tuple[A
         "network bridge docker0",
     ],
 )
-def test_a_malformed_line_is_refused(line: str) -> None:
+def test_a_malformed_line_is_refused_and_one_without_a_name_passed_over(line: str) -> None:
     with pytest.raises(ValueError, match="malformed"):
         read(line)
 
-
-def test_what_there_is_no_name_for_is_passed_over() -> None:
     assert read("something new", "nft yes") == EgressState(nft=True)
     assert not read("nft yes").there

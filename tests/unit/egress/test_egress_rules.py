@@ -163,20 +163,20 @@ def test_an_interface_counts_as_what_it_is(around: Any, packet: Packet, expected
     assert went(packet, around) == expected
 
 
-def test_the_limit_is_twice_as_high_in_a_burst_and_for_each_family() -> None:
-    limits = [line for line in rules_of(new_connections_per_s=7).rules if "limit rate over" in line]
+def test_limits_are_twice_as_high_in_a_burst_logs_are_limited_and_both_may_be_off() -> None:
+    rules = rules_of(new_connections_per_s=7, log_per_minute=3).rules
+    kinds = ("metadata", "private", "node", "smtp", "rate")
 
-    assert [line.split("{")[1] for line in limits] == [
-        " ip saddr limit rate over 7/second burst 14 packets } goto stop_rate",
-        " ip6 saddr limit rate over 7/second burst 14 packets } goto stop_rate",
+    assert [line.split("{")[1] for line in rules if "limit rate over" in line] == [
+        f" {family} saddr limit rate over 7/second burst 14 packets }} goto stop_rate"
+        for family in ("ip", "ip6")
+    ]
+    assert [line for line in rules if " log " in line] == [
+        f'limit rate 3/minute burst 5 packets log prefix "pyinfra-gvisor {kind}: " level info'
+        for kind in kinds
     ]
     assert "rated" not in text_of(new_connections_per_s=None)
-
-
-def test_mail_is_stopped_on_the_ports_that_are_named() -> None:
-    beyond = rules_of(smtp_ports=[587, 25, 465, 25]).chains["beyond"]
-
-    assert "tcp dport { 25, 465, 587 } goto stop_smtp" in beyond
+    assert "log prefix" not in text_of(log_per_minute=None)
 
 
 @table(
@@ -185,6 +185,7 @@ def test_mail_is_stopped_on_the_ports_that_are_named() -> None:
         {"node_ports": ["80", "81", "90-95", "93-99", "443", "80/tcp"]},
         "tcp dport { 80-81, 90-99, 443 } counter name accept_node accept",
     ),
+    mail=({"smtp_ports": [587, 25, 465, 25]}, "tcp dport { 25, 465, 587 } goto stop_smtp"),
     networks=(
         {"deny": ["198.51.100.0/25", "198.51.100.128/25", "198.51.100.7"]},
         "ip daddr { 198.51.100.0/24 } goto stop_deny",
@@ -195,36 +196,17 @@ def test_what_overlaps_or_adjoins_is_merged(settings: dict[str, Any], line: str)
     assert line in rules_of(**settings).rules
 
 
-def test_a_log_is_limited_for_each_kind_and_may_be_off() -> None:
-    every = [line for line in rules_of(log_per_minute=3).rules if " log " in line]
-    kinds = ("metadata", "private", "node", "smtp", "rate")
-
-    assert every == [
-        f'limit rate 3/minute burst 5 packets log prefix "pyinfra-gvisor {kind}: " level info'
-        for kind in kinds
-    ]
-    assert "log prefix" not in text_of(log_per_minute=None)
-
-
-def test_the_table_is_replaced_at_once_and_no_other_is_named() -> None:
+def test_the_table_is_replaced_at_once_with_hooks_before_dockers_and_no_other_is_named() -> None:
     lines = text_of().splitlines()
 
     assert lines[1:4] == [f"table {TABLE}", f"delete table {TABLE}", f"table {TABLE} {{"]
     assert [line for line in lines if "table" in line] == lines[1:4]
     assert "flush" not in text_of()
-
-
-def test_the_hooks_come_before_dockers_and_accept_what_no_rule_is_about() -> None:
     for name in ("forward", "input"):
         head, known, *_ = rules_of().chains[name]
-
         assert head == f"type filter hook {name} priority filter - 5; policy accept;"
         assert known == "ct state established,related accept"
-
-
-def test_counters_are_those_of_what_may_happen() -> None:
     few = counters(egress(block=["smtp"], new_connections_per_s=None))
-
     assert " ".join(few) == "accept_dns accept_node_dns accept_node accept_internet drop_smtp"
 
 
@@ -292,7 +274,9 @@ AROUND = st.fixed_dictionaries(
 
 
 @given(EGRESS, AROUND)
-def test_the_text_is_well_formed_and_names_what_is_there(wanted: Egress, around: Any) -> None:
+def test_the_text_is_well_formed_names_what_is_there_and_no_set_overlaps(
+    wanted: Egress, around: Any
+) -> None:
     text = rules_text(wanted, surroundings(found(**around), wanted))
 
     depth = 0
@@ -309,24 +293,8 @@ def test_the_text_is_well_formed_and_names_what_is_there(wanted: Egress, around:
     assert set(re.findall(r"counter name (\w+)", words)) <= set(told.counters)
     assert len(told.counters) == len(set(told.counters))
     assert tuple(told.counters) == counters(wanted)
-
-
-@given(EGRESS, AROUND)
-def test_no_set_has_members_that_overlap(wanted: Egress, around: dict[str, Any]) -> None:
-    rules = Table(rules_text(wanted, surroundings(found(**around), wanted))).rules
-
-    for kind, text in SET.findall("\n".join(rules)):
-        items = members(text)
-        if kind == "dport":
-            ranges = sorted(_ends(item) for item in items)
-            assert all(one[1] < other[0] for one, other in pairwise(ranges))
-        else:
-            held = [ip_network(item) for item in items]
-            fours = [item for item in held if isinstance(item, IPv4Network)]
-            sixes = [item for item in held if isinstance(item, IPv6Network)]
-            merged = len([*collapse_addresses(fours), *collapse_addresses(sixes)])
-            assert not (fours and sixes)
-            assert merged == len(held)
+    for kind, listed in SET.findall("\n".join(told.rules)):
+        _no_overlap(kind, members(listed))
 
 
 @given(EGRESS, AROUND, st.data())
@@ -376,6 +344,18 @@ def _expected(packet: Packet, wanted: Egress, known: Surroundings) -> str:
     if packet.flood and wanted.new_connections_per_s:
         return "drop_rate"
     return "accept_internet"
+
+
+def _no_overlap(kind: str, items: list[str]) -> None:
+    if kind == "dport":
+        ranges = sorted(_ends(item) for item in items)
+        assert all(one[1] < other[0] for one, other in pairwise(ranges))
+        return
+    held = [ip_network(item) for item in items]
+    fours = [item for item in held if isinstance(item, IPv4Network)]
+    sixes = [item for item in held if isinstance(item, IPv6Network)]
+    assert not (fours and sixes)
+    assert len([*collapse_addresses(fours), *collapse_addresses(sixes)]) == len(held)
 
 
 def _verdict(counter: str) -> str:

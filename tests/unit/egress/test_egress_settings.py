@@ -20,10 +20,12 @@ from tests.unit.settings.loaded_settings import good
 REASON = "asked for by the test"
 
 
-def test_no_key_is_no_firewall_and_an_empty_one_is_the_default() -> None:
+def test_no_key_is_no_firewall_an_empty_one_the_default_and_that_allow_wins_is_said() -> None:
     assert (good().egress, good(gvisor_egress=None).egress) == (None, None)
     assert good(gvisor_egress={}).egress == Egress()
     assert Egress().block == ("metadata", "private", "node", "smtp")
+    said = Egress.model_fields["allow"].description or ""
+    assert "`allow` wins over `block` and `deny`" in said
 
 
 NO_ADDRESS = "not an address or a network ("
@@ -119,12 +121,6 @@ def test_the_nodes_loopback_is_no_interface_of_containers(name: str) -> None:
 )
 def test_a_good_value_is_taken(settings: dict[str, Any], attribute: str, value: object) -> None:
     assert getattr(egress(**settings), attribute) == value
-
-
-def test_that_allow_wins_over_deny_is_said_where_it_is_set() -> None:
-    description = Egress.model_fields["allow"].description or ""
-
-    assert "`allow` wins over `block` and `deny`" in description
 
 
 @table(

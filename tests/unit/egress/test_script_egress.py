@@ -48,12 +48,17 @@ def test_rules_are_checked_then_a_timer_is_set_and_only_then_they_are_loaded(hos
     assert (host.table.read_text(), host.loaded.read_text()) == ("new", sums("new"))
 
 
-def test_on_probation_nothing_is_there_that_a_reboot_would_load(guarded: Host) -> None:
+def test_on_probation_nothing_is_there_that_a_reboot_would_load_and_rules_go_with_their_timer(
+    guarded: Host,
+) -> None:
     guarded.load_on_probation()
+    rules, candidate = guarded.rules.read_text(), guarded.candidate.read_text()
+    before = guarded.asked("systemctl")
+    ran = guarded.remove()
 
-    assert guarded.rules.read_text() == "old"
-    assert guarded.candidate.read_text() == "new"
-    assert guarded.asked("systemctl") == []
+    assert (rules, candidate, before) == ("old", "new", [])
+    assert (ran.returncode, guarded.asked("systemctl")[0]) == (0, f"stop {TIMER}")
+    assert (guarded.state(TIMER), guarded.files(), guarded.table.exists()) == (None, {}, False)
 
 
 @pytest.fixture(params=[Host.undo, Host.revert], ids=["controller", "timer"])
@@ -260,15 +265,6 @@ def test_nothing_of_it_stays_and_a_second_time_ends_well_too(guarded: Host) -> N
     gone = (guarded.table, guarded.egress.parent, guarded.loaded.parent)
     assert not any(path.exists() for path in gone)
     assert guarded.asked("systemctl") == [f"disable --quiet --now {UNIT}", "daemon-reload"]
-
-
-def test_rules_on_probation_go_with_their_timer(guarded: Host) -> None:
-    guarded.load_on_probation()
-
-    ran = guarded.remove()
-
-    assert (ran.returncode, guarded.asked("systemctl")[0]) == (0, f"stop {TIMER}")
-    assert (guarded.state(TIMER), guarded.files(), guarded.table.exists()) == (None, {}, False)
 
 
 def test_a_unit_that_failed_is_forgotten(guarded: Host) -> None:

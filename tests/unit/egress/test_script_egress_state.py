@@ -94,34 +94,25 @@ NFT = """case "$*" in
 esac"""
 
 
-def test_the_kernels_table_is_told_as_a_sum_of_what_nft_lists(machine: Machine) -> None:
-    stub(machine.path, "nft", NFT.format(machine.root))
-    put(machine, "gvisor/egress/rules.nft")
-    none = seen(machine)
-    table = put(machine, "table", "table inet pyinfra_gvisor {\n}\n")
-    put(machine, "run-egress/loaded", "one two\n")
-
-    state = seen(machine)
-
-    assert (none.nft, none.now, none.as_loaded) == (True, None, None)
-    assert (state.as_loaded, state.loaded_from) == ("one", "two")
-    assert state.now == hashlib.sha256(table.read_bytes()).hexdigest()
-
-
-def test_what_is_left_when_somebody_has_removed_the_files_is_told(machine: Machine) -> None:
+def test_the_kernels_table_is_told_as_a_sum_of_what_nft_lists_and_a_link_without_files(
+    machine: Machine,
+) -> None:
     stub(machine.path, "nft", NFT.format(machine.root))
     (machine.units / "sysinit.target.wants").mkdir(parents=True)
     link = machine.units / "sysinit.target.wants" / "pyinfra-gvisor-egress.service"
     link.symlink_to("nowhere")
     linked = seen(machine)
     link.unlink()
-    put(machine, "table", "table inet pyinfra_gvisor {\n}\n")
+    table = put(machine, "table", "table inet pyinfra_gvisor {\n}\n")
     put(machine, "run-egress/loaded", "one two\n")
 
     state = seen(machine)
 
     assert (linked.enabled, linked.there) == (True, True)
-    assert (state.files, state.now is not None, state.there) == ({}, True, True)
+    assert (linked.nft, linked.now, linked.as_loaded) == (True, None, None)
+    assert (state.as_loaded, state.loaded_from) == ("one", "two")
+    assert state.now == hashlib.sha256(table.read_bytes()).hexdigest()
+    assert (state.files, state.there) == ({}, True)
 
 
 @table(

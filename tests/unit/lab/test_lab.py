@@ -184,24 +184,24 @@ def test_only_a_new_systemd_on_cgroup_v1_has_to_be_forced(
     assert recipe.boot_environment(flavour, cgroup_version=cgroup_version) == expected
 
 
-def test_the_lived_in_daemon_json_is_odd_on_purpose() -> None:
-    text = recipe.resource("lived-in.json")
+def test_the_lived_in_daemon_json_is_odd_on_purpose_and_the_probe_image_holds_no_files(
+    tmp_path: Path,
+) -> None:
+    text, path = recipe.resource("lived-in.json"), tmp_path / "probe.tar"
+    path.write_bytes(probe_image())
 
     assert not text.endswith("\n")
     assert "\n\t" in text
     assert '"runtimeArgs": ["--network=host", "--platform=ptrace"]' in text
-
-
-def test_the_probe_image_holds_nothing_but_links_and_directories(tmp_path: Path) -> None:
-    path = tmp_path / "probe.tar"
-    path.write_bytes(probe_image())
-
     with tarfile.open(path) as archive:
         assert all(member.issym() or member.isdir() for member in archive)
 
 
-def test_nobody_else_can_read_the_cache_and_its_key_is_made_once(tmp_path: Path) -> None:
-    cache = Cache.of({"XDG_CACHE_HOME": str(tmp_path)})
+def test_nobody_else_can_read_the_cache_its_key_is_made_once_and_its_place_is_absolute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cache, relative = (Cache.of({"XDG_CACHE_HOME": it}) for it in (str(tmp_path), "relative"))
 
     first, second = cache.public_key(), cache.public_key()
 
@@ -209,16 +209,7 @@ def test_nobody_else_can_read_the_cache_and_its_key_is_made_once(tmp_path: Path)
     assert [path.stat().st_mode & 0o777 for path in (cache.root, cache.key)] == [0o700, 0o600]
     assert first == second
     assert first.startswith("ssh-ed25519 ")
-
-
-def test_a_relative_cache_directory_is_ignored(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-    cache = Cache.of({"XDG_CACHE_HOME": "relative"})
-
-    assert cache.root == tmp_path / ".cache" / "pyinfra-gvisor"
+    assert relative.root == tmp_path / ".cache" / "pyinfra-gvisor"
 
 
 def test_clearing_the_cache_keeps_parts_and_what_is_known_about_dockerd(tmp_path: Path) -> None:
@@ -274,20 +265,13 @@ def test_kvm_is_used_where_a_guest_was_seen_to_boot_by_it_and_tried_once(
     assert (first, second) == (expected, expected)
 
 
-def test_qemu_forwards_ssh_alone_and_from_this_machine_alone(tmp_path: Path) -> None:
-    words = guest(tmp_path).command()
-
-    assert "user,id=net,hostfwd=tcp:127.0.0.1:20022-:22" in words
-    assert [word for word in words if "hostfwd" in word] == [words[words.index("-netdev") + 1]]
-
-
 @table(
     "arch, accelerator, processor, more",
     tcg=("x86_64", "tcg", "Nehalem 1", f"ttyS0 * {EMULATED}"),
     kvm=("x86_64", "kvm", "host 2", "ttyS0 *"),
     aarch64=("aarch64", "tcg", "neoverse-n1 1", f"ttyAMA0 * {EMULATED}"),
 )
-def test_an_emulated_machine_alone_is_made_faster(
+def test_an_emulated_machine_alone_is_made_faster_and_ssh_is_forwarded_from_here_alone(
     tmp_path: Path, arch: str, accelerator: qemu.Accelerator, processor: str, more: str
 ) -> None:
     words = guest(tmp_path, accelerator, arch).command()
@@ -300,6 +284,8 @@ def test_an_emulated_machine_alone_is_made_faster(
         "root=/dev/vda rw net.ifnames=0 quiet systemd.show_status=no console="
         + more.replace("*", "systemd.hostname=lab-1")
     )
+    assert words[words.index("-netdev") + 1] == "user,id=net,hostfwd=tcp:127.0.0.1:20022-:22"
+    assert len([word for word in words if "hostfwd" in word]) == 1
 
 
 def test_another_process_by_the_number_in_the_file_is_not_touched(tmp_path: Path) -> None:

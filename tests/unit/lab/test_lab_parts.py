@@ -43,21 +43,17 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return made
 
 
-def test_a_part_is_built_once(machine: Machine) -> None:
-    first, second = machine.take(), machine.take()
-
-    assert first == second
-    assert len(machine.builds) == len(GVISOR.programs)
-    assert machine.told[0].startswith(f"building the {GVISOR} for {OWN_ARCH} with go1.26.8, once")
-
-
-def test_a_runsc_is_packed_as_the_official_archive_is(machine: Machine) -> None:
-    home = machine.take()
+def test_a_part_is_built_once_and_a_runsc_is_packed_as_the_official_archive_is(
+    machine: Machine,
+) -> None:
+    home, second = machine.take(), machine.take()
 
     archive = parts.release_archive(home)
     with tarfile.open(archive) as packed:
         members = {member.name: (member.mode, member.uid) for member in packed.getmembers()}
     names = {"runsc", "containerd-shim-runsc-v1", "gvisor-bin/gvisor_sentry"}
+    assert (home, len(machine.builds)) == (second, len(GVISOR.programs))
+    assert machine.told[0].startswith(f"building the {GVISOR} for {OWN_ARCH} with go1.26.8, once")
     assert archive.parent.parent.name == GVISOR.release
     assert members == dict.fromkeys(names, (0o755, 0))
     assert {path.name for path in home.iterdir()} == {"part.json", "releases"}
@@ -207,11 +203,17 @@ def test_without_go_and_pypi_it_is_said_what_is_missing(
         machine.take()
 
 
-def test_every_path_into_a_build_of_gvisor_says_that_it_is_no_release(machine: Machine) -> None:
+def test_a_path_into_a_build_says_that_it_is_no_release_and_an_archive_is_what_its_runsc_says(
+    machine: Machine,
+) -> None:
     source = str(machine.chosen().settings["gvisor_source"])
+    archive = parts.release_archive(machine.take())
+    chosen = machine.chosen(GVISOR_LAB_RUNSC=str(archive))
 
     assert f"/lab-build-gvisor.dev-gvisor@{GVISOR.version}-" in source
     assert source.endswith("/releases/release/{release}/{arch}/{file}")
+    assert (chosen.release, chosen.settings["gvisor_source"]) == (GVISOR.release, str(archive))
+    assert "gvisor_accept_risk" not in chosen.settings
 
 
 def test_where_none_can_be_built_the_lab_says_that_it_takes_an_old_one(machine: Machine) -> None:
@@ -226,16 +228,6 @@ def test_where_none_can_be_built_the_lab_says_that_it_takes_an_old_one(machine: 
     warnings = [line for line in machine.told if line.startswith("WARNING: ")]
     assert "go: lookup disabled" in warnings[0]
     assert "the nodes get Debian's runsc 20240729.0, which has known escapes" in warnings[1]
-
-
-def test_an_official_archive_is_taken_for_what_its_runsc_says(machine: Machine) -> None:
-    archive = parts.release_archive(machine.take())
-
-    chosen = machine.chosen(GVISOR_LAB_RUNSC=str(archive))
-
-    assert chosen.release == GVISOR.release
-    assert chosen.settings["gvisor_source"] == str(archive)
-    assert "gvisor_accept_risk" not in chosen.settings
 
 
 ARCHIVE = "expected an archive that contains runsc"

@@ -75,10 +75,6 @@ def test_who_else_would_be_asked_is_named_with_both_sockets(
     assert problem.got == got
 
 
-def test_without_a_dockerd_there_is_none_to_compare_with() -> None:
-    assert Listener.of("9 dockerd", []).problem(None, answers=True) is None
-
-
 def test_a_node_tells_who_answers_and_where_dockerd_listens(tmp_path: Path) -> None:
     machine, own = Machine(tmp_path), tmp_path / "own.sock"
     with listening(own) as pid, daemon(machine.socket, {}):
@@ -88,7 +84,7 @@ def test_a_node_tells_who_answers_and_where_dockerd_listens(tmp_path: Path) -> N
     assert (found.pid, found.sockets) == (os.getpid(), (str(own),))
 
 
-def test_no_environment_sends_a_program_of_ours_elsewhere(tmp_path: Path) -> None:
+def test_no_environment_sends_a_program_of_ours_elsewhere_nor_the_resolver(tmp_path: Path) -> None:
     stub(tmp_path, "docker", "env")
     given = "export DOCKER_HOST=tcp://a DOCKER_CONTEXT=b DOCKER_TLS_VERIFY=1 DOCKER_CONFIG=/root\n"
 
@@ -100,6 +96,8 @@ def test_no_environment_sends_a_program_of_ours_elsewhere(tmp_path: Path) -> Non
         "DOCKER_HOST": f"unix://{SOCKET}",
         "DOCKER_CONFIG": "/proc/no-docker-config",
     }
+    assert ASKED == SOCKET
+    assert Listener.of("9 dockerd", []).problem(None, answers=True) is None, "with none to compare"
 
 
 @pytest.mark.parametrize("name", ["LC_ALL", "LANG", "LC_MESSAGES"])
@@ -107,10 +105,6 @@ def test_a_locale_that_is_not_installed_adds_nothing_to_an_answer(name: str) -> 
     ran = run(f"export {name}=xx_YY.UTF-8\n{script()}perl -e 'print qq(same)' 2>&1")
 
     assert ran.stdout == "same"
-
-
-def test_the_resolver_asks_the_same_dockerd() -> None:
-    assert ASKED == SOCKET
 
 
 def test_what_containers_can_write_to_is_searched_last() -> None:

@@ -31,7 +31,7 @@ from tests.unit.answers import (
 )
 
 
-def test_a_plain_node_is_read() -> None:
+def test_a_plain_node_is_read_and_its_dockerd_with_start_and_flags() -> None:
     plain = {
         "kernel": "6.12.9+deb13-amd64",
         "page_size_bytes": 4096,
@@ -43,11 +43,16 @@ def test_a_plain_node_is_read() -> None:
         "max_user_namespaces": 63254,
         "boot_id": BOOT_ID,
         "docker_client": "docker",
+        "flags": UNIT_FLAGS,
+        "next_arguments": None,
     }
 
     found = node()
 
     assert {name: getattr(found, name) for name in plain} == plain
+    dockerd = found.dockerd
+    assert (dockerd.pid, dockerd.identity, dockerd.started_s) == (812, IDENTITY, STARTED_S)
+    assert dockerd.arguments == UNIT_FLAGS
 
 
 @table(
@@ -65,15 +70,6 @@ def test_kernel_and_architecture_are_read_from_uname(
     found = node(uname=uname)
 
     assert (found.arch, found.kernel_version) == (arch, kernel_version)
-
-
-def test_the_running_dockerd_is_read_with_its_start_and_flags() -> None:
-    found = node()
-
-    assert (found.dockerd.pid, found.dockerd.identity) == (812, IDENTITY)
-    assert found.dockerd.started_s == STARTED_S
-    assert found.dockerd.arguments == found.flags == UNIT_FLAGS
-    assert found.next_arguments is None
 
 
 @table(
@@ -156,11 +152,16 @@ def test_a_node_is_in_swarm_mode_unless_it_denies_it(swarm: dict[str, str], acti
     assert docker.swarm_active is active
 
 
-def test_an_old_file_that_was_put_there_later_was_changed_later() -> None:
+def test_a_file_that_was_put_there_later_was_changed_later_and_one_that_is_no_text_is_there() -> (
+    None
+):
     found = node(daemon_json="{}", mtime_s=EARLIER_S, daemon_json_ctime=f"{LATER_S}.125")
+    odd = node(daemon_json=b'{"a": "\xe4"}').daemon_json
 
     assert found.daemon_json.changed_s == LATER_S + 0.125
     assert node(daemon_json="{}", mtime_s=EARLIER_S).daemon_json.changed_s == EARLIER_S
+    assert (odd.state, odd.text, odd.mode) == ("not utf-8", None, "644")
+    assert odd.sha256
 
 
 @pytest.mark.parametrize("state", ["absent", "unreadable", "directory", "dangling"])
@@ -170,17 +171,14 @@ def test_a_daemon_json_that_is_no_text_says_what_it_is(state: str) -> None:
     assert (found.daemon_json.state, found.daemon_json.text) == (state, None)
 
 
-def test_a_daemon_json_that_is_not_utf_8_is_known_to_be_there() -> None:
-    found = node(daemon_json=b'{"a": "\xe4"}').daemon_json
-
-    assert (found.state, found.text, found.mode) == ("not utf-8", None, "644")
-    assert found.sha256
-
-
-def test_a_node_prints_as_json_and_is_read_back() -> None:
+def test_a_node_prints_as_json_and_is_read_back_and_lines_that_nobody_knows_are_passed_over() -> (
+    None
+):
     found = node(containers=[Running("app")], daemon_json="{}", releases=["20260928.0"])
+    lines = ["something new", "", "Warning: the login shell says hello"]
 
     assert Node.model_validate(json.loads(json.dumps(found.to_json()))) == found
+    assert parse_node([*lines, *answer()]) == parse_node(answer())
 
 
 def test_no_line_of_a_nodes_state_has_a_name_that_an_audit_reads_for_something_else() -> None:
@@ -195,10 +193,10 @@ def with_line(line: str) -> list[str]:
     return [*answer()[:-1], line, END]
 
 
-def with_container(changes: dict[str, Any]) -> list[str]:
-    """A good answer, with a container of which Docker tells this otherwise."""
+def of_container(changes: dict[str, Any]) -> str:
+    """The line of a container of which Docker tells this otherwise."""
     usual = {"Id": "b" * 64, "Name": "/x", "State": {"Pid": 5}, "HostConfig": {}, "Mounts": []}
-    return with_line(f"container {json.dumps({**usual, **changes})}")
+    return f"container {json.dumps({**usual, **changes})}"
 
 
 @table(
@@ -246,31 +244,17 @@ def test_an_answer_without_what_every_node_has_is_refused(key: str) -> None:
     container_cut_off="container {",
     container_null="container null",
     container_nested_too_deep="container " + "[" * 100_000,
+    id_null=of_container({"Id": None}),
+    name_null=of_container({"Name": None}),
+    state_null=of_container({"State": None}),
+    pid_no_number=of_container({"State": {"Pid": "x"}}),
+    host_config_null=of_container({"HostConfig": None}),
+    mount_text=of_container({"Mounts": ["x"]}),
+    mounts_a_number=of_container({"Mounts": 7}),
 )
 def test_a_malformed_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="malformed"):
         parse_node(with_line(line))
-
-
-@table(
-    "changes",
-    id_null={"Id": None},
-    name_null={"Name": None},
-    state_null={"State": None},
-    pid_no_number={"State": {"Pid": "x"}},
-    host_config_null={"HostConfig": None},
-    mount_text={"Mounts": ["x"]},
-    mounts_a_number={"Mounts": 7},
-)
-def test_a_container_that_is_not_as_docker_says_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="malformed"):
-        parse_node(with_container(changes))
-
-
-def test_lines_that_nobody_knows_are_passed_over() -> None:
-    lines = ["something new", "", "Warning: the login shell says hello"]
-
-    assert parse_node([*lines, *answer()]) == parse_node(answer())
 
 
 def test_a_sandbox_is_known_by_its_process_and_what_handles_its_runtime() -> None:
@@ -329,6 +313,6 @@ def test_containers_are_read_by_name_with_flags_and_mounts() -> None:
     empty_runtime={"HostConfig": {"Runtime": ""}},
 )
 def test_what_docker_leaves_out_of_a_container_has_dockers_meaning(changes: dict[str, Any]) -> None:
-    (container,) = parse_node(with_container(changes)).containers
+    (container,) = parse_node(with_line(of_container(changes))).containers
 
     assert container.runtime == "runc"

@@ -190,30 +190,26 @@ def test_what_docker_would_not_publish_is_left_out(line: str) -> None:
     assert node(reach=(line, WEB4)).reach.proxied == node(reach=(WEB4,)).reach.proxied
 
 
-def test_the_key_is_left_alone_where_clients_depend_on_it() -> None:
-    plan = plan_daemon_json(node(reach=(WEB6, OUTER)), {**OFF, "debug": True}, spare_ports=True)
+def test_the_key_is_left_alone_where_clients_depend_on_it_and_else_switched_off() -> None:
+    found = node(reach=(WEB6, OUTER))
+
+    plan = plan_daemon_json(found, {**OFF, "debug": True}, spare_ports=True)
+    nobody_depends_on_it = plan_daemon_json(node(reach=(WEB4,)), OFF, spare_ports=True)
+    the_operator_wants_it_off = plan_daemon_json(found, OFF, spare_ports=False)
 
     assert json.loads(plan.after or "") == {"debug": True}
     assert spared_line(plan) == (
         f"userland-proxy stays on, because without docker-proxy clients lose {LOST}. To "
         'switch userland-proxy off anyway, set gvisor_daemon_json = {"userland-proxy": False}'
     )
+    for off in (nobody_depends_on_it, the_operator_wants_it_off):
+        assert (json.loads(off.after or ""), off.spared) == (OFF, ())
 
 
-@table(
-    "reach, spare_ports",
-    nobody_depends_on_it=((WEB4,), True),
-    the_operator_wants_it_off=((WEB6, OUTER), False),
-)
-def test_else_it_is_switched_off(reach: tuple[str, ...], spare_ports: bool) -> None:
-    plan = plan_daemon_json(node(reach=reach), OFF, spare_ports=spare_ports)
-
-    assert (json.loads(plan.after or ""), plan.spared) == (OFF, ())
-
-
-def test_a_restart_that_would_end_it_because_of_somebody_else_is_refused() -> None:
+def test_a_docker_proxy_that_runs_counts_whatever_the_file_says_by_now() -> None:
     found = node(reach=(WEB6, OUTER), daemon_json=compact(OFF), mtime_s=EARLIER_S + 10_000)
 
+    assert [str(item) for item in only_by_proxy(found)] == [LOST]
     with pytest.raises(Problem, match=r"Clients would lose 8080/tcp over IPv6 \(web\)"):
         plan_daemon_json(found, {**OFF, "no-new-privileges": True}, spare_ports=True)
 
@@ -273,20 +269,18 @@ def test_a_plan_says_that_containers_on_other_networks_need_another_way(
     assert sum("only if both containers share a network" in line for line in lines) == told
 
 
-def test_another_restart_says_which_ports_are_refused_meanwhile_and_gives_none_up() -> None:
+def test_another_restart_says_who_waits_for_docker_proxy_meanwhile_and_gives_none_up() -> None:
     found = node(reach=(WEB6, OUTER))
+    among = node(reach=(*SHOP, NEXT, JOB), docker=info(ServerVersion="26.1.5"))
 
-    plan = plan_daemon_json(found, {"no-new-privileges": True})
+    plan, of_containers = (
+        plan_daemon_json(it, {"no-new-privileges": True}) for it in (found, among)
+    )
 
     said = "  published ports that refuse connections for less than a second: "
     assert f"{said}{LOST}" in plan_lines(plan, found, wait_s=300)
     assert given_up(plan, found) == ""
-
-
-def test_another_restart_says_which_containers_wait_for_docker_proxy() -> None:
-    found = node(reach=(*SHOP, NEXT, JOB), docker=info(ServerVersion="26.1.5"))
-
-    lines = plan_lines(plan_daemon_json(found, {"no-new-privileges": True}), found, wait_s=300)
+    lines = plan_lines(of_containers, among, wait_s=300)
     assert any("less than a second: " in line and "from containers [" in line for line in lines)
 
 
@@ -294,19 +288,9 @@ def test_a_restart_that_is_owed_names_what_it_will_cut_and_gives_none_up_before(
     found = node(reach=(WEB6, OUTER))
 
     plan = plan_daemon_json(found, {**OFF, "debug": True}, restart="reload")
+    owes_none = plan_daemon_json(found, {"debug": True}, restart="reload")
 
-    assert plan.action is Force.RELOAD
+    assert plan.action is owes_none.action is Force.RELOAD
     said = f"clients lose these published ports with that restart: {LOST}"
     assert (unapplied_lines(plan)[-1], given_up(plan, found)) == (said, "")
-
-
-def test_a_reload_that_owes_no_restart_cuts_nothing() -> None:
-    plan = plan_daemon_json(node(reach=(WEB6, OUTER)), {"debug": True}, restart="reload")
-
-    assert (plan.action, plan.lost, unapplied_lines(plan)) == (Force.RELOAD, None, [])
-
-
-def test_a_docker_proxy_that_runs_counts_whatever_the_file_says_by_now() -> None:
-    found = node(reach=(WEB6, OUTER), daemon_json=compact(OFF), mtime_s=EARLIER_S + 10_000)
-
-    assert [str(item) for item in only_by_proxy(found)] == [LOST]
+    assert (owes_none.lost, unapplied_lines(owes_none)) == (None, [])

@@ -113,23 +113,20 @@ def test_sixty_containers_are_all_seen_in_one_question_each(machine: Machine) ->
     assert len(asked) == 60 + len(("/info", "/containers/json", "/networks"))
 
 
-def test_a_container_that_went_away_meanwhile_is_not_there(machine: Machine) -> None:
-    documents = [container(1, 1, name="gone"), container(2, 1, name="here")]
+def test_a_container_that_went_away_meanwhile_is_not_there_and_a_process_is_no_sandbox(
+    machine: Machine,
+) -> None:
+    documents = [container(1, 1, name="gone"), container(2, 2**22 + 1, name="ended")]
     answers = routes(documents)
     del answers[ID]
 
     with daemon(machine.socket, answers):
         found = machine.node()
 
-    assert [item.name for item in found.containers] == ["here"]
+    assert [(item.name, item.process, item.sandboxed) for item in found.containers] == [
+        ("ended", Process(), False)
+    ]
     assert found.info
-
-
-def test_a_process_that_went_away_meanwhile_is_no_sandbox(machine: Machine) -> None:
-    with daemon(machine.socket, routes([container(1, 2**22 + 1)])):
-        (found,) = machine.node().containers
-
-    assert (found.process, found.sandboxed) == (Process(), False)
 
 
 def test_docker_info_goes_over_as_it_is(machine: Machine) -> None:
@@ -141,18 +138,17 @@ def test_docker_info_goes_over_as_it_is(machine: Machine) -> None:
     assert found.runtimes[NASTY].path == NASTY
 
 
-def test_without_a_socket_there_is_no_docker_and_no_error(machine: Machine) -> None:
-    found = machine.node()
-
-    assert (found.info, found.docker_error, found.containers) == (None, None, ())
-
-
-def test_a_program_by_the_name_of_docker_is_not_started(machine: Machine) -> None:
+def test_without_a_socket_there_is_no_docker_and_a_program_of_its_name_is_not_started(
+    machine: Machine,
+) -> None:
     client = machine.path / "docker"
     client.unlink()
     shutil.copy("/bin/false", client)
 
-    assert machine.node().docker_client == "docker"
+    found = machine.node()
+
+    assert (found.info, found.docker_error, found.containers) == (None, None, ())
+    assert found.docker_client == "docker"
 
 
 def test_a_script_in_the_place_of_docker_is_asked_what_it_is(machine: Machine) -> None:

@@ -25,13 +25,17 @@ WRAPPER = '#!/bin/sh\nexec runsc "$@"\n'
 MANIFEST_STAT = "find . ! -type d ! -path ./manifest.json -printf '%P %y %m %U:%G %s %T@ %C@\\n'"
 
 
-def test_the_machine_is_the_one_it_runs_on(machine: Machine) -> None:
+def test_the_machine_is_the_one_it_runs_on_and_where_releases_go(machine: Machine) -> None:
     found = machine.node()
 
     assert (found.kernel, found.arch) == (platform.release(), platform.machine())
     assert found.page_size_bytes == os.sysconf("SC_PAGESIZE")
     assert found.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert found.distribution == platform.freedesktop_os_release()["ID"]
+    assert found.store.free_bytes is not None
+    assert abs(found.store.free_bytes - shutil.disk_usage("/opt").free) < 1 << 30
+    assert "rw" in found.store.options
+    assert found.store.stray_sidecars is Path("/usr/local/bin/gvisor-bin").exists()
 
 
 def test_a_machine_without_docker_is_told_too(machine: Machine) -> None:
@@ -123,29 +127,13 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 def test_a_release_that_is_not_as_it_was_installed_is_damaged(machine: Machine) -> None:
     for name, damage in DAMAGE.items():
         damage(installed(machine, name))
+    other = installed(machine, "20240728.0")
+    other.rename(other.with_name("20260928.0"))  # with the manifest of another release
     installed(machine, "20240729.0")
 
     found = machine.node()
 
-    assert (found.releases, found.damaged) == (("20240729.0",), tuple(DAMAGE))
-
-
-def test_the_manifest_of_another_release_counts_as_none(machine: Machine) -> None:
-    home = installed(machine, "20240729.0")
-    home.rename(home.parent / "20260928.0")
-
-    found = machine.node()
-
-    assert (found.releases, found.damaged) == ((), ("20260928.0",))
-
-
-def test_where_releases_go_is_told(machine: Machine) -> None:
-    store = machine.node().store
-
-    assert store.free_bytes is not None
-    assert abs(store.free_bytes - shutil.disk_usage("/opt").free) < 1 << 30
-    assert "rw" in store.options
-    assert store.stray_sidecars is Path("/usr/local/bin/gvisor-bin").exists()
+    assert (found.releases, found.damaged) == (("20240729.0",), (*DAMAGE, "20260928.0"))
 
 
 @pytest.fixture
@@ -278,18 +266,12 @@ def test_a_generation_with_a_record_shows_that_there_was_one(machine: Machine, k
     assert machine.node().generations_owned is kept
 
 
-@table("content", empty="", no_such_process="999999999\n", no_number="nonsense\n")
-def test_a_stale_pid_file_is_no_dockerd(machine: Machine, content: str) -> None:
-    (machine.root / "docker.pid").write_text(content)
-
-    assert machine.node().dockerd is None
-
-
-def test_a_pid_file_of_another_program_is_no_dockerd(machine: Machine) -> None:
+def test_a_stale_pid_file_and_one_of_another_program_is_no_dockerd(machine: Machine) -> None:
     with process() as pid:
-        (machine.root / "docker.pid").write_text(str(pid))
+        for content in ("", "999999999\n", "nonsense\n", str(pid)):
+            (machine.root / "docker.pid").write_text(content)
 
-        assert machine.node().dockerd is None
+            assert machine.node().dockerd is None, content
 
 
 def test_packages_that_write_daemon_json_are_told(machine: Machine) -> None:

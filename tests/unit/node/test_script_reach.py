@@ -416,6 +416,8 @@ def test_a_table_that_is_there_holds_more_than_a_docker_that_is_starting(tools: 
 
     assert told(tools, "hold_ports") == []
     assert "8080" in (tools.parent / "loaded").read_text()
+    (tools.parent / "fails").touch()
+    assert told(tools, "release_ports") == ["failed"], "what stays is no success"
 
 
 def test_docker_with_iptables_has_nothing_in_nftables(tools: Path) -> None:
@@ -433,13 +435,6 @@ def test_what_cannot_be_held_is_noted(tools: Path, lost: bool) -> None:
 
     assert said.startswith("published ports could not be held open with nft ")
     assert told(tools, "release_ports") == []
-
-
-def test_what_stays_is_no_success(tools: Path) -> None:
-    told(tools, "hold_ports")
-    (tools.parent / "fails").touch()
-
-    assert told(tools, "release_ports") == ["failed"]
 
 
 def test_what_is_said_of_generations_is_no_variable_of_it(tools: Path) -> None:

@@ -213,15 +213,6 @@ def test_the_last_command_counts(drop_in: str, expected: tuple[str, ...]) -> Non
     assert unit_arguments(DEBIAN + drop_in, {}) == expected
 
 
-def test_a_variable_of_a_file_wins_over_one_of_the_unit() -> None:
-    text = DEBIAN + "Environment=DOCKER_OPTS=--icc\n"
-
-    assert unit_arguments(text, {"DOCKER_OPTS": "-D --dns 9.9.9.9"}) == (
-        *FIXED,
-        *("-D", "--dns", "9.9.9.9"),
-    )
-
-
 @table(
     "unit, options, expected",
     nothing_is_newer=(None, None, None),
@@ -238,6 +229,11 @@ def test_the_next_start_is_known_from_whatever_says_it(
     assert next_arguments(unit, options) == expected
 
 
-def test_another_kind_of_supervisor_is_an_error() -> None:
+def test_a_variable_of_a_file_wins_and_another_kind_of_supervisor_is_an_error() -> None:
+    text = DEBIAN + "Environment=DOCKER_OPTS=--icc\n"
+
+    found = unit_arguments(text, {"DOCKER_OPTS": "-D --dns 9.9.9.9"})
+
+    assert found == (*FIXED, "-D", "--dns", "9.9.9.9")
     with pytest.raises(ValueError, match="kind"):
         Supervisor.of("runit")

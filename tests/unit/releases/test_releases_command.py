@@ -70,26 +70,21 @@ def publish_lock(origin: Origin, lock: Path, *newer: str) -> list[str]:
     return [*releases]
 
 
-def test_check_online_compares_every_entry_with_both_origins(
+def test_check_online_compares_every_entry_with_both_origins_and_names_newer_releases(
     command: Command, origin: Origin, lock: Path
 ) -> None:
     releases = publish_lock(origin, lock)
-
     code, out, _ = command("check", "--lock", str(lock), *origin.online)
+    asked = len(origin.asked)
+    publish_lock(origin, lock, *(f"2099010{day}.0" for day in range(1, 8)))
+    later = command("check", "--lock", str(lock), *origin.online)
 
     assert (code, out.count("has the same checksums")) == (0, 2 * len(releases))
-    assert len(origin.asked) == 3 * len(releases) + 1
+    assert asked == 3 * len(releases) + 1
     assert out.splitlines()[-1] == "newer releases in gVisor's tags: none"
-
-
-def test_check_online_names_newer_releases(command: Command, origin: Origin, lock: Path) -> None:
-    publish_lock(origin, lock, *(f"2099010{day}.0" for day in range(1, 8)))
-
-    code, out, _ = command("check", "--lock", str(lock), *origin.online)
-
     named = ", ".join(f"2099010{day}.0" for day in range(7, 2, -1))
-    assert code == 0
-    assert out.splitlines()[-1] == f"newer releases in gVisor's tags: {named}, and 2 more"
+    said = f"newer releases in gVisor's tags: {named}, and 2 more"
+    assert (later.code, later.out.splitlines()[-1]) == (0, said)
 
 
 def test_check_names_newer_known_releases_without_network(command: Command, lock: Path) -> None:
@@ -159,15 +154,15 @@ def written(lock: Path) -> tuple[int, int, int]:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def test_a_release_that_both_origins_name_alike_is_written_newest_first(
+def test_a_release_that_both_origins_name_alike_is_written_newest_first_and_alone(
     add: Command, origin: Origin, lock: Path
 ) -> None:
-    before = read_lock(lock)
+    before, old = read_lock(lock), lock.read_text().splitlines()
     lock.chmod(0o640)
 
     code, out, _ = add()
 
-    after = read_lock(lock)
+    after, new = read_lock(lock), lock.read_text().splitlines()
     assert (code, list(after.releases)) == (0, [RELEASE, *before.releases])
     assert (after.default, after.releases[RELEASE].sha512) == (before.default, SUMS)
     for place in after.releases[RELEASE].corroborated.values():
@@ -176,16 +171,7 @@ def test_a_release_that_both_origins_name_alike_is_written_newest_first(
     assert f"written: {lock}" in out
     assert stat.S_IMODE(lock.stat().st_mode) == 0o640
     assert [path.name for path in lock.parent.iterdir()] == ["lock.json"]
-
-
-def test_the_diff_of_a_written_lock_is_the_new_entry_alone(add: Command, lock: Path) -> None:
-    before = lock.read_text().splitlines()
-
-    add()
-
-    after = lock.read_text().splitlines()
-    added = len(after) - len(before)
-    assert (after[3 + added :], after[:3]) == (before[3:], before[:3])
+    assert (new[3 + len(new) - len(old) :], new[:3]) == (old[3:], old[:3])
 
 
 def test_the_line_for_group_data_is_what_the_settings_take(add: Command) -> None:
@@ -196,14 +182,21 @@ def test_the_line_for_group_data_is_what_the_settings_take(add: Command) -> None
     assert pinned == {arch: sums[ARCHIVE] for arch, sums in SUMS.items()}
 
 
-def test_a_dry_run_says_the_same_and_writes_nothing(add: Command, lock: Path) -> None:
+def test_a_dry_run_says_the_same_and_writes_nothing_nor_does_a_second_run(
+    add: Command, lock: Path
+) -> None:
     before = written(lock)
+    dry = add("--dry-run")
+    untouched = written(lock)
+    add()
+    there = written(lock)
+    again = add()
 
-    code, out, _ = add("--dry-run")
-
-    assert (code, written(lock)) == (0, before)
-    assert SUMS["aarch64"][ARCHIVE] in out
-    assert out.endswith(f"dry run: {lock} was not written\n")
+    assert (dry.code, untouched) == (0, before)
+    assert SUMS["aarch64"][ARCHIVE] in dry.out
+    assert dry.out.endswith(f"dry run: {lock} was not written\n")
+    assert (again.code, written(lock)) == (0, there)
+    assert "with the checksums of both origins" in again.out
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
@@ -222,16 +215,6 @@ def test_origins_that_disagree_on_one_architecture_write_nothing(
     assert SUMS[arch][ARCHIVE] in err
 
 
-def test_a_release_that_is_there_with_the_same_sums_is_left_alone(add: Command, lock: Path) -> None:
-    add()
-    before = written(lock)
-
-    code, out, _ = add()
-
-    assert (code, written(lock)) == (0, before)
-    assert "with the checksums of both origins" in out
-
-
 def test_a_release_with_other_sums_is_refused(add: Command, origin: Origin, lock: Path) -> None:
     before = lock.read_bytes()
     origin.publish("20260928.0", some_sums("another"))
@@ -242,26 +225,22 @@ def test_a_release_with_other_sums_is_refused(add: Command, origin: Origin, lock
     assert err.count("have different checksums; nothing was changed. Do not use this file") == 4
 
 
-def test_loose_files_need_github_and_the_way_out_is_said(add: Command, origin: Origin) -> None:
-    origin.publish(LOOSE, some_sums(LOOSE, *LOOSE_FILES))
-    origin.pages[github_path(LOOSE)] = f"{'a' * 128}  gvisor-x86_64.tar.bz2\n"
-
-    code, _, err = add(release=LOOSE)
-
-    assert code == 1
-    assert "has no checksum of runsc-x86_64" in err
-    assert "set gvisor_sha512 in group data, because GitHub has no checksums of runsc and" in err
-    assert "for releases up to 20260817.0" in err
-
-
-def test_loose_files_that_both_origins_name_are_added_with_a_warning(
+def test_loose_files_need_github_or_the_way_out_is_said_and_are_added_with_a_warning(
     add: Command, origin: Origin, lock: Path
 ) -> None:
     sums = some_sums(LOOSE, *LOOSE_FILES)
     origin.publish(LOOSE, sums)
-
+    named = origin.pages[github_path(LOOSE)]
+    origin.pages[github_path(LOOSE)] = f"{'a' * 128}  gvisor-x86_64.tar.bz2\n"
+    refused = add(release=LOOSE)
+    origin.pages[github_path(LOOSE)] = named
     code, out, err = add(release=LOOSE)
 
+    assert refused.code == 1
+    assert "has no checksum of runsc-x86_64" in refused.err
+    said = "set gvisor_sha512 in group data, because GitHub has no checksums of runsc and"
+    assert said in refused.err
+    assert "for releases up to 20260817.0" in refused.err
     entry = read_lock(lock).releases[LOOSE]
     assert (code, entry.layout, entry.sha512) == (0, "loose", sums)
     assert "open to CVE-2026-96812; nodes refuse it without gvisor_accept_risk" in err

@@ -149,13 +149,12 @@ def test_a_redirect_on_the_same_loopback_host_is_followed(add: Command, origin: 
     assert (add("--dry-run").code, origin.asked[-1]) == (0, "/moved")
 
 
-def test_the_environments_proxy_is_asked(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_proxy_is_asked_and_the_official_origins_have_names(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("http_proxy", origin.url)
     monkeypatch.setenv("no_proxy", "")
     origin.pages["/sums"] = "through the proxy"
 
     assert fetch("http://127.0.0.2:9/sums") == "through the proxy"
-
-
-def test_the_official_origins_are_called_by_their_names() -> None:
     assert list(Origins().readers) == ["gVisor's bucket", "GitHub's release assets"]

@@ -33,10 +33,15 @@ def test_an_archive_lies_where_its_source_says(source: str, location: str) -> No
     assert (file.name, file.sha512, file.location) == ("gvisor.tar.bz2", SHA, location)
 
 
-def test_a_directory_on_the_controller_has_the_buckets_layout() -> None:
-    (file,) = Archive("/srv/gvisor/").below("/srv/gvisor/").fetch(RELEASE, "x86_64").files
+def test_a_directory_has_the_buckets_layout_a_mirror_old_archives_and_debian_its_package() -> None:
+    below = Archive("/srv/gvisor/").below("/srv/gvisor/").fetch(RELEASE, "x86_64")
+    mirrored = Archive("https://m/x.tar", {"x86_64": SHA}).fetch(LOOSE_RELEASE, "x86_64")
+    debians = Archive("debian").fetch(RELEASE, "x86_64")
 
-    assert file.location == "/srv/gvisor/20260928.0/x86_64/gvisor.tar.bz2"
+    locations = [file.location for file in below.files]
+    assert locations == ["/srv/gvisor/20260928.0/x86_64/gvisor.tar.bz2"]
+    assert [file.name for file in mirrored.files] == ["gvisor.tar.bz2"]
+    assert (debians.kind, debians.files, debians.sidecars) == ("debian", (), False)
 
 
 def test_loose_files_are_fetched_one_by_one_each_with_its_own_sum() -> None:
@@ -62,18 +67,6 @@ def test_where_all_sums_are_known_the_date_decides_what_is_fetched(
 
     assert [file.name for file in fetch.files] == names
     assert fetch.sidecars is sidecars
-
-
-def test_a_mirror_may_have_an_old_release_as_an_archive() -> None:
-    (file,) = Archive("https://m/x.tar", {"x86_64": SHA}).fetch(LOOSE_RELEASE, "x86_64").files
-
-    assert file.name == "gvisor.tar.bz2"
-
-
-def test_debians_package_needs_no_sum_and_no_sidecars() -> None:
-    fetch = Archive("debian").fetch(RELEASE, "x86_64")
-
-    assert (fetch.kind, fetch.files, fetch.sidecars) == ("debian", (), False)
 
 
 @table(

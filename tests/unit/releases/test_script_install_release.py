@@ -379,31 +379,18 @@ def users(node: Path) -> list[str]:
     return found
 
 
-@table(
-    "options, used",
-    none_of_ours=('{"BinaryName": "runc"}', []),
-    one_of_ours=(f'{{"BinaryName": "{WRAPPER}"}}', [WRAPPER]),
-)
-def test_containers_are_asked_what_they_use(tmp_path: Path, options: str, used: list[str]) -> None:
-    task = tmp_path / "io.containerd.runtime.v2.task/moby" / "4f5c"
-    task.mkdir(parents=True)
-    (task / "options.json").write_text(options)
-
-    assert users(tmp_path) == used
-
-
-def test_the_resident_judge_needs_its_program(tmp_path: Path) -> None:
-    program = "/opt/gvisor/runtimes/judge-1-2"
-    (tmp_path / "judge").mkdir()
+def test_containers_marks_and_the_resident_judge_are_asked_what_they_use(tmp_path: Path) -> None:
+    options = tmp_path / "io.containerd.runtime.v2.task/moby/4f5c/options.json"
+    program, mark = "/opt/gvisor/runtimes/judge-1-2", "/opt/gvisor/runtimes/marked-1-2"
     (served,) = (item for item in judge_files(program, None) if item.path.endswith("/serve"))
+    for path in (options.parent, tmp_path / "judge", tmp_path / "marks"):
+        path.mkdir(parents=True)
+    options.write_text('{"BinaryName": "runc"}')
+    (tmp_path / "marks" / "5e6d").symlink_to("runc")
+    none_of_ours = users(tmp_path)
+
+    options.write_text(f'{{"BinaryName": "{WRAPPER}"}}')
+    (tmp_path / "marks" / "4f5c").symlink_to(mark)
     (tmp_path / "judge" / "serve").write_text(served.text)
 
-    assert users(tmp_path) == [program]
-
-
-def test_a_mark_names_what_later_calls_about_its_container_need(tmp_path: Path) -> None:
-    (tmp_path / "marks").mkdir()
-    for id_, target in {"4f5c": WRAPPER, "5e6d": "runc"}.items():
-        (tmp_path / "marks" / id_).symlink_to(target)
-
-    assert users(tmp_path) == [WRAPPER]
+    assert (none_of_ours, sorted(users(tmp_path))) == ([], sorted([WRAPPER, mark, program]))

@@ -33,12 +33,8 @@ def looked(lines: Sequence[str], settings: dict[str, Any] | None = None) -> dict
     return {key: item for key, item in found(report).items() if item.id.startswith("resolver-")}
 
 
-def test_a_node_as_declared_is_clean() -> None:
-    assert looked(told()) == {}
-
-
-def test_a_node_without_such_a_runtime_needs_no_resolver() -> None:
-    assert looked([], HOSTINET) == {}
+def test_a_node_as_declared_is_clean_and_one_without_such_a_runtime_needs_no_resolver() -> None:
+    assert looked(told()) == looked([], HOSTINET) == {}
 
 
 @table(

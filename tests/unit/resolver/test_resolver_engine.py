@@ -50,26 +50,21 @@ NETWORKS = [
 ]
 
 
-def test_every_address_of_a_container_is_known_with_its_bridge() -> None:
+def test_every_address_of_a_container_is_known_with_its_bridge_and_whether_it_leads_out() -> None:
     ident, mac = "w" * 64, "02:42:00:00:00:02"
     web = container("w", a=end("a", "172.17.0.2"), b=end("b", "172.18.0.2", mac, "fd00::2"))
+    inside = container("i", c=end("c", "172.19.0.2"))
+    both = container("j", c=end("c", "172.19.0.3"), b=end("b", "172.18.0.3"))
 
     sources = engine.read_sources(NETWORKS, [web])
+    internal = engine.read_sources(NETWORKS, [inside, both])
 
     first = engine.Source("172.17.0.2", ident, "02:42:ac:12:00:02", "docker0", leads_out=True)
     second = engine.Source("172.18.0.2", ident, mac, "br-bbbbbbbbbbbb", leads_out=True)
     third = replace(second, address="fd00::2")
     assert sources == {source.address: source for source in (first, second, third)}
     assert third.who == "fd00::2 of container wwwwwwwwwwww"
-
-
-def test_a_container_on_internal_networks_only_is_not_led_out() -> None:
-    inside = container("i", c=end("c", "172.19.0.2"))
-    both = container("j", c=end("c", "172.19.0.3"), b=end("b", "172.18.0.3"))
-
-    sources = engine.read_sources(NETWORKS, [inside, both])
-
-    led_out = {address: source.leads_out for address, source in sources.items()}
+    led_out = {address: source.leads_out for address, source in internal.items()}
     assert led_out == {"172.19.0.2": False, "172.19.0.3": True, "172.18.0.3": True}
 
 
@@ -118,7 +113,7 @@ def test_other_lists_are_an_error(lists: Any) -> None:
 
 
 @looped
-async def test_docker_is_asked_over_its_socket(tmp_path: Path) -> None:
+async def test_docker_is_asked_over_its_socket_and_for_what_moves_addresses(tmp_path: Path) -> None:
     key = {"NetworkSettings": {"SandboxKey": "/n"}, "HostConfig": {"Dns": []}}
     listed = [container("w", b=end("b", "172.18.0.2"))]
     said = {"/networks": NETWORKS, "/containers/json": listed, "/containers/w/json": key}
@@ -129,6 +124,8 @@ async def test_docker_is_asked_over_its_socket(tmp_path: Path) -> None:
         assert [*await asked.sources()] == ["172.18.0.2"]
         assert await asked.sandbox("w") == engine.Sandbox("/n", ())
         assert {*docker.asked} == {*said}
+    events = ["connect", "disconnect", "destroy", "start", "die"]
+    assert json.loads(engine.EVENTS) == {"type": ["network", "container"], "event": events}
 
 
 @table(
@@ -224,12 +221,6 @@ def test_the_stream_of_events_ends_as_docker_does(tmp_path: Path) -> None:
     assert open_files() <= before
 
 
-def test_only_what_moves_addresses_is_asked_for() -> None:
-    events = ["connect", "disconnect", "destroy", "start", "die"]
-
-    assert json.loads(engine.EVENTS) == {"type": ["network", "container"], "event": events}
-
-
 def open_files() -> int:
     """How many this process has."""
     return len([*Path("/proc/self/fd").iterdir()])
@@ -262,7 +253,9 @@ def test_the_metrics_are_in_prometheus_format_and_there_from_the_start() -> None
     assert len(lines) == 22
 
 
-def test_a_file_is_put_there_for_everybody_and_nothing_else(tmp_path: Path) -> None:
+def test_a_file_is_put_there_for_everybody_and_nothing_else_or_the_old_one_left(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "a.prom"
     path.write_text("old")
     path.chmod(0o600)
@@ -275,35 +268,24 @@ def test_a_file_is_put_there_for_everybody_and_nothing_else(tmp_path: Path) -> N
     assert path.read_text() == "new\n"
     assert path.stat().st_mode & 0o777 == 0o644
     assert [*tmp_path.iterdir()] == [path]
-
-
-def test_a_file_that_cannot_be_put_leaves_the_old_one(tmp_path: Path) -> None:
-    (tmp_path / "a.prom").write_text("old")
     (tmp_path / ".a.prom.new").mkdir()
-
     with pytest.raises(OSError, match=r"\.a\.prom\.new"):
-        write(tmp_path / "a.prom", "new\n")
+        write(path, "newer\n")
+    assert path.read_text() == "new\n"
 
-    assert (tmp_path / "a.prom").read_text() == "old"
 
-
-def test_a_burst_is_allowed_and_then_as_much_as_comes_back() -> None:
-    rates = Rates(per_s=2, burst=3, sources=9)
+def test_a_burst_is_allowed_then_what_comes_back_and_who_was_quiet_is_forgotten() -> None:
+    rates, few = Rates(per_s=2, burst=3, sources=9), Rates(per_s=0.001, burst=1, sources=2)
 
     burst = [rates.takes("a", 10.0) for _ in range(4)]
     later = [rates.takes("a", 11.25) for _ in range(3)]  # with half a token left
     much_later = [rates.takes("a", 99.0) for _ in range(4)]
+    for source in ("quiet", "busy", "busy", "new"):
+        few.takes(source, 1.0)
 
     assert (burst, later) == ([True, True, True, False], [True, True, False])
     assert much_later == burst
-
-
-def test_who_was_quiet_longest_is_forgotten_first() -> None:
-    rates = Rates(per_s=0.001, burst=1, sources=2)
-    for source in ("quiet", "busy", "busy", "new"):
-        rates.takes(source, 1.0)
-
-    assert [rates.takes("busy", 1.0), rates.takes("quiet", 1.0)] == [False, True]
+    assert [few.takes("busy", 1.0), few.takes("quiet", 1.0)] == [False, True]
 
 
 def test_there_are_so_many_places_and_so_many_for_one() -> None:
@@ -329,7 +311,11 @@ def test_a_line_a_second_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -
 
 
 @table("bound, named", path=("{}/notify", "{}/notify"), abstract=("\0{}/notify", "@{}/notify"))
-def test_systemd_is_told(tmp_path: Path, monkeypatch: Any, bound: str, named: str) -> None:
+def test_systemd_is_told_where_it_is(
+    tmp_path: Path, monkeypatch: Any, bound: str, named: str
+) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    tell_systemd()
     monkeypatch.setenv("NOTIFY_SOCKET", named.format(tmp_path))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(bound.format(tmp_path))
@@ -338,9 +324,3 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: Any, bound: str, named: st
         tell_systemd()
 
         assert systemd.recv(100) == b"READY=1"
-
-
-def test_nobody_is_told_without_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-
-    tell_systemd()

@@ -74,16 +74,7 @@ async def test_another_number_or_question_is_not_heard_and_an_answer_is_taken_on
     async with exchange_with(confused) as opened:
         for name in ("db", "other"):
             assert await opened.ask(query(name), 20) == answer(query(name))
-
-
-def test_what_answers_something_else_outside_is_not_heard() -> None:
-    assert run(ask({FIRST: confused})) == answer(query())
-
-
-@looped
-async def test_silence_ends_in_time_and_leaves_nothing() -> None:
-    async with exchange_with(silent) as opened:
-        await failing(opened.ask(query(), 0.1), asyncio.TimeoutError)
+    assert await ask({FIRST: confused}) == answer(query()), "nor from a resolver outside"
 
 
 @looped
@@ -130,10 +121,12 @@ async def test_who_waits_when_it_is_closed_is_told() -> None:
 
 
 @looped
-async def test_no_more_wait_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_ends_in_time_and_no_more_wait_than_may(monkeypatch: Any) -> None:
     monkeypatch.setattr(exchange, "MOST_WAITING", 3)
 
     async with exchange_with(silent) as opened:
+        await failing(opened.ask(query(), 0.1), asyncio.TimeoutError)
+        assert opened.waiting == 0
         asking = [asyncio.create_task(opened.ask(query(), 0.3)) for _ in range(3)]
         await asyncio.sleep(0.05)
         await failing(opened.ask(query(), 20), exchange.Busy)
@@ -166,24 +159,16 @@ async def over_tcp(port: int) -> bytes:
 
 
 @looped
-async def test_an_answer_over_tcp_may_be_large_and_the_connection_is_closed() -> None:
+async def test_an_answer_over_tcp_may_be_large_but_no_other_and_the_connection_is_closed() -> None:
     large = answer(query()).ljust(60000, b"x")
 
     async with resolver(lambda _: [large]) as port:
         assert await over_tcp(port) == large
-
-
-@looped
-async def test_another_answer_over_tcp_is_an_error() -> None:
     async with resolver(lambda _: [answer(query("other"))]) as port:
         error = await failing(over_tcp(port), ConnectionResetError)
+    await failing(over_tcp(9), ConnectionRefusedError)
 
     assert "does not match the query" in str(error)
-
-
-@looped
-async def test_a_connection_that_is_refused_is_closed() -> None:
-    await failing(over_tcp(9), ConnectionRefusedError)
 
 
 HALF, TOO_LONG = exchange.framed(query())[:-1], b"\x10\x01" + bytes(5000)
@@ -251,16 +236,13 @@ def refuses(message: bytes) -> list[bytes]:
 
 
 @KINDS
-def test_if_all_fail_the_failure_is_told(stream: bool) -> None:
+def test_if_all_fail_the_failure_is_told_and_no_more_than_three_are_asked(stream: bool) -> None:
     resolvers = {SECOND: refuses, THIRD: lambda message: [answer(message, SERVFAIL)]}
 
-    assert run(ask(resolvers, stream)) == answer(query(), REFUSED)
-
-
-@KINDS
-def test_no_more_than_three_are_asked(stream: bool) -> None:
+    failure = run(ask(resolvers, stream))
     error = run(failing(ask({FOURTH: well}, stream), OSError))
 
+    assert failure == answer(query(), REFUSED)
     assert str(error).count("ConnectionRefusedError") == 3
 
 

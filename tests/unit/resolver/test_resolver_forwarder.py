@@ -294,18 +294,14 @@ def test_if_both_fail_who_asks_is_told_with_the_question(capsys: Any) -> None:
     assert error == "127.0.0.1 of container cccccccccccc: TimeoutError('silent')\n"
 
 
-def test_while_docker_does_not_know_all_containers_no_name_is_denied() -> None:
-    fake = Fake(unknown, **STARTS, stays=True)
+def test_while_docker_does_not_know_all_containers_or_says_nothing_no_name_is_denied() -> None:
+    unsettled = Fake(unknown, **STARTS, stays=True)
+    mute = Fake(lost, unknown, slow=True, docker_late_s=3.0)
 
-    assert told(fake, query()) == ([failure(query(), SERVFAIL)], {"failed": 1})
-    assert fake.asked == ["docker", "waited"]
-
-
-def test_a_docker_that_says_nothing_at_all_may_know_the_name() -> None:
-    fake = Fake(lost, unknown, slow=True, docker_late_s=3.0)
-
-    assert told(fake, query()) == ([failure(query(), SERVFAIL)], {"failed": 1})
-    assert fake.is_outspoken is None
+    assert [told(fake, query()) for fake in (unsettled, mute)] == [
+        ([failure(query(), SERVFAIL)], {"failed": 1})
+    ] * 2
+    assert (unsettled.asked, mute.is_outspoken) == (["docker", "waited"], None)
 
 
 def test_a_docker_that_is_silent_and_was_not_before_may_know_the_name() -> None:

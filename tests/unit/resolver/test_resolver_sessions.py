@@ -100,6 +100,14 @@ class Ground:
             made.close()
             assert made.open == 0
 
+    @contextlib.asynccontextmanager
+    async def one(self) -> AsyncIterator[tuple[FakeEngine, NamespaceSessions]]:
+        """An engine with one container, in whose namespace its address is, and the sessions."""
+        engine = FakeEngine(source())
+        self.namespace("c1", MAC)
+        async with self.sessions(engine) as made:
+            yield engine, made
+
     def _look(self, path: str) -> Any:
         found = self.namespaces.get(path.rpartition("/")[2])
         if found is None or not found.there:
@@ -142,10 +150,7 @@ def ground(monkeypatch: pytest.MonkeyPatch) -> Ground:
 
 @looped
 async def test_one_reading_and_one_opening_serve_all_who_ask_at_once(ground: Ground) -> None:
-    engine = FakeEngine(source())
-    ground.namespace("c1", MAC)
-
-    async with ground.sessions(engine) as made:
+    async with ground.one() as (engine, made):
         said = await asyncio.gather(*(container_of(made) for _ in range(10)))
 
         assert (set(said), made.open, made.sources) == ({"c1"}, 1, 1)
@@ -169,9 +174,7 @@ async def test_a_container_that_is_listed_later_counts(ground: Ground, followed:
 
 @looped
 async def test_an_address_on_another_bridge_is_a_strangers(ground: Ground) -> None:
-    ground.namespace("c1", MAC)
-
-    async with ground.sessions(FakeEngine(source())) as made:
+    async with ground.one() as (_, made):
         assert await container_of(made) == "c1"
         await failing(made.of(ADDRESS, LOOPBACK + 1), UnknownSource)
         assert await container_of(made) == "c1"
@@ -232,10 +235,7 @@ async def test_a_namespace_that_is_not_there_is_told(ground: Ground, capsys: Any
 
 @looped
 async def test_without_docker_who_is_known_is_answered_and_others_are_not(ground: Ground) -> None:
-    engine = FakeEngine(source())
-    ground.namespace("c1", MAC)
-
-    async with ground.sessions(engine) as made:
+    async with ground.one() as (engine, made):
         await container_of(made)
         engine.wrong = EngineError("away")
 
@@ -245,10 +245,7 @@ async def test_without_docker_who_is_known_is_answered_and_others_are_not(ground
 
 @looped
 async def test_after_a_restart_docker_knows_all_once_its_api_answers(ground: Ground) -> None:
-    engine = FakeEngine(source())
-    ground.namespace("c1", MAC)
-
-    async with ground.sessions(engine) as made:
+    async with ground.one() as (engine, made):
         _, session = await made.of(ADDRESS, LOOPBACK)
         before_s = time.monotonic()
         engine.wrong = EngineError("starting")
@@ -269,44 +266,28 @@ async def test_after_a_restart_docker_knows_all_once_its_api_answers(ground: Gro
 
 
 @looped
-async def test_what_was_asked_of_the_old_docker_says_nothing_of_the_new_one(ground: Ground) -> None:
-    engine = FakeEngine(source())
-    ground.namespace("c1", MAC)
-
-    async with ground.sessions(engine) as made:
+async def test_what_was_asked_of_the_old_docker_says_nothing_of_one_that_stays_away(
+    ground: Ground,
+) -> None:
+    async with ground.one() as (engine, made):
         _, session = await made.of(ADDRESS, LOOPBACK)
         asked_s = time.monotonic()
         await asyncio.sleep(0.01)
+        engine.wrong = EngineError("away")
         session.disturb()
         session.settle(asked_s)
 
         assert session.is_settling
-
-
-@looped
-async def test_a_docker_that_stays_away_is_not_waited_for_without_end(ground: Ground) -> None:
-    engine = FakeEngine(source())
-    ground.namespace("c1", MAC)
-
-    async with ground.sessions(engine) as made:
-        _, session = await made.of(ADDRESS, LOOPBACK)
-        engine.wrong = EngineError("away")
-        session.disturb()
         end_s = time.monotonic() + 5
-
         await failing(made.settle(session, end_s), asyncio.TimeoutError)
-
-        assert time.monotonic() == pytest.approx(end_s, abs=0.1)
+        assert time.monotonic() == pytest.approx(end_s, abs=0.1), "not waited for without end"
 
 
 @looped
 async def test_the_end_of_dockers_events_is_a_restart_though_nothing_was_refused(
     ground: Ground,
 ) -> None:
-    engine = FakeEngine(source())
-    ground.namespace("c1", MAC)
-
-    async with ground.sessions(engine) as made, following(made.follow()):
+    async with ground.one() as (engine, made), following(made.follow()):
         _, session = await made.of(ADDRESS, LOOPBACK)
         was_settling = session.is_settling
         engine.events.put_nowait(END)
@@ -336,13 +317,11 @@ async def test_who_has_gone_is_let_go_of(ground: Ground) -> None:
 
 @looped
 async def test_a_namespace_that_went_in_silence_is_swept(ground: Ground) -> None:
-    namespace = ground.namespace("c1", MAC)
-
-    async with ground.sessions(FakeEngine(source())) as made, following(made.sweep()):
+    async with ground.one() as (_, made), following(made.sweep()):
         await container_of(made)
         await asyncio.sleep(2 * sessions.SWEEP_S)
         assert made.open == 1
-        namespace.there = False
+        ground.namespaces["c1"].there = False
         await asyncio.sleep(sessions.SWEEP_S)
         assert made.open == 0
 
@@ -367,7 +346,9 @@ async def test_who_waits_in_a_room_that_is_dropped_is_told(monkeypatch: pytest.M
 
 
 @looped
-async def test_a_resolver_that_restarts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_resolver_that_restarts_is_waited_for_and_one_that_stays_away_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with resolver(well) as port:
         pass
     await asyncio.sleep(0.05)
@@ -380,16 +361,10 @@ async def test_a_resolver_that_restarts_is_waited_for(monkeypatch: pytest.Monkey
     session.close()
 
     assert (was_refused, said, session.is_refused) == (True, answer(query()), False)
-
-
-@looped
-async def test_a_resolver_that_stays_away_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    session = session_of(monkeypatch, 9)
-
+    away = session_of(monkeypatch, 9)
     for stream in (False, True):
-        await failing(session.ask(query(), stream=stream), ConnectionRefusedError)
-
-    session.close()
+        await failing(away.ask(query(), stream=stream), ConnectionRefusedError)
+    away.close()
 
 
 DB, WEB, FAR = "172.18.0.2", "172.18.0.3", "172.19.0.3"
@@ -442,16 +417,6 @@ def test_a_peer_on_the_bridge_is_asked_for_itself_in_the_name_of_who_has_the_add
     assert sent.packets == [(packet, ("br1", 0x0806, 0, 0, bytes.fromhex("32cdbeb854f4")))]
 
 
-def test_an_address_that_nobody_had_for_a_while_is_remembered() -> None:
-    sent = Sent()
-    kept = neighbours_by(sent)
-
-    for items in ([DB_OLD, WEB_THERE], [WEB_THERE], [WEB_THERE], [DB_NEW, WEB_THERE]):
-        kept.update(listed(*items))
-
-    assert len(sent.packets) == 1
-
-
 @table(
     "before, after",
     new=([], [DB_NEW, WEB_THERE]),
@@ -470,11 +435,15 @@ def test_nobody_is_told_what_is_not_news(before: Any, after: Any) -> None:
     assert (sent.opened, sent.packets) == (0, [])
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_nobody_had_for_a_while_is_remembered_within_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(neighbours, "REMEMBERED", 2)
-    sent = Sent()
-    kept = neighbours_by(sent)
+    first, sent = Sent(), Sent()
+    remembering, kept = neighbours_by(first), neighbours_by(sent)
 
+    for items in ([DB_OLD, WEB_THERE], [WEB_THERE], [WEB_THERE], [DB_NEW, WEB_THERE]):
+        remembering.update(listed(*items))
     kept.update(listed(DB_OLD, WEB_THERE))
     for last in range(10, 20):
         kept.update(listed((f"172.18.0.{last}", OLD, "br1"), WEB_THERE))
@@ -482,7 +451,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     forgotten = len(sent.packets)
     kept.update(listed(DB_OLD, WEB_THERE))
 
-    assert (forgotten, len(sent.packets)) == (0, 1)
+    assert (len(first.packets), forgotten, len(sent.packets)) == (1, 0, 1)
 
 
 @table(
