@@ -278,6 +278,13 @@ class Fleet:
         return {host.name.removeprefix("@fake/") for host in hosts}
 
 
+def done_by(deploy: Callable[..., Any], node: Node, **fleet: Any) -> list[str]:
+    """What a deploy does on a node that it must not fail; ``fleet``: as ``Fleet`` takes it."""
+    ran = Fleet({"a": node}, **fleet).deployed(deploy)
+    assert ran.failed() == set()
+    return node.acted()
+
+
 def _quoted(text: str) -> str:
     """``text`` as it looks inside an argument in single quotes."""
     return text.replace("'", "'\"'\"'")

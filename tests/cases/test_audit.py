@@ -88,12 +88,12 @@ def test_what_makes_a_host_fail_can_be_said(tmp_path: Path) -> None:
 
 
 def test_all_bad_hosts_are_in_the_report_though_none_remains(tmp_path: Path) -> None:
-    nodes = {"a": host(BAD, tmp_path), "b": host(BAD, tmp_path)}
-
-    fleet = audited(nodes)
+    fleet = audited({"a": host(BAD, tmp_path / "two"), "b": host(BAD, tmp_path / "two")})
+    audited({"bad": host(GOOD, tmp_path / "one", watch="yes")})
 
     assert fleet.failed() == {"a", "b"}
-    assert [item["state"] for item in fleet_of(tmp_path).values()] == ["failed"] * 2
+    assert [item["state"] for item in fleet_of(tmp_path / "two").values()] == ["failed"] * 2
+    assert fleet_of(tmp_path / "one")["bad"]["state"] == "unknown", "its settings are wrong"
 
 
 @table(
@@ -114,12 +114,6 @@ def test_a_host_that_could_not_be_looked_at_is_reported_unknown(tmp_path: Path, 
     assert found["good"]["compliant"]
 
 
-def test_a_host_whose_settings_are_wrong_is_reported_though_it_is_alone(tmp_path: Path) -> None:
-    audited({"bad": host(GOOD, tmp_path, watch="yes")})
-
-    assert fleet_of(tmp_path)["bad"]["state"] == "unknown"
-
-
 def test_hosts_outside_of_the_limit_keep_what_an_earlier_run_knew(tmp_path: Path) -> None:
     nodes = {name: host(BAD, tmp_path) for name in ("a", "b", "c")}
     audited(nodes, limit="b")
@@ -132,24 +126,17 @@ def test_hosts_outside_of_the_limit_keep_what_an_earlier_run_knew(tmp_path: Path
     assert {name: item["state"] for name, item in found.items()} == {"a": "clean", "b": "failed"}
 
 
-def test_metrics_are_written_on_the_node_by_one_more_command(tmp_path: Path) -> None:
-    nodes = {"a": host(BAD, tmp_path, textfile_dir="/var/lib/node_exporter")}
+def test_metrics_are_written_by_one_more_command_whose_failure_leaves_the_report(
+    tmp_path: Path,
+) -> None:
+    bad = host(BAD, tmp_path / "a", textfile_dir="/var/lib/node_exporter")
+    node = host(GOOD, tmp_path / "b", textfile_dir="/nowhere")
+    node.replies = {"textfile": Reply(stderr=["no such directory"], ok=False)}
 
-    fleet = audited(nodes)
+    failed = [audited({"a": item}).failed() for item in (bad, node)]
 
-    assert nodes["a"].kinds() == ["state", "textfile"]
-    assert fleet.failed() == {"a"}
-
-
-def test_metrics_that_cannot_be_written_fail_the_host_but_not_its_report(tmp_path: Path) -> None:
-    reply = Reply(stderr=["no such directory"], ok=False)
-    node = host(GOOD, tmp_path, textfile_dir="/nowhere")
-    nodes = {"a": Node([GOOD], {"textfile": reply}, data=node.data)}
-
-    fleet = audited(nodes)
-
-    assert fleet.failed() == {"a"}
-    assert fleet_of(tmp_path)["a"]["state"] == "clean"
+    assert (bad.kinds(), failed) == (["state", "textfile"], [{"a"}, {"a"}])
+    assert fleet_of(tmp_path / "b")["a"]["state"] == "clean"
 
 
 def test_a_dry_run_says_what_is_found_and_writes_nothing(tmp_path: Path, caplog: Log) -> None:
@@ -166,22 +153,16 @@ def test_a_dry_run_says_what_is_found_and_writes_nothing(tmp_path: Path, caplog:
 
 def test_the_deploy_reports_what_it_leaves_and_fails_nobody_for_it(tmp_path: Path) -> None:
     nodes = {"a": host(BAD, tmp_path), "b": host(answer(without=("info",)), tmp_path)}
+    measured = Node([GOOD], data={"gvisor_textfile_dir": "/var/lib/node_exporter"})
 
-    fleet = audited(nodes, run_node)
+    fleet, unreported = audited(nodes, run_node), audited({"a": measured}, run_node)
 
     assert fleet.failed() == {"b"}
     found = fleet_of(tmp_path)
     assert (found["a"]["by"], found["a"]["state"]) == ("deploy", "failed")
     assert found["b"]["state"] == "unknown"
-
-
-def test_the_deploy_leaves_fresh_metrics_without_reports_too() -> None:
-    nodes = {"a": Node([GOOD], data={"gvisor_textfile_dir": "/var/lib/node_exporter"})}
-
-    fleet = audited(nodes, run_node)
-
-    assert nodes["a"].kinds() == ["state", "state", "textfile"]
-    assert fleet.failed() == set()
+    assert measured.kinds() == ["state", "state", "textfile"]
+    assert unreported.failed() == set()
 
 
 def of_later(monkeypatch: Patch) -> None:
@@ -264,8 +245,11 @@ def test_apps_are_asked_for_once_for_all_nodes_and_their_labels_are_read(api: Ap
     nodes = {"a": running(number_of(api, isolated)), "b": running(number_of(api, bare))}
     declared = good(gvisor_coolify_url=api.url)
 
+    alone = Fleet({"a": running(1)}, prepare=False).done(audit.findings, settings=Settings())
+    asked_without_an_address = [*api.seen]
     fleet = Fleet(nodes, prepare=False).done(audit.findings, settings=declared)
 
+    assert (alone.failed(), asked_without_an_address) == (set(), [])
     assert fleet.failed() == {"b"}  # its next deployment would lose the sandbox
     assert [item.asked for item in api.seen].count("GET /applications") == 1
     assert "coolify.applicationId" in nodes["a"].of("state").command
@@ -281,13 +265,6 @@ def test_a_coolify_that_refuses_fails_the_audit_of_every_node(api: ApiServer, ca
 
     assert caplog.text.count("HIGH apps-not-compared Coolify's API") == 2
     assert TOKEN not in caplog.text
-
-
-def test_without_an_address_nobody_is_asked(api: ApiServer) -> None:
-    fleet = Fleet({"a": running(1)}, prepare=False).done(audit.findings, settings=Settings())
-
-    assert fleet.failed() == set()
-    assert not api.seen
 
 
 def test_a_control_host_is_asked_whether_it_honours_the_option(caplog: Log) -> None:

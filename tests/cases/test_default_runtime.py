@@ -17,7 +17,7 @@ from pyinfra_gvisor.deploys.rollback import roll_back
 from pyinfra_gvisor.planning.wanted import plan_for_settings
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from tests.arguments import Data, Log
-from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.fleet import Fleet, Node, Reply, done_by
 from tests.cases.kept import generations, kept_as, users
 from tests.cases.proven import RELEASE, converged, proven, with_proof
 from tests.table import table
@@ -110,11 +110,8 @@ def test_another_policy_takes_effect_by_a_reload_and_no_release_is_tried() -> No
     wrapped = {**IS_ON, "wrappers": now["wrappers"]}
     item = Node([*map(told, (IS_ON, wrapped, now))], PROVEN, WITH_POLICY)
 
-    fleet = Fleet({"a": item}).deployed(run_node)
-
-    assert item.acted() == ["wrappers", "daemon.json", "prove", "record", "keeper"]
+    assert done_by(run_node, item) == ["wrappers", "daemon.json", "prove", "record", "keeper"]
     assert action(item) == "reload"
-    assert fleet.failed() == set()
 
 
 OLD = "20260831.0"
@@ -128,14 +125,11 @@ def test_with_a_new_release_the_default_runtime_moves_to_it_by_a_reload() -> Non
     wrapped = {**before, "wrappers": now["wrappers"]}
     item = Node([*map(told, (before, wrapped, now))], UNUSED, NEWER)
 
-    fleet = Fleet({"a": item}).deployed(run_node)
-
-    assert item.acted() == ["wrappers", "daemon.json", "keeper"]
+    assert done_by(run_node, item) == ["wrappers", "daemon.json", "keeper"]
     assert action(item) == "reload"
     paths = {name: entry["path"] for name, entry in sent(item)["runtimes"].items()}
     assert set(paths) == {"runsc", DEFAULT}
     assert all(f"-{RELEASE}-" in path for path in paths.values())
-    assert fleet.failed() == set()
 
 
 @table(
@@ -151,13 +145,10 @@ def test_switched_off_it_stays_while_a_container_needs_it(
     states = (told(given), *[told(now, asked=True)] * asked, told(now))
     item = Node([keeping(state, **OFF) for state in states], {**uses, **PROVEN_OFF}, OFF)
 
-    fleet = Fleet({"a": item}).deployed(run_node)
-
-    assert item.acted() == ["daemon.json", *["judge"] * asked, "prove", "record"]
+    assert done_by(run_node, item) == ["daemon.json", *["judge"] * asked, "prove", "record"]
     assert action(item) == "reload"
     assert "default-runtime" not in sent(item)
     assert set(sent(item)["runtimes"]) == left
-    assert fleet.failed() == set()
 
 
 @table(
@@ -170,10 +161,7 @@ def test_switched_off_it_stays_while_a_container_needs_it(
 def test_a_second_run_changes_nothing(given: Data, data: Data, uses: dict[str, Reply]) -> None:
     item = Node([keeping(told(given), **data)], uses, data)
 
-    fleet = Fleet({"a": item}).deployed(run_node)
-
-    assert item.acted() == []
-    assert fleet.failed() == set()
+    assert done_by(run_node, item) == []
 
 
 @table(
@@ -276,12 +264,9 @@ def test_a_rollback_to_the_default_runtime_proves_a_container_that_asks_none(dat
     replies = {"generations": generations(WAS_OFF, NOW_ON), **IN_USE, **PROVEN}
     item = Node([told(NOW_OFF, asked=True), told(back)], replies, data)
 
-    fleet = Fleet({"a": item}).deployed(roll_back)
-
-    assert item.acted() == ["daemon.json", "prove", "record"]
+    assert done_by(roll_back, item) == ["daemon.json", "prove", "record"]
     assert sent(item)["default-runtime"] == DEFAULT
     assert "\ndefault=gvisordefault\n" in item.of("prove").words[2]
-    assert fleet.failed() == set()
 
 
 @table(
@@ -298,10 +283,7 @@ def test_a_rollback_to_no_default_leaves_what_is_needed(
     replies = {"generations": generations(*kept), **uses, **PROVEN_OFF}
     item = Node([answer(**given), answer(**back)], replies, ON)
 
-    fleet = Fleet({"a": item}).deployed(roll_back)
-
-    assert item.acted() == ["daemon.json", "prove", "record"]
+    assert done_by(roll_back, item) == ["daemon.json", "prove", "record"]
     assert "default-runtime" not in sent(item)
     assert set(sent(item)["runtimes"]) == {"runsc", *([DEFAULT] if needed else [])}
     assert "\ndefault=''\n" in item.of("prove").words[2]
-    assert fleet.failed() == set()

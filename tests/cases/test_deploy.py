@@ -12,7 +12,7 @@ from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.facts.node import NodeState
 from tests.arguments import Data, Log, Patch
 from tests.cases.cli import CHECKOUT
-from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
+from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel, done_by
 from tests.cases.guarded import KEPT, LOADED, PLAIN
 from tests.cases.kept import users
 from tests.cases.proven import converged, proven, proven_answer
@@ -202,11 +202,8 @@ def test_a_runtime_that_a_stopped_container_uses_is_not_taken_away(caplog: Log) 
 
 
 def test_a_runtime_that_is_kept_for_a_container_is_told_and_changes_nothing(caplog: Log) -> None:
-    nodes = {"a": Node([proven_answer()], IDLE, {**NONE, "gvisor_keep_running": True})}
+    item = Node([proven_answer()], IDLE, {**NONE, "gvisor_keep_running": True})
 
-    fleet = Fleet(nodes).deployed(run_node)
-
-    assert nodes["a"].acted() == []
-    assert fleet.failed() == set()
+    assert done_by(run_node, item) == []
     assert caplog.text.count("runtime runsc is not declared, but these containers need it") == 1
     assert "these containers need it: idle (stopped). " in caplog.text

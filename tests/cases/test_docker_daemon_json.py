@@ -44,15 +44,9 @@ def test_no_secret_of_the_file_is_in_any_command_line() -> None:
     assert not [sent for sent in nodes["a"].sent if any(item in sent.command for item in hidden)]
 
 
-def test_the_diff_is_shown_only_if_asked_for(caplog: Log) -> None:
-    Fleet({"a": Node([answer()])}, DIFF=False).add(docker.daemon_json, LIVE, owner=GVISOR)
-
-    assert '+    "live-restore"' not in caplog.text
-
-
 @table(
     "given, wanted, lines",
-    new=({}, LIVE, ["--- /dev/null", "+++ /etc/docker/daemon.json"]),
+    new=({}, LIVE, ["--- /dev/null", "+++ /etc/docker/daemon.json", '+    "live-restore"']),
     removed=(
         after(plan_daemon_json(node(), LIVE)),
         {},
@@ -67,13 +61,18 @@ def test_the_diff_is_shown_only_if_asked_for(caplog: Log) -> None:
         ],
     ),
 )
-def test_the_diff_names_both_sides_and_keeps_what_stays(
+def test_a_diff_is_shown_if_asked_for_names_both_sides_and_keeps_what_stays(
     given: Data, wanted: dict[str, Json], lines: list[str], caplog: Log
 ) -> None:
-    Fleet({"a": Node([answer(**given)])}, DIFF=True).add(docker.daemon_json, wanted, owner=GVISOR)
+    texts = []
+    for diff in (False, True):
+        nodes = {"a": Node([answer(**given)])}
+        Fleet(nodes, DIFF=diff).add(docker.daemon_json, wanted, owner=GVISOR)
+        texts.append(re.sub(r"\x1b\[\d*m", "", caplog.text))
 
-    text = re.sub(r"\x1b\[\d*m", "", caplog.text)
+    without, text = texts
     assert [line for line in lines if f"[@fake/a] {line}" not in text] == []
+    assert [line for line in lines if line in without] == []
 
 
 def test_what_a_restart_could_not_look_at_is_told_after_it(caplog: Log) -> None:

@@ -52,10 +52,14 @@ def record(command: str) -> Any:
     return json.loads(base64.b64decode(found[1]))
 
 
-def test_a_node_that_shows_what_it_must_is_proven_and_that_is_written_down() -> None:
+def test_a_node_that_shows_what_it_must_is_proven_in_one_line_and_that_is_written_down(
+    caplog: Log,
+) -> None:
     fleet, item = proved({"prove": SHOWN})
 
     assert fleet.failed() == set()
+    counted = f"{len(MADE)} ok, {len(ASKED) - len(MADE)} not applicable"
+    assert shown(caplog)[1:-1] == [f"proven runsc {RELEASE} as runsc: {counted}"]
     assert item.kinds()[-2:] == ["prove", "record"]
     for part in ("silent_s=60\nfast_s=120\n", "runtimes='\"'\"'runsc runc'\"'\"'\n"):
         assert part in item.of("prove").command
@@ -150,13 +154,6 @@ def shown(caplog: Log, host: str = "a") -> list[str]:
     """What the proof said about a host."""
     lines = [line for line in caplog.text.splitlines() if f"[@fake/{host}] " in line]
     return [line.split("] ", 1)[1].strip() for line in lines]
-
-
-def test_a_proof_that_passes_is_one_line_with_the_counts(caplog: Log) -> None:
-    proved({"prove": SHOWN})
-
-    counted = f"{len(MADE)} ok, {len(ASKED) - len(MADE)} not applicable"
-    assert shown(caplog)[1:-1] == [f"proven runsc {RELEASE} as runsc: {counted}"]
 
 
 def test_of_a_proof_that_fails_the_rows_that_are_not_ok_are_shown(caplog: Log) -> None:

@@ -44,25 +44,19 @@ def asked(told: list[str], archive: Archive, release: str = RELEASE, **replies: 
     return item
 
 
-def test_an_official_release_is_fetched_for_the_nodes_architecture_with_its_checksum() -> None:
+def test_an_official_release_is_fetched_with_its_checksum_and_debians_package_needs_none() -> None:
     arch = "aarch64"
     item = asked(answer(uname=f"6.12.9 {arch}"), Archive())
+    debians = asked(BARE, Archive("debian"), "20240729.0").of("release").command
 
     command = item.of("release").command
     url = f"https://storage.googleapis.com/gvisor/releases/release/{RELEASE}/{arch}/gvisor.tar.bz2"
-    assert "source=url\n" in command
-    assert f"arch={arch}\n" in command
-    assert f"release={RELEASE}\n" in command
+    for line in ("source=url", f"arch={arch}", f"release={RELEASE}"):
+        assert f"{line}\n" in command
     pin = known(RELEASE, arch)["gvisor.tar.bz2"]
     assert command.endswith(f" sh gvisor.tar.bz2 {pin} {url} {url}")
-
-
-def test_debians_package_needs_neither_location_nor_checksum() -> None:
-    item = asked(BARE, Archive("debian"), "20240729.0")
-
-    command = item.of("release").command
-    assert "source=debian\n" in command
-    assert command.endswith("' sh")
+    assert "source=debian\n" in debians
+    assert debians.endswith("' sh")
 
 
 def uploading(tmp_path: Path) -> Archive:
@@ -156,16 +150,14 @@ def test_the_settings_pin_counts_and_not_what_the_package_knows() -> None:
     assert nodes["half"].acted() == nodes["known"].acted() == ["release"]
 
 
-def test_an_unpinned_release_is_uploaded_without_a_look(tmp_path: Path) -> None:
+def test_an_unpinned_release_is_uploaded_without_a_look_and_debians_left_alone(
+    tmp_path: Path,
+) -> None:
     item = asked(recorded(), uploading(tmp_path))
+    debians = [asked(told, Archive("debian")) for told in (recorded(), THERE)]
 
     assert [kind for kind in item.acted() if kind in ("release", "upload")] == ["upload", "release"]
-
-
-def test_debians_release_is_left_alone_whatever_is_recorded_of_it() -> None:
-    items = [asked(told, Archive("debian")) for told in (recorded(), THERE)]
-
-    assert [item.acted() for item in items] == [[], []]
+    assert [one.acted() for one in debians] == [[], []]
 
 
 @table(
@@ -209,22 +201,16 @@ def test_what_the_node_downloads_may_take_as_long_as_it_makes_progress() -> None
     assert kinds.count(deadline.Download) == 1
 
 
-def test_a_release_without_a_checksum_is_never_fetched_without_one() -> None:
+def test_a_release_without_a_checksum_and_what_is_no_release_never_reach_a_node() -> None:
     nodes = {"a": Node([BARE]), "b": Node([answer(releases=["20250101.0"])])}
     mirror = Archive("https://mirror.example/x.tar")
+    odd = Node([BARE])
 
     fleet = Fleet(nodes).done(gvisor.release, "20250101.0", archive=mirror)
+    alone = Fleet({"a": odd})
+    alone.add(gvisor.release, "../../tmp/x", archive=Archive("debian"))
+    with pytest.raises(PyinfraError, match="No hosts remaining"):
+        alone.run()
 
     assert fleet.failed() == {"a"}
-    assert set(nodes["a"].kinds()) == {"state"}
-
-
-def test_a_version_that_is_no_release_never_reaches_a_node() -> None:
-    nodes = {"a": Node([BARE])}
-    fleet = Fleet(nodes)
-    fleet.add(gvisor.release, "../../tmp/x", archive=Archive("debian"))
-
-    with pytest.raises(PyinfraError, match="No hosts remaining"):
-        fleet.run()
-
-    assert set(nodes["a"].kinds()) == {"state"}
+    assert set(nodes["a"].kinds()) == set(odd.kinds()) == {"state"}

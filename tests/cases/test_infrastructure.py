@@ -54,17 +54,18 @@ def test_the_command_is_handed_what_was_found(tmp_path: Path) -> None:
     assert "coolify-helper" not in outcome.stderr
 
 
-@table("text, says", damaged=("[", "line 1 column 2"), no_entry=('[{"image": "x"}]', "entry 1"))
-def test_a_damaged_file_fails_the_host(tmp_path: Path, text: str, says: str) -> None:
+@table(
+    "text, told, says",
+    damaged=("[", pulled_lines(), "line 1 column 2"),
+    no_entry=('[{"image": "x"}]', pulled_lines(), "entry 1"),
+    no_answer=("[]", ["nonsense"], ""),
+)
+def test_a_damaged_file_or_no_answer_fails_the_host(
+    tmp_path: Path, text: str, told: list[str], says: str
+) -> None:
     (tmp_path / "infrastructure.json").write_text(text)
 
-    outcome = ran(tmp_path, *pulled_lines(), data={"gvisor_infrastructure": "infrastructure.json"})
+    outcome = ran(tmp_path, *told, data={"gvisor_infrastructure": "infrastructure.json"})
 
     assert outcome.returncode == 1
     assert says in outcome.stderr
-
-
-def test_a_node_that_does_not_answer_fails(tmp_path: Path) -> None:
-    outcome = ran(tmp_path, "nonsense", data={})
-
-    assert outcome.returncode == 1

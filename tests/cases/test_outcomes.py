@@ -60,18 +60,14 @@ def changed(data: Data) -> Data:
     return {**given, **after(plan), "state": {**after(plan)["state"], **proof}}
 
 
-def test_a_proof_from_before_a_change_does_not_count_after_it() -> None:
+def test_a_proof_that_still_holds_counts_and_one_from_before_a_change_does_not() -> None:
     wanted = {"debug": True}
     data = {**NEVER, "gvisor_daemon_json": wanted}
     given = Node([proven_answer(), answer(**changed(wanted))], data=data)
 
     word, _ = ended(given, run_node)
 
-    assert given.acted() == ["daemon.json"]
-    assert word == "changed"
-
-
-def test_a_proof_that_still_holds_counts() -> None:
+    assert (given.acted(), word) == (["daemon.json"], "changed")
     assert ended(Node([proven_answer()], data=NEVER), run_node)[0] == "proven"
 
 
@@ -164,24 +160,15 @@ def test_an_impossible_firewall_is_refused(lacking: Sequence[str], runs: bool, c
     assert "the list of Docker's networks cannot be read; check that" in caplog.text
 
 
-def test_a_host_on_which_something_was_done_is_not_called_refused() -> None:
-    half = answer(daemon_json="{}\n", mtime_s=LATER_S, pending="yes")
-    given = Node([half], data=NEVER)
-
-    word, end = ended(given, run_node)
-
-    assert given.acted() == ["daemon.json"]
-    assert (word, end.refused) == ("failed", True)
-
-
-def test_nor_is_one_on_which_a_new_release_was_tried() -> None:
-    given = Node([answer(**converged())], {"prove": Reply(ok=False)})
+def test_a_host_on_which_something_was_done_or_a_release_was_tried_is_not_called_refused() -> None:
+    half = Node([answer(daemon_json="{}\n", mtime_s=LATER_S, pending="yes")], data=NEVER)
+    tried = Node([answer(**converged())], {"prove": Reply(ok=False)})
     canary = partial(upgrade.canary, "20261005.0", profiles=PROFILES, name="Prove")
 
-    word, _ = ended(given, canary)
+    (word, end), (after_a_try, _) = ended(half, run_node), ended(tried, canary)
 
-    assert given.acted()[:2] == ["daemon.json", "prove"]
-    assert word == "failed"
+    assert (half.acted(), tried.acted()[:2]) == (["daemon.json"], ["daemon.json", "prove"])
+    assert (word, end.refused, after_a_try) == ("failed", True, "failed")
 
 
 def waiting(*, ours: bool) -> Data:
@@ -240,28 +227,34 @@ def test_after_ctrl_c_unseen_hosts_are_told_apart(
     ]
 
 
-def test_a_deploy_that_breaks_off_has_not_looked(tmp_path: Path) -> None:
-    hosts = {"a": fake(proven_answer()), "b": {**fake(proven_answer()), "fake_delay": 0.5}}
-    (tmp_path / "run.py").write_text(inventory(run=hosts))
-    broken = f"{OWN_DEPLOY}run_node()\nif host.name == '@fake/b':\n    raise ValueError('broken')\n"
-    (tmp_path / "own.py").write_text(broken)
-
-    ran = pyinfra(tmp_path, "run.py", "own.py", "--dry")
-
-    assert ran.returncode == 1
-    assert summary(ran.stderr)[1:3] == ["as declared: @fake/a", "not looked at: @fake/b"]
+ENDED = "next: run again: the run was ended before these hosts were looked at"
 
 
-def test_hosts_that_a_deploy_leaves_out_are_not_called_as_declared(tmp_path: Path) -> None:
+@table(
+    "text, flag, code, told",
+    breaks_off=(
+        "run_node()\nif 'build' in host.groups:\n    raise ValueError('broken')\n",
+        *("--dry", 1, [" of the plan: 1 of 2 hosts as declared", "as declared: @fake/a", ENDED]),
+    ),
+    leaves_out=(
+        "if 'run' in host.groups:\n    run_node()\n",
+        *("-y", 0, [": 1 of 2 hosts proven", "proven: @fake/a"]),
+    ),
+)
+def test_hosts_that_a_deploy_breaks_off_at_or_leaves_out_were_not_looked_at(
+    text: str, flag: str, code: int, told: list[str], tmp_path: Path
+) -> None:
+    slow = {**fake(proven_answer()), "fake_delay": 0.5}
     (tmp_path / "fleet.py").write_text(
-        inventory(run={"a": fake(proven_answer())}, build={"db": fake(proven_answer())})
+        inventory(run={"a": fake(proven_answer())}, build={"db": slow})
     )
-    (tmp_path / "own.py").write_text(f"{OWN_DEPLOY}if 'run' in host.groups:\n    run_node()\n")
+    (tmp_path / "own.py").write_text(f"{OWN_DEPLOY}{text}")
 
-    ran = pyinfra(tmp_path, "fleet.py", "own.py", "-y")
+    ran = pyinfra(tmp_path, "fleet.py", "own.py", flag)
 
-    told = ["--> Summary: 1 of 2 hosts proven", "proven: @fake/a", "not looked at: @fake/db"]
-    assert summary(ran.stderr) == told
+    headline, seen, *rest = told
+    lines = [f"--> Summary{headline}", seen, "not looked at: @fake/db", *rest]
+    assert (ran.returncode, summary(ran.stderr)) == (code, lines)
 
 
 @table("deploy", deploy="gvisor.py", audit="audit.py")

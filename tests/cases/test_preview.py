@@ -61,7 +61,9 @@ def prepared(node: Node, settings: Settings = SETTINGS, **config: Any) -> Fleet:
 
 
 @table("prepare", interactive=True, with_yes=False)
-def test_where_each_container_would_run_is_said_once_and_first(caplog: Log, prepare: bool) -> None:
+def test_where_each_container_would_run_is_said_once_and_first_one_that_is_refused_aloud(
+    caplog: Log, prepare: bool
+) -> None:
     node = host(*PLACES)
 
     prepared(node, prepare=prepare).run()
@@ -71,14 +73,8 @@ def test_where_each_container_would_run_is_said_once_and_first(caplog: Log, prep
     assert positions == sorted(positions)
     assert [caplog.text.count(line) for line in TOLD] == [1] * len(TOLD)
     assert node.acted() == ["wrappers"]
-
-
-def test_only_a_container_that_would_be_refused_is_a_warning(caplog: Log) -> None:
-    prepared(host(*PLACES))
-
-    warned = [item.getMessage() for item in caplog.records if item.levelname == "WARNING"]
-    assert len(warned) == 1
-    assert "agent: stays under runc" in warned[0]
+    (warned,) = (item.getMessage() for item in caplog.records if item.levelname == "WARNING")
+    assert "agent: stays under runc" in warned
 
 
 IMAGE = {"id": "sha256:9", "names": ["helper:2"], "shapes": ["coolify-helper"]}

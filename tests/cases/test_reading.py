@@ -64,28 +64,20 @@ def test_preparing_asks_a_node_once_whatever_will_change() -> None:
     assert nodes["a"].kinds() == ["state"]
 
 
-def test_after_an_operation_acted_the_next_one_reads_afresh() -> None:
-    bare, installed = answer(), proven_answer()
-    nodes = {"a": Node([bare, installed])}
-    fleet = Fleet(nodes, prepare=False)
-    fleet.add(gvisor.release, RELEASE, archive=SETTINGS.archive)
-    fleet.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
-    fleet.add(docker.daemon_json, WANTED, owner=GVISOR, if_absent=DEFAULTS)
+def test_after_an_operation_acted_the_next_one_reads_afresh_or_what_that_one_read() -> None:
+    nodes = {name: Node([answer(), proven_answer()]) for name in ("installed", "declared")}
+    installing, declaring = (Fleet({"a": item}, prepare=False) for item in nodes.values())
+    installing.add(gvisor.release, RELEASE, archive=SETTINGS.archive)
+    installing.add(gvisor.runtimes, RELEASE, profiles=PROFILES)
+    for fleet in (installing, declaring):
+        fleet.add(docker.daemon_json, WANTED, owner=GVISOR, if_absent=DEFAULTS)
+    declaring.add(docker.engine, "present")
 
-    fleet.run()
+    installing.run()
+    declaring.run()
 
-    assert nodes["a"].kinds() == ["state", "release", "state"]
-
-
-def test_what_an_operation_reads_after_its_command_is_true_for_the_next_one() -> None:
-    nodes = {"a": Node([answer(), proven_answer()])}
-    fleet = Fleet(nodes, prepare=False)
-    fleet.add(docker.daemon_json, WANTED, owner=GVISOR, if_absent=DEFAULTS)
-    fleet.add(docker.engine, "present")
-
-    fleet.run()
-
-    assert nodes["a"].kinds() == ["state", "daemon.json", "state"]
+    assert nodes["installed"].kinds() == ["state", "release", "state"]
+    assert nodes["declared"].kinds() == ["state", "daemon.json", "state"]
 
 
 @table(
@@ -105,28 +97,20 @@ def test_somebody_elses_operation_counts_only_if_it_acted(other: object, kinds: 
     assert nodes["a"].kinds() == kinds
 
 
-def test_what_was_read_is_kept_and_forgotten_by_host() -> None:
+def test_what_was_read_is_kept_and_forgotten_by_host_once_the_run_executes() -> None:
     nodes = {"a": Node([answer()]), "b": Node([answer()])}
     fleet = Fleet(nodes)
     read(fleet, "a"), read(fleet, "a"), read(fleet, "b")
+    forget_node(fleet.host("a"))  # which is only prepared
+    read(fleet, "a")
+    prepared = len(nodes["a"].sent)
     fleet.state.is_executing = True
 
     forget_node(fleet.host("a"))
     forget_node(fleet.host("a"))  # of which nothing is kept any more
 
     assert read(fleet, "a") == read(fleet, "b") == node()
-    assert [len(item.sent) for item in nodes.values()] == [2, 1]
-
-
-def test_what_is_only_prepared_is_no_reason_to_read_again() -> None:
-    nodes = {"a": Node([answer()])}
-    fleet = Fleet(nodes)
-    read(fleet, "a")
-
-    forget_node(fleet.host("a"))
-
-    assert read(fleet, "a") == node()
-    assert len(nodes["a"].sent) == 1
+    assert [prepared, *(len(item.sent) for item in nodes.values())] == [1, 2, 1]
 
 
 @table("state", UNPARSABLE)
@@ -152,16 +136,11 @@ def test_what_could_not_be_read_is_asked_again_and_not_remembered() -> None:
 
 
 def test_the_last_host_that_cannot_be_read_ends_the_run_as_pyinfra_does(caplog: Log) -> None:
-    fleet = Fleet({"bad": Node([["nonsense"]])})
+    command, fleet = str(NodeState().command()), Fleet({"bad": Node([["nonsense"]])})
 
     with pytest.raises(PyinfraError, match="No hosts remaining"):
         fleet.add(docker.engine, "present")
 
     assert "the node's answer is incomplete: it ends after 1 lines" in caplog.text
-
-
-def test_the_fact_is_one_shell_with_the_whole_script_as_its_argument() -> None:
-    command = str(NodeState().command())
-
-    assert command.startswith("sh -c '")
+    assert command.startswith("sh -c '"), "one shell with the whole script as its argument"
     assert "end of node state" in command

@@ -9,7 +9,7 @@ from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.planning.wanted import plan_without_us
 from tests.arguments import Data, Log, Patch
-from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel
+from tests.cases.fleet import Fleet, Node, Reply, as_from_a_wheel, done_by
 from tests.cases.guarded import LOADED, PLAIN
 from tests.cases.kept import users
 from tests.cases.proven import RELEASE, proven
@@ -54,15 +54,12 @@ def test_what_stands_around_the_sandbox_goes_the_way_back() -> None:
     )
     nodes = {"a": Node(list(states), NONE)}
 
-    fleet = Fleet(nodes).deployed(remove)
-
-    assert nodes["a"].acted() == ["egress remove", "daemon.json", "kernel", "remove"]
+    assert done_by(remove, nodes["a"]) == ["egress remove", "daemon.json", "kernel", "remove"]
     script, _, *paths = nodes["a"].of("remove").words
     assert sorted(paths) == [f"/opt/gvisor/releases/{RELEASE}", *WITH_US["wrappers"]]
     for line in ("link=yes", "state=yes", "file=/etc/docker/daemon.json"):
         assert f"\n{line}\n" in script
     assert script.count("\nstate_dir=/var/lib/pyinfra-gvisor\n") == 2, "of the record, too"
-    assert fleet.failed() == set()
 
 
 def test_from_a_wheel_hosts_may_have_had_different_parts(monkeypatch: Patch) -> None:
@@ -77,12 +74,9 @@ def test_from_a_wheel_hosts_may_have_had_different_parts(monkeypatch: Patch) -> 
 def test_what_answers_for_docker_goes_when_no_runtime_leads_to_it() -> None:
     whole, given_back, bare = installed().states
     states = [[*named(there()), *whole], [*named(there()), *given_back], given_back, bare]
-    nodes = {"a": Node(states, NONE)}
+    item = Node(states, NONE)
 
-    fleet = Fleet(nodes).deployed(remove)
-
-    assert nodes["a"].acted() == ["daemon.json", "resolver remove", "remove"]
-    assert fleet.failed() == set()
+    assert done_by(remove, item) == ["daemon.json", "resolver remove", "remove"]
 
 
 @table("asks", running=("f" * 64,), stopped=())
@@ -91,32 +85,9 @@ def test_what_answers_for_docker_stays_for_a_runtime_that_is_kept(asks: tuple[st
     kept = {**given, **after(plan_without_us(node(**given), lambda: [IDLE], restart="auto"))}
     states = [[*named(there(asks=asks)), *answer(**state)] for state in (given, kept)]
     in_use = IN_USE if asks else {"users": users(("idle", False, "runsc"))}
-    nodes = {"a": Node(states, in_use, {"gvisor_keep_running": True})}
+    item = Node(states, in_use, {"gvisor_keep_running": True})
 
-    fleet = Fleet(nodes).deployed(remove)
-
-    assert nodes["a"].acted() == ["daemon.json", "remove"]
-    assert fleet.failed() == set()
-
-
-def test_a_host_on_which_a_sandbox_runs_is_refused_before_any_host_is_touched(caplog: Log) -> None:
-    nodes = {"bad": installed(IN_USE, containers=[SANDBOX]), "good": installed()}
-    fleet = Fleet(nodes)
-
-    fleet.deploy(remove)
-    touched = [item.acted() for item in nodes.values()]
-    fleet.run()
-
-    assert fleet.failed() == {"bad"}
-    assert touched == [[], []]
-    assert nodes["bad"].acted() == []
-    assert nodes["good"].acted() == ["daemon.json", "remove"]
-    reason = (
-        "remove: /etc/docker/daemon.json on @fake/bad: the change would remove runtimes "
-        "that containers need: "
-    )
-    assert f"{reason}runsc (these need it to start: shop, idle (stopped)); " in caplog.text
-    assert "Nothing was changed." in caplog.text
+    assert done_by(remove, item) == ["daemon.json", "remove"]
 
 
 def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(caplog: Log) -> None:
@@ -142,6 +113,14 @@ def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(c
 
 @table(
     "replies, given, reason",
+    a_sandbox=(
+        IN_USE,
+        {"containers": [SANDBOX]},
+        (
+            "remove: /etc/docker/daemon.json on @fake/bad: the change would remove runtimes that "
+            "containers need: runsc (these need it to start: shop, idle (stopped)); "
+        ),
+    ),
     containers_not_told=({"users": Reply(ok=False, stderr=["Broken"])}, {}, "Broken"),
     docker_down=(NONE, {"without": ("info",)}, "dockerd does not answer"),
     a_sandbox_of_ours_under_another_runtime=(
@@ -150,18 +129,21 @@ def test_what_containers_need_stays_where_that_is_asked_for_and_they_are_named(c
         "running containers use a release that would be removed: shop; ",
     ),
 )
-def test_a_host_on_which_somebody_runs_or_may_run_is_left_as_it_is(
-    replies: dict[str, Reply], given: Data, reason: str, caplog: Log
+@table("prepare", planned=True, with_yes=False)
+def test_a_host_on_which_somebody_runs_or_may_run_is_refused_before_any_is_touched(
+    replies: dict[str, Reply], given: Data, reason: str, prepare: bool, caplog: Log
 ) -> None:
-    bad = Node([answer(**{**WITH_US, **given})], replies)
-    nodes = {"bad": bad, "good": installed()}
+    nodes = {"bad": Node([answer(**{**WITH_US, **given})], replies), "good": installed()}
+    fleet = Fleet(nodes, prepare=prepare)
 
-    fleet = Fleet(nodes, prepare=False).deployed(remove)
+    fleet.deploy(remove)
+    touched = [item.acted() for item in nodes.values()]
+    fleet.run()
 
-    assert fleet.failed() == {"bad"}
-    assert bad.acted() == []
-    assert nodes["good"].acted() == ["daemon.json", "remove"]
+    assert (fleet.failed(), touched) == ({"bad"}, [[], []])
+    assert [item.acted() for item in nodes.values()] == [[], ["daemon.json", "remove"]]
     assert reason in caplog.text
+    assert "Nothing was changed." in caplog.text
 
 
 def test_a_dry_run_changes_nothing_and_tells_the_whole_story(caplog: Log) -> None:

@@ -44,10 +44,12 @@ def test_it_is_put_there_in_one_command(caplog: Log) -> None:
     assert [line for line in said(caplog) if line in (*writes, ANSWER)] == [*writes, ANSWER]
 
 
-def test_it_is_told_where_its_metrics_go_and_whom_dockerd_asks() -> None:
+def test_it_is_told_where_its_metrics_go_and_whom_dockerd_asks_by_a_deploy_too() -> None:
     nodes = {"a": having(BARE, given={"daemon_json": '{"dns": ["9.9.9.9"]}'})}
+    deployed = having(BARE, data={**NAMED, **METRICS})
 
     Fleet(nodes, prepare=False).done(resolver.resolver, **WANTED, textfile_dir="/srv/text")
+    Fleet({"a": deployed}, prepare=False).deployed(run_node)
 
     sent = nodes["a"].of("resolver")
     _, unit = sent.files[SERVICE]
@@ -55,7 +57,8 @@ def test_it_is_told_where_its_metrics_go_and_whom_dockerd_asks() -> None:
         "ExecStart=/usr/bin/python3 -I -B /opt/gvisor/resolver --resolver=9.9.9.9 "
         "--textfile=/srv/text/pyinfra_gvisor_resolver.prom\n"
     ) in unit
-    assert "\ntextfile_dir=/srv/text\n" in sent.words[0]
+    for item in (nodes["a"], deployed):
+        assert "\ntextfile_dir=/srv/text\n" in item.of("resolver").words[0]
 
 
 @table("service, acted", up=("active", []), down=("failed", ["resolver"]))
@@ -107,14 +110,6 @@ def test_a_deploy_has_it_first(data: Data, found: ResolverState, expected: list[
     more = [*more, "keeper"] if data is NAMED else more
     assert nodes["a"].acted() == [*expected, *more]
     assert fleet.failed() == set()
-
-
-def test_the_deploy_hands_on_where_metrics_go() -> None:
-    nodes = {"a": having(BARE, data={**NAMED, **METRICS})}
-
-    Fleet(nodes, prepare=False).deployed(run_node)
-
-    assert "\ntextfile_dir=/srv/text\n" in nodes["a"].of("resolver").words[0]
 
 
 def test_what_answers_for_docker_is_there_behind_docker_and_before_a_release() -> None:

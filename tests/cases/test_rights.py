@@ -44,18 +44,23 @@ def errors_of(node: Node, deploy: Callable[..., Any], caplog: Log, **groups: Any
 
 
 @pytest.mark.parametrize("deploy", DEPLOYS)
-def test_without_sudo_socket_and_setting_are_named(deploy: Callable[..., Any], caplog: Log) -> None:
-    (error,) = errors_of(Node([REFUSED]), deploy, caplog)
+@table(
+    "told, says",
+    no_sudo=(
+        REFUSED,
+        (
+            "node on @fake/a: Docker's socket refuses user debian; set `_sudo = True` in "
+            "group_data/all.py"
+        ),
+    ),
+    dockers_group=(IN_GROUP, "/etc/docker is not writable for user debian; set `_sudo = True`"),
+)
+def test_without_sudo_what_is_refused_and_the_setting_are_named(
+    deploy: Callable[..., Any], told: list[str], says: str, caplog: Log
+) -> None:
+    (error,) = errors_of(Node([told]), deploy, caplog)
 
-    says = "Docker's socket refuses user debian; set `_sudo = True` in group_data/all.py"
-    assert f"node on @fake/a: {says}" in error
-
-
-@pytest.mark.parametrize("deploy", DEPLOYS)
-def test_a_user_in_dockers_group_is_not_enough(deploy: Callable[..., Any], caplog: Log) -> None:
-    (error,) = errors_of(Node([IN_GROUP]), deploy, caplog)
-
-    assert "/etc/docker is not writable for user debian; set `_sudo = True`" in error
+    assert says in error
 
 
 @table(
@@ -99,15 +104,9 @@ def test_a_sudo_that_asks_without_a_terminal_fails_its_host_and_says_what_to_set
     assert "NOPASSWD" in error
 
 
-def test_hosts_whose_sudo_does_not_ask_go_on() -> None:
-    nodes = {"bad": Node([ASKED]), "good": Node([proven_answer()])}
+def test_hosts_whose_sudo_does_not_ask_go_on_and_root_needs_none() -> None:
+    good, root = Node([proven_answer()]), Node([proven_answer(user="root")])
 
-    fleet = Fleet(nodes, prepare=False).deployed(run_node)
+    fleet = Fleet({"bad": Node([ASKED]), "good": good, "root": root}, prepare=False)
 
-    assert fleet.failed() == {"bad"}
-
-
-def test_root_needs_no_sudo() -> None:
-    fleet = Fleet({"a": Node([proven_answer(user="root")])}, prepare=False).deployed(run_node)
-
-    assert fleet.failed() == set()
+    assert fleet.deployed(run_node).failed() == {"bad"}

@@ -12,7 +12,7 @@ from pyinfra_gvisor.deploys.rollback import roll_back
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.runtimes.wrappers import wrapper
 from tests.arguments import Data, Log
-from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.fleet import Fleet, Node, Reply, done_by
 from tests.cases.guarded import LOADED
 from tests.cases.kept import changed, generations, kept_as, users
 from tests.cases.proven import PROFILES, RELEASE
@@ -66,22 +66,16 @@ def test_a_node_goes_back_to_the_release_that_it_had_and_is_proven_on_it(data: D
     unlinked = answer(**gone_back(ON_OLD, 2))
     item.states = [item.states[0], *[unlinked] * 3, item.states[2]]
 
-    fleet = Fleet({"a": item}).deployed(roll_back)
-
-    assert item.acted() == ["daemon.json", "prove", "record", "link"]
+    assert done_by(roll_back, item) == ["daemon.json", "prove", "record", "link"]
     assert LINKS[OLD] in item.of("link").command
-    assert fleet.failed() == set()
 
 
 @table("data", newest={}, asked_for={"gvisor_generation": 2})
 def test_a_second_rollback_changes_nothing(data: Data) -> None:
     kept = generations(BARE, ON_OLD, ON_NEW)
-    nodes = {"a": Node([answer(**BACK)], {"generations": kept, "users": users()}, data)}
+    item = Node([answer(**BACK)], {"generations": kept, "users": users()}, data)
 
-    fleet = Fleet(nodes).deployed(roll_back)
-
-    assert nodes["a"].acted() == []
-    assert fleet.failed() == set()
+    assert done_by(roll_back, item) == []
 
 
 def test_before_us_there_was_nothing_to_prove() -> None:

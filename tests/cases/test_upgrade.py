@@ -80,29 +80,23 @@ OLD = "20260831.0"
 HAS_OLD = {**converged(), "releases": [RELEASE, OLD]}
 
 
-def test_a_release_that_nothing_needs_goes() -> None:
-    nodes = {"a": Node([answer(**HAS_OLD)], {"release users": Reply([END])})}
-
-    Fleet(nodes).done(upgrade.collection, RELEASE, keep=1)
-
-    assert nodes["a"].acted() == ["collect"]
-    assert nodes["a"].of("collect").command.endswith(f"/opt/gvisor/releases/{OLD}")
-
-
 @table(
-    "keep, users, asked",
-    within_what_is_kept=(2, [END], 0),
-    a_process=(1, [f"/opt/gvisor/releases/{OLD}/runsc", END], 1),
-    a_generation=(1, [f"/opt/gvisor/runtimes/runsc-{OLD}-0a1b2c3d", END], 1),
+    "keep, users, asked, does",
+    nothing_needs_it=(1, [END], 1, ["collect"]),
+    within_what_is_kept=(2, [END], 0, []),
+    a_process=(1, [f"/opt/gvisor/releases/{OLD}/runsc", END], 1, []),
+    a_generation=(1, [f"/opt/gvisor/runtimes/runsc-{OLD}-0a1b2c3d", END], 1, []),
 )
-def test_a_release_that_is_kept_or_needed_stays(keep: int, users: list[str], asked: int) -> None:
-    nodes = {"a": Node([answer(**HAS_OLD)], {"release users": Reply(users)})}
+def test_a_release_goes_unless_it_is_kept_or_needed(
+    keep: int, users: list[str], asked: int, does: list[str]
+) -> None:
+    item = Node([answer(**HAS_OLD)], {"release users": Reply(users)})
 
-    fleet = Fleet(nodes).done(upgrade.collection, RELEASE, keep=keep)
+    fleet = Fleet({"a": item}).done(upgrade.collection, RELEASE, keep=keep)
 
-    assert nodes["a"].acted() == []
-    assert nodes["a"].kinds().count("release users") == asked
-    assert not fleet.meta["a"].did_change()
+    assert (item.acted(), item.kinds().count("release users")) == (does, asked)
+    assert fleet.meta["a"].did_change() is bool(does)
+    assert not does or item.of("collect").command.endswith(f"/opt/gvisor/releases/{OLD}")
 
 
 def test_the_run_ends_with_what_still_runs_on_which_release(caplog: Log) -> None:
