@@ -1,27 +1,34 @@
-"""``gvisor_default`` on the real engine: switched on, changed, switched off, and taken back."""
+"""``gvisor_default`` on the real engine: previewed, on, changed, off, and taken back."""
 
 from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from functools import partial
 from typing import Any
+
+from pyinfra.api.exceptions import PyinfraError
 
 from pyinfra_gvisor.daemon_json.generations import plan_generation
 from pyinfra_gvisor.daemon_json.plan import plan_around_users
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
 from pyinfra_gvisor.daemon_json.shared_lists import PLUGIN
+from pyinfra_gvisor.deploys.audit import audit_node
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.deploys.rollback import roll_back
+from pyinfra_gvisor.facts.node import NodeState
+from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.planning.wanted import plan_for_settings
 from pyinfra_gvisor.runtimes.wrappers import wrappers
+from pyinfra_gvisor.settings import Settings, load_settings
 from tests.arguments import Data, Log
 from tests.cases.fleet import Fleet, Node, Reply, done_by
 from tests.cases.kept import generations, kept_as, users
-from tests.cases.proven import RELEASE, converged, proven, with_proof
+from tests.cases.proven import INSTALLED, RELEASE, converged, proven, with_proof
 from tests.table import table
-from tests.unit.answers import Running, after, answer, info, node
+from tests.unit.answers import END, Running, after, answer, compact, info, node
 from tests.unit.parts import judge_answers
 from tests.unit.parts.keeper_answers import keeping
 from tests.unit.proof.observations import CONTROL, SANDBOX, output
@@ -287,3 +294,119 @@ def test_a_rollback_to_no_default_leaves_what_is_needed(
     assert "default-runtime" not in sent(item)
     assert set(sent(item)["runtimes"]) == {"runsc", *([DEFAULT] if needed else [])}
     assert "\ndefault=''\n" in item.of("prove").words[2]
+
+
+DATA = {"gvisor_default": "sandbox"}
+ASKS = "preview_state() {"
+
+
+SETTINGS = good(**DATA)
+
+
+def place(name: str, where: str, why: str) -> str:
+    """The line that says where a container of runc would run when it is recreated."""
+    given = {"asked": "runc", "when": "recreated", "where": where, "why": why}
+    return "place " + compact({"id": name, "name": name, **given})
+
+
+PLACES = [
+    "preview asked",
+    place("shop", "sandbox", "not infrastructure"),
+    place("agent", "refused", "mount of /var/run/docker.sock"),
+    place("proxy", "runc", "coolify-proxy: routes all apps"),
+    "preview told",
+]
+TOLD = [
+    "where containers run after their next start:",
+    "agent: stays under runc until it is recreated, then would be REFUSED: mount of",
+    "shop: stays under runc until it is recreated, then gVisor",
+    "proxy: runc (coolify-proxy: routes all apps)",
+]
+
+
+def host(*lines: str, data: Data | None = None, **changes: Any) -> Node:
+    """A host whose answer also has these lines."""
+    given = answer(**{**INSTALLED, **changes})
+    return Node([[*given[:-1], *lines, END]], data=DATA if data is None else data)
+
+
+def prepared(node: Node, settings: Settings = SETTINGS, **config: Any) -> Fleet:
+    """A fleet on which the wrappers are to be written."""
+    fleet = Fleet({"a": node}, **config)
+    fleet.add(gvisor.runtimes, RELEASE, profiles=settings.runtimes, dispatch=settings.dispatch)
+    return fleet
+
+
+@table("prepare", interactive=True, with_yes=False)
+def test_where_each_container_would_run_is_said_once_and_first_one_that_is_refused_aloud(
+    caplog: Log, prepare: bool
+) -> None:
+    node = host(*PLACES)
+
+    prepared(node, prepare=prepare).run()
+
+    positions = [caplog.text.find(line) for line in TOLD]
+    assert -1 not in positions
+    assert positions == sorted(positions)
+    assert [caplog.text.count(line) for line in TOLD] == [1] * len(TOLD)
+    assert node.acted() == ["wrappers"]
+    (warned,) = (item.getMessage() for item in caplog.records if item.levelname == "WARNING")
+    assert "agent: stays under runc" in warned
+
+
+IMAGE = {"id": "sha256:9", "names": ["helper:2"], "shapes": ["coolify-helper"]}
+
+
+@table(
+    "line, said",
+    not_accepted=(f"unaccepted {compact(IMAGE)}", ["pyinfra-gvisor accept sha256:9"]),
+    not_known=(
+        'preview_error "no answer to /info"',
+        ["unknown where containers would run", "no answer to /info"],
+    ),
+)
+def test_what_is_not_accepted_or_not_known_is_said(line: str, said: list[str], caplog: Log) -> None:
+    prepared(host("preview asked", line, "preview told"))
+
+    for text in said:
+        assert text in caplog.text
+
+
+def test_a_node_that_has_every_wrapper_says_nothing(caplog: Log) -> None:
+    scripts = wrappers(RELEASE, SETTINGS.runtimes, SETTINGS.dispatch)
+
+    prepared(host(*PLACES, wrappers={item.path: item.sha256 for item in scripts})).run()
+
+    assert "next start" not in caplog.text
+
+
+@table(
+    "data, asks",
+    nothing=({}, False),
+    off=({"gvisor_default": "off"}, False),
+    a_default_runtime=(DATA, True),
+    a_seal=({"gvisor_seal": {}}, True),
+    a_seal_of_one=({"gvisor_runtimes": {"runsc": {"seal": {}}}}, True),
+    settings_that_are_wrong=({**DATA, "gvisor_release": "nonsense"}, False),
+)
+def test_a_node_is_asked_in_the_same_command_where_declared(data: Data, asks: bool) -> None:
+    node = host(data=data)
+    settings, _ = load_settings(data)
+
+    prepared(node, settings or SETTINGS)
+
+    assert node.kinds() == ["state"]
+    command = node.of("state").command
+    assert (ASKS in command, str(NodeState().command()) in command) == (asks, not asks)
+
+
+def test_an_audit_asks_the_same_in_its_one_command() -> None:
+    node = host()
+    fleet = Fleet({"a": node}, prepare=False)
+
+    with suppress(PyinfraError):  # the host fails, because it is not as declared
+        fleet.deploy(audit_node)
+        fleet.run()
+
+    assert node.kinds() == ["state"]
+    assert ASKS in node.of("state").command

@@ -1,22 +1,35 @@
-"""The fact is read once, kept until something changes, and never mistaken for an empty node."""
+"""Facts: read once, kept until something changes, never taken for an empty node, and printed."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import json
+from collections.abc import Generator, Sequence
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
 
 import pytest
-from pyinfra.api import StringCommand, operation
+from pyinfra.api import FactBase, StringCommand, operation
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host, ctx_state
 
+from pyinfra_gvisor import facts
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.facts.node import NodeState, forget_node, read_node
 from pyinfra_gvisor.operations import docker, gvisor
 from tests.arguments import Log
+from tests.cases import cli
 from tests.cases.fleet import Fleet, Node, Reply
-from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, SETTINGS, WANTED, proven_answer
+from tests.cases.kept import generations, users
+from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, SETTINGS, WANTED, proven, proven_answer
 from tests.table import table
-from tests.unit.answers import answer, node
+from tests.unit.answers import END, answer, node
+from tests.unit.audit.audited import app
+from tests.unit.coolify.coolify_answers import answer as coolify_answer
+from tests.unit.coolify.coolify_answers import container, patched
+from tests.unit.dispatch.infrastructure import container as container_of
+from tests.unit.dispatch.infrastructure import image, pulled_lines
 
 UNPARSABLE = {
     "not-an-answer": ["sudo: a password is required"],
@@ -144,3 +157,60 @@ def test_the_last_host_that_cannot_be_read_ends_the_run_as_pyinfra_does(caplog: 
     assert "the node's answer is incomplete: it ends after 1 lines" in caplog.text
     assert command.startswith("sh -c '"), "one shell with the whole script as its argument"
     assert "end of node state" in command
+
+
+WRAPPER = f"/opt/gvisor/runtimes/runsc-{RELEASE}-0a1b2c3d"
+# By the last line of its answer, which is in the script too.
+ANSWERS: dict[str, Sequence[str]] = {
+    "node.NodeState": proven_answer(),
+    "audit.AuditState": [*proven_answer()[:-1], *app().lines(), END],
+    "coolify.CoolifyState": coolify_answer(container(), *patched()),
+    "generations.Generations": generations({}, proven()).stdout,
+    "changes.Changes": ['{"at":"2026-10-01T10:00:00Z","what":"watch"}', "end of changes"],
+    "users.RuntimeUsers": users(("web", True, "runsc"), ("old", False, "runc")).stdout,
+    "release_users.ReleaseUsers": [WRAPPER, "end of release users"],
+    "images.Images": pulled_lines(image(), container_of()),
+}
+
+
+def every_fact() -> list[str]:
+    """The facts of this package, as they are named behind ``pyinfra_gvisor.facts.``."""
+    names = []
+    for module in iter_modules(facts.__path__):
+        there = vars(import_module(f"pyinfra_gvisor.facts.{module.name}"))
+        names += [
+            f"{module.name}.{name}"
+            for name, item in there.items()
+            if isinstance(item, type) and issubclass(item, FactBase)
+            if item.__module__.endswith(f".facts.{module.name}")
+        ]
+    return names
+
+
+def printed(name: str, directory: Path, *flags: str) -> Any:
+    """What is printed of a fact as JSON."""
+    told = list(ANSWERS[name])
+    host = {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": {told[-1]: told}}
+    (directory / "run.py").write_text(cli.inventory(run={"a": host}))
+
+    ran = cli.pyinfra(directory, "run.py", "fact", f"pyinfra_gvisor.facts.{name}", *flags)
+
+    assert ran.returncode == 0, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "could not" not in ran.stderr.lower()
+    return ran
+
+
+def test_every_fact_is_asked_here() -> None:
+    assert set(every_fact()) == set(ANSWERS)
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_a_fact_is_printed_for_people_and_for_programs(name: str, tmp_path: Path) -> None:
+    shown = printed(name, tmp_path)
+    document = json.loads(printed(name, tmp_path, "--json").stdout)
+
+    assert "@fake/a" in shown.stderr
+    (found,) = (value["@fake/a"] for value in document.values())
+    assert found
+    assert "pyinfra_gvisor" not in json.dumps(found)  # an object that prints itself by its class

@@ -1,7 +1,9 @@
-"""When isolation has to be proven again, and which checks of the proof do not apply then."""
+"""When isolation has to be proven again, which checks apply then, and how long a probe may take."""
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from pyinfra_gvisor.settings import Settings
 from tests.table import table
 from tests.unit.answers import EARLIER_S, LATER_S, RUNSC, Running, after, info, node
 from tests.unit.egress.egress_states import declaring
+from tests.unit.shells import run, stub
 
 RELEASE = "20260928.0"
 PROFILES = {"runsc": Runtime()}
@@ -210,3 +213,52 @@ def test_the_script_reloads_only_where_it_may_and_knows_networks_image_and_limit
     assert "offline=off\n" in with_reload
     assert "image=shop:1\n" in with_reload
     assert f"memory={MEMORY_LIMIT} " in script("proof/prove"), "the limit that is judged"
+
+
+REFUSES = "failed to connect; check the path: no such file"
+QUOTED = "failed to connect, check the path: no such file; repair Docker, then run again"
+TELL = 'echo "$probe_timeout_s"'
+
+
+def ran(
+    tmp_path: Path, docker: str, probe: str = TELL, **limits: int
+) -> subprocess.CompletedProcess[str]:
+    """What comes of a probe on a node with such a Docker."""
+    stub(tmp_path, "docker", docker)
+    given = {"silent_s": 10, "fast_s": 120, "per_answer_s": 400, "most_s": 3600, **limits}
+    path = Path(f"{tmp_path}:/usr/bin:/bin")
+    return run(script("proof/within", **given), probe, path=path, timeout_s=60)
+
+
+@table("answer_s, least, most", at_once=("0", 120, 400), half_a_second=("0.5", 320, 500))
+def test_a_node_gets_the_more_time_the_longer_its_docker_takes(
+    tmp_path: Path, answer_s: str, least: int, most: int
+) -> None:
+    told = ran(tmp_path, f"sleep {answer_s}")
+
+    assert told.returncode == 0, told.stderr
+    assert least <= int(told.stdout) <= most
+
+
+def test_nobody_gets_more_than_the_most(tmp_path: Path) -> None:
+    assert ran(tmp_path, "sleep 0.2", most_s=150).stdout == "150\n"
+
+
+@table(
+    "docker, said",
+    hangs=("exec sleep 60", "Docker has not answered within 1 s"),
+    refuses=(f"echo '{REFUSES}' >&2; exit 1", f"Docker does not answer: {QUOTED}\n"),
+)
+def test_a_silent_docker_is_named_and_nothing_tried(tmp_path: Path, docker: str, said: str) -> None:
+    told = ran(tmp_path, docker, silent_s=1)
+
+    assert told.returncode == 1
+    assert told.stdout.startswith(f"node\tended\t{said}")
+
+
+def test_a_probe_that_takes_longer_is_asked_to_tidy_up(tmp_path: Path) -> None:
+    probe = "trap 'echo tidied; exit 1' TERM; sleep 30 & wait"
+
+    told = ran(tmp_path, "true", probe, fast_s=1, per_answer_s=0)
+
+    assert (told.returncode, told.stdout) == (124, "tidied\n")
