@@ -58,7 +58,7 @@ from tests.cases.proven import (
     converged,
     proven_answer,
 )
-from tests.cases.test_upgrade import NEW, OLD, TRIED, shown
+from tests.cases.test_rollback import NEW, OLD, TRIED, shown
 from tests.table import table
 from tests.unit.answers import answer, in_base64, node
 from tests.unit.coolify.coolify_answers import answer as control_host

@@ -108,7 +108,9 @@ def test_odd_values_are_taken_for_what_they_mean(server: ApiServer, api: Api) ->
     assert [each.uuid for each in api.resources(run)] == ["a"]  # what PHP made an object of
 
 
-def test_an_app_is_told_only_its_options(server: ApiServer, api: Api) -> None:
+def test_an_app_is_told_only_its_options_and_what_is_not_there_is_none(
+    server: ApiServer, api: Api
+) -> None:
     shop = server.state.add_app("shop", server.state.add_server("run-1"))
 
     api.set_options(shop, "--init")
@@ -117,11 +119,7 @@ def test_an_app_is_told_only_its_options(server: ApiServer, api: Api) -> None:
     assert server.seen[-1].asked == f"PATCH /applications/{shop}"
     assert server.seen[-1].body == '{"custom_docker_run_options": "--init"}'
     assert server.seen[-1].headers["Content-Type"] == "application/json"
-
-
-def test_what_is_not_there_is_none_and_a_write_to_it_is_told(api: Api) -> None:
-    assert api.application("none") is None
-    assert api.deployment("none") is None
+    assert (api.application("none"), api.deployment("none")) == (None, None)
     with pytest.raises(NotFound, match="Coolify does not know /applications/none"):
         api.set_options("none", "--init")
 
@@ -382,27 +380,22 @@ def test_a_minute_that_others_used_is_waited_out(server: ApiServer, api: Api, cl
     assert (server.refused, clock.slept) == (0, [61])
 
 
-def test_an_answer_that_never_ends_is_given_up(
-    server: ApiServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+@table(
+    "limit, why",
+    never_ends=({"CHUNK_BYTES": 1}, "the answer takes too long"),
+    huge=({"LIMIT_BYTES": 100}, "more than 100 bytes"),
+)
+def test_an_answer_that_never_ends_or_is_huge_is_given_up(
+    server: ApiServer, clock: Clock, monkeypatch: Any, limit: dict[str, int], why: str
 ) -> None:
     server.state.add_server("run-1")
-    monkeypatch.setattr(transport, "CHUNK_BYTES", 1)
+    ((name, value),) = limit.items()
+    monkeypatch.setattr(transport, name, value)
     ticks = iter(range(0, 100000, 3))
     monkeypatch.setattr(clock, "time", lambda: next(ticks))
-    api = client(server, clock)
 
-    with pytest.raises(NoAnswer, match="the answer takes too long"):
-        api.servers()
-
-
-def test_a_huge_answer_is_given_up(
-    server: ApiServer, api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.state.add_server("run-1")
-    monkeypatch.setattr(transport, "LIMIT_BYTES", 100)
-
-    with pytest.raises(NoAnswer, match="more than 100 bytes"):
-        api.servers()
+    with pytest.raises(NoAnswer, match=why):
+        client(server, clock).servers()
 
 
 def test_requests_go_one_at_a_time(server: ApiServer, api: Api) -> None:

@@ -52,11 +52,14 @@ def test_our_lines_come_first_as_others_are_written_and_go_again_to_the_byte(new
     assert removed(added, MOUNTS) == text
 
 
-def test_keys_of_ours_are_indented_as_the_file_is() -> None:
+def test_keys_of_ours_are_indented_as_the_file_is_and_a_line_without_an_end_stays_so() -> None:
     added = merged("services:\n   redis:\n      image: x\n", MOUNTS)
+    alone = merged("services:", MOUNTS)
 
     ours = f"   coolify:  {MARK}\n      volumes:  {MARK}\n         - {ENTRY}  {MARK}\n"
     assert added.startswith(f"services:\n{ours}")
+    assert alone == WHOLE.replace(f":  {MARK}", ":", 1).rstrip("\n")
+    assert removed(alone, MOUNTS) == "services:"
 
 
 @pytest.mark.parametrize("text", [None, "", "\n", "  \n\n ", "\ufeff", "\r\n# x"], ids=ascii)
@@ -66,13 +69,6 @@ def test_a_file_with_nothing_to_read_has_only_ours_and_then_nothing_again(text: 
     assert read(added) == with_mounts("")
     assert text or added == WHOLE == f"{lines_to_add(MOUNTS)}\n"
     assert removed(added, MOUNTS) == (text or None)
-
-
-def test_one_line_without_an_end_gets_it_back_to_have_none() -> None:
-    added = merged("services:", MOUNTS)
-
-    assert added == WHOLE.replace(f":  {MARK}", ":", 1).rstrip("\n")
-    assert removed(added, MOUNTS) == "services:"
 
 
 @table(
@@ -139,13 +135,14 @@ def test_mounts_that_docker_compose_does_not_take_are_not_there(text: str | None
     assert not has(text, MOUNTS)
 
 
-def test_what_is_there_by_hand_is_not_written_a_second_time() -> None:
+def test_what_is_there_by_hand_is_not_written_twice_and_a_key_line_keeps_our_mark() -> None:
     text = f"{LIST}      - {PATCH}\n"
 
     added = merged(text, MOUNTS)
 
     assert added == f"{LIST}      - {ENTRY}  {MARK}\n      - {PATCH}\n"
     assert removed(added) == text
+    assert merged(merged(None, OLD) + "      - /a:/b\n", MOUNTS) == WHOLE + "      - /a:/b\n"
 
 
 @table(
@@ -166,10 +163,6 @@ def test_a_key_line_of_ours_stays_for_what_others_wrote(theirs: str, at: int, le
     assert bare == left + theirs
     assert has(text, MOUNTS)
     assert with_mounts(bare) == read(text)
-
-
-def test_a_key_line_that_stays_keeps_our_mark_while_we_do() -> None:
-    assert merged(merged(None, OLD) + "      - /a:/b\n", MOUNTS) == WHOLE + "      - /a:/b\n"
 
 
 @table(

@@ -69,17 +69,9 @@ def test_a_source_that_knows_the_option_is_left_alone(
     assert (answer["function"], answer["probe"]) == ("native", probe)
 
 
-def test_a_source_that_honours_the_option_unseen_is_left_alone(tree: Tree) -> None:
-    tree.change((RETURN, "    return options_with_runtime($compose_options->toArray());\n"))
-    tree.autoload("function options_with_runtime($_) { return ['runtime' => 'runscprobe']; }")
-
-    answer = tree.run_without_change("apply")
-
-    assert (answer.code, answer["function"], answer["changed"]) == (0, "native", "no")
-    assert answer["reason"] == ""
-
-
-def test_state_changes_nothing_and_tells_what_there_is(tree: Tree) -> None:
+def test_state_changes_nothing_and_a_source_that_honours_the_option_unseen_is_left_alone(
+    tree: Tree,
+) -> None:
     before = tree.seen()
 
     answer = tree.run_without_change("state")
@@ -89,6 +81,13 @@ def test_state_changes_nothing_and_tells_what_there_is(tree: Tree) -> None:
     assert (answer["probe"], answer["written_s"]) == ("[]", "1700000000")
     assert answer["stat"] == f"{before.mode & 0o7777:o}:{before.owner[0]}:{before.owner[1]}"
     assert (len(answer["sha256"]), answer.lines[-1]) == (64, "end")
+
+    tree.change((RETURN, "    return options_with_runtime($compose_options->toArray());\n"))
+    tree.autoload("function options_with_runtime($_) { return ['runtime' => 'runscprobe']; }")
+    honoured = tree.run_without_change("apply")
+
+    assert (honoured.code, honoured["function"], honoured["changed"]) == (0, "native", "no")
+    assert honoured["reason"] == ""
 
 
 @table(
@@ -158,26 +157,21 @@ def test_a_block_that_coolify_no_longer_needs_is_taken_out(tmp_path: Path) -> No
     assert tree.seen().content == original
 
 
-def test_mode_and_owner_stay(tree: Tree) -> None:
+def test_mode_owner_and_a_link_to_the_source_stay(tree: Tree, tmp_path: Path) -> None:
     owner = WWW_DATA if os.geteuid() == 0 else os.getuid()
     os.chown(tree.helper, owner, owner if os.geteuid() == 0 else -1)
     tree.helper.chmod(0o640)
     before = tree.seen()
 
     answer = tree.run("apply")
-
     after = tree.seen()
+    tree.run("remove")
+    tree.helper.symlink_to(tree.helper.rename(tmp_path / "real.txt"))
+    linked = tree.run("apply")
+
     assert (answer.code, after.mode, after.owner) == (0, before.mode, before.owner)
     assert after.inode != before.inode  # written beside and renamed
-
-
-def test_a_link_to_the_source_stays_a_link(tree: Tree, tmp_path: Path) -> None:
-    real = tree.helper.rename(tmp_path / "real.txt")
-    tree.helper.symlink_to(real)
-
-    answer = tree.run("apply")
-
-    assert (answer.code, answer["function"]) == (0, "patched")
+    assert (linked.code, linked["function"]) == (0, "patched")
     assert tree.helper.is_symlink()
 
 
@@ -312,25 +306,21 @@ def test_no_file_is_told_and_refused(tree: Tree) -> None:
     assert list(tree.helper.parent.iterdir()) == []
 
 
-def test_a_file_that_may_not_be_read_is_told_and_refused(public: Tree) -> None:
+def test_a_directory_that_may_not_be_written_and_a_file_that_may_not_be_read_are_refused(
+    public: Tree,
+) -> None:
+    public.helper.parent.chmod(0o555)
+    unwritable = public.run_without_change("apply", user=NOBODY)
     public.helper.chmod(0o000)
-
     told, applied, removed = (
         public.run(verb, user=NOBODY) for verb in ("state", "apply", "remove")
     )
 
+    assert (unwritable.code, unwritable.lines) == (3, [])
+    assert "cannot be written: fopen(" in unwritable.error
+    assert unwritable.error.count("\n") == 1
     assert (told["function"], told["reason"]) == ("damaged", "the file cannot be read")
     assert (applied.code, removed.code) == (3, 3)
-
-
-def test_a_directory_that_may_not_be_written_is_refused(public: Tree) -> None:
-    public.helper.parent.chmod(0o555)
-
-    answer = public.run_without_change("apply", user=NOBODY)
-
-    assert (answer.code, answer.lines) == (3, [])
-    assert "cannot be written: fopen(" in answer.error
-    assert answer.error.count("\n") == 1
 
 
 def test_what_php_refuses_is_not_put_in(tree: Tree) -> None:

@@ -216,19 +216,15 @@ def test_a_removal_gives_the_compose_file_back_and_leaves_nothing() -> None:
     assert f"remove {files.KEEPER}" in plan.lines
 
 
-def test_what_the_container_needs_to_start_stays_and_does_nothing() -> None:
+def test_what_the_container_needs_to_start_stays_without_effect_until_it_is_not_mounted() -> None:
     plan = plan_persistence(host(*persistent(), *php()), present=False)
+    unmounted = host(container(), *lies(MOUNTED[0], IDLE), *php())
 
     assert plan.keeps_mounts
     assert plan.files == (IDLE,)
     assert f"remove {files.ENTRY}" not in plan.lines
     assert f"keep {files.ENTRY} without effect" in plan.lines[-1]
-
-
-def test_an_idle_entry_script_goes_once_it_is_not_mounted() -> None:
-    found = host(container(), *lies(MOUNTED[0], IDLE), *php())
-
-    assert plan_persistence(found, present=False).lines[-1] == f"remove {files.ENTRY}"
+    assert plan_persistence(unmounted, present=False).lines[-1] == f"remove {files.ENTRY}"
 
 
 @table(

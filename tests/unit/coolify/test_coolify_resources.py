@@ -217,13 +217,20 @@ def test_it_takes_no_request_more_than_it_needs(team: Team) -> None:
     ]
 
 
-def test_where_no_server_is_chosen_nothing_is_asked(team: Team) -> None:
+def test_where_no_server_is_chosen_nothing_is_asked_and_a_pattern_of_none_is_told(
+    team: Team,
+) -> None:
     choice = Choice("runsc", ())
+    seen, asked = team.look(choice), [*team.server.seen]
+    team.state.add_server("run-2")
 
-    seen = team.look(choice)
+    with pytest.raises(Problem) as refused:
+        team.look(Choice("runsc", ("run-1", "prod-*")))
 
-    assert team.server.seen == []
+    assert asked == []
     assert plan_lines(seen, choice) == ["gvisor_coolify_servers is empty: no app is checked or set"]
+    assert "matches no server, got prod-*; " in str(refused.value)
+    assert str(refused.value).endswith("Coolify shows the token run-1, run-2")
 
 
 @table("pattern", name="run-1", uuid="srv0x*", address="192.0.2.1?")
@@ -231,16 +238,6 @@ def test_a_server_is_chosen_by_any_of_its_names(team: Team, pattern: str) -> Non
     team.state.add_server("run-2", "198.51.100.7")
 
     assert [each.name for each in team.look(Choice("runsc", (pattern,))).servers] == ["run-1"]
-
-
-def test_a_pattern_that_names_no_server_is_told_with_those_there_are(team: Team) -> None:
-    team.state.add_server("run-2")
-
-    with pytest.raises(Problem) as refused:
-        team.look(Choice("runsc", ("run-1", "prod-*")))
-
-    assert "matches no server, got prod-*; " in str(refused.value)
-    assert str(refused.value).endswith("Coolify shows the token run-1, run-2")
 
 
 def test_an_app_on_several_servers_gets_one_verdict(team: Team) -> None:

@@ -33,9 +33,6 @@ def test_it_is_read_from_the_environment_before_the_first_line_of_the_file(
     assert read_token({"COOLIFY_TOKEN": " 18|other\n"}, str(file)).reveal() == "18|other"
     assert read_token({"COOLIFY_TOKEN": ""}, str(file)).reveal() == SECRET
     assert read_token({}, "~/token").reveal() == SECRET
-
-
-def test_it_is_told_where_it_could_be() -> None:
     with pytest.raises(NoToken, match=r"set COOLIFY_TOKEN .* or gvisor_coolify_token_file"):
         read_token({}, None)
 

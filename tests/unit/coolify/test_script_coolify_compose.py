@@ -271,23 +271,27 @@ def test_compose_goes_first_then_the_timer_then_the_files(kept: Factory) -> None
     assert (found, kept.files()) == (list(files.paths()), set())
 
 
-def test_a_timer_that_somebody_removed_is_no_longer_enabled(kept: Factory) -> None:
-    kept.at(files.TIMER).unlink()
+@table(
+    "state, removed, text, told",
+    somebody_removed_the_timer=("inactive", True, None, ["daemon-reload"]),
+    a_look_failed_and_others_have_a_text=(
+        *("failed", False, THEIRS),
+        [STOPPED[0], f"reset-failed {files.NAME}.service", STOPPED[1]],
+    ),
+)
+def test_a_timer_is_disabled_and_its_failure_forgotten_and_a_text_of_others_given_back(
+    kept: Factory, state: str, removed: bool, text: str | None, told: list[str]
+) -> None:
+    kept.systemctl(state)
+    if removed:
+        kept.at(files.TIMER).unlink()
 
-    ran = kept.remove(MERGED, None)
+    ran = kept.remove(MERGED, text)
 
-    assert (ran.returncode, kept.files()) == (0, set())
+    assert (ran.returncode, kept.files()) == (0, {files.COMPOSE} if text else set())
+    assert text is None or kept.compose.read_text() == text
     assert not (kept.at(UNITS) / f"timers.target.wants/{files.NAME}.timer").is_symlink()
-    assert kept.told("systemctl") == ["daemon-reload"]
-
-
-def test_a_text_of_others_is_given_back_and_a_look_that_failed_is_forgotten(kept: Factory) -> None:
-    kept.systemctl("failed")
-
-    ran = kept.remove(MERGED, THEIRS)
-
-    assert (ran.returncode, kept.files(), kept.compose.read_text()) == (0, {files.COMPOSE}, THEIRS)
-    assert kept.told("systemctl") == [STOPPED[0], f"reset-failed {files.NAME}.service", STOPPED[1]]
+    assert kept.told("systemctl") == told
 
 
 def test_what_else_lies_beside_ours_stays(kept: Factory) -> None:

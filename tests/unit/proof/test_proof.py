@@ -1,16 +1,23 @@
-"""Every check of the proof can fail on its own, and what was not seen is never ok."""
+"""Every check of the proof can fail on its own, and what is shown of it."""
 
 from __future__ import annotations
+
+import re
+from importlib.resources import files
 
 import pytest
 
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check, asked_of
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
-from pyinfra_gvisor.proof.verdict import judge, unproven
+from pyinfra_gvisor.proof.proof_errors import start_failures, tried_since, why_unmade
+from pyinfra_gvisor.proof.table import counts, failed_rows, remedies
+from pyinfra_gvisor.proof.table import table as shown_rows
+from pyinfra_gvisor.proof.verdict import Verdict, judge, unproven
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.table import table
 from tests.unit.proof.observations import NODE, RELEASE, RUNC, SANDBOX, output
+from tests.unit.shells import run
 
 HOST = {"runsc": Runtime(network="host")}
 STRICTEST = {"runsc": Runtime(network="sandbox", dns="docker", hardening="strict", seal=Seal())}
@@ -221,3 +228,234 @@ def test_strict_is_not_asked_for_what_dockers_filter_refuses() -> None:
 
     assert not_proven(lines, {"runsc": Runtime(hardening="strict")}) == []
     assert not_proven(lines, {"runsc": Runtime()}) == ["dmesg"]
+
+
+WIDE = 200  # columns in which every cell of these tests stands on one line
+UNSEEN = output(runsc={"exec": None})
+UNFILTERED = output(runsc={"personality": "not refused"})
+ELSEWHERE = "not refused under runc either"
+LONG = f"runc\tstart\t{'x' * 999} the cause"
+REFUSED = "docker: Error response from daemon: invalid argument"
+NO_ROOM = "Error response from daemon: no room."
+
+
+def cells(verdicts: list[Verdict]) -> list[list[str]]:
+    """The table's cells."""
+    return [re.split(r" {2,}", line) for line in shown_rows(verdicts, WIDE)]
+
+
+@table(
+    "lines, expected",
+    all_started=(output(), {}),
+    no_output=([], {}),
+    garbage=(["", "start", "\t\t", "runsc\tstart"], {}),
+    one_did_not=(
+        ["runsc\tstart\tunknown\truntime", "runc\tstart\tok", "x\tstarted\tno"],
+        {"runsc": "unknown\truntime"},
+    ),
+)
+def test_why_no_probe_started_is_told_as_said(lines: list[str], expected: dict[str, str]) -> None:
+    assert start_failures(lines) == expected
+
+
+@table(
+    "lines, row",
+    seen=(output(), ["packet-socket", "runsc", "refused", "allowed", "ok"]),
+    not_proven=(
+        output(runsc={"raw_socket": "allowed"}),
+        ["raw-socket", "runsc", "allowed", "allowed", "NOT PROVEN"],
+    ),
+    nothing_seen=(UNSEEN, ["exec", "runsc", "nothing seen", "answer 42", "NOT PROVEN"]),
+    why_nothing_was_seen=(
+        [*UNSEEN, "runsc\texec.error\tdocker exec: cannot load the sandbox"],
+        ["exec", "runsc", "docker exec: cannot load the sandbox", "answer 42", "NOT PROVEN"],
+    ),
+    left_out_by_the_script=(
+        [*output(runsc={"dns_external": None}), "node\tnot_applicable.dns-external\tno way"],
+        ["dns-external", "runsc", "no way", "n/a"],
+    ),
+    the_nodes_own_filter=(
+        [*UNFILTERED, f"node\tnot_applicable.seccomp\t{ELSEWHERE}"],
+        ["seccomp", "runsc", ELSEWHERE, "n/a"],
+    ),
+)
+def test_a_row_shows_both_sides_and_the_outcome(lines: list[str], row: list[str]) -> None:
+    head, *rows = cells(judge(lines, RELEASE, {"runsc": Runtime(hardening="strict")}))
+
+    assert head == ["check", "runtime", "seen there", "under runc (control)"]
+    assert row in rows
+
+
+def test_the_counts_say_how_many_checks_had_which_outcome() -> None:
+    risky = Runtime(flags=("--net-raw",), reason="our own ping monitors")
+    lines = output(runsc={"raw_socket": "allowed", "docker_socket": "allowed"})
+
+    verdicts = judge(lines, RELEASE, {"runsc": risky}, skipped={"reload": "not now"})
+
+    found = counts(verdicts)
+    total = len(IDS) - 3
+    assert found == [
+        (f"{total} ok", "ok"),
+        ("1 accepted", "accepted"),
+        ("1 not applicable", "n/a"),
+        ("1 NOT PROVEN", "NOT PROVEN"),
+    ]
+    assert [(item.check.id, item.word) for item in failed_rows(verdicts)] == [
+        ("raw-socket", "accepted"),
+        ("docker-socket", "NOT PROVEN"),
+    ]
+
+
+@table("columns", terminal_80=61, terminal_120=101)
+def test_a_row_fits_into_a_terminal_and_is_broken_between_words(columns: int) -> None:
+    rows = shown_rows(judge(output(), RELEASE, HOST, skipped={"reload": "because " * 20}), columns)
+
+    assert max(map(len, rows)) <= columns
+    assert all(line == line.rstrip() for line in rows)
+    words = " ".join(rows).split()
+    wide = shown_rows(judge(output(), RELEASE, HOST, skipped={"reload": "because"}), 999)
+    whole = " ".join(wide).split()
+    assert {word for word in whole if word.isalpha()} <= {*words}
+
+
+@table("runtime", usual="runsc", long_name="runscwithnetstackanddebug")
+def test_a_row_of_words_without_end_still_fits(runtime: str) -> None:
+    long = {**dict.fromkeys(SANDBOX, "x" * 200), "start": "ok", "address": "y" * 200}
+    lines = [f"{side}\t{key}\t{seen}" for side in (runtime, CONTROL) for key, seen in long.items()]
+
+    rows = shown_rows(judge(lines, RELEASE, {runtime: Runtime()}), 100)
+
+    assert len(rows) == len(IDS) + 1
+    assert max(map(len, rows)) <= 100
+
+
+@table("columns", terminal_80=61, wide=WIDE)
+def test_the_columns_of_the_table_stand_under_each_other(columns: int) -> None:
+    head, *rows = shown_rows(judge(output(), RELEASE, HOST), columns)
+
+    at = head.index("seen there")
+    assert all(row[at - 2 : at] == "  " for row in rows)
+    assert all(row[at] != " " for row in rows if row[0] != " ")
+
+
+def test_a_narrow_terminal_has_no_room_for_the_name_of_the_one_runtime() -> None:
+    narrow, wide = (shown_rows(judge(output(), RELEASE, HOST), columns) for columns in (61, 100))
+
+    assert "runtime" not in narrow[0]
+    assert (narrow[-1].split()[:2], wide[0].split()[1]) == (["stop", "exited"], "runtime")
+    assert wide[-1].split()[:3] == ["stop", "runsc", "exited"]
+
+
+def test_a_path_that_does_not_fit_keeps_its_end_and_no_cell_steers_the_terminal() -> None:
+    rows = shown_rows(judge(output(runsc={"exec": "\x1b[2Jgone"}), RELEASE, HOST), 100)
+
+    seen = next(row.split()[2] for row in rows if row.startswith("release"))
+    assert "…" in seen
+    assert seen.endswith(f"/{RELEASE}/runsc"), "which tells releases apart"
+    assert all(line.isprintable() for line in rows)
+
+
+def test_a_reason_that_is_too_long_continues_and_the_outcomes_stay_under_each_other() -> None:
+    verdicts = judge(output(), RELEASE, HOST, skipped={"reload": "because " * 20, "stop": "no"})
+
+    rows = shown_rows(verdicts, 100)
+
+    (row,) = (line for line in rows if line.startswith("reload"))
+    (usual,) = (line for line in rows if line.startswith("logs"))
+    assert row.endswith("  n/a")
+    assert (row.index("n/a"), " ".join(rows).count("because")) == (usual.rindex("ok"), 20)
+
+
+def test_what_failed_comes_whole_with_what_to_do_unless_it_did_not_start() -> None:
+    lines = output(runsc={"raw_socket": "allowed", "docker_socket": "allowed", "logs": "none"})
+    said = "docker exec: OCI runtime exec failed: exec failed: no such process"
+
+    failed = [line.split(":")[0] for line in remedies(judge(lines, RELEASE, HOST))]
+    rows = shown_rows(failed_rows(judge(output(runsc={"reload": said}), RELEASE, HOST)), 61)
+
+    assert failed == ["raw-socket, docker-socket (critical)", "logs (medium)"]
+    assert [word for row in rows for word in row.split() if word in said.split()] == said.split()
+    assert remedies(judge(["runsc\tstart\tunknown runtime"], RELEASE, HOST)) == []
+
+
+def test_every_check_says_all_that_is_to_be_said_of_it() -> None:
+    assert len(set(IDS)) == len(IDS)
+    assert all(check.shows and check.how and check.remedy for check in CHECKS)
+    assert [check.id for check in CHECKS if "under runc the same" in check.how] == [
+        check.id for check in CHECKS if check.same and check.id != "runtime"
+    ]
+
+
+@table(
+    "lines, is_ok, said",
+    proven=(output(), True, None),
+    not_proven=(output(runsc={"raw_socket": "allowed"}), True, None),
+    seen_and_broken=(output(runsc={"raw_socket": "allowed"}), False, None),
+    unseen_and_broken=(UNSEEN, False, "no error message"),
+    runtime_alone=(["runsc\tstart\tno such runtime", "runc\tstart\tok"], True, None),
+    peer=(["runsc\tstart\tok", "runc\tstart\tok", "the peer\tstart\tno room"], False, "no room"),
+    no_container_starts=(
+        [f"{name}\tstart\t{REFUSED}" for name in ("runsc", "runc")],
+        False,
+        "no container starts, not under runc either: invalid argument",
+    ),
+    control_does_not_start=(
+        ["runsc\tstart\tok", f"runc\tstart\t{REFUSED}"],
+        False,
+        "containers under runc, the control, do not start: invalid argument",
+    ),
+    long=([LONG], False, f": {'x' * 100} … {'x' * 190} the cause"),
+    silent=([], True, "the probe broke off: no error message"),
+    broken_off=(output(), False, "no error message"),
+    not_the_nodes=(["x node\tended\tby a tenant"], False, "no error message"),
+)
+def test_where_nothing_is_seen_is_no_proof(lines: list[str], is_ok: bool, said: str | None) -> None:
+    problem = why_unmade(lines, [], judge(lines, RELEASE, HOST), ok=is_ok)
+
+    assert (problem is None) is (said is None)
+    if problem:
+        assert problem.what.startswith("could not be made: ")
+        assert problem.what.endswith(said or "")
+
+
+def test_a_check_that_a_runtime_gives_up_does_not_speak_against_it() -> None:
+    risky = {"runsc": Runtime(flags=("--net-raw",), reason="our own ping monitors")}
+    lines = output(runsc={"raw_socket": "allowed"})
+
+    assert why_unmade(lines, ["killed"], judge(lines, RELEASE, risky), ok=False)
+
+
+@table(
+    "tried, made, said",
+    never=({}, {}, None),
+    first=({"at": "2026-11-02T", "why": "w"}, {}, "at 2026-11-02T it w"),
+    since=({"at": "2026-11-02T", "why": "w"}, {"at": "2026-11-01T"}, "at 2026-11-02T it w"),
+    before=({"at": "2026-11-02T"}, {"at": "2026-11-03T"}, None),
+)
+def test_tries_count_until_a_proof(
+    tried: dict[str, str], made: dict[str, str], said: str | None
+) -> None:
+    assert tried_since({"proof-try": tried, "proof": made}) == said
+
+
+@table(
+    "said, expected",
+    docker_26=(f"docker: {NO_ROOM}\nSee 'docker run --help'.", f"docker: {NO_ROOM}"),
+    docker_29=(f"docker: {NO_ROOM}\n\nRun 'docker run --help' for", f"docker: {NO_ROOM}"),
+    a_warning_before=(f"WARNING: no swap\ndocker: {NO_ROOM}", f"docker: {NO_ROOM}"),
+    exec=(f"WARNING: x\n{NO_ROOM}\nexit status 1", NO_ROOM),
+    another_error=("timeout\nSee 'docker run --help'.\n", "timeout"),
+    no_word=("nothing, code 124", "nothing, code 124"),
+    nothing=("", ""),
+    long=("docker: " + "x" * 999, "docker: " + "x" * 992),
+)
+def test_dockers_own_error_is_picked_out_or_else_the_end(said: str, expected: str) -> None:
+    assert picked(said) == expected
+
+
+def picked(said: str) -> str:
+    """What ``prove.sh`` takes of it."""
+    text = files("pyinfra_gvisor.proof").joinpath("prove.sh").read_text()
+    function = text[text.index("why_not() {") :].partition("\n}\n")[0]
+    program = f'set -eu\nsay() {{ printf \'%s\\n\' "$*"; }}\n{function}\n}}\nwhy_not "$1"'
+    return run(program, said).stdout.rstrip("\n")
