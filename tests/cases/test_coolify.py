@@ -44,21 +44,14 @@ def variables(command: str) -> dict[str, str]:
     return dict(re.findall(r"^(\w+)='?([^'\n]*)'?$", text, re.MULTILINE))
 
 
-def test_a_control_host_that_is_as_declared_is_read_once() -> None:
-    node = Node([DONE])
-
-    control_host({"factory": node}).deployed(run_control_host)
-
-    assert node.kinds() == ["coolify state"]
-
-
-def test_a_host_that_cannot_be_patched_gets_no_file() -> None:
+def test_a_host_that_cannot_be_patched_gets_no_file_and_one_as_declared_is_read_once() -> None:
     nodes = {"bad": Node([BARE], {"coolify option": Reply(ok=False)}), "good": Node([DONE])}
 
     fleet = control_host(nodes).deployed(run_control_host)
 
     assert fleet.failed() == {"bad"}
     assert nodes["bad"].kinds() == ["coolify state", "coolify option"]
+    assert nodes["good"].kinds() == ["coolify state"]
 
 
 def test_a_host_that_is_no_control_host_is_passed_over() -> None:
@@ -196,52 +189,40 @@ def test_what_is_to_be_restarted_is_on_record_until_it_is(team: Team, options: s
     assert records(node) == [*([] if options else [f"{shop}\n"]), ""]
 
 
-def test_a_record_that_cannot_be_written_sets_no_app(
+def test_a_record_that_cannot_be_written_sets_no_app_and_a_refused_app_keeps_none_from_it(
     team: Team, caplog: pytest.LogCaptureFixture
 ) -> None:
-    team.state.add_app("shop", team.run)
-    node = done()
-    node.replies = {"record": Reply(stderr=["no space left"], ok=False)}
+    shop, blog = (team.state.add_app(name, team.run) for name in ("shop", "blog"))
+    full = done()
+    full.replies = {"record": Reply(stderr=["no space left"], ok=False)}
 
     with pytest.raises(PyinfraError, match="No hosts remaining"):
-        run(team, node, redeploy="changed").run()
+        run(team, full, redeploy="changed").run()
+    patched_before = dict(team.server.patches)
+    team.server.arm(f"PATCH /applications/{shop}", "500")
+    with pytest.raises(PyinfraError, match="No hosts remaining"):
+        run(team, done()).run()
 
     assert "record" in MARKS
-    assert not team.server.patches
+    assert patched_before == {}
     assert "cannot be written, got no space left" in caplog.text
-
-
-def test_a_coolify_that_refuses_the_token_fails_the_host_with_the_reason(
-    team: Team, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv(VARIABLE, "17|another")
-
-    with pytest.raises(PyinfraError, match="No hosts remaining"):
-        run(team, done()).run()
-
-    assert "coolify.apps: http" in caplog.text
-    assert "Coolify refuses the token" in caplog.text
-
-
-def test_an_app_that_coolify_refuses_fails_the_host_and_others_are_set(team: Team) -> None:
-    shop, blog = (team.state.add_app(name, team.run) for name in ("shop", "blog"))
-    team.server.arm(f"PATCH /applications/{shop}", "500")
-
-    with pytest.raises(PyinfraError, match="No hosts remaining"):
-        run(team, done()).run()
-
     assert team.state.options(blog) == "--runtime=runsc"
 
 
-def test_the_token_may_be_in_a_file_of_ones_own(
-    team: Team, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_refused_token_fails_the_host_with_the_reason_and_it_may_be_in_a_file(
+    team: Team, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.delenv(VARIABLE)
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
     file.chmod(0o600)
     shop = team.state.add_app("shop", team.run)
+    monkeypatch.setenv(VARIABLE, "17|another")
 
+    with pytest.raises(PyinfraError, match="No hosts remaining"):
+        run(team, done()).run()
+    monkeypatch.delenv(VARIABLE)
     run(team, done(), token_file=str(file)).run()
 
+    assert "coolify.apps: http" in caplog.text
+    assert "Coolify refuses the token" in caplog.text
     assert team.state.options(shop) == "--runtime=runsc"

@@ -32,6 +32,7 @@ def test_a_deploy_that_changes_nothing_sends_one_command_a_host() -> None:
 
     assert [item.kinds() for item in nodes.values()] == [["state"]] * 3
     assert fleet.failed() == set()
+    assert NodeState().requires_command() is None, "which needs no program that a node may lack"
 
 
 def test_what_stands_around_the_sandbox_is_there_before_it_is_proven() -> None:
@@ -156,28 +157,21 @@ def test_docker_is_installed_first_where_it_is_missing_and_may_be() -> None:
     assert nodes["a"].kinds() == ["state", "docker", "state"]
 
 
-def test_an_accepted_risk_is_repeated(caplog: Log) -> None:
-    data = {**OLD, "gvisor_accept_risk": REASON}
-
-    Fleet({"a": Node([answer()], data=data)}).deploy(run_node)
-
-    assert "RISK ACCEPTED: runsc 20240729.0 is open to CVE-2025-2713" in caplog.text
-    assert REASON in caplog.text
-
-
-def test_a_package_that_writes_daemon_json_is_told_and_keeps_from_nothing(caplog: Log) -> None:
+def test_an_accepted_risk_is_repeated_and_a_package_that_writes_daemon_json_told(
+    caplog: Log,
+) -> None:
     told = proven_answer()
     told[-1:] = ["writer runsc", told[-1]]
-    fleet = Fleet({"a": Node([told])})
+    risky = Node([answer()], data={**OLD, "gvisor_accept_risk": REASON})
+    fleet = Fleet({"a": risky, "b": Node([told])})
 
     fleet.deploy(run_node)
 
+    assert fleet.failed() == set()
+    assert "RISK ACCEPTED: runsc 20240729.0 is open to CVE-2025-2713" in caplog.text
+    assert REASON in caplog.text
     said = "the package runsc may write /etc/docker/daemon.json when it is installed"
     assert said in caplog.text
-
-
-def test_the_fact_needs_no_program_that_a_node_may_lack() -> None:
-    assert NodeState().requires_command() is None
 
 
 NONE = {"gvisor_runtimes": {}}

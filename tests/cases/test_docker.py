@@ -126,26 +126,14 @@ DOWN = ("info", "dockerd", "clock")
 MISSING = (*DOWN, "docker_client")
 
 
-@table(
-    "flavour, given, reason",
-    down=("present", {"without": DOWN}, "dockerd does not answer, got "),
-    not_replaced=("debian", {"without": DOWN}, "dockerd does not answer, got "),
-    no_permission=(
-        "docker-ce",
-        {"without": DOWN, "docker_error": "connect: Permission denied"},
-        "dockerd does not answer, got connect: Permission denied; ",
-    ),
-)
-def test_an_engine_that_cannot_be_had_fails_its_host_alone(
-    flavour: Any, given: Data, reason: str, caplog: Log
-) -> None:
-    nodes = {"bad": Node([answer(**given)]), "good": Node([answer()])}
+def test_an_engine_that_does_not_answer_is_not_replaced(caplog: Log) -> None:
+    nodes = {"bad": Node([answer(without=DOWN)]), "good": Node([answer()])}
 
-    fleet = Fleet(nodes).done(docker.engine, flavour)
+    fleet = Fleet(nodes).done(docker.engine, "debian")
 
     assert fleet.failed() == {"bad"}
     assert [set(item.kinds()) for item in nodes.values()] == [{"state"}, {"state"}]
-    assert f"docker.engine: docker on @fake/bad: {reason}" in caplog.text
+    assert "docker.engine: docker on @fake/bad: dockerd does not answer, got " in caplog.text
 
 
 @table(
@@ -209,14 +197,19 @@ def test_a_node_goes_back_by_one_transaction(number: int | None, expected: str) 
     assert fleet.failed() == set()
 
 
-def test_asked_again_it_changes_nothing() -> None:
-    kept = generations(BARE, OLD, NEW)
-    nodes = {"a": Node([answer(**back())], {"generations": kept})}
+def test_asked_again_it_changes_nothing_and_a_restart_that_is_not_made_stays_owed(
+    caplog: Log,
+) -> None:
+    again = Node([answer(**back())], {"generations": generations(BARE, OLD, NEW)})
+    kept = generations(changed(BARE, {"mtu": 1400}))
+    owing = Node([answer(**NEW)], {"generations": kept})
 
-    fleet = Fleet(nodes).done(docker.generation)
+    fleet = Fleet({"a": again}).done(docker.generation)
+    Fleet({"a": owing}, prepare=False).done(docker.generation, restart="reload")
 
-    assert nodes["a"].acted() == []
-    assert not fleet.meta["a"].did_change()
+    assert (again.acted(), fleet.meta["a"].did_change()) == ([], False)
+    assert "\naction=reload\n" in (owing.of("daemon.json").stdin or "")
+    assert "/mtu: changed since dockerd started, restart dockerd to apply" in caplog.text
 
 
 BAD = {"malformed": Reply(["daemon 1 e30=", "end of generations"]), "failed": Reply(ok=False)}
@@ -234,13 +227,3 @@ def test_a_host_that_cannot_go_back_is_refused_alone(kept: Reply, caplog: Log) -
     assert nodes["good"].acted() == ["daemon.json"]
     where = "docker.generation: /etc/docker/daemon.json on @fake/bad: "
     assert f"{where}the node's state is not known; see" in caplog.text
-
-
-def test_a_restart_that_is_not_made_stays_owed(caplog: Log) -> None:
-    kept = generations(changed(BARE, {"mtu": 1400}))
-    nodes = {"a": Node([answer(**NEW)], {"generations": kept})}
-
-    Fleet(nodes, prepare=False).done(docker.generation, restart="reload")
-
-    assert "\naction=reload\n" in (nodes["a"].of("daemon.json").stdin or "")
-    assert "/mtu: changed since dockerd started, restart dockerd to apply" in caplog.text

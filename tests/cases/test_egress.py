@@ -31,8 +31,10 @@ def ways(item: Node) -> list[tuple[str, bool]]:
 
 def test_until_they_are_confirmed_the_rules_are_sent_to_where_no_boot_looks() -> None:
     nodes = {"a": guarded(PLAIN, LOADED)}
+    own = guarded(PLAIN, given={"daemon_json": '{"dns": ["10.0.0.3"]}'})
 
     Fleet(nodes, prepare=False).done(operations.rules, Egress(confirm_s=45))
+    Fleet({"a": own}).done(operations.rules, Egress())
 
     tried, confirmed = nodes["a"].of("egress try"), nodes["a"].of("egress confirm")
     every = {item.path: (item.mode, item.text) for item in PLAN.files}
@@ -41,6 +43,8 @@ def test_until_they_are_confirmed_the_rules_are_sent_to_where_no_boot_looks() ->
     assert tried.files == {CANDIDATE: every[RULES], LOAD: every[LOAD], REVERT: every[REVERT]}
     assert "\noperation=egress.rules\nhost=@fake/a\nconfirm_s=45\n" in tried.words[0]
     assert "\noperation=egress.rules\nhost=@fake/a\n" in confirmed.words[0]
+    asked = text_of(dns=["10.0.0.3"])
+    assert own.of("egress try").files[CANDIDATE][1] == asked, "Docker's own resolvers"
 
 
 def test_other_rules_are_loaded_instead_and_the_difference_is_told_once(caplog: Log) -> None:
@@ -70,15 +74,6 @@ def test_a_firewall_that_is_not_wanted_is_taken_off_and_then_gone(caplog: Log) -
     assert said(caplog)[0] == f"delete table {TABLE}"
     assert "egress.rules: remove" in nodes["a"].of("egress remove").words[0]
     assert (meta["a"].did_change(), again["a"].did_change()) == (True, False)
-
-
-def test_dockers_own_resolvers_may_be_asked_wherever_they_are() -> None:
-    nodes = {"a": guarded(PLAIN, given={"daemon_json": '{"dns": ["10.0.0.3"]}'})}
-
-    Fleet(nodes).done(operations.rules, Egress())
-
-    _, text = nodes["a"].of("egress try").files[CANDIDATE]
-    assert text == text_of(dns=["10.0.0.3"])
 
 
 WHERE = f"egress.rules: {RULES} on @fake/bad: "
@@ -228,32 +223,33 @@ def test_a_deploy_has_the_firewall_declared(
     assert done_by(run_node, item) == expected
 
 
-def test_the_deploy_refuses_rules_that_cannot_be_before_anything_is_changed(caplog: Log) -> None:
-    data = {"gvisor_egress": {"interfaces": ["eth*"]}}
-    nodes = {"bad": guarded(PLAIN, data=data), "good": guarded(PLAIN, given=proven())}
+@table(
+    "bad, begins, ends",
+    rules_that_cannot_be=(
+        guarded(PLAIN, data={"gvisor_egress": {"interfaces": ["eth*"]}}),
+        *("preflight: ", "got eth0; remove it from gvisor_egress['interfaces']"),
+    ),
+    a_checkout_that_does_not_know_of_the_firewall=(
+        guarded(LOADED, given=proven()),
+        (
+            "preflight: node on @fake/bad: gvisor_egress is not set, but the node has the egress "
+            "firewall; "
+        ),
+        "set gvisor_egress, or write gvisor_egress = None to remove the egress firewall",
+    ),
+)
+def test_the_deploy_refuses_before_anything_is_changed_or_taken_away(
+    bad: Node, begins: str, ends: str, caplog: Log
+) -> None:
+    nodes = {"bad": bad, "good": guarded(LOADED, given=proven(), data=ON)}
 
     fleet = Fleet(nodes).deployed(run_node)
 
     assert fleet.failed() == {"bad"}
-    assert set(nodes["bad"].kinds()) == {"state"}
+    assert set(bad.kinds()) == {"state"}
     (refusal,) = said(caplog, "bad", level="ERROR")
-    assert "got eth0" in refusal
-    assert refusal.endswith("Nothing was changed.")
-
-
-def test_a_checkout_that_does_not_know_of_the_firewall_takes_nothing_away(caplog: Log) -> None:
-    nodes = {"a": guarded(LOADED, given=proven()), "good": guarded(LOADED, given=proven(), data=ON)}
-
-    fleet = Fleet(nodes).deployed(run_node)
-
-    assert fleet.failed() == {"a"}
-    assert nodes["a"].acted() == []
-    (refusal,) = said(caplog, level="ERROR")
-    assert refusal == (
-        "preflight: node on @fake/a: gvisor_egress is not set, but the node has the egress "
-        "firewall; set gvisor_egress, or write gvisor_egress = None to remove the egress "
-        "firewall. Nothing was changed."
-    )
+    assert refusal.startswith(begins)
+    assert refusal.endswith(f"{ends}. Nothing was changed.")
 
 
 def test_what_is_neither_wanted_nor_there_is_no_operation() -> None:

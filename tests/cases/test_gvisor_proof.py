@@ -190,31 +190,26 @@ def test_a_proven_node_is_proven_anew_only_on_request(when: str, kinds: list[str
     assert nodes["a"].acted() == kinds
 
 
-def test_the_image_is_handed_to_the_probe_and_makes_a_proof_of_its_own() -> None:
-    _, item = proved({"prove": SHOWN}, image="shop:1")
-
-    assert "image=shop:1\n" in item.of("prove").command
-    written = record(item.of("record").command)
-    assert written["image"] == "shop:1"
-    assert written["fingerprint"] != fingerprint(node(**converged()), RELEASE, PROFILES)
-
-
 ALLOWED = Egress.model_validate({"allow": [{"to": "10.0.0.5", "ports": ["5432"]}]})
 OPEN = dict.fromkeys(STOPPED, "not in force, connected")
 
 
-def test_a_firewall_that_is_declared_is_tried_and_makes_a_proof_of_its_own() -> None:
+def test_an_image_and_a_declared_firewall_are_tried_and_make_a_proof_of_their_own() -> None:
     fleet, item = proved({"prove": SHOWN}, declared=declaring(ALLOWED))
+    _, other = proved({"prove": SHOWN}, image="shop:1")
 
     assert fleet.failed() == set()
     assert " allowed=10.0.0.5=5432'" in item.of("prove").command
-    written = record(item.of("record").command)
+    assert "image=shop:1\n" in other.of("prove").command
+    written, of_image = (record(it.of("record").command) for it in (item, other))
     assert written["checks"] == len(MADE) + len(EGRESS_CHECKS)
     with_it, without = (
         fingerprint(node(**converged()), RELEASE, PROFILES, declared=declaring(egress))
         for egress in (ALLOWED, None)
     )
     assert written["fingerprint"] == with_it != without
+    assert of_image["image"] == "shop:1"
+    assert of_image["fingerprint"] != without
 
 
 def test_a_firewall_that_lets_a_sandbox_out_fails_the_host_with_what_to_do(caplog: Log) -> None:

@@ -64,30 +64,16 @@ def upgraded(kept: Reply = KEPT, **data: Any) -> Node:
 
 
 @table("data", newest={}, asked_for={"gvisor_generation": 2})
-def test_a_node_goes_back_to_the_release_that_it_had_and_is_proven_on_it(data: Data) -> None:
+def test_a_node_goes_back_to_the_release_that_it_had_once_and_is_proven_on_it(data: Data) -> None:
     item = upgraded(**data)
     unlinked = answer(**gone_back(ON_OLD, 2))
     item.states = [item.states[0], *[unlinked] * 3, item.states[2]]
+    kept = generations(BARE, ON_OLD, ON_NEW)
+    again = Node([answer(**BACK)], {"generations": kept, "users": users()}, data)
 
     assert done_by(roll_back, item) == ["daemon.json", "prove", "record", "link"]
     assert LINKS[OLD] in item.of("link").command
-
-
-@table("data", newest={}, asked_for={"gvisor_generation": 2})
-def test_a_second_rollback_changes_nothing(data: Data) -> None:
-    kept = generations(BARE, ON_OLD, ON_NEW)
-    item = Node([answer(**BACK)], {"generations": kept, "users": users()}, data)
-
-    assert done_by(roll_back, item) == []
-
-
-def test_before_us_there_was_nothing_to_prove() -> None:
-    nodes = {"a": upgraded(gvisor_generation=1)}
-
-    Fleet(nodes, prepare=False).deployed(roll_back)
-
-    assert nodes["a"].acted() == ["daemon.json"]
-    assert "\nafter_b64=-\n" in (nodes["a"].of("daemon.json").stdin or "")
+    assert done_by(roll_back, again) == []
 
 
 ESCAPE = "20240729.0"
@@ -180,14 +166,15 @@ def test_a_host_whose_containers_need_what_would_leave_is_refused_first(caplog: 
     assert json.loads(nodes["kept"].of("daemon.json").written()) == {"runtimes": {"runsc": entry}}
 
 
-def test_after_a_transaction_that_failed_the_link_stays() -> None:
-    nodes = {"bad": upgraded(), "good": upgraded()}
+def test_before_us_there_was_nothing_to_prove_and_after_a_failure_the_link_stays() -> None:
+    nodes = {"before": upgraded(gvisor_generation=1), "bad": upgraded(), "good": upgraded()}
     nodes["bad"].replies = {**nodes["bad"].replies, "daemon.json": Reply(ok=False)}
 
     fleet = Fleet(nodes, prepare=False).deployed(roll_back)
 
     assert fleet.failed() == {"bad"}
-    assert nodes["bad"].acted() == ["daemon.json"]
+    assert nodes["bad"].acted() == nodes["before"].acted() == ["daemon.json"]
+    assert "\nafter_b64=-\n" in (nodes["before"].of("daemon.json").stdin or "")
 
 
 def test_the_keeper_checks_the_firewall_and_the_restored_runtimes() -> None:

@@ -83,28 +83,25 @@ def test_no_run_shows_a_secret(tmp_path: Path, arguments: list[str]) -> None:
         assert reports
 
 
-def test_the_file_that_is_sent_has_the_secrets_to_the_byte() -> None:
-    nodes = {"a": Node([answer(daemon_json=json.dumps(GOOD, indent=2))])}
-
-    Fleet(nodes, DIFF=True).done(docker.daemon_json, WANTED, owner=GVISOR)
-
-    expected = json.dumps({**GOOD, "proxies": {**GOOD["proxies"], **WANTED["proxies"]}}, indent=2)
-    sent = nodes["a"].of("daemon.json")
-    assert f"after_b64={base64.b64encode(expected.encode()).decode()}\n" in (sent.stdin or "")
-    assert SECRET not in sent.command
-
-
-def test_only_the_password_changes_and_the_diff_still_shows_a_change(caplog: Log) -> None:
-    file = {"dns": [], "proxies": {"http-proxy": PROXY}}
-    fleet = Fleet({"a": Node([answer(daemon_json=json.dumps(file, indent=2))])}, DIFF=True)
+def test_the_file_that_is_sent_has_the_secrets_to_the_byte_and_the_diff_only_a_change(
+    caplog: Log,
+) -> None:
+    file = {"dns": [], **GOOD}
+    item = Node([answer(daemon_json=json.dumps(file, indent=2))])
+    fleet = Fleet({"a": item}, DIFF=True)
 
     fleet.add(docker.daemon_json, WANTED, owner=GVISOR)
+    text = caplog.text
+    fleet.run()
 
+    expected = json.dumps({**file, "proxies": {**file["proxies"], **WANTED["proxies"]}}, indent=2)
+    sent = item.of("daemon.json")
+    assert f"after_b64={base64.b64encode(expected.encode()).decode()}\n" in (sent.stdin or "")
     line = '    "http-proxy": "http://***@10.0.0.1:3128"'
-    assert f"-{line}" in caplog.text
-    assert f"+{line}" in caplog.text
-    assert ' "dns": [],' in caplog.text
-    assert SECRET not in caplog.text
+    assert f"-{line}" in text
+    assert f"+{line}" in text
+    assert ' "dns": [],' in text
+    assert SECRET not in text + sent.command
 
 
 def refusals() -> Iterator[Any]:

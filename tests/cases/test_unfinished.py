@@ -258,19 +258,14 @@ def test_the_copy_that_is_left_is_copied_and_no_more(without: str, said: str, ca
     assert fleet.failed() == again.failed() == set()
 
 
-def test_a_recovered_record_gives_everything_back(caplog: Log) -> None:
+def test_a_recovered_record_gives_everything_back_and_a_damaged_proof_counts_as_none() -> None:
     answers = [proven_answer(without=("state.owned",)), proven_answer()]
-    nodes = {"a": Node(answers, {"users": users()})}
+    item = Node(answers, {"users": users()})
+    damaged = Node([proven_answer(**{"state.proof": in_base64('{"fingerprint": ')})])
 
-    Fleet(nodes).done(docker.daemon_json, wanted={}, owner=GVISOR)
+    Fleet({"a": item}).done(docker.daemon_json, wanted={}, owner=GVISOR)
+    meta = Fleet({"a": damaged}).add(gvisor.proof, RELEASE, profiles=PROFILES)
 
-    assert nodes["a"].acted() == ["copy record", "daemon.json"]
-    assert "\nafter_b64=-\n" in (nodes["a"].of("daemon.json").stdin or "")
-
-
-def test_a_damaged_proof_counts_as_none() -> None:
-    nodes = {"a": Node([proven_answer(**{"state.proof": in_base64('{"fingerprint": ')})])}
-
-    meta = Fleet(nodes).add(gvisor.proof, RELEASE, profiles=PROFILES)
-
+    assert item.acted() == ["copy record", "daemon.json"]
+    assert "\nafter_b64=-\n" in (item.of("daemon.json").stdin or "")
     assert meta["a"].will_change

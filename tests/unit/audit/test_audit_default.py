@@ -209,24 +209,20 @@ def test_another_default_runtime_is_said_once_and_also_where_no_plan_can_say_it(
     assert "runc" in finding.evidence
 
 
-def test_no_app_has_to_ask_for_a_runtime() -> None:
-    labels = {**COOLIFY, "coolify.applicationId": "7"}
-    shop = app(runtime="gvisordefault", labels=labels)
-    apps = DeclaredApps(apps={"7": DeclaredApp(uuid="u", name="shop", runtime=None)})
-
-    report = judged(*shop.lines(), place("shop", "sandbox"), apps=apps)
-
-    assert "app-option-missing" not in ids(report)
-
-
-def test_the_default_runtime_has_the_options_of_the_runtime_of_its_sandboxes() -> None:
+def test_the_default_runtime_has_the_options_of_its_sandboxes_and_no_app_has_to_ask_for_it() -> (
+    None
+):
     old = "20240729.0"  # in which the host's network needs a capability for low ports
     program = f"/opt/gvisor/releases/{old}/runsc"
     shop = app(runtime="gvisordefault", executable=program, given={"Ports": ["80/tcp"]})
+    labelled = app(runtime="gvisordefault", labels={**COOLIFY, "coolify.applicationId": "7"})
+    apps = DeclaredApps(apps={"7": DeclaredApp(uuid="u", name="shop", runtime=None)})
 
     report = judged(*installed(old), *shop.lines(), place("shop", "sandbox"))
+    asked = judged(*labelled.lines(), place("shop", "sandbox"), apps=apps)
 
     assert "container-low-port" in ids(report)
+    assert "app-option-missing" not in ids(asked)
 
 
 _SUM, _PLACE = "5" * 64, "/usr/sbin/runc"

@@ -262,22 +262,18 @@ def test_what_hides_other_things_is_one_finding(told: list[str], rule: str) -> N
     assert list(ids(audited(answer=told))) == [rule]
 
 
-def test_where_nothing_is_known_of_what_dockerd_read_that_is_said() -> None:
+def test_an_owed_restart_is_told_and_that_nothing_is_known_of_what_dockerd_read() -> None:
     given = proven()
     state = {name: value for name, value in given["state"].items() if name != "applied"}
+    text = given["daemon_json"].replace("{", '{"log-level": "warn",', 1)
 
-    report = audited(answer=answer(**{**given, "state": state, "mtime_s": STARTED_S + 60}))
+    unknown = audited(answer=answer(**{**given, "state": state, "mtime_s": STARTED_S + 60}))
+    owing = audited(
+        f"reload_event {LATER_S + 61}.0", settings={"gvisor_restart": "reload"}, **edited(text)
+    )
 
-    assert found(report)[f"daemon-json-unread {FILE}"].severity is Severity.MEDIUM
-
-
-def test_an_owed_restart_is_told_where_it_was_left_owed() -> None:
-    text = proven()["daemon_json"].replace("{", '{"log-level": "warn",', 1)
-    settings = {"gvisor_restart": "reload"}
-
-    report = audited(f"reload_event {LATER_S + 61}.0", settings=settings, **edited(text))
-
-    assert "/log-level" in found(report)[f"restart-owed {FILE}"].evidence
+    assert found(unknown)[f"daemon-json-unread {FILE}"].severity is Severity.MEDIUM
+    assert "/log-level" in found(owing)[f"restart-owed {FILE}"].evidence
 
 
 def test_a_waiver_of_no_rule_is_told_with_what_may_have_been_meant() -> None:

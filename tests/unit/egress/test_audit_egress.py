@@ -34,10 +34,15 @@ def test_a_firewall_as_declared_and_in_force_is_no_finding_and_none_at_all_is_no
 
 
 @table("runtimes", no_gvisor={}, a_network_of_its_own={"runsc": {"network": "sandbox"}})
-def test_without_a_runtime_on_the_nodes_sockets_nothing_is_noted(runtimes: dict[str, Any]) -> None:
-    report = audited(settings={"gvisor_runtimes": runtimes})
+def test_without_a_runtime_on_the_nodes_sockets_nothing_is_noted_nor_of_daemon_jsons_resolvers(
+    runtimes: dict[str, Any],
+) -> None:
+    named = {"gvisor_egress": {}, "gvisor_daemon_json": {"dns": ["192.0.2.53"]}}
+    text = proven()["daemon_json"].replace("{", '{"dns": ["192.0.2.53"],', 1)
+    told = [line for line in firewall() if "resolver" not in line]
 
-    assert seen(report) == {}
+    assert seen(audited(settings={"gvisor_runtimes": runtimes})) == {}
+    assert seen(audited(*told, settings=named, answer=proven_answer(daemon_json=text))) == {}
 
 
 def test_rules_of_other_surroundings_and_a_file_that_somebody_opened_are_found() -> None:
@@ -51,16 +56,6 @@ def test_rules_of_other_surroundings_and_a_file_that_somebody_opened_are_found()
     assert "192.0.2.54" in found
     assert f"; not declared in {RULES}: " in found
     assert seen(guarded(told=opened)) == {key: f"{SERVICE} is not as declared"}
-
-
-def test_the_resolvers_of_daemon_json_are_those_that_count() -> None:
-    settings = {"gvisor_egress": {}, "gvisor_daemon_json": {"dns": ["192.0.2.53"]}}
-    text = proven()["daemon_json"].replace("{", '{"dns": ["192.0.2.53"],', 1)
-    told = [line for line in firewall() if "resolver" not in line]
-
-    report = audited(*told, settings=settings, answer=proven_answer(daemon_json=text))
-
-    assert seen(report) == {}
 
 
 def test_a_firewall_that_nobody_declares_is_told_and_fails_nobody() -> None:
@@ -96,27 +91,23 @@ def test_a_network_is_found_if_it_makes_no_bridge_that_the_rules_are_about() -> 
     assert found == {"egress-not-covered network lan": "its driver is weave"}
 
 
-def test_a_network_on_a_bridge_that_is_left_alone_is_found_with_the_reason() -> None:
+def test_a_network_on_a_bridge_that_is_left_alone_is_found_and_bridges_of_others_noted() -> None:
     there = ["bridge br0", "port br0 eth0", "network bridge br0 lan"]
-    port = "has a port that leaves this node (eth0)"
+    port, others = "has a port that leaves this node (eth0)", "egress-other-bridge bridge"
 
     report = guarded(told=firewall(there=there))
+    noted = guarded(told=firewall(there=["bridge br0", "bridge virbr0", "uplink br0"]))
 
     assert seen(report) == {
         "egress-not-covered network lan": f"its bridge br0 {port}",
-        "egress-other-bridge bridge br0": f"not filtered: it {port}",
+        f"{others} br0": f"not filtered: it {port}",
     }
     assert not report.compliant
-
-
-def test_bridges_of_others_are_noted() -> None:
-    report = guarded(told=firewall(there=["bridge br0", "bridge virbr0", "uplink br0"]))
-
-    assert seen(report) == {
-        "egress-other-bridge bridge br0": "not filtered: it carries the default route",
-        "egress-other-bridge bridge virbr0": "not created by Docker, but filtered like its bridges",
+    assert seen(noted) == {
+        f"{others} br0": "not filtered: it carries the default route",
+        f"{others} virbr0": "not created by Docker, but filtered like its bridges",
     }
-    assert report.state == "clean"
+    assert noted.state == "clean"
 
 
 def test_containers_on_the_nodes_own_network_are_named_once_more_as_outside() -> None:

@@ -37,12 +37,20 @@ def loaded() -> EgressState:
 
 
 def test_a_node_without_a_firewall_gets_four_files_of_which_two_are_programs() -> None:
-    plan = planned(found(), {})
+    plan, lines = planned(found(), {}), service_text().splitlines()
+    asking = plan_egress(found(), Egress(), init="systemd", dns=iter(["10.0.0.9"]))
 
     modes = {item.path: item.mode for item in plan.files}
     assert (plan.action, plan.texts[RULES][0], plan.warnings) == ("apply", None, ())
     assert modes == {RULES: "644", LOAD: "755", REVERT: "755", SERVICE: "644"}
     assert plan.texts[RULES][1] == next(item.text for item in plan.files if item.path == RULES)
+    rule = "ip daddr { 10.0.0.9 } meta l4proto { tcp, udp } th dport 53"
+    assert rule in (asking.texts[RULES][1] or ""), "the resolvers of daemon.json are asked"
+    assert "Before=network-pre.target docker.service shutdown.target" in lines
+    assert {"PartOf=nftables.service", "ReloadPropagatedFrom=nftables.service"} <= set(lines)
+    assert f"ConditionPathExists={RULES}" in lines
+    assert f"ExecStop=-/usr/sbin/nft delete table {TABLE}" in lines
+    assert lines[-1] == "WantedBy=sysinit.target"
 
 
 def test_what_is_done_is_told_line_by_line_also_where_nothing_is_blocked_or_asked() -> None:
@@ -213,23 +221,6 @@ def test_what_is_left_of_a_firewall_is_seen_and_goes_too(left: dict[str, Any]) -
     assert planned(found(**left), None).action == "remove"
     assert not found().there
     assert planned(found(), None) == NOTHING
-
-
-def test_the_resolvers_of_daemon_json_are_those_that_are_asked() -> None:
-    plan = plan_egress(found(), Egress(), init="systemd", dns=iter(["10.0.0.9"]))
-
-    rule = "ip daddr { 10.0.0.9 } meta l4proto { tcp, udp } th dport 53"
-    assert rule in (plan.texts[RULES][1] or "")
-
-
-def test_the_unit_is_before_any_network_and_follows_debians_own() -> None:
-    lines = service_text().splitlines()
-
-    assert "Before=network-pre.target docker.service shutdown.target" in lines
-    assert {"PartOf=nftables.service", "ReloadPropagatedFrom=nftables.service"} <= set(lines)
-    assert f"ConditionPathExists={RULES}" in lines
-    assert f"ExecStop=-/usr/sbin/nft delete table {TABLE}" in lines
-    assert lines[-1] == "WantedBy=sysinit.target"
 
 
 @table(

@@ -67,25 +67,23 @@ def take_back(request: pytest.FixtureRequest) -> Job:
     return request.param  # type: ignore[no-any-return]
 
 
-def test_where_there_were_rules_those_are_in_force_again(guarded: Host, take_back: Job) -> None:
+def test_where_there_were_rules_those_are_in_force_again_and_else_none(
+    guarded: Host, take_back: Job
+) -> None:
     guarded.load_on_probation()
-
     ran = take_back(guarded)
+    found = (guarded.table.read_text(), guarded.loaded.read_text(), guarded.rules.read_text())
+    kept = guarded.files()
+    guarded.remove()
+    guarded.unit(TIMER, "inactive")
+    guarded.load_on_probation()
+    bare = take_back(guarded)
 
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert guarded.table.read_text() == "old"
-    assert guarded.loaded.read_text() == sums("old")
-    assert guarded.files() == KEPT
-    assert guarded.rules.read_text() == "old"
-
-
-def test_where_there_was_no_table_there_is_none_again(host: Host, take_back: Job) -> None:
-    host.load_on_probation()
-
-    ran = take_back(host)
-
-    assert ran.returncode == 0
-    assert not any(path.exists() for path in (host.table, host.loaded, host.candidate))
+    assert (found, kept) == (("old", sums("old"), "old"), KEPT)
+    assert bare.returncode == 0
+    gone = (guarded.table, guarded.loaded, guarded.candidate)
+    assert not any(path.exists() for path in gone)
 
 
 @table(
@@ -140,51 +138,45 @@ def test_who_holds_the_lock_keeps_nobody_locked_out(guarded: Host, take_back: Jo
     assert "another process has held the lock for 30 s; rolling back without it" in ran.stdout
 
 
-def test_a_run_that_was_killed_does_not_stop_the_next_and_no_others_may_lock(guarded: Host) -> None:
+def test_a_run_that_was_killed_or_cannot_write_leaves_the_rules_and_does_not_stop_the_next(
+    guarded: Host,
+) -> None:
+    (guarded.egress / "load.sh.new").mkdir()
+    failed = guarded.load_on_probation()
+    table, asked = guarded.table.read_text(), guarded.asked("nft", "systemd-run")
+    (guarded.egress / "load.sh.new").rmdir()
     guarded.candidate.write_text("half")
     guarded.lock.parent.chmod(0o755)  # as earlier versions left it
 
     ran = guarded.load_on_probation()
 
+    assert failed.returncode != 0
+    assert (table, asked) == ("old", [])
     assert (ran.returncode, guarded.table.read_text()) == (0, "new")
-    assert guarded.lock.parent.stat().st_mode & 0o777 == 0o700
-
-
-def test_a_file_that_cannot_be_written_leaves_the_rules_as_they_are(guarded: Host) -> None:
-    (guarded.egress / "load.sh.new").mkdir()
-
-    ran = guarded.load_on_probation()
-
-    assert ran.returncode != 0
-    assert guarded.table.read_text() == "old"
-    assert guarded.asked("nft", "systemd-run") == []
+    assert guarded.lock.parent.stat().st_mode & 0o777 == 0o700, "no others may lock"
 
 
 APT = """echo "apt-get $* ($DEBIAN_FRONTEND)" >> {0}/asked
 case "$*" in *install*) [ -e {0}/nft ] && mv {0}/nft {1}/nft ;; esac"""
 
 
-def test_nftables_is_installed_from_the_nodes_own_apt_where_it_is_missing(host: Host) -> None:
-    (host.path / "nft").rename(host.root / "nft")
+def test_nftables_is_installed_from_the_nodes_own_apt_or_nothing_is_done(host: Host) -> None:
+    (host.path / "nft").rename(host.root / "elsewhere")
     stub(host.path, "apt-get", APT.format(host.root, host.path))
+    without, files = host.load_on_probation(), host.files()
+    (host.root / "asked").unlink()
+    (host.root / "elsewhere").rename(host.root / "nft")
 
     ran = host.load_on_probation()
 
+    assert (without.returncode, files) == (1, {})
+    said = "egress.rules: nftables on run-1: apt-get cannot install this package; "
+    assert said in without.stderr
     assert (ran.returncode, ran.stderr, host.table.read_text()) == (0, "", "new")
     assert host.asked("apt-get") == [
         "apt-get -qq update (noninteractive)",
         "apt-get -qq install -y --no-install-recommends nftables (noninteractive)",
     ]
-
-
-def test_without_nftables_nothing_is_done(host: Host) -> None:
-    (host.path / "nft").unlink()
-    stub(host.path, "apt-get", APT.format(host.root, host.path))
-
-    ran = host.load_on_probation()
-
-    assert (ran.returncode, host.files()) == (1, {})
-    assert "egress.rules: nftables on run-1: apt-get cannot install this package; " in ran.stderr
 
 
 def test_at_boot_what_was_loaded_is_written_down_only_if_it_was(guarded: Host) -> None:
@@ -235,19 +227,17 @@ def test_a_confirmation_that_fails_on_its_way_leaves_what_can_be_taken_back(guar
     assert guarded.state(TIMER) is None
 
 
-def test_what_is_confirmed_by_now_is_not_said_to_be_taken_back(guarded: Host) -> None:
-    ran = guarded.undo()
-
-    assert (ran.returncode, ran.stdout) == (1, "")
-    assert (guarded.table.read_text(), guarded.rules.read_text()) == ("old", "old")
-
-
-def test_rules_that_were_taken_back_cannot_be_confirmed(guarded: Host) -> None:
+def test_rules_that_were_taken_back_cannot_be_confirmed_nor_confirmed_ones_taken_back(
+    guarded: Host,
+) -> None:
+    undone = guarded.undo()
+    confirmed = (guarded.table.read_text(), guarded.rules.read_text())
     guarded.load_on_probation()
     guarded.revert()
 
     ran = guarded.confirm()
 
+    assert (undone.returncode, undone.stdout, confirmed) == (1, "", ("old", "old"))
     assert ran.returncode == 1
     assert ran.stderr == (
         f"egress.rules: {guarded.rules} on run-1: the new rules were rolled back before they were "

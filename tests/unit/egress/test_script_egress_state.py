@@ -52,10 +52,6 @@ def seen(machine: Machine) -> EgressState:
     return machine.node().part(EgressState)
 
 
-def test_a_machine_without_any_of_it_tells_nothing(machine: Machine) -> None:
-    assert seen(machine) == EgressState()
-
-
 def test_every_file_is_told_with_sum_mode_and_owner(machine: Machine) -> None:
     kept = machine.gvisor / "egress"
     rules = put(machine, "gvisor/egress/rules.nft", "# gr\u00fc\u00df $(id)\n")
@@ -245,7 +241,11 @@ def test_other_managers_are_told(machine: Machine, path: str, text: str, expecte
     assert seen(machine).managers == expected
 
 
-def test_services_of_debians_that_load_rules_are_told(machine: Machine) -> None:
+def test_services_of_debians_that_load_rules_are_told_and_without_any_nothing(
+    machine: Machine,
+) -> None:
+    assert seen(machine) == EgressState()
+
     for wants, name in (("sysinit", "nftables"), ("multi-user", "netfilter-persistent")):
         (machine.units / f"{wants}.target.wants").mkdir(parents=True)
         (machine.units / f"{wants}.target.wants" / f"{name}.service").symlink_to("nowhere")

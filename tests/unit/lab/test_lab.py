@@ -115,14 +115,19 @@ def test_settings_that_make_no_sense_are_refused(environment: dict[str, str], me
         (lab_name(given), node_specs(given))
 
 
-def test_every_flavour_but_those_that_share_one_has_an_image_of_its_own() -> None:
+def test_every_flavour_but_those_that_share_one_has_an_image_of_its_own_and_none_a_mirror() -> None:
     own = [flavour for flavour in FLAVOURS.values() if flavour.image is None]
+    commands = [
+        recipe.mmdebstrap_command(flavour, prepare="p", tar="t") for flavour in FLAVOURS.values()
+    ]
+    scripts = [recipe.resource(name) for name in ("prepare.sh", "later-docker.sh", "add.sh")]
 
     tags = {recipe.image_tag(flavour) for flavour in own}
 
     assert len(tags) == len(own)
     assert all(re.fullmatch(r"pyinfra-gvisor-lab:debian-[a-z0-9-]+-[0-9a-f]{12}", t) for t in tags)
     assert {recipe.image_tag(flavour) for flavour in FLAVOURS.values()} == tags
+    assert not [text for text in (*map(str, commands), *scripts) if "://" in text]
 
 
 @table(
@@ -166,15 +171,6 @@ def test_only_what_a_flavour_has_more_is_added_to_the_image_of_its_base() -> Non
     docker = ["later-docker.sh", "/", "trixie", "forky"]
     assert [command[3:] for command in later] == [docker, ["add.sh"]]
     assert [command[3:] for command in added] == [["add.sh", "jq"]]
-
-
-def test_no_mirror_is_named_anywhere() -> None:
-    commands = [
-        recipe.mmdebstrap_command(flavour, prepare="p", tar="t") for flavour in FLAVOURS.values()
-    ]
-    scripts = [recipe.resource(name) for name in ("prepare.sh", "later-docker.sh", "add.sh")]
-
-    assert not [text for text in (*map(str, commands), *scripts) if "://" in text]
 
 
 @table(
@@ -390,17 +386,13 @@ def test_one_that_starts_a_privileged_container_can_or_says_why_not(code: int | 
     assert created["privileged"] is True
 
 
-def test_one_that_cannot_be_tried_is_no_answer() -> None:
+def test_one_that_cannot_be_tried_is_no_answer_and_what_is_no_text_in_one_is_replaced() -> None:
     docker = Mock()
     docker.api.import_image.side_effect = refusal(500)  # such as a full disk
+    node = Mock(run=lambda _: CompletedProcess([], 3, b"\xc3\xa9\xff", b"wrong"))
 
     with pytest.raises(LabError, match="lab: docker: cannot test privileged containers"):
         why_it_cannot(docker)
-
-
-def test_both_streams_are_told_apart_and_what_is_no_text_is_replaced() -> None:
-    node = Mock(run=lambda _: CompletedProcess([], 3, b"\xc3\xa9\xff", b"wrong"))
-
     assert LabNode.exec(node, "x") == Ran(3, "é\N{REPLACEMENT CHARACTER}", "wrong")
 
 

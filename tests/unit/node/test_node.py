@@ -93,15 +93,6 @@ def test_who_starts_dockerd_is_read(line: str, kind: str, unit: str) -> None:
     assert (supervisor.kind, supervisor.unit) == (kind, unit)
 
 
-def test_a_newer_unit_adds_the_flags_of_the_next_start() -> None:
-    unit = in_base64("ExecStart=/usr/sbin/dockerd $DOCKER_OPTS --debug")
-
-    found = node(unit=unit, docker_opts=in_base64('DOCKER_OPTS="--dns 9.9.9.9"\n'))
-
-    assert found.next_arguments == ("--dns", "9.9.9.9", "--debug")
-    assert found.flags == (*UNIT_FLAGS, "--dns", "9.9.9.9", "--debug")
-
-
 @table(
     "flags",
     none=(),
@@ -112,13 +103,18 @@ def test_dockerds_flags_are_read_word_by_word(flags: tuple[str, ...]) -> None:
     assert node(flags=flags).dockerd.arguments == flags
 
 
-def test_every_start_of_dockerd_has_an_identity_of_its_own() -> None:
+def test_every_start_of_dockerd_has_its_identity_and_a_newer_unit_the_flags_of_the_next() -> None:
+    unit = in_base64("ExecStart=/usr/sbin/dockerd $DOCKER_OPTS --debug")
     identities = {
         node(**given).dockerd.identity  # type: ignore[union-attr]
         for given in ({}, {"ticks": 6_001}, {"boot_id": "another"})
     }
 
+    found = node(unit=unit, docker_opts=in_base64('DOCKER_OPTS="--dns 9.9.9.9"\n'))
+
     assert len(identities) == 3
+    assert found.next_arguments == ("--dns", "9.9.9.9", "--debug")
+    assert found.flags == (*UNIT_FLAGS, "--dns", "9.9.9.9", "--debug")
 
 
 def test_docker_info_is_read() -> None:

@@ -176,7 +176,9 @@ def test_wrappers_are_told_with_the_checksum_of_their_text_and_whether_they_can_
     assert found.not_executable == (f"{runtimes}/runsc-20260928.0-00000000",)
 
 
-def test_what_a_wrapper_starts_is_told(machine: Machine, runtimes: Path) -> None:
+def test_what_a_wrapper_starts_is_told_which_have_a_seal_and_which_one_the_default_starts(
+    machine: Machine, runtimes: Path
+) -> None:
     named = Runtime(network="sandbox", dns="docker")
     made = wrappers("20260928.0", {"runsc": Runtime(), "named": named})
     write(runtimes, made)
@@ -184,22 +186,15 @@ def test_what_a_wrapper_starts_is_told(machine: Machine, runtimes: Path) -> None
     (runtimes / "directory").mkdir()
 
     found = machine.node()
+    sealed = wrappers("20260928.0", {"sealed": Runtime(seal=Seal())}, Dispatch("sealed", ()))
+    write(runtimes, sealed)
+    later = machine.node()
 
     starts = {name_of(path): words for path, words in found.starts.items()}
     assert starts == {name_of(item.path): item.text.splitlines()[-1] for item in made}
     assert found.sealed == ()
-
-
-def test_which_wrappers_have_a_seal_and_which_one_the_default_starts_is_told(
-    machine: Machine, runtimes: Path
-) -> None:
-    profiles = {"runsc": Runtime(), "sealed": Runtime(seal=Seal())}
-    write(runtimes, wrappers("20260928.0", profiles, Dispatch("sealed", ())))
-
-    node = machine.node()
-
-    ((default, sandbox),) = node.sandboxes.items()
-    (path,) = node.sealed
+    ((default, sandbox),) = later.sandboxes.items()
+    (path,) = later.sealed
     assert name_of(path).startswith("sealed-20260928.0-")
     assert name_of(default).startswith("gvisordefault-20260928.0-")
     assert name_of(sandbox) == name_of(path)
@@ -410,7 +405,9 @@ def test_a_drop_in_newer_than_dockerd_tells_the_next_start(machine: Machine, doc
     assert base64.b64encode(PROXY.encode())[:20].decode() not in machine.output()
 
 
-def test_a_unit_older_than_dockerd_costs_no_question(machine: Machine, dockerd: int) -> None:
+def test_a_unit_older_than_dockerd_costs_no_question_and_an_old_pid_file_tells_its_start(
+    machine: Machine, dockerd: int
+) -> None:
     stub(machine.path, "systemctl", f"touch '{machine.root}/asked'")
     machine.units.mkdir()
     (machine.units / "docker.service").write_text("ExecStart=/usr/sbin/dockerd --debug\n")
@@ -418,6 +415,8 @@ def test_a_unit_older_than_dockerd_costs_no_question(machine: Machine, dockerd: 
 
     assert machine.node().next_arguments is None
     assert not (machine.root / "asked").exists()
+    _age(machine.root / "docker.pid")
+    assert machine.node().dockerd.started_s == OLD_S
 
 
 def test_a_copy_with_the_time_of_an_old_file_is_newer(machine: Machine, dockerd: int) -> None:
@@ -430,12 +429,6 @@ def test_a_copy_with_the_time_of_an_old_file_is_newer(machine: Machine, dockerd:
     found = machine.node()
 
     assert old.stat().st_mtime < found.dockerd.started_s < found.daemon_json.changed_s
-
-
-def test_a_pid_file_older_than_ticks_tells_dockerds_start(machine: Machine, dockerd: int) -> None:
-    _age(machine.root / "docker.pid")
-
-    assert machine.node().dockerd.started_s == OLD_S
 
 
 def _age(path: Path) -> None:

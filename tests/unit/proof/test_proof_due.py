@@ -109,26 +109,17 @@ def test_another_firewall_makes_a_proof_due(changes: dict[str, Any]) -> None:
     assert firewalled(**changes) != firewalled()
 
 
-def test_rules_that_nobody_declares_make_no_proof_due() -> None:
-    assert firewalled(declared=None) == PROVEN["proof"]["fingerprint"]
-
-
-def test_a_check_that_was_not_made_then_makes_a_proof_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof, "CHECKS", proof.CHECKS[1:])
-
-    assert due() is True
-
-
-def test_without_runtimes_there_is_nothing_to_prove() -> None:
-    assert is_due(node(), {}, "always", fingerprint(node(), RELEASE, {})) is False
-
-
-def test_a_node_whose_docker_is_down_was_never_proven() -> None:
+def test_a_check_of_later_makes_a_proof_due_but_no_undeclared_rules_nor_no_runtime(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     down = node(without=("info",), state={"proof": {"fingerprint": ""}})
-
     digest = fingerprint(down, RELEASE, PROFILES)
-    assert digest is None
-    assert is_due(down, PROFILES, "changed", digest) is True
+
+    assert firewalled(declared=None) == PROVEN["proof"]["fingerprint"]
+    assert is_due(node(), {}, "always", fingerprint(node(), RELEASE, {})) is False
+    assert (digest, is_due(down, PROFILES, "changed", digest)) == (None, True), "never proven"
+    monkeypatch.setattr(proof, "CHECKS", proof.CHECKS[1:])
+    assert due() is True
 
 
 def changed(**given: Any) -> Node:
@@ -230,18 +221,19 @@ def ran(
     return run(script("proof/within", **given), probe, path=path, timeout_s=60)
 
 
-@table("answer_s, least, most", at_once=("0", 120, 400), half_a_second=("0.5", 320, 500))
+@table(
+    "answer_s, limits, least, most",
+    at_once=("0", {}, 120, 400),
+    half_a_second=("0.5", {}, 320, 500),
+    no_more_than_the_most=("0.2", {"most_s": 150}, 150, 150),
+)
 def test_a_node_gets_the_more_time_the_longer_its_docker_takes(
-    tmp_path: Path, answer_s: str, least: int, most: int
+    tmp_path: Path, answer_s: str, limits: dict[str, int], least: int, most: int
 ) -> None:
-    told = ran(tmp_path, f"sleep {answer_s}")
+    told = ran(tmp_path, f"sleep {answer_s}", **limits)
 
     assert told.returncode == 0, told.stderr
     assert least <= int(told.stdout) <= most
-
-
-def test_nobody_gets_more_than_the_most(tmp_path: Path) -> None:
-    assert ran(tmp_path, "sleep 0.2", most_s=150).stdout == "150\n"
 
 
 @table(

@@ -106,49 +106,39 @@ def test_check_names_newer_known_releases_without_network(command: Command, lock
     assert out.splitlines()[1].startswith(named)
 
 
-def test_check_online_puts_a_disagreement_before_a_silent_origin(
+def test_check_online_puts_a_disagreement_before_a_silent_origin_which_is_named(
     command: Command, origin: Origin, lock: Path
 ) -> None:
     origin.publish("20260831.0", some_sums("another"))
 
     code, _, err = command("check", "--lock", str(lock), *origin.online)
-
-    assert (code, err.count("have different checksums"), err.count("answers 404")) == (1, 4, 2)
-    assert "/tags" not in origin.asked
-
-
-def test_check_online_says_which_origin_is_silent(command: Command, lock: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         gone = f"http://127.0.0.1:{unused.getsockname()[1]}"
         places = ("--bucket", f"{gone}/a", "--github", f"{gone}/b", "--tags", f"{gone}/c")
-        code, _, err = command("check", "--online", "--lock", str(lock), *places)
+        silent = command("check", "--online", "--lock", str(lock), *places)
 
-    assert (code, err.count("Connection refused")) == (1, 4)
+    assert (code, err.count("have different checksums"), err.count("answers 404")) == (1, 4, 2)
+    assert "/tags" not in origin.asked
+    assert (silent.code, silent.err.count("Connection refused")) == (1, 4)
 
 
-def test_the_list_fits_a_terminal_and_names_what_to_know(
+def test_the_list_fits_a_terminal_and_names_what_to_know_as_json_too(
     command: Command, add: Command, origin: Origin, lock: Path
 ) -> None:
     origin.publish("20240729.999", some_sums("20240729.999", *LOOSE_FILES))
     add(release="20240729.999")
 
     code, out, _ = command("list", "--lock", str(lock))
+    as_json = command("list", "--json")
 
-    lines = out.splitlines()
-    assert code == 0
+    lines, rows = out.splitlines(), {row["release"]: row for row in json.loads(as_json.out)}
+    assert (code, as_json.code) == (0, 0)
     assert max(map(len, lines)) <= 100
     assert lines[1].startswith("20260928.0    default  archive  x86_64 aarch64  none known")
     assert next(line for line in lines if "20240729.999" in line).split()[1] == "loose"
     assert "CVE-2025-2713" in out
     assert "CVE-2026-96812" in out
-
-
-def test_the_list_as_json_has_the_same(command: Command) -> None:
-    code, out, _ = command("list", "--json")
-
-    rows = {row["release"]: row for row in json.loads(out)}
-    assert code == 0
     assert [name for name, row in rows.items() if row["default"]] == ["20260928.0"]
     assert rows["20260831.0"]["corroborated"]["aarch64"] == "one public repository"
     assert rows["20260831.0"]["escapes"] == []
@@ -364,11 +354,14 @@ def test_a_sum_that_is_none_is_never_written(
     assert file in err
 
 
-def test_a_binary_mark_and_other_lines_do_no_harm(add: Command, origin: Origin) -> None:
+def test_a_binary_mark_other_lines_and_a_redirect_on_the_same_loopback_host_do_no_harm(
+    add: Command, origin: Origin
+) -> None:
     sums = "".join(f"{SUMS[a][ARCHIVE]} *gvisor-{a}.tar.bz2\n" for a in SUMS)
-    origin.pages[github_path(RELEASE)] = f"# gVisor\n\n{'0' * 128}  gvisor.tar.zstd\n{sums}"
+    origin.pages["/moved"] = f"# gVisor\n\n{'0' * 128}  gvisor.tar.zstd\n{sums}"
+    origin.pages[github_path(RELEASE)] = Served(b"", 302, location=f"{origin.url}/moved")
 
-    assert add("--dry-run").code == 0
+    assert (add("--dry-run").code, origin.asked[-1]) == (0, "/moved")
 
 
 def _says_nothing(origin: Origin) -> Handler:
@@ -419,13 +412,6 @@ def test_a_redirect_to_what_is_not_https_is_not_followed(
 
     assert code == 1
     assert f"{bucket_path(RELEASE, 'x86_64')} {message}" in err
-
-
-def test_a_redirect_on_the_same_loopback_host_is_followed(add: Command, origin: Origin) -> None:
-    origin.pages["/moved"] = origin.pages[github_path(RELEASE)]
-    origin.pages[github_path(RELEASE)] = Served(b"", 302, location=f"{origin.url}/moved")
-
-    assert (add("--dry-run").code, origin.asked[-1]) == (0, "/moved")
 
 
 def test_the_environments_proxy_is_asked_and_the_official_origins_have_names(

@@ -125,9 +125,12 @@ def test_the_nodes_own_proxy_is_used_where_the_environment_names_none(
     assert [request.proxied for request in machine.server.requests] == [True]
 
 
-def test_what_no_proxy_names_is_fetched_directly(machine: Machine) -> None:
+def test_what_no_proxy_names_is_fetched_directly_and_what_killed_runs_left_goes(
+    machine: Machine,
+) -> None:
     proxies = "http_proxy=http://127.0.0.1:1\nno_proxy=localhost,127.0.0.1\n"
     (machine.root / "environment").write_text(proxies)
+    (machine.releases / ".staging-20250101.0" / "tree").mkdir(parents=True)
 
     machine.fetch()
 
@@ -199,14 +202,6 @@ def test_loose_files_become_executable(node: Machine) -> None:
         "manifest.json": 0o644,
     }
     assert list(node.manifest()["sha512"]) == ["runsc", "containerd-shim-runsc-v1"]  # type: ignore[call-overload]
-
-
-def test_what_killed_runs_left_behind_goes(node: Machine) -> None:
-    (node.releases / ".staging-20250101.0" / "tree").mkdir(parents=True)
-
-    node.fetch()
-
-    assert node.is_whole()
 
 
 @table(
@@ -290,11 +285,18 @@ def test_other_modes_and_times_are_mended_without_a_download(installed: Machine,
     assert not installed.server.requests
 
 
-def test_damage_stays_as_it_is_if_the_download_fails(installed: Machine) -> None:
+def test_damage_and_an_unpinned_release_stay_as_they_are_if_nothing_right_comes(
+    installed: Machine,
+) -> None:
+    manifest = installed.manifest()
+
+    unpinned = installed.fetch(pin="0" * 128, fresh="yes")
+    assert "nothing was changed" in unpinned
+    assert installed.is_whole()
+    assert installed.manifest() == manifest
+
     damage(installed.home, "truncated")
-
     said = installed.fetch(Served(archive(), dies_always=10))
-
     assert "after 3 attempts; nothing was changed" in said
     assert (installed.home / "runsc").read_bytes() == RUNSC[:100]
     assert (installed.home / "gvisor-bin/gvisor_sentry").exists()
@@ -323,16 +325,6 @@ def test_an_unpinned_release_is_replaced_though_it_is_as_installed(installed: Ma
     assert installed.manifest()["sha512"] == {"gvisor.tar.bz2": hashlib.sha512(other).hexdigest()}
     assert changed == {"containerd-shim-runsc-v1", "manifest.json"}
     assert installed.fetch(other) == f"{RELEASE} is already installed\n"
-
-
-def test_an_unpinned_release_stays_if_the_pinned_one_does_not_come(installed: Machine) -> None:
-    manifest = installed.manifest()
-
-    said = installed.fetch(pin="0" * 128, fresh="yes")
-
-    assert "nothing was changed" in said
-    assert installed.is_whole()
-    assert installed.manifest() == manifest
 
 
 @pytest.mark.parametrize("moves", range(6))

@@ -324,17 +324,22 @@ def write(path: Path, directory: Path, text: str) -> subprocess.CompletedProcess
     return run(script("base/write_textfile", **variables), path=path)
 
 
-def test_the_script_writes_a_file_for_all_to_read_and_nothing_beside_it(tmp_path: Path) -> None:
-    directory = tmp_path / "text files"
+def test_the_script_writes_a_file_for_all_to_read_follows_no_link_and_leaves_nothing_beside_it(
+    tmp_path: Path,
+) -> None:
+    directory, other = tmp_path / "text files", tmp_path / "other"
     directory.mkdir()
     (directory / NAME).write_text("old")
+    other.write_text("kept")
+    (directory / f".{NAME}.new").symlink_to(other)  # in the temporary file's place
 
     ran = write(tmp_path / "bin", directory, textfile(failed()))
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     assert [path.name for path in directory.iterdir()] == [NAME]
     assert (directory / NAME).read_text() == textfile(failed())
-    assert oct((directory / NAME).stat().st_mode & 0o7777) == "0o644"
+    assert oct((directory / NAME).lstat().st_mode & 0o177777) == "0o100644", "a file"
+    assert other.read_text() == "kept"
 
 
 def test_until_all_is_written_the_collector_sees_the_old_file_only(tmp_path: Path) -> None:
@@ -352,18 +357,6 @@ def test_until_all_is_written_the_collector_sees_the_old_file_only(tmp_path: Pat
     assert [name for name in seen if name.endswith(".prom")] == [NAME]
     assert [path.name for path in directory.iterdir()] == [NAME]
     assert (directory / NAME).read_text() == "old"
-
-
-def test_a_link_in_the_temporary_files_place_is_not_followed(tmp_path: Path) -> None:
-    directory, other = tmp_path / "text", tmp_path / "other"
-    directory.mkdir()
-    other.write_text("kept")
-    (directory / f".{NAME}.new").symlink_to(other)
-
-    ran = write(tmp_path / "bin", directory, "new\n")
-
-    assert (ran.returncode, other.read_text()) == (0, "kept")
-    assert not (directory / NAME).is_symlink()
 
 
 @table("there", nothing=False, file=True)

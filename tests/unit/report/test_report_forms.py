@@ -75,12 +75,16 @@ def test_a_host_that_fails_has_failures_passes_and_what_is_waived() -> None:
     assert skipped.attrib["message"] == "waived: gVisor does not run under userns-remap"
 
 
-def test_a_failure_says_what_was_seen_and_what_to_do() -> None:
+def test_a_failure_says_what_was_seen_and_what_to_do_and_the_root_counts_all_suites() -> None:
     (failure,) = suites(fleet(host("a", SOCKET)))["a"].iter("failure")
+    found = root(every_state())
 
     assert failure.attrib["message"] == SOCKET.what
     for text in (SOCKET.evidence, SOCKET.remedy, "docker-bench: 5.32", "severity: high"):
         assert text in (failure.text or "")
+    assert len(found.findall("testsuite")) == 4
+    for name in ("tests", "failures", "errors"):
+        assert int(found.attrib[name]) == sum(int(suite.attrib[name]) for suite in found) > 0
 
 
 def test_a_clean_host_passes_and_an_unknown_one_is_an_error_and_so_is_none_at_all() -> None:
@@ -90,14 +94,6 @@ def test_a_clean_host_passes_and_an_unknown_one_is_an_error_and_so_is_none_at_al
     assert outcomes(suite) == outcomes(suites(fleet())["fleet"]) == {LOOKED_AT: "error"}
     assert suite.findtext("testcase/error") == "no route to host"
     assert suite.attrib["errors"] == "1"
-
-
-def test_the_root_counts_what_the_suites_count() -> None:
-    found = root(every_state())
-
-    assert len(found.findall("testsuite")) == 4
-    for name in ("tests", "failures", "errors"):
-        assert int(found.attrib[name]) == sum(int(suite.attrib[name]) for suite in found) > 0
 
 
 def test_two_findings_of_one_name_are_two_cases_and_times_are_utc_without_an_offset() -> None:
@@ -182,19 +178,15 @@ def test_a_severity_has_level_and_score(severity: Severity, level: str, score: s
     assert rule["properties"].get("security-severity") == score
 
 
-def test_a_rules_help_is_every_remedy_once_and_its_tags_name_docker_bench() -> None:
+def test_a_rules_help_is_every_remedy_once_and_a_waived_finding_is_suppressed() -> None:
     other = SOCKET.model_copy(update={"subject": "b", "remedy": "Remove it."})
     third = SOCKET.model_copy(update={"subject": "c"})
 
     (rule,) = run(fleet(host("a", SOCKET, other, third)))["tool"]["driver"]["rules"]
+    by_rule = {result["ruleId"]: result for result in run(fleet(failed()))["results"]}
 
     assert sorted(rule["help"]["text"].splitlines()) == ["Remove it.", SOCKET.remedy]
     assert rule["properties"]["tags"] == ["security", "docker-bench-5.32"]
-
-
-def test_a_waived_finding_is_suppressed_with_its_reason() -> None:
-    by_rule = {result["ruleId"]: result for result in run(fleet(failed()))["results"]}
-
     (suppression,) = by_rule[WAIVED.id]["suppressions"]
     assert (suppression["status"], suppression["justification"]) == ("accepted", WAIVED.waived)
     assert "suppressions" not in by_rule[SOCKET.id]
@@ -263,25 +255,21 @@ def test_the_last_line_is_the_verdict(report: FleetReport, verdict: str) -> None
     assert fleet_lines(report)[-1] == verdict
 
 
-def test_no_line_is_wider_than_the_terminal_and_no_word_is_lost() -> None:
-    long = "word " * 60 + "w" * 250
+def test_no_line_is_wider_than_the_terminal_and_a_node_cannot_steer_it_nor_write_ours() -> None:
+    long, evil = "word " * 60 + "w" * 250, "a\x1b[2J\u202eb\r\nrun-1: compliant"
     finding = UNSANDBOXED.model_copy(update={"what": long, "evidence": long, "subject": "s" * 120})
+    odd = UNSANDBOXED.model_copy(update={"subject": evil, "evidence": evil})
 
-    lines = host_lines(host("h" * 250, finding, WAIVED.model_copy(update={"waived": long})))
+    lines, told = (
+        host_lines(host(name, item, WAIVED.model_copy(update={"waived": text})))
+        for name, item, text in (("h" * 250, finding, long), ("run-1", odd, evil))
+    )
 
     assert max(map(len, lines)) <= 100
     assert "".join(lines).count("word") >= 120
     assert sum(line.startswith("waived ") for line in lines) == 1
-
-
-def test_a_node_cannot_steer_the_terminal_nor_write_a_line_of_ours() -> None:
-    evil = "a\x1b[2J\u202eb\r\nrun-1: compliant"
-    finding = UNSANDBOXED.model_copy(update={"subject": evil, "evidence": evil})
-
-    lines = host_lines(host("run-1", finding, WAIVED.model_copy(update={"waived": evil})))
-
-    assert all(line.isprintable() for line in lines)
-    assert [line for line in lines if line.startswith("run-1: compliant")] == []
+    assert all(line.isprintable() for line in told)
+    assert [line for line in told if line.startswith("run-1: compliant")] == []
 
 
 def fits(document: Data) -> bool:

@@ -103,11 +103,15 @@ def test_what_comes_from_nodes_is_shown_and_never_a_tag() -> None:
     boxes = (container(EVIL, asked=EVIL, exempt=EVIL),)
     evil = host(EVIL, finding, waived, containers=boxes, risks=(EVIL,))
     plain = host("a", MODE, MODE.model_copy(update={"waived": "x" * 10}), risks=("x",))
+    stopped = WEB.model_copy(update={"who": EVIL, "tried": (EVIL,)})
 
     found = read(fleet(evil.model_copy(update={"node": evil_node}), unknown("b", EVIL)))
+    firewalled = read(fleet(with_firewall(stopped=(stopped,), counters={f"drop_{EVIL}": 1})))
 
     assert found.tags == read(fleet(plain, unknown("b"))).tags
     assert found.text.count(EVIL) >= 20
+    assert firewalled.text.count(EVIL) == 3
+    assert "script" not in firewalled.tags
 
 
 def test_a_hosts_section_says_what_was_found_seen_and_is_to_be_done() -> None:
@@ -244,12 +248,3 @@ def test_the_page_says_that_a_firewall_is_not_as_due(changes: Data, words: str) 
 
     assert words in text
     assert "Blocked" not in text
-
-
-def test_what_a_container_is_called_is_never_a_tag() -> None:
-    evil = WEB.model_copy(update={"who": EVIL, "tried": (EVIL,)})
-
-    found = read(fleet(with_firewall(stopped=(evil,), counters={f"drop_{EVIL}": 1})))
-
-    assert found.text.count(EVIL) == 3
-    assert "script" not in found.tags

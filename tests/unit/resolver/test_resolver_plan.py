@@ -155,6 +155,13 @@ def lacking(
     return lacks(ResolverState(**{**ABLE, **changes}), Python.of(python), init=init)
 
 
+NEEDS_STACK = '[\'net\'] dns "docker" needs network "sandbox"'
+SHOULD_BE = "['net']['dns'] input should be 'docker', got"
+REMOVE_DNS = (
+    '; remove "dns" (with network "host" Docker\'s own resolver answers), or set network "sandbox"'
+)
+
+
 def refusal(**asked: Any) -> str:
     """What is said of a runtime that must be refused, at its key."""
     settings, problems = load_settings({"gvisor_runtimes": {"net": asked}})
@@ -170,19 +177,19 @@ def test_a_runtime_has_no_names_of_dockers_unless_it_asks_for_them() -> None:
     assert Runtime(network="sandbox", dns="docker").dns == "docker"
 
 
-@table("network", host="host", none="none")
-def test_they_are_for_gvisors_own_stack_alone(network: str) -> None:
-    assert refusal(network=network, dns="docker") == (
-        f'[\'net\'] dns "docker" needs network "sandbox", got {network}; remove "dns" (with '
-        'network "host" Docker\'s own resolver answers), or set network "sandbox"'
-    )
-
-
-@table("dns", empty="", capital="Docker", true=True, address="9.9.9.9")
-def test_another_value_is_refused_with_the_one_there_is(dns: object) -> None:
-    message = refusal(network="sandbox", dns=dns)
-
-    assert message == f"['net']['dns'] input should be 'docker', got {dns}".rstrip()
+@table(
+    "asked, said",
+    host=({"network": "host", "dns": "docker"}, f"{NEEDS_STACK}, got host{REMOVE_DNS}"),
+    none=({"network": "none", "dns": "docker"}, f"{NEEDS_STACK}, got none{REMOVE_DNS}"),
+    empty=({"network": "sandbox", "dns": ""}, SHOULD_BE),
+    capital=({"network": "sandbox", "dns": "Docker"}, f"{SHOULD_BE} Docker"),
+    true=({"network": "sandbox", "dns": True}, f"{SHOULD_BE} True"),
+    address=({"network": "sandbox", "dns": "9.9.9.9"}, f"{SHOULD_BE} 9.9.9.9"),
+)
+def test_they_are_for_gvisors_own_stack_alone_and_have_no_other_value(
+    asked: dict[str, Any], said: str
+) -> None:
+    assert refusal(**asked).rstrip() == said
 
 
 @table("line", cut_short="sum", no_path=f"stat {SERVICE}")

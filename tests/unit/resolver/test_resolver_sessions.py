@@ -211,26 +211,23 @@ async def test_a_room_whose_interface_left_is_left_for_who_has_the_address(groun
 
 
 @looped
-async def test_who_cannot_be_entered_is_not_tried_for_each_query(ground: Ground) -> None:
+async def test_who_cannot_be_entered_is_not_tried_for_each_query_but_told(
+    ground: Ground, capsys: Any
+) -> None:
     engine = FakeEngine(source())
-    ground.namespace("c1", "02:00:00:00:00:99")
 
     async with ground.sessions(engine) as made:
+        await failing(made.of(ADDRESS, None), UnknownSource)
+        first = capsys.readouterr().err.splitlines()[0]
+        opened = engine.opened
+        ground.namespace("c1", "02:00:00:00:00:99")
         for _ in range(3):
             asked = [failing(made.of(ADDRESS, None), UnknownSource) for _ in range(200)]
             await asyncio.gather(*asked)
 
         assert made.open == 0
-    assert engine.opened <= 3 * (2 + sessions.STARTING_S / sessions.UNKNOWN_S)
-
-
-@looped
-async def test_a_namespace_that_is_not_there_is_told(ground: Ground, capsys: Any) -> None:
-    async with ground.sessions(FakeEngine(source())) as made:
-        await failing(made.of(ADDRESS, None), UnknownSource)
-
-    first = capsys.readouterr().err.splitlines()[0]
     assert first == f"{ADDRESS} of container c1: Gone: /run/netns/c1"
+    assert engine.opened - opened <= 3 * (2 + sessions.STARTING_S / sessions.UNKNOWN_S)
 
 
 @looped
