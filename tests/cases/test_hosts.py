@@ -1,12 +1,13 @@
-"""Green means looked at: no run without hosts ends well, and no host is taken for another kind."""
+"""Green means looked at: no run without hosts or rights ends well, and no host is mistaken."""
 
 from __future__ import annotations
 
 import re
 import shutil
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyinfra.api import Inventory
@@ -15,12 +16,20 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.fleet import Fleet as NewFleet
 from pyinfra_gvisor.command.fleet import begin
-from pyinfra_gvisor.deploys import audit, coolify, gvisor, remove, rollback
+from pyinfra_gvisor.deploys.audit import audit_node
+from pyinfra_gvisor.deploys.coolify import run_control_host
+from pyinfra_gvisor.deploys.doctor import examine_node
+from pyinfra_gvisor.deploys.generations import list_generations
+from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.hosts import refuse_nobody
+from pyinfra_gvisor.deploys.remove import remove
+from pyinfra_gvisor.deploys.rollback import roll_back
+from pyinfra_gvisor.operations import docker
 from pyinfra_gvisor.settings import Settings
-from tests.arguments import Log
+from tests.arguments import Data, Log
 from tests.cases import cli
-from tests.cases.fleet import Fleet, Node
+from tests.cases.fleet import Fleet, Node, Reply
+from tests.cases.proven import proven_answer
 from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.compatibility.compatible import proven_lines
@@ -115,10 +124,10 @@ def test_a_limit_that_misses_somebody_is_refused(limits: list[str], chosen: int,
 
 @table(
     "deploy",
-    gvisor=gvisor.run_node,
-    audit=audit.audit_node,
-    remove=remove.remove,
-    rollback=rollback.roll_back,
+    gvisor=run_node,
+    audit=audit_node,
+    remove=remove,
+    rollback=roll_back,
 )
 def test_a_host_of_a_mistyped_group_is_left_unread(deploy: Callable[[], None], caplog: Log) -> None:
     nodes = {"a": Node([answer()])}
@@ -139,7 +148,7 @@ def test_the_coolify_deploy_fails_where_no_control_host_is_looked_at(caplog: Log
     fleet.state.inventory.groups["coolify"] = [fleet.host("factory")]
 
     with pytest.raises(PyinfraError, match="No hosts remaining"):
-        fleet.deploy(coolify.run_control_host)
+        fleet.deploy(run_control_host)
 
     assert "--limit leaves no host of the group coolify; add this group to --limit" in caplog.text
     assert "run-1" in fleet.failed()
@@ -165,3 +174,92 @@ def test_a_dry_run_says_once_that_y_hides_the_plan(
     ran = cli.pyinfra(tmp_path, "inventory.py", DEPLOYS / "audit.py", *options)
 
     assert ran.stderr.count("With -y pyinfra does not look for changes") == told
+
+
+DENIED = "permission denied while trying to connect"
+REFUSED = answer(without=("info",), user="debian", docker_error=DENIED)
+IN_GROUP = proven_answer(user="debian")
+ASKED = Reply(broken=EOFError("EOF when reading a line"))
+EACH = (run_node, audit_node, roll_back, remove, examine_node)
+EACH_DEPLOY = [pytest.param(item, id=item.__name__) for item in EACH]
+
+
+def errors_of(node: Node, deploy: Callable[..., Any], caplog: Log, **groups: Any) -> list[str]:
+    """What a run with ``-y`` says of a host that fails; it must do nothing to it."""
+    fleet = Fleet({"a": node}, prepare=False, groups=groups)
+    with suppress(PyinfraError):  # no host remains
+        fleet.deploy(deploy)
+        fleet.run()
+    assert {host.name for host in fleet.state.failed_hosts} == {"@fake/a"}
+    assert node.acted() == []
+    errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    return [error for error in errors if " on @fake/a: " in error]  # not pyinfra's own last word
+
+
+@pytest.mark.parametrize("deploy", EACH_DEPLOY)
+@table(
+    "told, says",
+    no_sudo=(
+        REFUSED,
+        (
+            "node on @fake/a: Docker's socket refuses user debian; set `_sudo = True` in "
+            "group_data/all.py"
+        ),
+    ),
+    dockers_group=(IN_GROUP, "/etc/docker is not writable for user debian; set `_sudo = True`"),
+)
+def test_without_sudo_what_is_refused_and_the_setting_are_named(
+    deploy: Callable[..., Any], told: list[str], says: str, caplog: Log
+) -> None:
+    (error,) = errors_of(Node([told]), deploy, caplog)
+
+    assert says in error
+
+
+@table(
+    "operation, given",
+    keys=(docker.daemon_json, {"wanted": {"debug": True}, "owner": "me"}),
+    generation=(docker.generation, {}),
+)
+def test_an_operation_in_a_deploy_of_ones_own_says_so_too(
+    operation: Callable[..., Any], given: Data, caplog: Log
+) -> None:
+    """The directory of our records is closed to this user, so the records look lost."""
+    node = Node([proven_answer(user="debian", state={}, state_dir="yes")])
+    fleet = Fleet({"a": node})
+
+    fleet.add(operation, **given)
+    with suppress(PyinfraError):  # no host remains
+        fleet.run()
+
+    assert fleet.failed() == {"a"}
+    assert node.acted() == []
+    assert "/etc/docker is not writable for user debian; set `_sudo = True`" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("deploy", "group"),
+    [
+        *(pytest.param(item.values[0], "run", id=item.id) for item in EACH_DEPLOY),
+        pytest.param(run_control_host, "coolify", id="run_control_host"),
+        pytest.param(list_generations, "run", id="list_generations"),
+    ],
+)
+def test_a_sudo_that_asks_without_a_terminal_fails_its_host_and_says_what_to_set(
+    deploy: Callable[..., Any], group: str, caplog: Log
+) -> None:
+    node = Node([ASKED], {"generations": ASKED})
+
+    (error,) = errors_of(node, deploy, caplog, **{group: {}})
+
+    assert " node on @fake/a: sudo asks for a password, and this run has no terminal" in error
+    assert "set _sudo_password" in error
+    assert "NOPASSWD" in error
+
+
+def test_hosts_whose_sudo_does_not_ask_go_on_and_root_needs_none() -> None:
+    good, root = Node([proven_answer()]), Node([proven_answer(user="root")])
+
+    fleet = Fleet({"bad": Node([ASKED]), "good": good, "root": root}, prepare=False)
+
+    assert fleet.deployed(run_node).failed() == {"bad"}
