@@ -192,8 +192,12 @@ def test_an_old_list_of_releases_is_told_once_a_run_and_of_no_host(
     assert "known-old" not in str(document["hosts"])
 
 
-def test_an_old_list_is_told_without_reports_and_in_a_plan(caplog: Log, monkeypatch: Patch) -> None:
+def test_an_old_list_is_told_without_reports_and_in_a_plan_and_waived_on_any_host(
+    tmp_path: Path, caplog: Log, monkeypatch: Patch
+) -> None:
     of_later(monkeypatch)
+    reason = "no upgrade before the freeze ends"
+    nodes = {"a": host(GOOD, tmp_path, waivers={"known-old": reason}), "b": host(GOOD, tmp_path)}
     fleet = Fleet({name: Node([GOOD]) for name in "ab"})
 
     fleet.deploy(audit_node)
@@ -201,15 +205,7 @@ def test_an_old_list_is_told_without_reports_and_in_a_plan(caplog: Log, monkeypa
     assert len(lines_with("LOW known-old", caplog)) == 1
     fleet.run()
     assert len(lines_with("LOW known-old", caplog)) == 1
-
-
-def test_a_waiver_of_an_old_list_counts_on_any_host(tmp_path: Path, monkeypatch: Patch) -> None:
-    of_later(monkeypatch)
-    reason = "no upgrade before the freeze ends"
-    nodes = {"a": host(GOOD, tmp_path, waivers={"known-old": reason}), "b": host(GOOD, tmp_path)}
-
     audited(nodes)
-
     document = json.loads((tmp_path / "fleet.json").read_text())
     assert [item["waived"] for item in document["findings"]] == [reason]
     assert {item["state"] for item in document["hosts"]} == {"clean"}

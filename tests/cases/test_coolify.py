@@ -54,27 +54,20 @@ def test_a_host_that_cannot_be_patched_gets_no_file_and_one_as_declared_is_read_
     assert nodes["good"].kinds() == ["coolify state"]
 
 
-def test_a_host_that_is_no_control_host_is_passed_over() -> None:
-    factory, run = Node([DONE]), Node([])
+def test_a_host_that_is_no_control_host_is_passed_over_but_a_run_without_any_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    factory, run, alone = Node([DONE]), Node([]), Node([])
     fleet = Fleet({"factory": factory}, groups={"coolify": {}})
     passed = Fleet({"run": run}, groups={"run": {}})
     inventory: Any = passed.state.inventory
     inventory.groups["coolify"] = [fleet.host("factory")]
 
     passed.deployed(run_control_host)
-
-    assert run.kinds() == []
-    assert passed.failed() == set()
-
-
-def test_a_run_without_any_control_host_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    node = Node([])
-    fleet = Fleet({"run": node}, groups={"run": {}})
-
     with pytest.raises(PyinfraError, match="No hosts remaining"):
-        fleet.deploy(run_control_host)
+        Fleet({"run": alone}, groups={"run": {}}).deploy(run_control_host)
 
-    assert node.kinds() == []
+    assert (run.kinds(), passed.failed(), alone.kinds()) == ([], set(), [])
     assert "coolify: inventory on @fake/run: no host is in the group coolify; add" in caplog.text
 
 

@@ -372,12 +372,21 @@ def test_what_is_not_accepted_or_not_known_is_said(line: str, said: list[str], c
         assert text in caplog.text
 
 
-def test_a_node_that_has_every_wrapper_says_nothing(caplog: Log) -> None:
+def test_a_node_that_has_every_wrapper_says_nothing_and_an_audit_asks_in_its_one_command(
+    caplog: Log,
+) -> None:
     scripts = wrappers(RELEASE, SETTINGS.runtimes, SETTINGS.dispatch)
-
     prepared(host(*PLACES, wrappers={item.path: item.sha256 for item in scripts})).run()
-
     assert "next start" not in caplog.text
+    node = host()
+    fleet = Fleet({"a": node}, prepare=False)
+
+    with suppress(PyinfraError):  # the host fails, because it is not as declared
+        fleet.deploy(audit_node)
+        fleet.run()
+
+    assert node.kinds() == ["state"]
+    assert ASKS in node.of("state").command
 
 
 @table(
@@ -398,15 +407,3 @@ def test_a_node_is_asked_in_the_same_command_where_declared(data: Data, asks: bo
     assert node.kinds() == ["state"]
     command = node.of("state").command
     assert (ASKS in command, str(NodeState().command()) in command) == (asks, not asks)
-
-
-def test_an_audit_asks_the_same_in_its_one_command() -> None:
-    node = host()
-    fleet = Fleet({"a": node}, prepare=False)
-
-    with suppress(PyinfraError):  # the host fails, because it is not as declared
-        fleet.deploy(audit_node)
-        fleet.run()
-
-    assert node.kinds() == ["state"]
-    assert ASKS in node.of("state").command

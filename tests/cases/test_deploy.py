@@ -35,19 +35,21 @@ def test_a_deploy_that_changes_nothing_sends_one_command_a_host() -> None:
     assert NodeState().requires_command() is None, "which needs no program that a node may lack"
 
 
-def test_what_stands_around_the_sandbox_is_there_before_it_is_proven() -> None:
+def test_docker_and_what_stands_around_the_sandbox_are_there_before_it_is_proven() -> None:
     wrapped = {**converged(), "daemon_json": None}
     steps = [(PLAIN, item) for item in ({}, {}, {"releases": ["20260928.0"]}, wrapped)]
     steps += [*[(PLAIN, converged())] * 2, (LOADED, converged())]
     answers = [[*told(firewall), *answer(**given)] for firewall, given in steps]
     data = {"gvisor_kernel": {}, "gvisor_egress": {}}
-    nodes = {"a": Node(answers, {"prove": Reply(output())}, data)}
-
-    fleet = Fleet(nodes, prepare=False).deployed(run_node)
+    item = Node(answers, {"prove": Reply(output())}, data)
+    missing = answer(without=("info", "dockerd", "clock", "docker_client"))
+    bare = Node([missing, proven_answer()], data={"gvisor_docker": "debian"})
 
     before = ["release", "wrappers", "daemon.json"]
-    assert nodes["a"].acted() == ["kernel", *before, *KEPT, "prove", "record", "keeper"]
-    assert fleet.failed() == set()
+    expected = ["kernel", *before, *KEPT, "prove", "record", "keeper"]
+    assert done_by(run_node, item, prepare=False) == expected
+    assert done_by(run_node, bare, prepare=False) == ["docker"]
+    assert bare.kinds() == ["state", "docker", "state"]
 
 
 def test_from_a_wheel_hosts_may_have_different_parts(monkeypatch: Patch) -> None:
@@ -146,15 +148,6 @@ def test_a_bad_key_is_told_by_origin(data: Data, fleet: Data, origin: str, caplo
         hosts.deploy(run_node)
 
     assert f"{origin}: gvisor_docker: input should be" in caplog.text
-
-
-def test_docker_is_installed_first_where_it_is_missing_and_may_be() -> None:
-    missing = answer(without=("info", "dockerd", "clock", "docker_client"))
-    nodes = {"a": Node([missing, proven_answer()], data={"gvisor_docker": "debian"})}
-
-    Fleet(nodes, prepare=False).deployed(run_node)
-
-    assert nodes["a"].kinds() == ["state", "docker", "state"]
 
 
 def test_an_accepted_risk_is_repeated_and_a_package_that_writes_daemon_json_told(

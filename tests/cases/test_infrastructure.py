@@ -24,34 +24,25 @@ def ran(directory: Path, *told: str, data: Data, **environment: str) -> Any:
     return cli.pyinfra(directory, "inventory.py", DEPLOY, "-y", environment=environment)
 
 
-def test_a_node_is_listed_with_what_is_accepted(tmp_path: Path) -> None:
-    (tmp_path / "infrastructure.json").write_text(json.dumps([ENTRY]))
-    data = {"gvisor_infrastructure": "infrastructure.json"}
-
-    outcome = ran(tmp_path, *pulled_lines(image(), container()), data=data)
-
-    assert outcome.returncode == 0, outcome.stderr
-    assert "coolify-helper" in outcome.stderr
-    assert "to accept: pyinfra-gvisor accept" in outcome.stderr
-
-
-def test_the_command_is_handed_what_was_found(tmp_path: Path) -> None:
-    found = tmp_path / "found"
+def test_a_node_is_listed_with_what_is_accepted_and_the_command_handed_what_was_found(
+    tmp_path: Path,
+) -> None:
+    listed, found = tmp_path / "infrastructure.json", tmp_path / "found"
+    data = {"gvisor_infrastructure": listed.name}
     found.mkdir()
     given = {FOUND_DIR: str(found), WANTED: json.dumps([IMAGE])}
 
-    outcome = ran(
-        tmp_path,
-        *pulled_lines(image()),
-        data={"gvisor_infrastructure": "infrastructure.json"},  # not there yet
-        **given,
-    )
+    handed = ran(tmp_path, *pulled_lines(image()), data=data, **given)  # the file is not there yet
+    listed.write_text(json.dumps([ENTRY]))
+    outcome = ran(tmp_path, *pulled_lines(image(), container()), data=data)
 
-    assert outcome.returncode == 0, outcome.stderr
+    assert (handed.returncode, outcome.returncode) == (0, 0), handed.stderr + outcome.stderr
     (one,) = read_found(found)
     assert (one.host, one.reads) == ("@fake/a", "infrastructure.json")
     assert list(one.pulled.images) == [IMAGE]
-    assert "coolify-helper" not in outcome.stderr
+    assert "coolify-helper" not in handed.stderr
+    assert "coolify-helper" in outcome.stderr
+    assert "to accept: pyinfra-gvisor accept" in outcome.stderr
 
 
 @table(

@@ -190,25 +190,24 @@ def test_what_a_run_refuses_fails_a_check(fleet: Path, refused: list[tuple[str, 
 
 
 @table(
-    "name, text, said",
-    syntax=("group_data/run.py", "x = (\n", "run.py:"),
-    exception=("group_data/run.py", "1 / 0\n", "run.py: cannot be run: Zero"),
-    no_host=("inventories/run.py", "run = canary = []\n", "has no host"),
+    "name, text, said, options",
+    syntax=("group_data/run.py", "x = (\n", "run.py:", []),
+    exception=("group_data/run.py", "1 / 0\n", "run.py: cannot be run: Zero", []),
+    no_host=("inventories/run.py", "run = canary = []\n", "has no host", []),
+    no_inventory=(
+        *("inventories/run.py", "", "inventories/rum.py does not exist in"),
+        ["--inventory", "inventories/rum.py"],
+    ),
 )
-def test_a_file_that_cannot_be_used_is_told(fleet: Path, name: str, text: str, said: str) -> None:
+def test_a_file_that_cannot_be_used_is_told(
+    fleet: Path, name: str, text: str, said: str, options: list[str]
+) -> None:
     add(fleet, name, text)
 
-    ran = check()
+    ran = check(*options)
 
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
-    assert ran.returncode == 1
-
-
-def test_an_inventory_that_is_not_there_is_told(fleet: Path) -> None:
-    ran = check("--inventory", "inventories/rum.py")
-
-    assert "inventories/rum.py does not exist in" in ran.stderr
     assert ran.returncode == 1
 
 

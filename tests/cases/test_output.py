@@ -128,11 +128,13 @@ def test_the_variable_columns_counts_without_a_terminal_too(tmp_path: Path) -> N
     assert " ".join(told["80"].split()).count(" ".join(whole.split())) == 1
 
 
-def test_words_have_their_colours_on_a_terminal(tmp_path: Path) -> None:
-    fleet, deploy = hosts(tmp_path, run_1=FAILING, run_2=PLAIN), DEPLOYS / "gvisor.py"
+def test_words_have_their_colours_on_a_terminal_and_a_spinner_turns(tmp_path: Path) -> None:
+    fleet, deploy = hosts(tmp_path, run_1=FAILING, run_2={**PLAIN, "fake_delay": 0.3}), DEPLOYS
 
-    coloured = on_terminal(tmp_path, fleet, deploy, "-y", columns=120)
-    plain = on_terminal(tmp_path, fleet, deploy, "-y", columns=120, environment={"NO_COLOR": "1"})
+    coloured, plain = (
+        on_terminal(tmp_path, fleet, deploy / "gvisor.py", "-y", columns=120, environment=given)
+        for given in ({}, {"NO_COLOR": "1"})
+    )
 
     green, yellow_or_dim, red = "\x1b[32m", "\x1b[2m", "\x1b[31m"
     for text in (f"{green}proven", f"{green}23 ok", f"{yellow_or_dim}8 not applicable"):
@@ -141,15 +143,7 @@ def test_words_have_their_colours_on_a_terminal(tmp_path: Path) -> None:
         assert text in coloured
     ours = plain[plain.index("--> Skipping change detection") :]
     assert COLOURS.findall(ours.replace("\x1b[K", "")) == []
-
-
-def test_a_spinner_turns_on_a_terminal(tmp_path: Path) -> None:
-    slow = {**PLAIN, "fake_delay": 0.3}
-    fleet = hosts(tmp_path, run_1=slow)
-
-    shown = on_terminal(tmp_path, fleet, DEPLOYS / "gvisor.py", "-y", columns=80)
-
-    assert {"- ", "/ ", "| ", "\\ "} <= {*re.findall(r"\x1b\[K +([-/|\\] )", shown)}
+    assert {"- ", "/ ", "| ", "\\ "} <= {*re.findall(r"\x1b\[K +([-/|\\] )", plain)}
 
 
 def test_a_plan_ends_with_what_is_pending(tmp_path: Path) -> None:
@@ -289,7 +283,9 @@ def records(directory: Path) -> list[str]:
     return [path.name for path in directory.glob("compatibility/*")]
 
 
-def test_a_deploy_writes_the_record_beside_its_reports(tmp_path: Path) -> None:
+def test_a_deploy_writes_the_record_beside_its_reports_or_fails_its_host(
+    tmp_path: Path, caplog: Log
+) -> None:
     fleet = ran(run_node, TOLD, tmp_path)
 
     assert fleet.failed() == set()
@@ -298,6 +294,14 @@ def test_a_deploy_writes_the_record_beside_its_reports(tmp_path: Path) -> None:
     assert (found.runsc, found.seen_by) == (RELEASE, "lab container")
     assert (found.timings.proof_s, found.timings.hosts, found.timings.changes) == (2.3, 1, 0)
     assert found.timings.run_s is not None
+
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "compatibility").write_text("a file is in the way")
+    with pytest.raises(Exception, match="No hosts remaining"):
+        ran(run_node, TOLD, other)
+    assert "the record cannot be written" in caplog.text
+    assert (other / "hosts").is_dir()
 
 
 def test_the_node_is_asked_nothing_more_for_the_record(tmp_path: Path) -> None:
@@ -330,13 +334,3 @@ def test_otherwise_no_record_is_written(
     assert records(tmp_path) == []
     assert why in caplog.text
     assert not why or "no record of compatibility: " in caplog.text
-
-
-def test_a_record_that_cannot_be_written_fails_its_host(tmp_path: Path, caplog: Log) -> None:
-    (tmp_path / "compatibility").write_text("a file is in the way")
-
-    with pytest.raises(Exception, match="No hosts remaining"):
-        ran(run_node, TOLD, tmp_path)
-
-    assert "the record cannot be written" in caplog.text
-    assert (tmp_path / "hosts").is_dir()

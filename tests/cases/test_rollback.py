@@ -244,14 +244,19 @@ def test_a_node_whose_runtimes_stay_as_they_are_is_not_touched() -> None:
     assert nodes["a"].kinds() == nodes["fresh"].kinds() == ["state"]
 
 
-def test_where_entries_of_ours_are_missing_they_are_added_before_a_try(caplog: Log) -> None:
-    nodes = {"a": Node([answer(**{**converged(), "daemon_json": "{}\n"})])}
+def test_where_entries_are_missing_they_are_added_before_a_try_and_what_still_runs_is_told(
+    caplog: Log,
+) -> None:
+    shop = Running("shop", executable=f"/opt/gvisor/releases/{OLD}/runsc", argv0="runsc-sandbox")
+    item = Node([answer(**{**converged(), "daemon_json": "{}\n"})])
+    running = Node([answer(**{**HAS_OLD, "containers": [shop]})])
 
-    fleet = Fleet(nodes).done(upgrade.canary, NEW, profiles=PROFILES)
+    fleet = Fleet({"a": item}).done(upgrade.canary, NEW, profiles=PROFILES)
+    Fleet({"a": running}).done(upgrade.collection, RELEASE, keep=1)
 
-    assert fleet.failed() == set()
-    assert nodes["a"].kinds() == ["state"]
+    assert (fleet.failed(), item.kinds(), running.acted()) == (set(), ["state"], [])
     assert "runsc is missing from daemon.json: it is added first" in caplog.text
+    assert f"running on runsc {OLD} until their next restart: shop" in caplog.text
 
 
 HAS_OLD = {**converged(), "releases": [RELEASE, OLD]}
@@ -274,14 +279,3 @@ def test_a_release_goes_unless_it_is_kept_or_needed(
     assert (item.acted(), item.kinds().count("release users")) == (does, asked)
     assert fleet.meta["a"].did_change() is bool(does)
     assert not does or item.of("collect").command.endswith(f"/opt/gvisor/releases/{OLD}")
-
-
-def test_the_run_ends_with_what_still_runs_on_which_release(caplog: Log) -> None:
-    executable = f"/opt/gvisor/releases/{OLD}/runsc"
-    shop = Running("shop", executable=executable, argv0="runsc-sandbox")
-    nodes = {"a": Node([answer(**{**HAS_OLD, "containers": [shop]})])}
-
-    Fleet(nodes).done(upgrade.collection, RELEASE, keep=1)
-
-    assert f"running on runsc {OLD} until their next restart: shop" in caplog.text
-    assert nodes["a"].acted() == []

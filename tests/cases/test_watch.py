@@ -77,10 +77,15 @@ STRONG = [*in_force(), *answer()]
 KEY = "net.ipv4.conf.all.send_redirects"
 
 
-def test_files_and_settings_go_there_in_one_command() -> None:
+def test_files_and_settings_go_there_in_one_command_and_a_diff_shows_how_they_change(
+    caplog: Log,
+) -> None:
     nodes = {"a": Node([WEAK, STRONG])}
+    few = Kernel(modules=("sctp",), sysctls={KEY: None})
+    changing = Node([[*in_force(few), *answer()]])
 
     fleet = Fleet(nodes).done(kernel.surface, ALL)
+    Fleet({"a": changing}, DIFF=True).add(kernel.surface, Kernel(modules=()))
 
     assert nodes["a"].acted() == ["kernel"]
     files = nodes["a"].of("kernel").files
@@ -89,6 +94,9 @@ def test_files_and_settings_go_there_in_one_command() -> None:
     assert "install cuse /bin/false\n" in files[MODULES_FILE][1]
     assert f"{KEY} 0\n" in nodes["a"].of("kernel").words[0]
     assert fleet.meta["a"].did_change()
+    shown = (f"--- {MODULES_FILE}", "-install sctp /bin/false", f"--- {SYSCTL_FILE}", f"+{KEY} = 0")
+    assert [line for line in shown if line not in caplog.text] == []
+    assert "-kernel.dmesg_restrict" not in caplog.text
 
 
 def test_what_is_not_wanted_any_more_is_taken_back_and_then_gone() -> None:
@@ -105,19 +113,6 @@ def test_what_is_not_wanted_any_more_is_taken_back_and_then_gone() -> None:
     assert "settings=''" in sent.words[0]
     assert sent.files == {}
     assert not again["a"].did_change()
-
-
-def test_a_diff_shows_both_files_as_they_change(caplog: Log) -> None:
-    few = Kernel(modules=("sctp",), sysctls={KEY: None})
-    nodes = {"a": Node([[*in_force(few), *answer()]])}
-
-    Fleet(nodes, DIFF=True).add(kernel.surface, Kernel(modules=()))
-
-    assert f"--- {MODULES_FILE}" in caplog.text
-    assert "-install sctp /bin/false" in caplog.text
-    assert f"--- {SYSCTL_FILE}" in caplog.text
-    assert f"+{KEY} = 0" in caplog.text
-    assert "-kernel.dmesg_restrict" not in caplog.text
 
 
 DECLARED: Mapping[str, dict[str, Any]] = {

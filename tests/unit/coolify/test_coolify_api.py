@@ -324,7 +324,9 @@ def test_the_rate_limit_is_kept(server: ApiServer, api: Api, clock: Clock, is_to
     assert 120 <= clock.now - began <= 130
 
 
-def test_a_write_that_came_too_soon_is_sent_again(server: ApiServer, api: Api) -> None:
+def test_a_write_that_came_too_soon_is_sent_again_and_given_up_after_five_waits(
+    server: ApiServer, api: Api, clock: Clock
+) -> None:
     server.limit, shop = RateLimit(1, is_told=False), shop_in(server)
     api.servers()
 
@@ -332,15 +334,10 @@ def test_a_write_that_came_too_soon_is_sent_again(server: ApiServer, api: Api) -
 
     assert (server.state.options(shop), server.patches) == ("--cap-drop=ALL", {shop: 2})
     assert server.refused == 1
-
-
-def test_it_is_given_up_after_five_waits(server: ApiServer, api: Api, clock: Clock) -> None:
-    server.limit = RateLimit(0)
-
+    server.limit, seen, slept = RateLimit(0), len(server.seen), len(clock.slept)
     with pytest.raises(NoAnswer, match=r"rate limit is exceeded.* status 429 to GET /servers"):
         api.servers()
-
-    assert (len(server.seen), len(clock.slept)) == (6, 5)
+    assert (len(server.seen) - seen, len(clock.slept) - slept) == (6, 5)
 
 
 @table(
@@ -468,11 +465,19 @@ def test_servers_are_grouped_and_ssh_goes_where_coolifys_own_goes_or_to_the_cont
     assert (data["ssh_hostname"], data["ssh_port"], data["ssh_user"]) == (HOST, 22, "root")
 
 
-def test_what_makes_no_inventory_is_refused() -> None:
+def test_what_makes_no_inventory_is_refused_and_servers_are_asked_for_where_it_is_said(
+    server: ApiServer,
+) -> None:
     with pytest.raises(Problem, match="Coolify shows no server"):
         grouped([], control_host=HOST)
     with pytest.raises(Problem, match="two servers"):
         grouped([shown("a", "192.0.2.1"), shown("a", "192.0.2.2")], control_host=HOST)
+    server.state.add_server("run-1", ip="192.0.2.7")
+
+    found = groups({"COOLIFY_URL": server.url, "COOLIFY_TOKEN": TOKEN, "COOLIFY_SSH_HOST": HOST})
+
+    assert "run-1" in names(found)[0]
+    assert [item.asked for item in server.seen] == ["GET /servers"]
 
 
 @table(
@@ -485,12 +490,3 @@ def test_what_makes_no_inventory_is_refused() -> None:
 def test_an_environment_without_enough_is_refused(environment: dict[str, str], said: str) -> None:
     with pytest.raises(Problem, match=said):
         groups(environment)
-
-
-def test_the_servers_are_asked_for_where_the_environment_says(server: ApiServer) -> None:
-    server.state.add_server("run-1", ip="192.0.2.7")
-
-    found = groups({"COOLIFY_URL": server.url, "COOLIFY_TOKEN": TOKEN, "COOLIFY_SSH_HOST": HOST})
-
-    assert "run-1" in names(found)[0]
-    assert [item.asked for item in server.seen] == ["GET /servers"]

@@ -279,24 +279,22 @@ def test_an_app_that_may_have_been_set_stays_owed(team: Team) -> None:
     assert team.server.patches == {shop: 1}
 
 
-def test_a_restart_without_an_answer_is_not_asked_for_again_in_this_run(team: Team) -> None:
+def test_a_restart_without_an_answer_or_with_a_withdrawn_token_leaves_the_rest_owed(
+    team: Team,
+) -> None:
     a, b = team.apps("a", "b")
     team.server.arm(f"POST /applications/{a}/restart", "late")
 
-    outcome = team.set(choice=CHANGED)
+    unanswered = team.set(choice=CHANGED)
+    restarted, redeploys = [*team.state.restarted], team.redeploys
+    c, d = team.apps("c", "d")
+    team.refuse_from("POST", d)
+    withdrawn = team.set(choice=CHANGED)
 
-    assert (outcome.redeployed, team.state.restarted, team.redeploys) == (("b",), [a, b], {a})
-
-
-def test_a_token_that_is_withdrawn_leaves_the_rest_owed(team: Team) -> None:
-    _, b = team.apps("a", "b")
-    team.refuse_from("POST", b)
-
-    outcome = team.set(choice=CHANGED)
-
-    assert (outcome.set, outcome.redeployed, outcome.left) == (("a", "b"), ("a",), 1)
-    assert team.redeploys == {b}
-    assert not outcome.ok
+    assert (unanswered.redeployed, restarted, redeploys) == (("b",), [a, b], {a})
+    assert (withdrawn.set, withdrawn.left, withdrawn.ok) == (("c", "d"), 1, False)
+    assert team.state.restarted == [a, b, a, c]
+    assert team.redeploys == {d}
 
 
 @pytest.mark.parametrize("is_sent", [False, True], ids=["before-it-is-sent", "behind-its-answer"])

@@ -338,7 +338,9 @@ def test_every_process_of_horizons_is_found(tree: Tree, start: Start, words: lis
     assert found.split(" ", 2)[2] == " ".join(["php", *asked])[:80]
 
 
-def test_other_processes_are_none_of_horizons(tree: Tree, start: Start, tmp_path: Path) -> None:
+def test_other_processes_are_none_of_horizons_and_without_it_nobody_is_asked(
+    tree: Tree, start: Start, tmp_path: Path
+) -> None:
     other = tmp_path / "other-site"
     other.mkdir()
     (other / "artisan").write_text(ARTISAN)
@@ -347,10 +349,15 @@ def test_other_processes_are_none_of_horizons(tree: Tree, start: Start, tmp_path
     start("-f", "artisan", "horizon", program="tail")
     start("artisan", "horizon", root=other, cwd=other)
     start(f"{other}/artisan", "horizon", root=other)
+    asked = _terminated(tree)
 
     answer = tree.run("state")
+    tree.run("apply")
+    renewed = tree.run("renew")
 
     assert (answer.code, answer.all("worker")) == (0, [])
+    assert (renewed.code, renewed["asked"], _terminated(tree) - asked) == (0, "no", 0)
+    assert list(tree.temporary.iterdir()) == []
 
 
 def test_a_horizon_that_cannot_be_asked_is_told_and_asked_again(tree: Tree, start: Start) -> None:
@@ -384,12 +391,3 @@ def test_the_note_follows_no_link(tree: Tree, start: Start, tmp_path: Path) -> N
     assert note.is_file()
     assert not note.is_symlink()
     assert [path.name for path in tree.temporary.iterdir()] == [note.name]
-
-
-def test_without_horizon_nobody_is_asked(tree: Tree) -> None:
-    tree.run("apply")
-
-    answer = tree.run("renew")
-
-    assert (answer.code, answer["asked"], _terminated(tree)) == (0, "no", 0)
-    assert list(tree.temporary.iterdir()) == []

@@ -129,21 +129,17 @@ def test_coolify_takes_what_was_set_once(text: str, runtime: str) -> None:
     assert ("--ip" in once) == ("--ip" in text)
 
 
-@given(texts(OTHERS))
-def test_every_other_option_stays_to_the_byte(text: str) -> None:
+@given(texts(OTHERS), st.lists(st.one_of(OTHERS, RUNTIMES), max_size=8))
+def test_every_other_option_stays_to_the_byte_and_in_order(text: str, words: list[str]) -> None:
+    # A word of its own could be taken for the value of a --runtime without one.
+    words = [word for word in words if word.startswith("-")]
+    others = [word for word in words if word.split("=")[0].split()[0] != "--runtime"]
+
     after = with_runtime(text, "runsc")
 
     assert after.endswith("--runtime=runsc")
     assert after.removesuffix("--runtime=runsc").rstrip() == text.rstrip()
     assert without_runtime(after).rstrip() == text.rstrip()
-
-
-@given(st.lists(st.one_of(OTHERS, RUNTIMES), max_size=8))
-def test_the_other_options_keep_their_order_whatever_is_set(words: list[str]) -> None:
-    # A word of its own could be taken for the value of a --runtime without one.
-    words = [word for word in words if word.startswith("-")]
-    others = [word for word in words if word.split("=")[0].split()[0] != "--runtime"]
-
     assert without_runtime(with_runtime(" ".join(words), "runsc")) == " ".join(others)
 
 

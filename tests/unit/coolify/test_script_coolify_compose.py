@@ -85,15 +85,22 @@ def test_what_is_mounted_is_there_before_it_is_mounted(factory: Factory) -> None
     assert moved == [*files.paths(), files.COMPOSE]
 
 
-def test_a_compose_file_that_is_as_it_has_to_be_is_not_touched(factory: Factory) -> None:
+def test_a_file_that_is_as_it_has_to_be_is_not_touched_and_no_docker_without_compose_asked(
+    factory: Factory,
+) -> None:
     theirs(factory)
     before = factory.tree()[files.COMPOSE]
 
     first = factory.install(THEIRS, THEIRS)
     last = factory.remove(THEIRS, THEIRS)
+    after = factory.tree()[files.COMPOSE]
+    factory.compose.unlink()
+    (factory.stubs / "compose").unlink()
+    ran = factory.install(None, MERGED)
 
-    assert (first.returncode, last.returncode, factory.tree()[files.COMPOSE]) == (0, 0, before)
-    assert factory.told("composed") == []
+    assert (first.returncode, last.returncode, after) == (0, 0, before)
+    assert (ran.returncode, ran.stderr, factory.told("composed")) == (0, "", [])
+    assert factory.compose.read_text() == MERGED
 
 
 @table("act", install=Factory.install, remove=Factory.remove)
@@ -148,15 +155,6 @@ def test_a_text_that_compose_refuses_is_never_written(factory: Factory, was: str
     assert ran.stderr == SAID.format(compose=factory.compose) + said
     assert {**factory.tree(), files.SOURCE_DIR: before[files.SOURCE_DIR]} == before
     assert factory.told("systemctl") == []
-
-
-def test_a_docker_without_compose_is_not_asked(factory: Factory) -> None:
-    (factory.stubs / "compose").unlink()
-
-    ran = factory.install(None, MERGED)
-
-    assert (ran.returncode, ran.stderr, factory.told("composed")) == (0, "", [])
-    assert factory.compose.read_text() == MERGED
 
 
 @table(

@@ -58,20 +58,11 @@ def test_rules_of_other_surroundings_and_a_file_that_somebody_opened_are_found()
     assert seen(guarded(told=opened)) == {key: f"{SERVICE} is not as declared"}
 
 
-def test_a_firewall_that_nobody_declares_is_told_and_fails_nobody() -> None:
-    report = audited(*firewall())
-
-    assert seen(report)[f"egress-not-as-declared {TABLE}"] == (
-        "the firewall is on the node, but not declared"
-    )
-    assert report.compliant
-    assert report.egress is not None
-    assert not report.egress.declared
-
-
-def test_a_firewall_that_is_not_in_force_is_critical_with_every_reason() -> None:
+def test_a_firewall_out_of_force_is_critical_with_every_reason_an_undeclared_one_only_told() -> (
+    None
+):
     report = guarded(told=firewall(without=["now"], unit="failed"))
-    never = seen(guarded(told=()))
+    never, undeclared = seen(guarded(told=())), audited(*firewall())
 
     assert seen(report) == {
         f"egress-not-in-force {TABLE}": f"the kernel has no table {TABLE}; "
@@ -81,14 +72,25 @@ def test_a_firewall_that_is_not_in_force_is_critical_with_every_reason() -> None
     assert report.egress is not None
     assert not report.egress.in_force
     assert list(never) == [f"egress-not-in-force {TABLE}"]
+    told = seen(undeclared)[f"egress-not-as-declared {TABLE}"]
+    assert told == "the firewall is on the node, but not declared"
+    assert undeclared.compliant
+    assert undeclared.egress is not None
+    assert not undeclared.egress.declared
 
 
-def test_a_network_is_found_if_it_makes_no_bridge_that_the_rules_are_about() -> None:
+def test_a_network_is_found_if_it_makes_no_bridge_of_the_rules_and_who_is_on_the_nodes() -> None:
     networks = ["bridge evil0 made later", "overlay - ingress", "null - none", "weave - lan"]
+    host = {"NetworkMode": "host"}
+    boxes = [Running(name, pid, given=host).lines() for pid, name in ((1, "web"), (2, "agent"))]
 
     found = seen(guarded(told=firewall(later=[f"network {item}" for item in networks])))
+    report = guarded(*boxes[0], *boxes[1])
 
     assert found == {"egress-not-covered network lan": "its driver is weave"}
+    assert seen(report) == {"egress-not-covered network host": "used by agent, web"}
+    finding = next(item for item in report.findings if item.subject == "network host")
+    assert finding.severity is Severity.INFO
 
 
 def test_a_network_on_a_bridge_that_is_left_alone_is_found_and_bridges_of_others_noted() -> None:
@@ -108,17 +110,6 @@ def test_a_network_on_a_bridge_that_is_left_alone_is_found_and_bridges_of_others
         f"{others} virbr0": "not created by Docker, but filtered like its bridges",
     }
     assert noted.state == "clean"
-
-
-def test_containers_on_the_nodes_own_network_are_named_once_more_as_outside() -> None:
-    host = {"NetworkMode": "host"}
-    boxes = [Running(name, pid, given=host).lines() for pid, name in ((1, "web"), (2, "agent"))]
-
-    report = guarded(*boxes[0], *boxes[1])
-
-    assert seen(report) == {"egress-not-covered network host": "used by agent, web"}
-    finding = next(item for item in report.findings if item.subject == "network host")
-    assert finding.severity is Severity.INFO
 
 
 OLD = """

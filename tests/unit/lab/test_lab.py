@@ -291,20 +291,18 @@ def test_an_emulated_machine_alone_is_made_faster_and_ssh_is_forwarded_from_here
     assert len([word for word in words if "hostfwd" in word]) == 1
 
 
-def test_another_process_by_the_number_in_the_file_is_not_touched(tmp_path: Path) -> None:
+def test_the_power_is_cut_at_once_and_another_process_of_the_number_not_touched(
+    tmp_path: Path,
+) -> None:
+    pid = tmp_path / "pid"
+    words = ["sh", "-c", "trap '' TERM; echo; read x", "sh", str(pid)]
     with subprocess.Popen(["/usr/bin/sleep", "60"]) as other:
-        (tmp_path / "pid").write_text(f"{other.pid}\n")
-
+        pid.write_text(f"{other.pid}\n")
         found = guest(tmp_path).process()
         guest(tmp_path).kill()
-
         assert (found, other.poll()) == (None, None)
         other.kill()
 
-
-def test_the_power_is_cut_at_once(tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
-    words = ["sh", "-c", "trap '' TERM; echo; read x", "sh", str(pid)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as started:
         assert started.stdout
         started.stdout.readline()

@@ -123,11 +123,14 @@ def test_a_container_that_moves_is_told_so(container: Running, item: Place, text
     assert line.text == f"shop: {text}"
 
 
-def test_a_node_that_was_not_asked_has_nothing_to_tell() -> None:
-    found = node()
+def test_a_node_that_was_not_asked_has_nothing_to_tell_and_a_watch_warns_of_whom_it_stops() -> None:
+    found, wanted = node(), Watch((), (), action="stop")
+
+    plan = plan_watch(WatchState(), wanted, init="systemd", stops=("shop",))
 
     assert (found.places, found.places_error, found.unaccepted_images) == ({}, None, ())
     assert place_lines(found.places, found.containers, found.unaccepted_images) == []
+    assert plan.warnings == ("the watch will stop these containers: shop",)
 
 
 @table(
@@ -156,11 +159,3 @@ def test_a_watch_that_stops_names_what_it_will_stop(where: str, stops: tuple[str
     found = found.model_copy(update={"places": {number: before(where=where)}})
 
     assert named_stops(found) == stops
-
-
-def test_the_plan_of_a_watch_warns_of_what_it_will_stop() -> None:
-    wanted = Watch((), (), action="stop")
-
-    plan = plan_watch(WatchState(), wanted, init="systemd", stops=("shop",))
-
-    assert plan.warnings == ("the watch will stop these containers: shop",)

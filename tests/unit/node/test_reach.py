@@ -118,8 +118,9 @@ def given_up(plan: Plan, found: Node) -> str:
     return str(given)
 
 
-def test_what_containers_lose_is_said_by_name_and_given_up_for_them_alone() -> None:
+def test_what_containers_lose_is_said_by_the_first_names_and_given_up_for_them_alone() -> None:
     found = node(reach=(*SHOP, NEXT, JOB, *BOTH), docker=info(ServerVersion="28.5.2"))
+    (port,) = node(reach=SHOP).reach.proxied
 
     spared = plan_daemon_json(found, OFF, spare_ports=True)
     plan = plan_daemon_json(found, OFF)
@@ -129,15 +130,8 @@ def test_what_containers_lose_is_said_by_name_and_given_up_for_them_alone() -> N
     said = f"  clients lose these published ports when docker-proxy ends: {lost}"
     assert said in plan_lines(plan, found, wait_s=300)
     assert given_up(plan, found) == "tcp 4 80 both\ntcp 4 80 job"
-
-
-def test_of_many_containers_the_first_are_named() -> None:
-    names = tuple(f"c{number}" for number in range(12))
-    (port,) = node(reach=SHOP).reach.proxied
-
-    text = str(Lost(port, names))
-
-    assert text.endswith(" from containers [c0, c1, c2, c3, c4, c5, c6, c7 and 4 more]")
+    many = str(Lost(port, tuple(f"c{number}" for number in range(12))))
+    assert many.endswith(" from containers [c0, c1, c2, c3, c4, c5, c6, c7 and 4 more]")
 
 
 @table(

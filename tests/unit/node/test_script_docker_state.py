@@ -103,14 +103,18 @@ def test_nothing_that_may_be_secret_leaves_the_node(machine: Machine) -> None:
     assert '"Config"' not in output
 
 
-def test_sixty_containers_are_all_seen_in_one_question_each(machine: Machine) -> None:
+def test_sixty_containers_are_seen_in_one_question_each_and_docker_info_as_it_is(
+    machine: Machine,
+) -> None:
     documents = [container(number, 1, name=f"app-{number:02}") for number in range(1, 61)]
+    docker = {"ServerVersion": "28.5.2", "Runtimes": {NASTY: {"path": NASTY}}, "Swarm": {}}
 
-    with daemon(machine.socket, routes(documents)) as asked:
+    with daemon(machine.socket, routes(documents, docker)) as asked:
         found = machine.node()
 
     assert [item.name for item in found.containers] == [f"app-{n:02}" for n in range(1, 61)]
     assert len(asked) == 60 + len(("/info", "/containers/json", "/networks"))
+    assert found.info.runtimes[NASTY].path == NASTY
 
 
 def test_a_container_that_went_away_meanwhile_is_not_there_and_a_process_is_no_sandbox(
@@ -129,15 +133,6 @@ def test_a_container_that_went_away_meanwhile_is_not_there_and_a_process_is_no_s
     assert found.info
 
 
-def test_docker_info_goes_over_as_it_is(machine: Machine) -> None:
-    docker = {"ServerVersion": "28.5.2", "Runtimes": {NASTY: {"path": NASTY}}, "Swarm": {}}
-
-    with daemon(machine.socket, routes([], docker)):
-        found = machine.node().info
-
-    assert found.runtimes[NASTY].path == NASTY
-
-
 def test_without_a_socket_there_is_no_docker_and_a_program_of_its_name_is_not_started(
     machine: Machine,
 ) -> None:
@@ -151,13 +146,17 @@ def test_without_a_socket_there_is_no_docker_and_a_program_of_its_name_is_not_st
     assert found.docker_client == "docker"
 
 
-def test_a_script_in_the_place_of_docker_is_asked_what_it_is(machine: Machine) -> None:
+def test_a_script_in_the_place_of_docker_is_asked_what_it_is_but_no_build_cache(
+    machine: Machine,
+) -> None:
     stub(machine.path, "docker", "echo 'podman version 5.4.2'")
 
     found = machine.node()
+    _, asked, _ = seen(machine)
 
     assert found.docker_client == "podman version 5.4.2"
     assert "remove the package podman-docker" in str(found.engine_problem)
+    assert not [path for path in asked if "system/df" in path], "only an audit asks for it"
 
 
 def test_a_socket_that_nobody_listens_on_is_an_error_with_its_reason(machine: Machine) -> None:
@@ -359,9 +358,3 @@ def test_without_an_answer_the_rest_is_known(audited: Machine, answer: Answer, e
     assert (found.error or "").startswith(error)
     assert "\ninfo {" in f"\n{output}"
     assert "docker_error" not in output
-
-
-def test_only_an_audit_asks_for_it(tmp_path: Path) -> None:
-    _, asked, _ = seen(Machine(tmp_path))
-
-    assert not [path for path in asked if "system/df" in path]

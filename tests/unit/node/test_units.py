@@ -167,15 +167,11 @@ def test_a_shim_in_dockerds_unit_is_killed_as_its_kill_mode_says(
 ) -> None:
     processes.shows(kill_mode)
     processes.add("7", SHIM, "/system.slice/docker.service/a")
+    killed = processes.printed()
+    processes.add("8", RUN, "/system.slice/web.service")
 
-    assert processes.printed() == [*DEPENDENT, *lines]
-
-
-def test_a_dockerd_without_a_unit_has_no_dependents(processes: Processes) -> None:
-    processes.add("7", RUN, "/system.slice/web.service")
-    processes.add("8", SHIM, "/user.slice/session-1.scope")
-
-    assert processes.printed("") == ["beside attached web.service web"]
+    assert killed == [*DEPENDENT, *lines]
+    assert processes.printed("") == ["beside attached web.service web"], "without a unit"
 
 
 DEBIAN = """# /usr/lib/systemd/system/docker.service

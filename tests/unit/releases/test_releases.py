@@ -165,12 +165,16 @@ def test_a_branch_is_open_until_it_was_mended(version: str, is_open: bool) -> No
     assert ("CVE-2025-52881" in {item.id for item in open_to("runc", version)}) is is_open
 
 
-def test_how_many_releases_are_newer_is_counted_by_those_that_are_known() -> None:
+def test_what_is_known_is_found_by_release_and_architecture_and_newer_ones_counted() -> None:
     newest = parse_release(known().gvisor_releases[0])
 
     assert (newer_than(newest), newer_than(Release(newest.date + 1, 0))) == (0, 0)
     assert newer_than(parse_release(known().gvisor_releases[20])) == 20
     assert newer_than(Release(20260905, 0)) == newer_than(Release(20260831, 0))  # one of nobody's
+    assert DEFAULT in LOCK["releases"]
+    assert list(known_sums(DEFAULT, "aarch64")) == [ARCHIVE]
+    assert known_sums(DEFAULT, "x86_64") != known_sums(DEFAULT, "aarch64")
+    assert known_sums(DEFAULT, "riscv64") == known_sums("20990101.0", "x86_64") == {}
 
 
 def test_the_file_is_in_order_and_knows_every_release_of_the_lock_and_none_of_later() -> None:
@@ -207,13 +211,6 @@ def test_the_packaged_lock_has_no_fault_and_is_written_as_we_write_it(command: C
     code, _, err = command("check")
 
     assert (code, err, PACKAGED.read_text()) == (0, "", lock_text(read_lock(PACKAGED)))
-
-
-def test_what_is_known_is_found_by_release_and_architecture() -> None:
-    assert DEFAULT in LOCK["releases"]
-    assert list(known_sums(DEFAULT, "aarch64")) == [ARCHIVE]
-    assert known_sums(DEFAULT, "x86_64") != known_sums(DEFAULT, "aarch64")
-    assert known_sums(DEFAULT, "riscv64") == known_sums("20990101.0", "x86_64") == {}
 
 
 def wrong(key: str, value: object, says: str, place: str | None = None) -> tuple[str, object, str]:
@@ -437,12 +434,16 @@ def test_what_cannot_be_fetched_has_a_way_out(archive: Archive, release: str, me
     assert str(raised.value).startswith(message)
 
 
-def test_a_checksum_is_the_operators_for_that_architecture_or_the_known_one() -> None:
+def test_a_checksum_is_the_operators_or_the_known_one_and_no_password_is_shown() -> None:
+    given = Archive("official", {"x86_64": SHA})
+
     assert Archive().checksum(RELEASE, "x86_64") == known_sums(RELEASE, "x86_64")
     assert not Archive().checksum("20990101.0", "x86_64")
-    given = Archive("official", {"x86_64": SHA})
     assert given.checksum(RELEASE, "x86_64") == {"gvisor.tar.bz2": SHA}
     assert not given.checksum(RELEASE, "aarch64")
+    assert shown_url("https://me:secret@m:8080/x@y") == "https://m:8080/x@y"
+    fetch = Archive("https://me:pw@m/x", {"x86_64": SHA}).fetch(RELEASE, "x86_64")
+    assert fetch.origin == "https://m/x"
 
 
 @pytest.mark.parametrize(
@@ -471,9 +472,3 @@ def test_a_password_that_others_could_see_is_refused_and_not_shown(text: str) ->
         check_source(text)
 
     assert "secret" not in str(raised.value)
-
-
-def test_user_and_password_are_not_shown() -> None:
-    assert shown_url("https://me:secret@m:8080/x@y") == "https://m:8080/x@y"
-    fetch = Archive("https://me:pw@m/x", {"x86_64": SHA}).fetch(RELEASE, "x86_64")
-    assert fetch.origin == "https://m/x"

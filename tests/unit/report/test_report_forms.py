@@ -129,23 +129,18 @@ def run(report: FleetReport) -> Data:
     return dict(found)
 
 
-def test_every_finding_is_a_result_with_what_a_reader_requires() -> None:
+def test_every_finding_is_a_result_that_names_host_and_subject_and_what_was_seen() -> None:
     found = run(every_state())
     rules = found["tool"]["driver"]["rules"]
+    (result,) = run(fleet(host("a", SOCKET)))["results"]
+    ((logical,),) = (location["logicalLocations"] for location in result["locations"])
 
     assert len(found["results"]) == 6
-    for result in found["results"]:
-        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
-        assert result["message"]["text"]
-        assert result["level"] in ("error", "warning", "note")
-        assert result["partialFingerprints"]["primaryLocationLineHash"]
-
-
-def test_a_result_names_host_and_subject_and_says_what_was_seen() -> None:
-    (result,) = run(fleet(host("a", SOCKET)))["results"]
-    (location,) = result["locations"]
-    (logical,) = location["logicalLocations"]
-
+    for item in found["results"]:
+        assert rules[item["ruleIndex"]]["id"] == item["ruleId"]
+        assert item["message"]["text"]
+        assert item["level"] in ("error", "warning", "note")
+        assert item["partialFingerprints"]["primaryLocationLineHash"]
     assert (logical["name"], logical["fullyQualifiedName"]) == ("panel", "a/panel")
     assert result["message"]["text"] == f"a: panel: {SOCKET.what}\nSeen: {SOCKET.evidence}"
 
@@ -319,24 +314,22 @@ def of_old(finding: Finding) -> FleetReport:
 
 
 @EACH
-def test_a_finding_about_the_package_is_told_once_and_fails_nobody(finding: Finding) -> None:
-    document = of_old(finding).to_json()
+def test_a_finding_about_the_package_is_told_once_before_the_hosts_and_fails_nobody(
+    finding: Finding,
+) -> None:
+    document, html = of_old(finding).to_json(), page(of_old(finding))
+    lines = fleet_lines(of_old(OLD))
 
     assert fits(document)
     assert document["compliant"]
     assert [item["id"] for item in document["findings"]] == ["known-old"]
     assert {item["state"] for item in document["hosts"]} == {"clean"}
     assert "known-old" not in json.dumps(document["hosts"])
-
-
-def test_a_finding_about_the_package_is_told_before_the_hosts() -> None:
-    lines = fleet_lines(of_old(OLD))
-
-    assert lines[:3] == [
-        "LOW known-old pyinfra-gvisor: the list is old",
-        "    seen: 100 days",
-        "    do: upgrade it",
-    ]
+    assert html.count("the list is old") == 1
+    assert html.index("the list is old") < html.index("Host by host")
+    assert (finding.waived or "To do") in html
+    assert lines[0] == "LOW known-old pyinfra-gvisor: the list is old"
+    assert lines[1:3] == ["    seen: 100 days", "    do: upgrade it"]
     assert lines[-1] == "compliant: 2 of 2 hosts are compliant"
 
 
@@ -358,12 +351,3 @@ def test_a_finding_about_the_package_is_one_suite_of_junit_that_passes_or_is_ski
     assert (found.get("tests"), found.get("failures"), found.get("errors")) == ("3", "0", "0")
     assert "upgrade it" in (found[0][0].findtext("system-out") or "")
     assert waived[0].get("skipped") == "1"
-
-
-@EACH
-def test_a_finding_about_the_package_stands_once_on_the_page(finding: Finding) -> None:
-    html = page(of_old(finding))
-
-    assert html.count("the list is old") == 1
-    assert html.index("the list is old") < html.index("Host by host")
-    assert (finding.waived or "To do") in html

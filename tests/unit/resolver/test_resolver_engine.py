@@ -84,19 +84,15 @@ def test_a_container_without_an_address_on_a_bridge_is_no_source(ends: Any) -> N
     assert [*sources] == ["172.18.0.2"]
 
 
-def test_a_sandbox_has_a_path_and_the_containers_resolvers() -> None:
-    said: Any = {"NetworkSettings": {"SandboxKey": "/n/c0ffee"}, "HostConfig": {"Dns": ["9.9.9.9"]}}
-
-    assert engine.read_sandbox(said) == engine.Sandbox("/n/c0ffee", ("9.9.9.9",))
-    said["HostConfig"]["Dns"] = None
-    assert engine.read_sandbox(said) == engine.Sandbox("/n/c0ffee", ())
-
-
 STOPPED = {"NetworkSettings": {"SandboxKey": ""}, "HostConfig": {"Dns": []}}
 
 
 @table("said", nothing={}, null=None, it_has_stopped=STOPPED)
-def test_another_sandbox_is_an_error(said: Any) -> None:
+def test_a_sandbox_has_a_path_and_the_containers_resolvers_or_is_an_error(said: Any) -> None:
+    there: Any = {"NetworkSettings": {"SandboxKey": "/n"}, "HostConfig": {"Dns": ["9.9.9.9"]}}
+
+    assert engine.read_sandbox(there) == engine.Sandbox("/n", ("9.9.9.9",))
+    assert engine.read_sandbox({**there, "HostConfig": {"Dns": None}}) == engine.Sandbox("/n", ())
     with pytest.raises(engine.EngineError, match=r"is not understood|no network namespace of its"):
         engine.read_sandbox(said)
 

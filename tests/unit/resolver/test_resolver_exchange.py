@@ -248,17 +248,14 @@ def test_if_all_fail_the_failure_is_told_and_no_more_than_three_are_asked(stream
     assert str(error).count("ConnectionRefusedError") == 3
 
 
-def test_nobody_to_ask_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrong", ["not an address", "a..b", "x" * 70, "fe80::1%nowhere"])
+def test_an_odd_resolver_is_passed_over_and_nobody_to_ask_is_an_error(
+    tmp_path: Path, wrong: str
+) -> None:
     asking = Upstream(resolv_conf=tmp_path / "none").ask(query(), (), stream=False)
 
+    assert run(ask({SECOND: well}, asked=[wrong, SECOND])) == answer(query())
     assert str(run(failing(asking, OSError))) == "no resolver is known"
-
-
-@pytest.mark.parametrize("wrong", ["not an address", "a..b", "x" * 70, "fe80::1%nowhere"])
-def test_an_odd_resolver_is_passed_over(wrong: str) -> None:
-    said = run(ask({SECOND: well}, asked=[wrong, SECOND]))
-
-    assert said == answer(query())
 
 
 TEXT = """\
@@ -273,14 +270,9 @@ nameserver 127.0.0.53
 """
 
 
-def test_a_resolv_conf_is_read_as_it_is() -> None:
-    expected = ["192.0.2.1", "2001:db8::1", "fe80::1%eth0", "127.0.0.53"]
-
-    assert [*nameservers(TEXT)] == expected
-    assert [*nameservers("")] == []
-
-
-def test_the_containers_own_come_first_then_dockerds_then_the_nodes(tmp_path: Path) -> None:
+def test_the_containers_own_come_first_then_dockerds_then_those_of_resolv_conf(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "resolv.conf"
     path.write_text("nameserver 127.0.0.1\nnameserver ::1\nnameserver 192.0.2.1\n")
     named, unnamed = (Upstream(dns, resolv_conf=path) for dns in (["192.0.2.2"], []))
@@ -288,6 +280,8 @@ def test_the_containers_own_come_first_then_dockerds_then_the_nodes(tmp_path: Pa
     assert named.resolvers(["192.0.2.3"]) == ("192.0.2.3",)
     assert named.resolvers([]) == ("192.0.2.2",)
     assert unnamed.resolvers([]) == ("192.0.2.1",)  # those on loopback are left to dockerd
+    assert [*nameservers(TEXT)] == ["192.0.2.1", "2001:db8::1", "fe80::1%eth0", "127.0.0.53"]
+    assert [*nameservers("")] == []
 
 
 def test_behind_systemd_resolved_its_own_resolvers_are_asked(tmp_path: Path) -> None:

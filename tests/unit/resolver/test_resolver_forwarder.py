@@ -286,12 +286,15 @@ def test_who_can_know_answers(fake: Fake, says: Says, asked: str, outcome: str) 
     assert "".join(who[0] for who in fake.asked) == asked
 
 
-def test_if_both_fail_who_asks_is_told_with_the_question(capsys: Any) -> None:
+def test_if_both_fail_who_asks_is_told_and_an_error_that_nobody_thought_of(capsys: Any) -> None:
     said = told(Fake(lost), query("secret-name"))
+    error = capsys.readouterr().err
+    after_an_odd_one = told(Fake(in_turn(lambda _: ValueError("odd"), docker)), query(), query())
 
     assert said == ([failure(query("secret-name"), SERVFAIL)], {"failed": 1})
-    error = capsys.readouterr().err
     assert error == "127.0.0.1 of container cccccccccccc: TimeoutError('silent')\n"
+    assert after_an_odd_one == ([docker(query())], {"docker": 1})
+    assert capsys.readouterr().err == "127.0.0.1: ValueError('odd')\n"
 
 
 def test_while_docker_does_not_know_all_containers_or_says_nothing_no_name_is_denied() -> None:
@@ -431,13 +434,6 @@ async def test_a_connection_that_is_gone_at_once_is_no_error() -> None:
 
         assert made.outcomes == {}
     writer.close.assert_called_once_with()
-
-
-def test_an_error_that_nobody_thought_of_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    fake = Fake(in_turn(lambda _: ValueError("odd"), docker))
-
-    assert told(fake, query(), query()) == ([docker(query())], {"docker": 1})
-    assert capsys.readouterr().err == "127.0.0.1: ValueError('odd')\n"
 
 
 @st.composite

@@ -301,22 +301,15 @@ def test_nothing_is_left_and_a_second_removal_ends_well_too(installed: Host) -> 
     assert (first, second) == ([*STOPPED, "daemon-reload"], ["daemon-reload"])
 
 
-def test_what_else_lies_beside_it_is_left(installed: Host) -> None:
+def test_what_else_lies_beside_it_is_left_and_units_that_failed_are_forgotten(
+    installed: Host,
+) -> None:
     release = installed.program.parent / "releases"
     release.mkdir()
     wants = installed.link.parent
     beside = [installed.texts / "other.prom", installed.units / "other.socket", wants / "other"]
     for path in beside:
         path.write_text("")
-
-    ran = installed.remove()
-
-    assert (ran.returncode, set(installed.files())) == (0, {str(path) for path in beside})
-    assert release.exists()
-    assert not installed.program.exists()
-
-
-def test_units_that_failed_are_forgotten(installed: Host) -> None:
     installed.unit("socket", "inactive")
     installed.unit("service", "failed")
     systemctl = installed.path / "systemctl"
@@ -324,7 +317,9 @@ def test_units_that_failed_are_forgotten(installed: Host) -> None:
 
     ran = installed.remove()
 
-    assert ran.returncode == 0
+    assert (ran.returncode, set(installed.files())) == (0, {str(path) for path in beside})
+    assert release.exists()
+    assert not installed.program.exists()
     assert installed.told() == ["stop service", "reset-failed service", "daemon-reload"]
 
 

@@ -43,17 +43,17 @@ def install(machine: Machine) -> dict[str, Path]:
     return {path.name: have(path, path.name, 0o640) for path in paths}
 
 
-def test_a_node_without_any_of_it_tells_nothing_and_systemd_is_not_asked(machine: Machine) -> None:
-    assert machine.node().part(ResolverState) == ResolverState()
-    assert not (machine.root / "asked").exists()
-
-
-def test_ip_is_told_where_the_unit_starts_it(machine: Machine) -> None:
+def test_a_node_without_any_of_it_tells_nothing_but_ip_where_the_unit_starts_it(
+    machine: Machine,
+) -> None:
+    bare = machine.node().part(ResolverState)
     path = have(machine.root / "ip")
     there = machine.node().part(ResolverState).ip
     path.chmod(0o755)
 
-    assert (there, machine.node().part(ResolverState).ip) == (False, True)
+    assert (bare, there) == (ResolverState(), False)
+    assert machine.node().part(ResolverState).ip
+    assert not (machine.root / "asked").exists(), "systemd is not asked"
 
 
 @table(

@@ -55,21 +55,17 @@ def test_at_create_the_bundle_is_given_a_file(shim: Shim, version: str, more: An
 BUNDLES = ("--bundle {}", "-bundle {}", "--bundle={}", "-bundle={}", "-b {}")
 
 
-@pytest.mark.parametrize("words", [*BUNDLES, "--pid-file create --bundle {}"])
-def test_the_bundle_is_the_one_that_runsc_is_told_of(shim: Shim, words: str) -> None:
+@pytest.mark.parametrize("words", [*BUNDLES, "--pid-file create --bundle {}", ""])
+def test_the_bundle_is_the_one_that_runsc_is_told_of_or_where_it_is_started(
+    shim: Shim, words: str
+) -> None:
     given = [*GLOBAL, "create", *words.format(shim.bundle).split(), ID]
 
-    ran = shim.call(*given, cwd=shim.root / "docker")
+    ran = shim.call(*given, cwd=shim.root / "docker" if words else None)
 
     assert (ran.returncode, shim.asked()) == (0, given)
     assert f'"{shim.bundle}/resolv.conf"' in (shim.bundle / "config.json").read_text()
     assert (shim.bundle / "resolv.conf.docker").read_text() == str(shim.dockers)
-
-
-def test_without_a_word_of_it_the_bundle_is_where_runsc_is_started(shim: Shim) -> None:
-    shim.call("create", ID)
-
-    assert shim.mounted() == f"{shim.bundle}/resolv.conf"
 
 
 def test_dockers_directory_and_the_bundle_may_have_blanks_in_their_names(tmp_path: Path) -> None:
