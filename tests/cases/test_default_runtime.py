@@ -165,10 +165,15 @@ def test_switched_off_it_stays_while_a_container_needs_it(
     off_and_used=(with_proof(KEPT, good(**OFF)), OFF, IN_USE),
     off=(with_proof(GONE, good(**OFF)), OFF, {}),
 )
-def test_a_second_run_changes_nothing(given: Data, data: Data, uses: dict[str, Reply]) -> None:
-    item = Node([keeping(told(given), **data)], uses, data)
+def test_a_second_run_changes_nothing_and_no_socket_of_dockers_is_a_reason_against_it(
+    given: Data, data: Data, uses: dict[str, Reply]
+) -> None:
+    proxy = Running("proxy", mounts=("/var/run/docker.sock",))
+    fleet = Fleet({"a": Node([answer(**{**given, "containers": [proxy]})], uses, data)})
+    fleet.deploy(run_node)
 
-    assert done_by(run_node, item) == []
+    assert fleet.failed() == set()
+    assert done_by(run_node, Node([keeping(told(given), **data)], uses, data)) == []
 
 
 @table(
@@ -201,16 +206,6 @@ def test_a_dry_run_says_what_the_run_does_and_changes_nothing(
     assert item.acted() == []
     for line in lines:
         assert line in caplog.text
-
-
-def test_a_container_with_dockers_socket_is_no_reason_against_our_own_default_runtime() -> None:
-    proxy = Running("proxy", mounts=("/var/run/docker.sock",))
-    item = Node([answer(**{**IS_ON, "containers": [proxy]})], {}, ON)
-    fleet = Fleet({"a": item})
-
-    fleet.deploy(run_node)
-
-    assert fleet.failed() == set()
 
 
 def test_a_removal_names_the_containers_that_need_the_default_runtime(caplog: Log) -> None:

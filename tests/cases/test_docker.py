@@ -72,16 +72,6 @@ def test_a_diff_is_shown_if_asked_for_names_both_sides_and_keeps_what_stays(
     assert [line for line in lines if line in without] == []
 
 
-def test_what_a_restart_could_not_look_at_is_told_after_it(caplog: Log) -> None:
-    note = "published ports were not tested from outside"
-    done = answer(state={"last-run": {"result": "applied", "reason": "", "notes": note}})
-    nodes = {"a": Node([answer(), done])}
-
-    Fleet(nodes, prepare=False).done(docker.daemon_json, {"userland-proxy": False}, owner=GVISOR)
-
-    assert caplog.text.count(f"/etc/docker/daemon.json: {note}") == 1
-
-
 NET = answer(**after(plan_daemon_json(node(), {"runtimes": {"net": {"path": "/n"}}}, owner="net")))
 IDLE = {"users": users(("idle", False, "net"), ("web", True, "runc"))}
 
@@ -106,15 +96,23 @@ def test_alone_it_refuses_to_take_a_runtime_away_that_a_container_may_need(
     assert reason in caplog.text
 
 
-def test_alone_it_keeps_such_a_runtime_if_it_is_asked_to_and_says_for_whom(caplog: Log) -> None:
+def test_alone_it_keeps_such_a_runtime_if_asked_to_and_tells_what_a_restart_did_not_see(
+    caplog: Log,
+) -> None:
     nodes = {"a": Node([NET], IDLE)}
+    note = "published ports were not tested from outside"
+    done = answer(state={"last-run": {"result": "applied", "reason": "", "notes": note}})
+    restarted = {"a": Node([answer(), done])}
 
     fleet = Fleet(nodes).done(docker.daemon_json, {}, owner="net", keep_running=True)
+    off = {"userland-proxy": False}
+    Fleet(restarted, prepare=False).done(docker.daemon_json, off, owner=GVISOR)
 
     assert nodes["a"].acted() == []
     assert not fleet.meta["a"].did_change()
     assert caplog.text.count("runtime net is not declared, but these containers need it") == 1
     assert "these containers need it: idle (stopped). " in caplog.text
+    assert caplog.text.count(f"/etc/docker/daemon.json: {note}") == 1
 
 
 DOWN = ("info", "dockerd", "clock")

@@ -141,15 +141,6 @@ def test_a_proof_that_was_not_made_leaves_the_last(reply: Reply, said: str, capl
     assert "NOT PROVEN" not in caplog.text
 
 
-def test_a_proof_that_cannot_be_written_down_is_no_success(caplog: Log) -> None:
-    full = Reply(ok=False, stderr=["No space left on device"])
-
-    fleet, _ = proved({"prove": SHOWN, "record": full})
-
-    assert fleet.failed() == {"a"}
-    assert "proof.json on @fake/a: No space left on device" in caplog.text
-
-
 def shown(caplog: Log, host: str = "a") -> list[str]:
     """What the proof said about a host."""
     lines = [line for line in caplog.text.splitlines() if f"[@fake/{host}] " in line]
@@ -212,18 +203,21 @@ def test_an_image_and_a_declared_firewall_are_tried_and_make_a_proof_of_their_ow
     assert of_image["fingerprint"] != without
 
 
-def test_a_firewall_that_lets_a_sandbox_out_fails_the_host_with_what_to_do(caplog: Log) -> None:
+def test_a_firewall_that_lets_a_sandbox_out_or_a_full_disk_fails_the_host(caplog: Log) -> None:
     shown = Reply(output(runsc={**OPEN, "egress_allowed": None}, runc=OPEN))
+    full = Reply(ok=False, stderr=["No space left on device"])
 
     fleet, item = proved({"prove": shown}, declared=declaring(Egress()))
+    unwritten, _ = proved({"prove": SHOWN, "record": full})
 
-    assert fleet.failed() == {"a"}
+    assert fleet.failed() == unwritten.failed() == {"a"}
     failed = ["egress-metadata", "egress-node", "egress-private", "egress-smtp"]
     assert record(item.of("record").command)["failed"] == failed
     assert (
         "egress-metadata, egress-private, egress-smtp, egress-node (critical): "
         "run deploys/gvisor.py to load the rules; see docs/egress.md"
     ) in caplog.text
+    assert "proof.json on @fake/a: No space left on device" in caplog.text
 
 
 @table(

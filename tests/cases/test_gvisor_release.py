@@ -101,22 +101,19 @@ def test_an_upload_that_fails_is_removed_and_not_installed(tmp_path: Path, caplo
     content_is_right=(Reply(), ["release"]),
     files_are_needed=(Reply(ok=False), ["release", "upload", "release"]),
 )
-def test_a_damaged_release_is_looked_at_before_an_upload(
-    tmp_path: Path, asked: Reply, kinds: list[str]
+def test_a_damaged_release_is_looked_at_before_an_upload_and_its_repair_said(
+    tmp_path: Path, asked: Reply, kinds: list[str], caplog: Log
 ) -> None:
     item = Node([answer(damaged=[RELEASE])], {"release": asked})
+    online = Node([answer(damaged=[RELEASE])])
     nodes = {"a": item, "b": Node([recorded(gvisor_tar_bz2=SUM)])}
 
     Fleet(nodes).done(gvisor.release, RELEASE, archive=uploading(tmp_path))
+    Fleet({"a": online}).done(gvisor.release, RELEASE, archive=Archive())
 
     assert [kind for kind in nodes["a"].acted() if kind in ("release", "upload")] == kinds
     assert "source=none\n" in nodes["a"].sent[1].command
-
-
-def test_a_damaged_release_is_repaired_and_said_so(caplog: Log) -> None:
-    item = asked(answer(damaged=[RELEASE]), Archive())
-
-    assert item.acted() == ["release"]
+    assert online.acted() == ["release"]
     assert f"repair runsc {RELEASE} from https" in caplog.text
 
 

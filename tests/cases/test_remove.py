@@ -62,7 +62,14 @@ def test_what_stands_around_the_sandbox_goes_the_way_back() -> None:
     assert script.count("\nstate_dir=/var/lib/pyinfra-gvisor\n") == 2, "of the record, too"
 
 
-def test_from_a_wheel_hosts_may_have_had_different_parts(monkeypatch: Patch) -> None:
+def test_a_dry_run_tells_the_whole_story_and_hosts_of_a_wheel_may_have_had_different_parts(
+    monkeypatch: Patch, caplog: Log
+) -> None:
+    planned = installed()
+    Fleet({"a": planned}, DIFF=True).deploy(remove)
+    assert planned.acted() == []
+    for line in ("removed, restart", f"remove /opt/gvisor/releases/{RELEASE}", "remove /var/lib"):
+        assert line in caplog.text
     as_from_a_wheel(monkeypatch)
     whole = installed().states[0]
     parts = (told(LOADED), in_force(), named(there()), [*told(LOADED), *in_force()], [])
@@ -144,13 +151,3 @@ def test_a_host_on_which_somebody_runs_or_may_run_is_refused_before_any_is_touch
     assert [item.acted() for item in nodes.values()] == [[], ["daemon.json", "remove"]]
     assert reason in caplog.text
     assert "Nothing was changed." in caplog.text
-
-
-def test_a_dry_run_changes_nothing_and_tells_the_whole_story(caplog: Log) -> None:
-    nodes = {"a": installed()}
-
-    Fleet(nodes, DIFF=True).deploy(remove)
-
-    assert nodes["a"].acted() == []
-    for line in ("removed, restart", f"remove /opt/gvisor/releases/{RELEASE}", "remove /var/lib"):
-        assert line in caplog.text

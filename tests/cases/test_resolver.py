@@ -62,27 +62,23 @@ def test_it_is_told_where_its_metrics_go_and_whom_dockerd_asks_by_a_deploy_too()
 
 
 @table("service, acted", up=("active", []), down=("failed", ["resolver"]))
-def test_one_that_is_asked_stays_and_tells_who(service: str, acted: list[str], caplog: Log) -> None:
+def test_one_that_is_asked_stays_and_tells_who_and_else_goes_whatever_the_node_lacks(
+    service: str, acted: list[str], caplog: Log
+) -> None:
     asks = (SHOP_ID, OTHER_ID)
     states = there(asks=asks, service=service), there(asks=asks)
     nodes = {"a": having(*states, given={"containers": [SHOP]})}
+    lacking = there(ip=False, shared=False), ResolverState()
+    poor = having(*lacking, given={"without": ("python",)})
 
     fleet = Fleet(nodes, prepare=False).done(resolver.resolver, **GONE)
-
-    assert nodes["a"].acted() == acted
     stays = f"the resolver stays, because these containers use it: shop, {OTHER_ID[:12]}"
     assert said(caplog).count(stays) == 1
-    assert fleet.failed() == set()
+    Fleet({"a": poor}, prepare=False).done(resolver.resolver, **GONE)
 
-
-def test_what_a_node_lacks_is_no_reason_to_keep_it_there() -> None:
-    states = there(ip=False, shared=False), ResolverState()
-    nodes = {"a": having(*states, given={"without": ("python",)})}
-
-    Fleet(nodes, prepare=False).done(resolver.resolver, **GONE)
-
-    assert nodes["a"].acted() == ["resolver remove"]
-    assert nodes["a"].of("resolver remove").files == {}
+    assert (nodes["a"].acted(), fleet.failed()) == (acted, set())
+    assert poor.acted() == ["resolver remove"]
+    assert poor.of("resolver remove").files == {}
 
 
 ASKED = "f" * 64

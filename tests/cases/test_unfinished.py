@@ -75,28 +75,25 @@ def test_it_is_ended_by_what_it_left_on_the_node_and_that_is_a_change(
     assert fleet.failed() == set()
 
 
-def test_where_it_was_undone_what_is_wanted_is_done_then() -> None:
-    nodes = {"a": undone()}
-
-    Fleet(nodes).done(docker.daemon_json, LIVE, owner=GVISOR, _sudo=True)
-
-    first, second = stdins(nodes["a"])
-    assert all(sent.sudo for sent in nodes["a"].sent)
-    assert first == RESUMES
-    assert "\naction=reload\n" in (second or "")
-    assert "\nexpect_sha256=absent\n" in (second or "")
-
-
 @table(
     "item, end",
     finished=(finished, "applied"),
     undone=(undone, "reverted, because it was interrupted"),
 )
-def test_it_is_told_once_before_and_what_became_of_it(item: Any, end: str, caplog: Log) -> None:
-    Fleet({"a": item()}).done(docker.daemon_json, LIVE, owner=GVISOR)
+def test_it_is_told_once_before_and_what_became_of_it_and_what_was_undone_is_done_then(
+    item: Any, end: str, caplog: Log
+) -> None:
+    node = item()
+
+    Fleet({"a": node}).done(docker.daemon_json, LIVE, owner=GVISOR, _sudo=True)
 
     assert caplog.text.count(TOLD) == 1
     assert caplog.text.count(f"daemon.json: the earlier change is {end}\n") == 1
+    first, *then = stdins(node)
+    assert (first, len(then)) == (RESUMES, int(item is undone))
+    assert all(sent.sudo for sent in node.sent)
+    for line in ("action=reload", "expect_sha256=absent"):
+        assert all(f"\n{line}\n" in (text or "") for text in then)
 
 
 @table("operation", EVERY)

@@ -172,8 +172,9 @@ def test_a_shim_is_named_by_a_runtime_and_a_variable_that_runsc_obeys_is_grave()
     assert finding.evidence == "was started with GVISOR_ENFORCE_RELEASE"
 
 
-def test_a_seal_alone_finds_what_it_would_refuse_and_leaves_the_policy_as_it_was() -> None:
+def test_a_seal_alone_leaves_the_policy_as_it_was_and_a_remedy_says_what_to_type() -> None:
     bare = app(labels={}, **BARE)
+    (rule,) = (item for item in DEFAULT_RULES if item.id == "image-not-accepted")
 
     report = audited(
         *bare.lines(), place("other", "refused", why="privileged"), settings={"gvisor_seal": {}}
@@ -181,6 +182,8 @@ def test_a_seal_alone_finds_what_it_would_refuse_and_leaves_the_policy_as_it_was
 
     assert "container-refused other" in found(report)
     assert "container-unsandboxed" not in ids(report)
+    assert "run pyinfra-gvisor accept IMAGE_ID on the controller" in rule.remedy
+    assert "the finding has the id" in rule.remedy
 
 
 @table(
@@ -267,10 +270,3 @@ def test_a_sandbox_that_asked_for_runc_has_the_options_of_the_default_runtime(na
     assert "container-low-port" in about
     assert about["container-seccomp"].severity is Severity.MEDIUM
     assert about["container-annotation"].severity is Severity.HIGH
-
-
-def test_the_remedy_about_an_image_says_what_to_type_and_where_its_id_is() -> None:
-    (rule,) = (item for item in DEFAULT_RULES if item.id == "image-not-accepted")
-
-    assert "run pyinfra-gvisor accept IMAGE_ID on the controller" in rule.remedy
-    assert "the finding has the id" in rule.remedy

@@ -110,16 +110,6 @@ def test_a_release_with_many_newer_ones_is_old(place: int, severity: Severity | 
         )
 
 
-def test_of_a_node_without_gvisor_no_release_is_old() -> None:
-    release = "20260406.0"
-    sums = {"runsc": "0" * 128, "containerd-shim-runsc-v1": "1" * 128}
-    settings = {"gvisor_release": release, "gvisor_sha512": {"x86_64": sums, "aarch64": sums}}
-
-    report = audited(settings={**settings, "gvisor_runtimes": {}})
-
-    assert [item for item in report.findings if item.id == "release-old"] == []
-
-
 @table(
     "days, severity",
     of_89_days=(89, None),
@@ -135,12 +125,16 @@ def test_what_is_known_says_itself_that_it_is_old(days: int, severity: Severity 
         assert found[0].evidence == f"the list is of {known().as_of}, {days} days old"
 
 
-def test_a_package_that_writes_daemon_json_is_told() -> None:
+def test_a_package_that_writes_daemon_json_is_told_and_no_old_release_without_gvisor() -> None:
     report = audited("writer runsc", "writer nvidia-docker2")
+    sums = {"runsc": "0" * 128, "containerd-shim-runsc-v1": "1" * 128}
+    both = {"x86_64": sums, "aarch64": sums}
+    settings = {"gvisor_release": "20260406.0", "gvisor_sha512": both, "gvisor_runtimes": {}}
 
     found = [item for item in report.findings if item.id == "package-writes-daemon-json"]
     assert [item.subject for item in found] == ["package nvidia-docker2", "package runsc"]
     assert ids(report) == ["package-writes-daemon-json"] * 2
+    assert "release-old" not in {item.id for item in audited(settings=settings).findings}
 
 
 def having(proof: dict[str, Any] | None = None, **changes: Any) -> list[str]:

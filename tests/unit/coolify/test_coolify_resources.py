@@ -240,23 +240,19 @@ def test_a_server_is_chosen_by_any_of_its_names(team: Team, pattern: str) -> Non
     assert [each.name for each in team.look(Choice("runsc", (pattern,))).servers] == ["run-1"]
 
 
-def test_an_app_on_several_servers_gets_one_verdict(team: Team) -> None:
+@pytest.mark.parametrize("kind", ["500", "redirect"])
+def test_an_app_on_several_servers_gets_one_verdict_also_where_databases_are_not_told(
+    team: Team, kind: Kind
+) -> None:
     two = team.state.add_server("run-2")
     shop = team.state.add_app("shop", team.run)
     team.state.on[team.run].append(shop)
     team.state.on[two].append(shop)
-
     (found,) = team.look().verdicts
-
-    assert (found.label, found.state) == ("app shop (server run-1, run-2)", "to_set")
-
-
-@pytest.mark.parametrize("kind", ["500", "redirect"])
-def test_databases_that_are_not_told_keep_no_app_from_a_look(team: Team, kind: Kind) -> None:
-    team.state.add_app("shop", team.run)
     team.state.add_database("pg", team.run, "--runtime=runsc")
     team.server.arm("GET /databases", kind, times=3)
 
+    assert (found.label, found.state) == ("app shop (server run-1, run-2)", "to_set")
     assert states(team.look()) == {"shop": "to_set", "pg": "by_hand"}
 
 

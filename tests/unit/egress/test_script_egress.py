@@ -104,16 +104,6 @@ def test_rules_that_cannot_be_tried_leave_the_old_ones(guarded: Host, file: str,
     assert guarded.state(TIMER) is None
 
 
-def test_while_rules_wait_to_be_confirmed_no_others_are_tried(guarded: Host) -> None:
-    guarded.load_on_probation("first")
-
-    ran = guarded.load_on_probation("second")
-
-    assert ran.returncode == 1
-    assert "new rules of another run are not confirmed yet; nothing was loaded. Run" in ran.stderr
-    assert guarded.candidate.read_text() == "first"
-
-
 @table(
     "job, said",
     load=(Host.load_on_probation, "another run holds this lock; nothing was loaded"),
@@ -128,12 +118,19 @@ def test_while_another_is_at_it_nothing_is_done(guarded: Host, job: Job, said: s
     assert (guarded.files(), guarded.table.read_text()) == (KEPT, "old")
 
 
-def test_who_holds_the_lock_keeps_nobody_locked_out(guarded: Host, take_back: Job) -> None:
-    guarded.load_on_probation()
+def test_who_holds_the_lock_keeps_nobody_locked_out_but_no_others_are_tried_meanwhile(
+    guarded: Host, take_back: Job
+) -> None:
+    guarded.load_on_probation("first")
+    second = guarded.load_on_probation("second")
+    candidate = guarded.candidate.read_text()
 
     with held(guarded.lock):
         ran = take_back(guarded)
 
+    assert (second.returncode, candidate) == (1, "first")
+    said = "new rules of another run are not confirmed yet; nothing was loaded. Run"
+    assert said in second.stderr
     assert (ran.returncode, guarded.table.read_text()) == (0, "old")
     assert "another process has held the lock for 30 s; rolling back without it" in ran.stdout
 
@@ -257,16 +254,6 @@ def test_nothing_of_it_stays_and_a_second_time_ends_well_too(guarded: Host) -> N
     assert guarded.asked("systemctl") == [f"disable --quiet --now {UNIT}", "daemon-reload"]
 
 
-def test_a_unit_that_failed_is_forgotten(guarded: Host) -> None:
-    (guarded.units / UNIT).unlink()
-    guarded.unit(UNIT, "failed")
-
-    ran = guarded.remove()
-
-    assert (ran.returncode, guarded.state(UNIT)) == (0, None)
-    assert guarded.asked("systemctl") == [f"reset-failed {UNIT}"]
-
-
 LINK = f"units/sysinit.target.wants/{UNIT}"
 
 
@@ -282,14 +269,19 @@ def test_what_is_left_of_one_goes_too(host: Host, name: str) -> None:
     assert (host.files(), host.table.exists()) == ({}, False)
 
 
-def test_what_else_lies_beside_it_stays_and_the_rest_goes_without_nft_too(guarded: Host) -> None:
+def test_what_lies_beside_it_stays_and_the_rest_goes_without_nft_and_forgets_a_failed_unit(
+    guarded: Host,
+) -> None:
     release = guarded.egress.parent / "releases"
     release.mkdir()
     (guarded.units / "other.service").touch()
     (guarded.path / "nft").unlink()
+    (guarded.units / UNIT).unlink()
+    guarded.unit(UNIT, "failed")
 
     ran = guarded.remove()
 
-    assert ran.returncode == 0
+    assert (ran.returncode, guarded.state(UNIT)) == (0, None)
+    assert guarded.asked("systemctl") == [f"reset-failed {UNIT}"]
     assert release.exists()
     assert guarded.files() == {"units/other.service": "644"}
