@@ -58,42 +58,42 @@ def fleet_of(directory: Path) -> Data:
     return {item["host"].removeprefix("@fake/"): item for item in document["hosts"]}
 
 
-def test_a_host_with_a_finding_fails_and_no_other(tmp_path: Path, caplog: Log) -> None:
-    nodes = {"bad": host(BAD, tmp_path), "good": host(GOOD, tmp_path)}
+def test_a_host_with_a_finding_fails_and_no_other_and_what_makes_it_fail_can_be_said(
+    tmp_path: Path, caplog: Log
+) -> None:
+    owed = proven()["daemon_json"].replace("{", '{"log-level": "warn",', 1)
+    waived = {"proof-stale": "proven anew tonight", "daemon-json-unread": "the same night"}
+    slack: Data = {"answer": proven_answer(daemon_json=owed), "waivers": waived}
+    slack |= {"restart": "reload", "directory": tmp_path}
+    nodes = {"bad": host(BAD, tmp_path), "good": host(GOOD, tmp_path), "mild": host(**slack)}
+    nodes["strict"] = host(**slack, audit_fail_on="medium")
 
     fleet = audited(nodes)
 
-    assert fleet.failed() == {"bad"}
+    assert fleet.failed() == {"bad", "strict"}
     found = fleet_of(tmp_path)
-    assert found["bad"]["state"] == "failed"
-    assert found["good"]["state"] == "clean"
+    states = {name: found[name]["state"] for name in ("bad", "good", "mild")}
+    assert states == {"bad": "failed", "good": "clean", "mild": "findings"}
     ids = [item["id"] for item in found["bad"]["findings"] if not item["waived"]]
     assert ids == ["container-unsandboxed", *NOTED]
     assert caplog.text.count("fleet.json") == 1
 
 
-def test_what_makes_a_host_fail_can_be_said(tmp_path: Path) -> None:
-    owed = proven()["daemon_json"].replace("{", '{"log-level": "warn",', 1)
-    slack = proven_answer(daemon_json=owed)
-    waived = {"proof-stale": "proven anew tonight", "daemon-json-unread": "the same night"}
-    nodes = {
-        "mild": host(slack, tmp_path, waivers=waived, restart="reload"),
-        "strict": host(slack, tmp_path, waivers=waived, restart="reload", audit_fail_on="medium"),
-    }
-
-    fleet = audited(nodes)
-
-    assert fleet.failed() == {"strict"}
-    assert fleet_of(tmp_path)["mild"]["state"] == "findings"
-
-
-def test_all_bad_hosts_are_in_the_report_though_none_remains(tmp_path: Path) -> None:
+def test_all_bad_hosts_are_in_the_report_with_what_an_earlier_run_knew_of_those_outside(
+    tmp_path: Path,
+) -> None:
     fleet = audited({"a": host(BAD, tmp_path / "two"), "b": host(BAD, tmp_path / "two")})
     audited({"bad": host(GOOD, tmp_path / "one", watch="yes")})
+    audited({name: host(BAD, tmp_path) for name in "abc"}, limit="b")
+    first = fleet_of(tmp_path)
+    audited({name: host(GOOD, tmp_path) for name in "abc"}, limit="a")
 
-    assert fleet.failed() == {"a", "b"}
+    assert fleet.failed() == {"a", "b"}, "none remains"
     assert [item["state"] for item in fleet_of(tmp_path / "two").values()] == ["failed"] * 2
     assert fleet_of(tmp_path / "one")["bad"]["state"] == "unknown", "its settings are wrong"
+    assert set(first) == {"b"}
+    states = {name: item["state"] for name, item in fleet_of(tmp_path).items()}
+    assert states == {"a": "clean", "b": "failed"}
 
 
 @table(
@@ -112,18 +112,6 @@ def test_a_host_that_could_not_be_looked_at_is_reported_unknown(tmp_path: Path, 
     assert found["bad"]["state"] == "unknown"
     assert "failed before it was checked" in found["bad"]["error"]
     assert found["good"]["compliant"]
-
-
-def test_hosts_outside_of_the_limit_keep_what_an_earlier_run_knew(tmp_path: Path) -> None:
-    nodes = {name: host(BAD, tmp_path) for name in ("a", "b", "c")}
-    audited(nodes, limit="b")
-    first = fleet_of(tmp_path)
-    audited({name: host(GOOD, tmp_path) for name in nodes}, limit="a")
-
-    found = fleet_of(tmp_path)
-
-    assert set(first) == {"b"}
-    assert {name: item["state"] for name, item in found.items()} == {"a": "clean", "b": "failed"}
 
 
 def test_metrics_are_written_by_one_more_command_whose_failure_leaves_the_report(

@@ -326,25 +326,21 @@ def test_without_qemu_it_is_said_what_to_do(
         guest(tmp_path).start()
 
 
-@table(
-    "name, same",
-    another_recipe=("debian-13-x86_64-0123456789ab", True),
-    another_architecture=("debian-13-aarch64-0123456789ab", False),
-    another_flavour=("debian-13-docker-28-x86_64-0123456789ab", False),
-)
-def test_a_disk_takes_the_place_of_its_own_kind_only(name: str, same: bool) -> None:
-    assert recipe.is_same_disk(name, recipe.disk_name(TRIXIE, "x86_64")) is same
-
-
 @table("arch, debians", {"x86_64": ("x86_64", "amd64"), "aarch64": ("aarch64", "arm64")})
-def test_its_disk_has_a_kernel_besides_the_packages_of_a_container(arch: str, debians: str) -> None:
+def test_its_disk_has_a_kernel_too_and_takes_the_place_of_its_own_kind_only(
+    arch: str, debians: str
+) -> None:
     words = recipe.disk_command(TRIXIE, arch, prepare="p", prepare_vm="v", root="/r")
+    others = ("debian-13-x86_64-", "debian-13-aarch64-", "debian-13-docker-28-x86_64-")
+    name = recipe.disk_name(TRIXIE, arch)
 
     (packages,) = [word for word in words if word.startswith("--include=")]
     assert f"linux-image-cloud-{debians}" in packages
     assert f"--architectures={debians}" in words
     assert set(recipe.PACKAGES) < set(packages.removeprefix("--include=").split(","))
     assert words[-1] == "/r"
+    same = [other for other in others if recipe.is_same_disk(f"{other}0123456789ab", name)]
+    assert same == [f"debian-13-{arch}-"]
 
 
 @ROOT_ONLY

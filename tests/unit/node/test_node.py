@@ -83,17 +83,6 @@ def test_dockerds_start_is_the_older_of_its_two_times(written_s: float, started_
 
 
 @table(
-    "line, kind, unit",
-    systemd=("systemd docker.service", "systemd", "docker.service"),
-    nobody=("process", "process", ""),
-)
-def test_who_starts_dockerd_is_read(line: str, kind: str, unit: str) -> None:
-    supervisor = node(supervisor=line).supervisor
-
-    assert (supervisor.kind, supervisor.unit) == (kind, unit)
-
-
-@table(
     "flags",
     none=(),
     space_newline_and_nothing=("--label", "a b\nc", "", "-D"),
@@ -103,18 +92,23 @@ def test_dockerds_flags_are_read_word_by_word(flags: tuple[str, ...]) -> None:
     assert node(flags=flags).dockerd.arguments == flags
 
 
-def test_every_start_of_dockerd_has_its_identity_and_a_newer_unit_the_flags_of_the_next() -> None:
+def test_a_start_of_dockerd_has_identity_and_starter_and_a_newer_unit_the_flags_of_the_next() -> (
+    None
+):
     unit = in_base64("ExecStart=/usr/sbin/dockerd $DOCKER_OPTS --debug")
     identities = {
         node(**given).dockerd.identity  # type: ignore[union-attr]
         for given in ({}, {"ticks": 6_001}, {"boot_id": "another"})
     }
+    starters = (node(supervisor=it).supervisor for it in ("systemd docker.service", "process"))
 
     found = node(unit=unit, docker_opts=in_base64('DOCKER_OPTS="--dns 9.9.9.9"\n'))
 
     assert len(identities) == 3
     assert found.next_arguments == ("--dns", "9.9.9.9", "--debug")
     assert found.flags == (*UNIT_FLAGS, "--dns", "9.9.9.9", "--debug")
+    kinds = [(starter.kind, starter.unit) for starter in starters]
+    assert kinds == [("systemd", "docker.service"), ("process", "")]
 
 
 def test_docker_info_is_read() -> None:

@@ -87,23 +87,20 @@ def test_a_failure_says_what_was_seen_and_what_to_do_and_the_root_counts_all_sui
         assert int(found.attrib[name]) == sum(int(suite.attrib[name]) for suite in found) > 0
 
 
-def test_a_clean_host_passes_and_an_unknown_one_is_an_error_and_so_is_none_at_all() -> None:
+def test_a_clean_host_passes_an_unknown_or_none_is_an_error_and_two_findings_are_two_cases() -> (
+    None
+):
     suite = suites(fleet(unknown("a", "no route to host")))["a"]
+    other = SOCKET.model_copy(update={"what": "has it mounted twice"})
+    later = host("a", SOCKET, other).model_copy(update={"at": "2026-11-25T01:02:03+02:00"})
+    twice = suites(fleet(later))["a"]
 
     assert outcomes(suites(fleet(host("a")))["a"]) == {LOOKED_AT: "passed"}
     assert outcomes(suite) == outcomes(suites(fleet())["fleet"]) == {LOOKED_AT: "error"}
     assert suite.findtext("testcase/error") == "no route to host"
     assert suite.attrib["errors"] == "1"
-
-
-def test_two_findings_of_one_name_are_two_cases_and_times_are_utc_without_an_offset() -> None:
-    other = SOCKET.model_copy(update={"what": "has it mounted twice"})
-    later = host("a", SOCKET, other).model_copy(update={"at": "2026-11-25T01:02:03+02:00"})
-
-    suite = suites(fleet(later))["a"]
-
-    assert list(outcomes(suite).values()).count("failure") == 2
-    assert suite.attrib["timestamp"] == "2026-11-24T23:02:03"
+    assert list(outcomes(twice).values()).count("failure") == 2
+    assert twice.attrib["timestamp"] == "2026-11-24T23:02:03", "UTC, without an offset"
 
 
 @table(
@@ -227,27 +224,22 @@ def test_a_host_that_fails_says_what_was_seen_and_what_to_do_the_worst_first() -
     ]
 
 
-def test_an_unknown_host_says_why_and_a_fleet_is_a_line_a_host_what_fails_first() -> None:
+def test_an_unknown_host_says_why_and_a_fleet_is_a_line_a_host_and_the_verdict() -> None:
+    compliant = fleet(host("a"), host("b", MODE))
+
     assert host_lines(unknown("run-4", "no route to host")) == [
         "UNKNOWN run-4: no route to host",
         "run-4: UNKNOWN, not compliant",
     ]
     assert fleet_lines(every_state()) == [
-        "run-4: UNKNOWN, not compliant",
+        "run-4: UNKNOWN, not compliant",  # what fails is first
         FAILED,
         "run-3: compliant, with findings; 1 low; 1 of 1 containers sandboxed",
         "run-1: compliant; nothing found; 1 of 1 containers sandboxed",
         "NOT COMPLIANT: 2 of 4 hosts are compliant",
     ]
-
-
-@table(
-    "report, verdict",
-    no_host=(fleet(), "NOT COMPLIANT: no host was checked"),
-    all=(fleet(host("a"), host("b", MODE)), "compliant: 2 of 2 hosts are compliant"),
-)
-def test_the_last_line_is_the_verdict(report: FleetReport, verdict: str) -> None:
-    assert fleet_lines(report)[-1] == verdict
+    assert fleet_lines(fleet())[-1] == "NOT COMPLIANT: no host was checked"
+    assert fleet_lines(compliant)[-1] == "compliant: 2 of 2 hosts are compliant"
 
 
 def test_no_line_is_wider_than_the_terminal_and_a_node_cannot_steer_it_nor_write_ours() -> None:
@@ -333,21 +325,19 @@ def test_a_finding_about_the_package_is_told_once_before_the_hosts_and_fails_nob
     assert lines[-1] == "compliant: 2 of 2 hosts are compliant"
 
 
-def test_a_finding_about_the_package_is_one_sarif_result_of_the_fleets_file(tmp_path: Path) -> None:
+def test_a_finding_about_the_package_is_one_result_of_sarif_and_one_suite_of_junit(
+    tmp_path: Path,
+) -> None:
     write_fleet(tmp_path, of_old(OLD))
     (result,), (waived,) = (run(of_old(finding))["results"] for finding in (OLD, OLD_WAIVED))
+    found, skipped = root(of_old(OLD)), root(of_old(OLD_WAIVED))
 
     location = result["locations"][0]
     assert result["message"]["text"].startswith("pyinfra-gvisor: the list is old")
     assert (tmp_path / location["physicalLocation"]["artifactLocation"]["uri"]).exists()
     assert location["logicalLocations"][0]["fullyQualifiedName"] == "pyinfra-gvisor"
     assert waived["suppressions"][0]["justification"] == OLD_WAIVED.waived
-
-
-def test_a_finding_about_the_package_is_one_suite_of_junit_that_passes_or_is_skipped() -> None:
-    found, waived = root(of_old(OLD)), root(of_old(OLD_WAIVED))
-
     assert [suite.get("name") for suite in found] == ["pyinfra-gvisor", "a", "b"]
     assert (found.get("tests"), found.get("failures"), found.get("errors")) == ("3", "0", "0")
     assert "upgrade it" in (found[0][0].findtext("system-out") or "")
-    assert waived[0].get("skipped") == "1"
+    assert skipped[0].get("skipped") == "1"

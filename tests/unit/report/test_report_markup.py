@@ -162,24 +162,21 @@ def test_the_verdict_is_said_first(report: FleetReport, words: str) -> None:
     assert words in read(report).text
 
 
-def test_the_page_says_when_it_was_made_and_dates_a_host_of_an_earlier_run() -> None:
+def test_the_page_says_when_it_was_made_what_compliant_means_and_why_an_unknown_host_is_not() -> (
+    None
+):
+    strict = host("b").model_copy(update={"fail_on": Severity.LOW})
     old = host("b").model_copy(update={"at": "2026-11-24T23:00:00+00:00"})
 
     text, dated = read(every_state()).text, read(fleet(host("a"), old)).text
+    each = read(fleet(host("a"), strict)).text
+    unseen = read(fleet(host("a"), unknown("b", "no route to host"))).text
 
     assert "Made 2026-11-25 01:02 UTC by an audit of 4 hosts" in text
     assert "not part of this run" not in text
     assert "1 host was not part of this run" in dated
     assert dated.count("b as of 2026-11-24 23:00 UTC") == dated.count("as of") == 1
     assert "Checked 2026-11-24 23:00 UTC , by an earlier run" in dated
-
-
-def test_the_page_says_what_compliant_means_and_an_unknown_host_why_it_is_not() -> None:
-    strict = host("b").model_copy(update={"fail_on": Severity.LOW})
-
-    text, each = read(every_state()).text, read(fleet(host("a"), strict)).text
-    unseen = read(fleet(host("a"), unknown("b", "no route to host"))).text
-
     assert "has no finding of severity high or worse" in text
     assert "could not be checked is not compliant" in text
     assert "at or above the severity that its section names" in each

@@ -149,24 +149,18 @@ async def test_another_answer_is_an_error(tmp_path: Path, said: bytes, message: 
 
 
 @looped
-async def test_no_docker_is_an_error(tmp_path: Path) -> None:
-    asked = engine.Engine(str(tmp_path / "none"))
-
-    for job in (asked.sources(), anext(asked.changes())):
-        assert "FileNotFoundError" in str(await failing(job, engine.EngineError))
-
-
-@looped
-async def test_a_docker_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+async def test_a_docker_that_says_nothing_is_given_up_and_none_is_an_error(tmp_path: Path) -> None:
     said = iter((b"", b"HTTP/1.0 200 OK\r\n\r\n["))
+    none, asked = engine.Engine(str(tmp_path / "none")), engine.Engine(str(tmp_path / "s"))
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(next(said))
         await asyncio.sleep(2 * engine.TIMEOUT_S)
         writer.close()
 
+    for job in (none.sources(), anext(none.changes())):
+        assert "FileNotFoundError" in str(await failing(job, engine.EngineError))
     server = await asyncio.start_unix_server(serve, str(tmp_path / "s"))
-    asked = engine.Engine(str(tmp_path / "s"))
     wrong = [str(await failing(asked.sandbox("w"), engine.EngineError)) for _ in range(2)]
     server.close()
     await asyncio.sleep(2 * engine.TIMEOUT_S)
@@ -270,27 +264,21 @@ def test_a_file_is_put_there_for_everybody_and_nothing_else_or_the_old_one_left(
     assert path.read_text() == "new\n"
 
 
-def test_a_burst_is_allowed_then_what_comes_back_and_who_was_quiet_is_forgotten() -> None:
+def test_a_burst_is_allowed_then_what_comes_back_and_one_has_so_many_of_all_places() -> None:
     rates, few = Rates(per_s=2, burst=3, sources=9), Rates(per_s=0.001, burst=1, sources=2)
+    places = Places(most=3, of_one=2)
 
     burst = [rates.takes("a", 10.0) for _ in range(4)]
     later = [rates.takes("a", 11.25) for _ in range(3)]  # with half a token left
     much_later = [rates.takes("a", 99.0) for _ in range(4)]
     for source in ("quiet", "busy", "busy", "new"):
         few.takes(source, 1.0)
+    took, taken = [places.take(source) for source in ("a", "a", "a", "b", "c")], places.taken
+    places.leave("a")
 
     assert (burst, later) == ([True, True, True, False], [True, True, False])
     assert much_later == burst
-    assert [few.takes("busy", 1.0), few.takes("quiet", 1.0)] == [False, True]
-
-
-def test_there_are_so_many_places_and_so_many_for_one() -> None:
-    places = Places(most=3, of_one=2)
-
-    took = [places.take(source) for source in ("a", "a", "a", "b", "c")]
-    taken = places.taken
-    places.leave("a")
-
+    assert [few.takes("busy", 1.0), few.takes("quiet", 1.0)] == [False, True], "quiet is forgotten"
     assert (took, taken, places.taken) == ([True, True, False, True, False], 3, 2)
     assert [places.take("a"), places.take("c")] == [True, False]
 
