@@ -69,8 +69,11 @@ def uploading(tmp_path: Path) -> Archive:
     return Archive(f"{tmp_path}/gvisor-{{arch}}.tar.bz2", {"x86_64": SUM})
 
 
-def test_a_file_on_the_controller_is_uploaded_and_its_upload_removed(tmp_path: Path) -> None:
-    nodes = {"a": Node([BARE])}
+def test_a_file_on_the_controller_is_uploaded_and_its_upload_removed_whether_it_fails_or_not(
+    tmp_path: Path, caplog: Log
+) -> None:
+    there = Node([recorded(gvisor_tar_bz2=SUM)])
+    nodes = {"a": Node([BARE]), "bad": Node([BARE], {"upload": Reply(ok=False)}), "there": there}
 
     fleet = Fleet(nodes).done(gvisor.release, RELEASE, archive=uploading(tmp_path), _sudo=True)
 
@@ -82,16 +85,8 @@ def test_a_file_on_the_controller_is_uploaded_and_its_upload_removed(tmp_path: P
     assert f" sh gvisor.tar.bz2 {SUM} {remote} {tmp_path}/gvisor-x86" in install.command
     assert install.sudo
     assert remove.command == f"rm -f {remote}"
-
-
-def test_an_upload_that_fails_is_removed_and_not_installed(tmp_path: Path, caplog: Log) -> None:
-    good = Node([recorded(gvisor_tar_bz2=SUM)])
-    nodes = {"bad": Node([BARE], {"upload": Reply(ok=False)}), "good": good}
-
-    fleet = Fleet(nodes).done(gvisor.release, RELEASE, archive=uploading(tmp_path))
-
     assert fleet.failed() == {"bad"}
-    assert nodes["bad"].kinds()[-2] == "upload"
+    assert nodes["bad"].kinds()[-2] == "upload", "nothing is installed"
     assert nodes["bad"].sent[-1].command.startswith("rm -f ")
     assert f"gvisor.release: {RELEASE} on @fake/bad: the upload failed, got " in caplog.text
 
@@ -138,7 +133,9 @@ def test_a_release_of_other_files_is_fetched_again(there: list[str], why: str, c
     assert f"the files on the node are not the pinned ones ({why})" in caplog.text
 
 
-def test_the_settings_pin_counts_and_not_what_the_package_knows() -> None:
+def test_the_settings_pin_counts_and_without_one_an_upload_needs_no_look_nor_debians_any(
+    tmp_path: Path,
+) -> None:
     pins = {"x86_64": {"runsc": "1" * 128, "containerd-shim-runsc-v1": "2" * 128}}
     sums = {"runsc": "1" * 128, "containerd-shim-runsc-v1": "2" * 128}
     right = [*BARE[:-1], *installed(RELEASE, sha512=sums), END]
@@ -146,17 +143,11 @@ def test_the_settings_pin_counts_and_not_what_the_package_knows() -> None:
     nodes = {"right": Node([right]), "half": Node([half]), "known": Node([THERE])}
 
     Fleet(nodes).done(gvisor.release, RELEASE, archive=Archive("https://m/{file}", pins))
-
-    assert nodes["right"].acted() == []
-    assert nodes["half"].acted() == nodes["known"].acted() == ["release"]
-
-
-def test_an_unpinned_release_is_uploaded_without_a_look_and_debians_left_alone(
-    tmp_path: Path,
-) -> None:
     item = asked(recorded(), uploading(tmp_path))
     debians = [asked(told, Archive("debian")) for told in (recorded(), THERE)]
 
+    assert nodes["right"].acted() == []
+    assert nodes["half"].acted() == nodes["known"].acted() == ["release"]
     assert [kind for kind in item.acted() if kind in ("release", "upload")] == ["upload", "release"]
     assert [one.acted() for one in debians] == [[], []]
 

@@ -272,22 +272,19 @@ def test_a_volume_counts_by_what_it_is_on_the_node(
     assert (finding.severity if finding else None) is severity
 
 
-def test_a_volume_is_told_with_its_options_and_can_be_waived() -> None:
-    told = line("none", "bind\n", LINK, "/etc/docker", name="a\nb")
-
-    finding = found(audited(told))["volume-opens-node volume a?b"]
-    accepted = audited(told, settings={"gvisor_waivers": {"volume-opens-node": "it is our own"}})
-
-    assert finding.evidence == f"device: {LINK} (is /etc/docker); type=none, o=bind?"
-    assert waived(accepted)["volume-opens-node volume a?b"] == "it is our own"
-
-
-def test_of_thousands_the_worst_are_told_and_that_docker_lists_none_is_a_finding() -> None:
+def test_a_volume_is_told_with_its_options_of_thousands_the_worst_and_that_docker_lists_none() -> (
+    None
+):
+    odd = line("none", "bind\n", LINK, "/etc/docker", name="a\nb")
     many = [line("none", "bind", "/srv/a", name=f"v{number}") for number in range(2000)]
 
+    finding = found(audited(odd))["volume-opens-node volume a?b"]
+    accepted = audited(odd, settings={"gvisor_waivers": {"volume-opens-node": "it is our own"}})
     report = found(audited(*many, line("none", "bind", "/opt/gvisor")))
     unknown = found(audited("volumes_error no answer within 10 s"))["volume-opens-node volumes"]
 
+    assert finding.evidence == f"device: {LINK} (is /etc/docker); type=none, o=bind?"
+    assert waived(accepted)["volume-opens-node volume a?b"] == "it is our own"
     told = [item for key, item in report.items() if key.startswith("volume-opens-node")]
     assert report[KEY].severity is CRITICAL
     assert report["volume-opens-node volumes"].evidence == "1951 more"

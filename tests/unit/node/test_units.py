@@ -40,9 +40,15 @@ def beside(lines: Sequence[str], **given: object) -> Node:
     none=([], r"stack\.service, web\.service"),
     one=(["web.service"], r"stack\.service"),
 )
-def test_a_restart_is_refused_while_units_wait_for_containers(may_end: list[str], got: str) -> None:
+def test_a_restart_is_refused_while_units_wait_for_containers_and_if_it_kills_shims(
+    may_end: list[str], got: str
+) -> None:
+    web = answer(containers=[Running("web")])[-2].split('"Id":"')[1][:64]
+
     with pytest.raises(Problem, match=f"got {got}; stop these units"):
         plan_daemon_json(beside(ATTACHED), RESTART, restart_units=may_end)
+    with pytest.raises(Problem, match=r"got web; run systemctl edit docker\.service .*KillMode"):
+        plan_daemon_json(beside([f"killed {web}"]), RESTART, restart_units=["docker.service"])
 
 
 def test_units_that_may_end_are_named_with_their_containers() -> None:
@@ -68,13 +74,6 @@ def test_a_client_may_name_its_container_by_id(length: int, running: str) -> Non
     plan = plan_daemon_json(found, RESTART, restart_units=["web.service"])
 
     assert f"  containers that keep running: {running}" in plan_lines(plan, found, wait_s=300)
-
-
-def test_a_restart_that_kills_shims_is_refused_with_what_to_set() -> None:
-    web = answer(containers=[Running("web")])[-2].split('"Id":"')[1][:64]
-
-    with pytest.raises(Problem, match=r"got web; run systemctl edit docker\.service .*KillMode"):
-        plan_daemon_json(beside([f"killed {web}"]), RESTART, restart_units=["docker.service"])
 
 
 @table("lines", attached=ATTACHED, killed=["killed c0ffee"])

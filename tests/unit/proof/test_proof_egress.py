@@ -192,27 +192,19 @@ def told(egress: Egress | None, **given: Any) -> str:
     return probe_script(found, HOST, no_reload="not now", declared=declaring(egress))
 
 
-def test_the_script_is_told_what_to_try_and_to_try_nothing_without_a_firewall() -> None:
+def test_the_script_is_told_what_to_try_and_if_the_rules_are_in_force() -> None:
     text = told(Egress.model_validate({"block": ["metadata", "node"], "node_ports": ["22"]}))
     never, undeclared = told(None, now=None), told(None)
 
     assert "tries='metadata=169.254.169.254=80 node=gateway=111'\n" in text
     assert "uplinks='eth0 wlan0'\nin_force=yes\n" in text
+    for changed_or_gone in ("b", None):
+        assert "\nin_force=''\n" in told(Egress(), now=changed_or_gone)
     assert "trying=egress\n" in text
     assert "trying=''\n" in never
     assert "egress_sweeps()" not in never
     assert "trying=egress\ntries=''\n" in undeclared
     assert "egress_sweeps()" in undeclared
-
-
-@table(
-    "given, in_force",
-    as_loaded=({}, "yes"),
-    changed=({"now": "b"}, "''"),
-    gone=({"now": None}, "''"),
-)
-def test_the_script_knows_if_the_rules_are_in_force(given: dict[str, Any], in_force: str) -> None:
-    assert f"\nin_force={in_force}\n" in told(Egress(), **given)
 
 
 def tried(*words: str) -> dict[str, str]:
