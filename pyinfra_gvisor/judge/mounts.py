@@ -95,6 +95,8 @@ class _Mounts:
         """Return "" if a mount is allowed, or more about why it is not."""
         if point.kind in ("tmpfs", "image"):
             return ""
+        if point.copies and point.options:  # only the others are mounted so that it does not
+            return " (dockerd follows links there while it copies the image's files; add nocopy)"
         places = self.places.same_as(path) if path is not None else ()
         if path is not None and not point.writable and self._is_public(path):
             return ""

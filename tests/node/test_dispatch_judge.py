@@ -82,7 +82,9 @@ def judged(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
     nodes = {kind: dispatch.nodes[kind] for kind in NODES}
     dispatch.deploy(*NODES, **DEFAULT, door="off")
     old = f"""mkdir -p /opt/old /opt/empty; docker create --name old -v /opt/old:/x {IMAGE} true
-    docker create --name old-ro -v /opt/old:/x:ro {IMAGE} true"""
+    docker create --name old-ro -v /opt/old:/x:ro {IMAGE} true
+    docker volume create -o type=tmpfs -o device=tmpfs memory
+    docker run -d --name old-memory -v memory:/m {IMAGE} sh -c 'echo kept > /m/a; sleep 1d'"""
     at_once(lambda name: sh(nodes[name], old), NODES)
     outcome = dispatch.deploy(*NODES, **DEFAULT, proof="changed", proof_rows=True)
     proven = re.findall(r"\bdoor\b.* ok$", outcome.text, re.MULTILINE)
@@ -118,6 +120,51 @@ def test_what_would_change_the_node_is_not_begun(judged: dict[str, LabNode], kin
         assert DENIED in ran.stderr, f"{what}: {ran}"
 
     assert node.exec("sh", "-c", LEFT).stdout == before == ""
+
+
+# An image with much to copy, for dockerd to be busy while another container of it puts links there.
+MUCH = """
+set -e
+rm -rf /root/much /root/away
+mkdir -p /root/much/data /root/much/proc /root/much/dev /root/much/etc /root/away
+cd /root/much
+mkdir bin tmp
+cp $(command -v busybox) bin/busybox
+for name in sh rm ln sleep touch; do ln -s busybox bin/$name; done
+seq 100 249 | xargs -I N sh -c 'head -c 4000000 /dev/zero > data/aN'
+seq 10 | xargs -I N sh -c 'mkdir data/dN; echo written > data/dN/eN'
+echo written > data/z
+tar -c . | docker import - much:1 > /dev/null
+"""
+LINKS = """rm -rf /data/*; touch /ready; while [ ! -e /data/a100 ]; do :; done
+for n in 1 2 3 4 5 6 7 8 9 10; do ln -s /root/away /data/d$n; done
+ln -s /root/away/z /data/z; sleep infinity"""
+COPIED = f"""
+docker run -d --name links -v shared:/data much:1 sh -c '{LINKS}' > /dev/null
+for _ in $(seq 100); do docker cp links:/ready /dev/null 2> /dev/null && break; sleep 0.1; done
+docker create --name copies -v shared:/data much:1 sh 2>&1 | tail -n 1
+"""
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_dockerd_follows_no_link_while_it_copies_an_image(
+    judged: dict[str, LabNode], kind: str
+) -> None:
+    node = judged[kind]
+    sh(node, MUCH)
+
+    said = sh(node, COPIED)
+
+    assert "file exists" in said
+    ended = "docker rm -f links; docker volume rm shared; ls /root/away"
+    assert sh(node, ended) == "links\nshared\n"
+    # What was mounted in a volume before is still seen, and whoever runs under runc has its links.
+    assert sh(node, f"docker run --rm -v memory:/m:nocopy {IMAGE} cat /m/a") == "kept\n"
+    follows = "ln -s name /d/link; echo found > /d/name; cat /d/link"
+    for runtime in ("runc", "runsc"):
+        run = f"run --rm --runtime {runtime} -v own:/d {IMAGE} sh -c '{follows}'"
+        assert sh(node, f"{WITH_PERMIT} {run}; docker volume rm own") == "found\nown\n"
+    remove_containers(node, "^/old-memory$")
 
 
 @pytest.mark.parametrize("kind", ENDS)
@@ -364,6 +411,7 @@ def test_after_a_power_cut_it_is_there_before_docker(judged: dict[str, LabNode])
     since = "systemctl show -p ActiveEnterTimestampMonotonic --value"
     socket, dockerd = sh(node, f"{since} {UNIT}.socket docker.service").split()
     assert 0 < int(socket) < int(dockerd)
+    assert sh(node, "/opt/gvisor/judge/volumes") == "yes\n"
     assert "mount of /etc" in asks(node)
     sh(node, "docker start app")
     assert in_sandbox(node, "app")
@@ -399,5 +447,6 @@ def test_a_removal_leaves_nothing_of_it(judged: dict[str, LabNode], dispatch: Gr
         left = "find /etc/systemd /run/systemd /run/docker/plugins /opt -name '*pyinfra-gvisor*'"
         assert sh(judged[kind], left) == ""
         assert sh(judged[kind], "cat /etc/docker/daemon.json") == ORIGINAL
+        assert "nosymfollow" not in sh(judged[kind], "cat /proc/self/mountinfo")
         assert DENIED not in asks(judged[kind])
         remove_containers(judged[kind], ".")

@@ -40,6 +40,7 @@ class JudgeState(PartState):
 
     + files: its files by path; ``socket`` and ``service`` are from ``systemctl is-active``
     + answers: whether the judge answers where dockerd asks
+    + safe_links: whether nobody follows symbolic links in volumes
     + permits: those of operators since the node's start
     """
 
@@ -48,6 +49,7 @@ class JudgeState(PartState):
     socket: str | None = None
     service: str | None = None
     answers: bool = False
+    safe_links: bool = False
     permits: tuple[Permit, ...] = ()
 
     @property
@@ -72,7 +74,10 @@ class JudgeState(PartState):
             for kind, state in states.items()
             if state != "active"
         ]
-        return down or ["nobody answers where dockerd asks"] * (asked and not self.answers)
+        if not asked or down:
+            return down
+        silent = ["nobody answers where dockerd asks"] * (not self.answers)
+        return silent + ["dockerd follows symbolic links in volumes"] * (not self.safe_links)
 
     def other(self, files: Sequence[NodeFile]) -> Iterator[tuple[str, str]]:
         """Return the paths of the files that are not as declared, each with what is wrong."""
@@ -97,6 +102,8 @@ def read(lines: Iterable[str]) -> JudgeState:
             values[word] = rest
         elif word in ("enabled", "answers"):
             values[word] = True
+        elif word == "links":
+            values["safe_links"] = rest == "yes"
         elif word == "permit":
             permits.append(_permit(rest))
         else:

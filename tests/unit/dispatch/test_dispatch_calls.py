@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.base.scripts import program
+from pyinfra_gvisor.judge import calls
+from pyinfra_gvisor.judge.places import Places
 from tests.unit.dispatch.dispatch_files import bind, infrastructure, write_container
 from tests.unit.dispatch.judged import ID, Judged, bound
 from tests.unit.shells import run
@@ -278,6 +281,35 @@ def test_a_container_of_ours_with_a_permit_runs_where_the_permit_says(node: Judg
     third = node.create()
 
     assert (first, second, third) == ("runc", "runsc", "runsc")
+
+
+@pytest.mark.parametrize("where", ["runc", "unsealed"])
+def test_only_under_runc_links_are_followed_where_the_node_does_not(
+    node: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    volumes, other = tmp_path / "volumes", tmp_path / "other"
+    volumes.mkdir()
+    other.mkdir()
+    table = tmp_path / "mountinfo"
+    line = "{} 1 8:1 {} {} rw,relatime{} shared:1 - ext4 /dev/sda1 rw\n"
+    mounts = line.format(1, "/", "/", "") + line.format(2, volumes, volumes, ",nosymfollow")
+    table.write_text(mounts)
+    monkeypatch.setattr(calls, "Places", lambda: Places(str(table)))
+    given = [
+        {"type": "bind", "source": str(path), "destination": f"/{path.name}", "options": ["rbind"]}
+        for path in (volumes, other)
+    ]
+    node.container(others={"Image": f"sha256:{9:064x}"})
+    spec = node.spec(*given)
+    node.permit(f"{where}\n")
+
+    node.decided("create", "--bundle", str(node.bundle), ID, runtime=DEFAULT)
+
+    expected = json.loads(spec)
+    if where == "runc":
+        (mount,) = (item for item in expected["mounts"] if item["source"] == str(volumes))
+        mount["options"].append("symfollow")
+    assert json.loads(node.text()) == expected
 
 
 def test_a_directory_with_the_name_of_runc_is_no_program(node: Judged) -> None:

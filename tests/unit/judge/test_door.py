@@ -240,10 +240,21 @@ def test_a_volume_is_judged_by_its_options(
     shared = f"{node.root}/shared"
     given = {key: shared if text == "SHARED" else text for key, text in options.items()}
     mount = {"Type": "volume", "Source": "v", "Target": "/x"}
-    inline = {**mount, "VolumeOptions": {"DriverConfig": {"Options": given}}}
+    inline = {**mount, "VolumeOptions": {"NoCopy": True, "DriverConfig": {"Options": given}}}
 
     assert bool(asked(node, "POST /volumes/create", {"Name": "v", "DriverOpts": given})) is refused
     assert bool(created(node, {"Mounts": [inline]})) is refused
+
+
+def test_no_image_is_copied_to_where_links_are_followed(node: Judged) -> None:
+    node.volume("memory", MountType="tmpfs", MountOpts="size=1m", MountDevice="tmpfs")
+    mount = {"Type": "volume", "Source": "memory", "Target": "/x"}
+
+    for given in ({"Binds": ["memory:/x"]}, {"Binds": ["memory:/x:rw"]}, {"Mounts": [mount]}):
+        assert "follows links there while it copies" in created(node, given)
+    mount["VolumeOptions"] = {"NoCopy": True}
+    for given in ({"Binds": ["memory:/x:rw,nocopy"]}, {"Mounts": [mount]}, {"Binds": ["own:/x"]}):
+        assert created(node, given) == ""
 
 
 def test_a_volume_that_exists_is_judged_by_its_own_options(node: Judged) -> None:
