@@ -42,7 +42,7 @@ def test_a_docker_with_a_published_hole_is_told_with_where_it_is_mended() -> Non
     found = vulnerable("29.3.0")["Docker"]
 
     assert found.severity is Severity.HIGH
-    assert "CVE-2026-34040 (fixed in 29.3.1)" in found.evidence
+    assert "CVE-2026-34040 (fixed in 25.0.16, 29.3.1)" in found.evidence
     assert "distribution" not in found.evidence
     assert found.remedy
 
