@@ -22,6 +22,8 @@ from pyinfra_gvisor.judge.rules import Rules, in_force, rules_of
 from pyinfra_gvisor.judge.seal import without
 
 _NAME = "pyinfra-gvisor"
+_NO_LINKS = "nosymfollow"
+_NOT_EMPTY = ("strictatime",)  # what a mount without options has
 
 
 @dataclass(frozen=True)
@@ -122,17 +124,22 @@ def _strip(bundle: str, container: Container, kinds: Mapping[str, Iterable[str]]
 
 
 def _follow_links(bundle: str) -> None:
-    """Have the programs of a container under runc follow their links in volumes."""
+    """
+    Have the programs of a container under runc follow their links in volumes.
+
+    runc before 1.2 only looks at what is set, and then unsets all else: mountToRootfs.
+    """
     places = Places()
-    if not any(item.safe_links for item in places.mounts):
+    if not any(_NO_LINKS in item.options for item in places.mounts):
         return
     path = f"{bundle}/config.json"
     spec = read_object(path)
     for item in spec.get("mounts") or ():
         source = item.get("source") or ""
         on = places.mount_of(real(source) or "") if source.startswith("/") else None
-        if on is not None and on.safe_links:
-            item["options"] = [*(item.get("options") or ()), "symfollow"]
+        if on is not None and _NO_LINKS in on.options:
+            kept = [name for name in on.options if name not in ("rw", _NO_LINKS)]
+            item["options"] = [*(item.get("options") or ()), "symfollow", *(kept or _NOT_EMPTY)]
     _write(path, spec)
 
 

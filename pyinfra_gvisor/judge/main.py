@@ -2,7 +2,7 @@
 The program.
 
 ``serve`` answers wrappers and dockerd at systemd's sockets. ``ask`` answers one question and ends.
-``permit`` runs a command of docker with a permit.
+``permit`` runs a command of docker with a permit. ``outside`` names containers that nobody judges.
 """
 
 from __future__ import annotations
@@ -28,6 +28,12 @@ def main() -> int:
         from pyinfra_gvisor.judge.permitted_run import permitted_run  # noqa: PLC0415
 
         return permitted_run(sys.argv[2:])
+    if sys.argv[1:2] == ["outside"]:
+        from pyinfra_gvisor.judge.outside import outside_with_volumes  # noqa: PLC0415
+
+        names = outside_with_volumes(sys.argv[2], sys.argv[3] == "yes")
+        sys.stdout.writelines(f"{name}\n" for name in names)
+        return 0
     # For a file that cannot be read, such as one on a network file system that does not answer. The
     # signal ends the program, wherever it waits.
     signal.alarm(int(sys.argv[2]) if sys.argv[2:] else LIMIT_S)

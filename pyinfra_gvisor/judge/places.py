@@ -57,14 +57,14 @@ class Mounted:
     """
     A mount of the node: proc_pid_mountinfo(5).
 
-    ``root`` is its directory in the file system. ``safe_links``: nobody follows symbolic links.
+    ``root`` is its directory in the file system. ``options`` are those of this mount.
     """
 
     point: str
     device: str
     root: str
     kind: str
-    safe_links: bool = False
+    options: tuple[str, ...] = ()
 
     def inner(self, path: str) -> str:
         """Return where a path without symbolic links is in the file system of this mount."""
@@ -116,8 +116,8 @@ class Places:
 def _mounted(line: str) -> Mounted:
     words = line.split(" ")
     kind = line.partition(" - ")[2].split(" ")[0]
-    safe = "nosymfollow" in words[5].split(",")
-    return Mounted(unescaped(words[4]), words[2], unescaped(words[3]), kind, safe)
+    options = tuple(words[5].split(","))
+    return Mounted(unescaped(words[4]), words[2], unescaped(words[3]), kind, options)
 
 
 def unescaped(text: str) -> str:

@@ -161,9 +161,16 @@ def test_dockerd_follows_no_link_while_it_copies_an_image(
     # What was mounted in a volume before is still seen, and whoever runs under runc has its links.
     assert sh(node, f"docker run --rm -v memory:/m:nocopy {IMAGE} cat /m/a") == "kept\n"
     follows = "ln -s name /d/link; echo found > /d/name; cat /d/link"
-    for runtime in ("runc", "runsc"):
-        run = f"run --rm --runtime {runtime} -v own:/d {IMAGE} sh -c '{follows}'"
-        assert sh(node, f"{WITH_PERMIT} {run}; docker volume rm own") == "found\nown\n"
+    for run in (f"docker run --rm -v own:/d {IMAGE}", f"{WITH_PERMIT} run --rm -v own:/d {IMAGE}"):
+        assert sh(node, f"{run} sh -c '{follows}'; docker volume rm own") == "found\nown\n"
+    # Who asks nobody needs that links are followed.
+    links = "/opt/gvisor/judge/volumes"
+    outside = f"run -d --name outside --runtime runc -v own:/d {IMAGE} sleep infinity"
+    assert sh(node, f"{links}; {WITH_PERMIT} {outside} > /dev/null; {links} hold; {links}") == (
+        "yes\noutside \n"
+    )
+    sh(node, "docker rm -f outside; docker volume rm own")
+    assert sh(node, f"{links}; {links} hold; {links}") == "no\nyes\n"
     remove_containers(node, "^/old-memory$")
 
 

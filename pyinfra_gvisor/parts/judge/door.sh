@@ -18,7 +18,7 @@ wait_no_more() { # removes what has dockerd's unit wait for the judge
 }
 
 follow_again() { # links in volumes
-    if [ -x "$directory/volumes" ]; then "$directory/volumes" release; fi
+    if [ -f "$directory/volumes" ]; then "$directory/volumes" release; fi
     rm -f "$directory/volumes"
 }
 

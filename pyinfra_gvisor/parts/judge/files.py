@@ -64,10 +64,12 @@ class Asking:
 
     + unit: its unit
     + root: its data root
+    + takes_runc: whether it is asked about containers under runc, too
     """
 
     unit: str
     root: str
+    takes_runc: bool = False
 
 
 def judge_files(judge: str, docker: Asking | None) -> tuple[NodeFile, ...]:
@@ -91,7 +93,8 @@ def judge_files(judge: str, docker: Asking | None) -> tuple[NodeFile, ...]:
     )
     if docker is None:
         return files
-    volumes = part("parts/judge/volumes", volumes=f"{docker.root}/volumes")
+    taken = "yes" if docker.takes_runc else ""
+    volumes = part("parts/judge/volumes", root=docker.root, judge=judge, taken=taken)
     return (
         *files,
         NodeFile(VOLUMES, "755", f"#!/bin/sh\n{volumes}"),

@@ -33,14 +33,16 @@ def declared_program(settings: Settings) -> str | None:
 def declared_files(node: Node, settings: Settings) -> tuple[NodeFile, ...]:
     """Return the declared files; empty if no declared wrapper runs the judge."""
     program = declared_program(settings)
-    return () if program is None else judge_files(program, _asking(node, door=settings.has_door))
+    if program is None:
+        return ()
+    return judge_files(program, _asking(node, settings.takes_runc) if settings.has_door else None)
 
 
-def _asking(node: Node, *, door: bool | None) -> Asking | None:
-    if not door or node.supervisor.unit is None:
+def _asking(node: Node, takes_runc: bool) -> Asking | None:
+    if not node.supervisor.unit:
         return None
     root = node.info.root_dir if node.info else value_in_force(node, "data-root")
-    return Asking(node.supervisor.unit, str(root or "/var/lib/docker"))
+    return Asking(node.supervisor.unit, str(root or "/var/lib/docker"), takes_runc)
 
 
 def is_asked(node: Node) -> bool:
@@ -80,12 +82,15 @@ def refuse_node(node: Node) -> None:
         )
 
 
-def plan_judge(node: Node, program: str | None, *, door: bool | None) -> PartPlan:
+def plan_judge(
+    node: Node, program: str | None, *, door: bool | None, takes_runc: bool = False
+) -> PartPlan:
     """
     Return the changes after which the judge is resident as declared, or not resident.
 
     + program: path of its program; None removes it
     + door: whether dockerd asks it; None: not, but as long as it asks, nothing is changed
+    + takes_runc: whether a program of ours has the place of runc
 
     On a node without systemd the plan only warns: wrappers run the program themselves. Raises
     ``Problem`` if dockerd cannot ask there.
@@ -99,7 +104,7 @@ def plan_judge(node: Node, program: str | None, *, door: bool | None) -> PartPla
         refuse_node(node)
     elif node.init != "systemd" or node.python.lacks("", "asyncio"):
         return PartPlan(warnings=(NOT_RESIDENT,))
-    files = judge_files(program, _asking(node, door=door))
+    files = judge_files(program, _asking(node, takes_runc) if door else None)
     lines = [f"write {path}" for path, _ in found.other(files)]
     if found.is_asked and not door:
         lines.append("have dockerd's unit not wait for it")

@@ -41,6 +41,8 @@ class JudgeState(PartState):
     + files: its files by path; ``socket`` and ``service`` are from ``systemctl is-active``
     + answers: whether the judge answers where dockerd asks
     + safe_links: whether nobody follows symbolic links in volumes
+    + outside: the containers with volumes because of which links are followed: the judge is not
+      asked about them
     + permits: those of operators since the node's start
     """
 
@@ -50,6 +52,7 @@ class JudgeState(PartState):
     service: str | None = None
     answers: bool = False
     safe_links: bool = False
+    outside: tuple[str, ...] = ()
     permits: tuple[Permit, ...] = ()
 
     @property
@@ -77,7 +80,8 @@ class JudgeState(PartState):
         if not asked or down:
             return down
         silent = ["nobody answers where dockerd asks"] * (not self.answers)
-        return silent + ["dockerd follows symbolic links in volumes"] * (not self.safe_links)
+        followed = not self.safe_links and not self.outside
+        return silent + ["dockerd follows symbolic links in volumes"] * followed
 
     def other(self, files: Sequence[NodeFile]) -> Iterator[tuple[str, str]]:
         """Return the paths of the files that are not as declared, each with what is wrong."""
@@ -95,6 +99,7 @@ def read(lines: Iterable[str]) -> JudgeState:
     """
     told: list[str] = []
     permits: list[Permit] = []
+    outside: tuple[str, ...] = ()
     values: dict[str, str | bool] = {}
     for line in lines:
         word, _, rest = line.partition(" ")
@@ -104,11 +109,12 @@ def read(lines: Iterable[str]) -> JudgeState:
             values[word] = True
         elif word == "links":
             values["safe_links"] = rest == "yes"
+            outside = () if rest in ("yes", "no") else tuple(rest.split())
         elif word == "permit":
             permits.append(_permit(rest))
         else:
             told.append(line)
-    given = {"files": read_files(told), "permits": tuple(permits), **values}
+    given = {"files": read_files(told), "permits": tuple(permits), "outside": outside, **values}
     return JudgeState.model_validate(given)
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from pyinfra_gvisor.base.scripts import program
 from pyinfra_gvisor.judge import calls
+from pyinfra_gvisor.judge.outside import outside_with_volumes
 from pyinfra_gvisor.judge.places import Places
+from tests.table import table
 from tests.unit.dispatch.dispatch_files import bind, infrastructure, write_container
 from tests.unit.dispatch.judged import ID, Judged, bound
 from tests.unit.shells import run
@@ -308,8 +310,28 @@ def test_only_under_runc_links_are_followed_where_the_node_does_not(
     expected = json.loads(spec)
     if where == "runc":
         (mount,) = (item for item in expected["mounts"] if item["source"] == str(volumes))
-        mount["options"].append("symfollow")
+        mount["options"] += ["symfollow", "relatime"]
     assert json.loads(node.text()) == expected
+
+
+@table("takes_runc, names", {"by-name": (False, ["crun", "old"]), "runc-too": (True, ["crun"])})
+def test_who_runs_outside_without_a_question_is_known_by_its_volumes(
+    node: Judged, takes_runc: bool, names: list[str]
+) -> None:
+    volume = {"/x": {"Type": "volume", "Name": "v", "Driver": "local", "RW": True}}
+    given = {
+        "old": ("runc", volume),
+        "crun": ("crun", volume),
+        "by-default": (DEFAULT, volume),
+        "sandbox": ("gvisor", volume),
+        "no-volume": ("runc", {"/x": bind("/srv")}),
+    }
+    for number, (name, (runtime, mounts)) in enumerate(given.items(), 20):
+        host = {"Runtime": runtime}
+        write_container(node.data, number, name=name, host=host, mounts=mounts)
+    (node.data / "containers" / f"{30:064x}").mkdir()  # Docker does not know it either
+
+    assert sorted(outside_with_volumes(str(node.data), takes_runc, node.paths)) == names
 
 
 def test_a_directory_with_the_name_of_runc_is_no_program(node: Judged) -> None:

@@ -20,7 +20,7 @@ def told(
     other: str = "",
     enabled: bool = True,
     answers: bool = True,
-    links: bool = True,
+    links: str = "yes",
     **states: str,
 ) -> list[str]:
     """
@@ -37,7 +37,7 @@ def told(
             digest = "0" * 64 if item.path == other else item.sha256
             lines += [f"sum {digest} {item.path}", f"stat {item.mode}:{ROOT} {item.path}"]
     lines += ["enabled yes"] * enabled + ["answers yes"] * (asked and answers)
-    lines += ["links yes"] * (asked and links)
+    lines += [f"links {links}"] * asked
     return [f"judge {line}" for line in lines]
 
 

@@ -99,12 +99,16 @@ WRITES = tuple(f"write {item.path}" for item in judge_files(PROGRAM, DOCKER))
             told(asked=False),
             applied(*(f"write {path}" for path in (SOCKET, VOLUMES, DROP_IN))),
         ),
-        "another-program": (told(f"{PROGRAM}0"), applied(f"write {PERMIT}", f"write {SERVE}")),
+        "another-program": (
+            told(f"{PROGRAM}0"),
+            applied(*(f"write {path}" for path in (PERMIT, SERVE, VOLUMES))),
+        ),
         "no-addition": (told(without=DROP_IN), applied(f"write {DROP_IN}")),
         "service-down": (told(service="failed"), applied()),
         "socket-down": (told(socket="inactive"), applied()),
         "nobody-answers": (told(answers=False), applied()),
-        "links-are-followed": (told(links=False), applied()),
+        "links-are-followed": (told(links="no"), applied()),
+        "links-are-needed": (told(links="old-db old-app"), PartPlan()),
         "not-enabled": (told(enabled=False), applied()),
     },
 )
@@ -173,7 +177,7 @@ def test_a_daemon_json_that_names_it_is_more_than_is_declared(named: bool, excee
     assert (plan_judge(node, f"{PROGRAM}0", door=None) == PartPlan()) is exceeds
 
 
-LINKS = "dockerd follows symbolic links in volumes"
+LINKS, NEED = "dockerd follows symbolic links in volumes", "may need, outside of gVisor"
 RULES = ("judge-not-resident", "judge-not-as-declared", "door-open", "permit-given")
 
 
@@ -216,7 +220,13 @@ def test_one_that_only_wrappers_ask_and_is_not_resident_is_a_finding_of_low_seve
     {
         "service": (told(service="failed"), {}, Severity.HIGH, "its service is failed"),
         "silent": (told(answers=False), {}, Severity.HIGH, "nobody answers where dockerd asks"),
-        "links": (told(links=False), {}, Severity.HIGH, LINKS),
+        "links": (told(links="no"), {}, Severity.HIGH, LINKS),
+        "links-of-old": (
+            told(links="db app"),
+            {},
+            Severity.MEDIUM,
+            f"{LINKS}, as db and 1 more {NEED}",
+        ),
         "report": (told(), {"gvisor_door": "report"}, Severity.MEDIUM, "it only reports"),
     },
 )

@@ -235,7 +235,7 @@ KEEPER = "say() { printf '%s\\n' \"$*\"; }\n"
 def test_the_keeper_notices_what_is_down_and_starts_it(
     host: Host, state: str, code: int, address: str, wrong: int
 ) -> None:
-    stub(host.directory, "volumes", f"echo $1 >> {host.links}")
+    stub(host.directory, "volumes", f"echo no; echo $1 >> {host.links}")
     host.systemctl(state)
     host.answering(code)
     given = {"judge_name": NAME, "judge_else": "so much", "judge_address": address}
