@@ -32,7 +32,7 @@ def main() -> int:
         from pyinfra_gvisor.judge.outside import outside_with_volumes  # noqa: PLC0415
 
         names = outside_with_volumes(sys.argv[2], sys.argv[3] == "yes")
-        sys.stdout.writelines(f"{name}\n" for name in names)
+        sys.stdout.write(f"{' '.join(names)}\n")
         return 0
     # For a file that cannot be read, such as one on a network file system that does not answer. The
     # signal ends the program, wherever it waits.

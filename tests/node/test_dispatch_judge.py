@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,11 @@ PLUGIN = "/run/docker/plugins/pyinfra-gvisor.sock"
 DEAD = "/run/docker/plugins/dead.sock"
 PYTHON = "/usr/bin/python3"
 MAIN_PID = f"systemctl show -p MainPID --value {UNIT}"
+WITH_PERMIT = "/opt/gvisor/judge/permit --reason 'the disk has to be looked at' -- docker"
+PERMITS = "/run/pyinfra-gvisor/permit-"
 DENIED = "authorization denied by plugin pyinfra-gvisor: "
 FUZZ = (Path(__file__).parent / "dispatch_fuzz.py").read_text()
+DEAD_FILES = (Path(__file__).parent / "dead_files.py").read_text()
 WATCHDOG_S = 10
 _OPTED = (
     "docker create --mount type=volume,src=evil-b,dst=/bin,volume-opt=type=none,volume-opt=o=bind"
@@ -167,9 +171,9 @@ def test_dockerd_follows_no_link_while_it_copies_an_image(
     links = "/opt/gvisor/judge/volumes"
     outside = f"run -d --name outside --runtime runc -v own:/d {IMAGE} sleep infinity"
     assert sh(node, f"{links}; {WITH_PERMIT} {outside} > /dev/null; {links} hold; {links}") == (
-        "yes\noutside \n"
+        "yes\noutside\n"
     )
-    sh(node, "docker rm -f outside; docker volume rm own")
+    sh(node, f"docker rm -f outside; docker volume rm own; rm {PERMITS}*")
     assert sh(node, f"{links}; {links} hold; {links}") == "no\nyes\n"
     remove_containers(node, "^/old-memory$")
 
@@ -256,10 +260,6 @@ def test_what_people_do_with_docker_passes(judged: dict[str, LabNode], kind: str
 
     assert said == ["one", "built", "from compose"]
     assert in_sandbox(node, "app")
-
-
-WITH_PERMIT = "/opt/gvisor/judge/permit --reason 'the disk has to be looked at' -- docker"
-PERMITS = "/run/pyinfra-gvisor/permit-"
 
 
 @pytest.mark.parametrize("kind", NODES)
@@ -351,6 +351,45 @@ def test_one_that_hangs_is_replaced_and_without_python_docker_refuses_and_says_w
         wait_for(judged[kind], f"systemctl is-active {UNIT}", timeout_s=30)
         assert "mount of /etc" in asks(judged[kind])
         assert lives(judged[kind]) == pids[kind]
+
+
+# A file system that answers nothing, as a service of the node.
+DEAD_MOUNT = """
+set -e
+[ -e /dev/fuse ] || mknod /dev/fuse c 10 229
+mkdir -p /opt/dead
+systemd-run --quiet --collect --unit=dead python3 /root/dead.py /opt/dead
+for _ in $(seq 50); do grep -q ' /opt/dead ' /proc/self/mountinfo && exit; sleep 0.1; done
+exit 1
+"""
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_a_bind_on_a_file_system_that_does_not_answer_holds_up_no_other(
+    judged: dict[str, LabNode], kind: str
+) -> None:
+    node, before = judged[kind], lives(judged[kind])
+    node.put("/root/dead.py", DEAD_FILES.encode())
+    sh(node, DEAD_MOUNT)
+    dead = "docker create -v /opt/dead/x:/x"
+
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(node.exec, "sh", "-c", f"{dead} {IMAGE}") for _ in range(3)]
+        others = [asks(node) for _ in range(5)]
+        start(node, "meanwhile", "-v", "data:/data")
+        finished = [item.done() for item in waiting]
+        sh(node, f"systemctl kill -s KILL --kill-who=main {UNIT}")  # what waits cannot be killed
+        late = [item.result().stderr for item in waiting]
+    wait_for(node, f"systemctl is-active {UNIT}", timeout_s=30)
+    again = asks(node)
+    sh(node, "systemctl kill -s KILL dead; umount -l /opt/dead; rmdir /opt/dead")
+
+    assert not any(finished)
+    assert all(DENIED in said or "plugin pyinfra-gvisor failed" in said for said in late), late
+    assert all(DENIED in said for said in (*others, again, asks(node)))
+    assert in_sandbox(node, "meanwhile")
+    remove_containers(node, "^/meanwhile$")
+    assert lives(node) == before
 
 
 GONE = {

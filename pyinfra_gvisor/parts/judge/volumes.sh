@@ -28,5 +28,5 @@ release() { # who else may have mounted it is not known, nor what has been mount
 case "${1:-}" in
     hold) hold ;;
     release) release ;;
-    *) if held; then echo yes; else unasked=$(outside 2> /dev/null) && printf '%s' "${unasked:-no}" | tr '\n' ' '; fi ;;
+    *) if held; then echo yes; else unasked=$(outside 2> /dev/null) && echo "${unasked:-no}"; fi ;;
 esac
