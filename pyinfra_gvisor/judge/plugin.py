@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import socket
 import subprocess
 from contextlib import suppress
 from typing import Any
@@ -45,8 +44,6 @@ async def answer_docker(
             head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.plugins.v1.1+json\r\n"
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             await writer.drain()
-    with suppress(OSError):  # a judgement that goes on has the connection, too
-        connection.shutdown(socket.SHUT_RDWR)
     writer.close()
 
 

@@ -379,7 +379,7 @@ def test_a_bind_on_a_file_system_that_does_not_answer_holds_up_no_other(
         start(node, "meanwhile", "-v", "data:/data")
         finished = [item.done() for item in waiting]
         sh(node, f"systemctl kill -s KILL --kill-who=main {UNIT}")  # what waits cannot be killed
-        late = [item.result().stderr for item in waiting]
+        late = [item.result(timeout=90).stderr for item in waiting]
     wait_for(node, f"systemctl is-active {UNIT}", timeout_s=30)
     again = asks(node)
     sh(node, "systemctl kill -s KILL dead; umount -l /opt/dead; rmdir /opt/dead")
