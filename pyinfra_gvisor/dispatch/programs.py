@@ -65,7 +65,7 @@ sys.exit(main())
 """
 
 
-_RESIDENT = {"outside", "permitted_run", "plugin", "processes", "resident"}
+_RESIDENT = {"permitted_run", "plugin", "processes", "resident"}
 _FOR_DOCKER = {"api_keys", "docker_request", "door"}
 
 

@@ -4,7 +4,7 @@
 # refuses), unit (the name of the judge's units), links (a program that has nobody follow links in volumes).
 : "${address:?}" "${ask:?}" "${stand_in:?}" "${unit:?}" "${links:?}"
 
-if [ -f "$links" ]; then "$links" hold || true; fi
+if [ -f "$links" ]; then "$links" sync || true; fi
 
 answers() { /usr/bin/perl "$ask" 5 "$address"; }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.base.node_files import NodeFile, unit_text
 from pyinfra_gvisor.base.scripts import PATH, part, program
-from pyinfra_gvisor.daemon_json.shared_lists import DOOR_CHECK, PLUGIN
+from pyinfra_gvisor.daemon_json.shared_lists import DOOR_CHECK, LINKS, PLUGIN
 from pyinfra_gvisor.dispatch.programs import JUDGE_SOCKET
 from pyinfra_gvisor.judge.asked import NodePaths
 
@@ -21,8 +21,6 @@ DIRECTORY = "/opt/gvisor/judge"
 SERVE = f"{DIRECTORY}/serve"
 STAND_IN = f"{DIRECTORY}/stand_in.pl"
 ASK = f"{DIRECTORY}/ask.pl"
-VOLUMES = f"{DIRECTORY}/volumes"
-"""Has nobody follow a symbolic link in Docker's volumes."""
 PERMIT = f"{DIRECTORY}/permit"
 """Runs a command of docker with a permit."""
 PERMITS = f"{NodePaths().run}/permit-"
@@ -79,7 +77,7 @@ def judge_files(judge: str, docker: Asking | None) -> tuple[NodeFile, ...]:
     + judge: path of the judge's program
     + docker: None if dockerd does not ask
     """
-    given = {"stand_in": STAND_IN, "ask": ASK, "address": ADDRESS, "unit": NAME, "links": VOLUMES}
+    given = {"stand_in": STAND_IN, "ask": ASK, "address": ADDRESS, "unit": NAME, "links": LINKS}
     serve = part("parts/judge/serve", judge=judge, stand_in=STAND_IN)
     permit = f'#!/bin/sh\nexec /usr/bin/python3 -I -S -B -X utf8 {judge} permit "$@"\n'
     files = (
@@ -97,7 +95,7 @@ def judge_files(judge: str, docker: Asking | None) -> tuple[NodeFile, ...]:
     volumes = part("parts/judge/volumes", root=docker.root, judge=judge, taken=taken)
     return (
         *files,
-        NodeFile(VOLUMES, "755", f"#!/bin/sh\n{volumes}"),
+        NodeFile(LINKS, "755", f"#!/bin/sh\n{volumes}"),
         NodeFile(drop_in(docker.unit), "644", drop_in_text()),
     )
 

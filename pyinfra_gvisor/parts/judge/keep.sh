@@ -11,11 +11,10 @@ judge_wrong() {
     if ! systemctl is-enabled --quiet "$judge_name.socket"; then say "$judge_name.socket is not enabled, so after a reboot $judge_else"; fi
     if [ -z "$judge_address" ]; then return 0; fi
     if ! judge_said=$(perl "$judge_ask" 5 "$judge_address") || [ -n "$judge_said" ]; then say "$judge_name.service does not answer, so $judge_else"; fi
-    if [ "$("$judge_links")" = no ]; then say "dockerd follows symbolic links in volumes, so an image can change this node"; fi
+    if ! "$judge_links" sync; then say "dockerd follows symbolic links in volumes, so an image can change this node"; fi
 }
 
 judge_restore() {
     systemctl enable --quiet "$judge_name.socket"
     systemctl restart "$judge_name.socket" "$judge_name.service" # the socket may have been replaced
-    if [ -n "$judge_address" ]; then "$judge_links" hold; fi
 }

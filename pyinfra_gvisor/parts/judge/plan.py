@@ -108,6 +108,8 @@ def plan_judge(
     lines = [f"write {path}" for path, _ in found.other(files)]
     if found.is_asked and not door:
         lines.append("have dockerd's unit not wait for it")
+    if door and found.links in ("", "wanted"):
+        lines.append("have only containers follow links in volumes, and no program of the node")
     if not lines and found.enabled and not found.down(asked=bool(door)):
         return PartPlan()
     lines.append(f"have the judge answer at {JUDGE_SOCKET}{f' and {ADDRESS}' if door else ''}")

@@ -40,9 +40,8 @@ class JudgeState(PartState):
 
     + files: its files by path; ``socket`` and ``service`` are from ``systemctl is-active``
     + answers: whether the judge answers where dockerd asks
-    + safe_links: whether nobody follows symbolic links in volumes
-    + outside: the containers with volumes because of which links are followed: the judge is not
-      asked about them
+    + links: ``safe`` if only containers follow symbolic links in volumes, else what is wished, as
+      ``judge.links.wish`` says it
     + permits: those of operators since the node's start
     """
 
@@ -51,8 +50,7 @@ class JudgeState(PartState):
     socket: str | None = None
     service: str | None = None
     answers: bool = False
-    safe_links: bool = False
-    outside: tuple[str, ...] = ()
+    links: str = ""
     permits: tuple[Permit, ...] = ()
 
     @property
@@ -80,8 +78,15 @@ class JudgeState(PartState):
         if not asked or down:
             return down
         silent = ["nobody answers where dockerd asks"] * (not self.answers)
-        followed = not self.safe_links and not self.outside
-        return silent + ["dockerd follows symbolic links in volumes"] * followed
+        should_be = self.links in ("", "wanted")
+        return silent + ["dockerd follows symbolic links in volumes"] * should_be
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Return the containers because of which links are followed: nobody asks about them."""
+        return tuple(self.links.removeprefix("followed").split()) * self.links.startswith(
+            "followed"
+        )
 
     def other(self, files: Sequence[NodeFile]) -> Iterator[tuple[str, str]]:
         """Return the paths of the files that are not as declared, each with what is wrong."""
@@ -99,22 +104,18 @@ def read(lines: Iterable[str]) -> JudgeState:
     """
     told: list[str] = []
     permits: list[Permit] = []
-    outside: tuple[str, ...] = ()
     values: dict[str, str | bool] = {}
     for line in lines:
         word, _, rest = line.partition(" ")
-        if word in ("socket", "service"):
+        if word in ("links", "service", "socket"):
             values[word] = rest
         elif word in ("enabled", "answers"):
             values[word] = True
-        elif word == "links":
-            values["safe_links"] = rest == "yes"
-            outside = () if rest in ("yes", "no") else tuple(rest.split())
         elif word == "permit":
             permits.append(_permit(rest))
         else:
             told.append(line)
-    given = {"files": read_files(told), "permits": tuple(permits), "outside": outside, **values}
+    given = {"files": read_files(told), "permits": tuple(permits), **values}
     return JudgeState.model_validate(given)
 
 

@@ -20,7 +20,7 @@ def told(
     other: str = "",
     enabled: bool = True,
     answers: bool = True,
-    links: str = "yes",
+    links: str = "safe",
     **states: str,
 ) -> list[str]:
     """

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.daemon_json.shared_lists import LINKS as LINKS_PROGRAM
 from pyinfra_gvisor.node import DAEMON_JSON, Node, parse_node
 from pyinfra_gvisor.parts.every import PARTS
 from pyinfra_gvisor.parts.judge.files import (
@@ -20,7 +21,6 @@ from pyinfra_gvisor.parts.judge.files import (
     SERVE,
     SERVICE,
     SOCKET,
-    VOLUMES,
     drop_in,
     judge_files,
     service_text,
@@ -38,6 +38,7 @@ from tests.unit.planning.test_preflight import settings_of
 
 ASKED: dict[str, Any] = {"gvisor_default": "sandbox"}
 SEALED: dict[str, Any] = {"gvisor_seal": {}}
+FOLLOW = "have only containers follow links in volumes, and no program of the node"
 AT, AT_BOTH = (
     f"have the judge answer at /run/pyinfra-gvisor/judge.sock{more}"
     for more in ("", " and /run/docker/plugins/pyinfra-gvisor.sock")
@@ -93,22 +94,23 @@ WRITES = tuple(f"write {item.path}" for item in judge_files(PROGRAM, DOCKER))
 @table(
     "lines, plan",
     {
-        "not-there": ([], applied(*WRITES)),
+        "not-there": ([], applied(*WRITES, FOLLOW)),
         "as-declared": (told(), PartPlan()),
         "not-asked": (
             told(asked=False),
-            applied(*(f"write {path}" for path in (SOCKET, VOLUMES, DROP_IN))),
+            applied(*(f"write {path}" for path in (SOCKET, LINKS_PROGRAM, DROP_IN)), FOLLOW),
         ),
         "another-program": (
             told(f"{PROGRAM}0"),
-            applied(*(f"write {path}" for path in (PERMIT, SERVE, VOLUMES))),
+            applied(*(f"write {path}" for path in (PERMIT, SERVE, LINKS_PROGRAM))),
         ),
         "no-addition": (told(without=DROP_IN), applied(f"write {DROP_IN}")),
         "service-down": (told(service="failed"), applied()),
         "socket-down": (told(socket="inactive"), applied()),
         "nobody-answers": (told(answers=False), applied()),
-        "links-are-followed": (told(links="no"), applied()),
-        "links-are-needed": (told(links="old-db old-app"), PartPlan()),
+        "links-are-followed": (told(links="wanted"), applied(FOLLOW)),
+        "links-are-needed": (told(links="followed old-db old-app"), PartPlan()),
+        "links-in-report": (told(links="unwanted"), PartPlan()),
         "not-enabled": (told(enabled=False), applied()),
     },
 )
@@ -177,6 +179,7 @@ def test_a_daemon_json_that_names_it_is_more_than_is_declared(named: bool, excee
     assert (plan_judge(node, f"{PROGRAM}0", door=None) == PartPlan()) is exceeds
 
 
+FOLLOW = "have only containers follow links in volumes, and no program of the node"
 LINKS, NEED = "dockerd follows symbolic links in volumes", "may need, outside of gVisor"
 RULES = ("judge-not-resident", "judge-not-as-declared", "door-open", "permit-given")
 
@@ -220,9 +223,9 @@ def test_one_that_only_wrappers_ask_and_is_not_resident_is_a_finding_of_low_seve
     {
         "service": (told(service="failed"), {}, Severity.HIGH, "its service is failed"),
         "silent": (told(answers=False), {}, Severity.HIGH, "nobody answers where dockerd asks"),
-        "links": (told(links="no"), {}, Severity.HIGH, LINKS),
+        "links": (told(links="wanted"), {}, Severity.HIGH, LINKS),
         "links-of-old": (
-            told(links="db app"),
+            told(links="followed db app"),
             {},
             Severity.MEDIUM,
             f"{LINKS}, as db and 1 more {NEED}",
