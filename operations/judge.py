@@ -20,8 +20,9 @@ OPERATION = "judge.resident"
 def apply(settings: Settings) -> None:
     """Have the judge of a host's settings. Called by a deploy, before daemon.json."""
     door = settings.has_door or None
+    takes = settings.takes_runc
     program = declared_program(settings)
-    resident(program=program, door=door, name="Start the resident judge")
+    resident(program=program, door=door, takes_runc=takes, name="Start the resident judge")
 
 
 def remove(settings: Settings | None) -> None:
@@ -32,7 +33,9 @@ def remove(settings: Settings | None) -> None:
 
 
 @operation()
-def resident(program: str | None, *, door: bool | None = False) -> Commands:
+def resident(
+    program: str | None, *, door: bool | None = False, takes_runc: bool = False
+) -> Commands:
     """
     Have a service that decides where containers run, and what they may have.
 
@@ -40,6 +43,7 @@ def resident(program: str | None, *, door: bool | None = False) -> Commands:
     + door: whether dockerd asks it, too, as an authorization plugin, once daemon.json names it.
       None: not, but if dockerd asks it now, nothing is changed. It is refused to end that, or to
       remove the service, while daemon.json names the plugin
+    + takes_runc: whether the judge is asked about containers under runc, too
 
     Wrappers run the same program themselves if it does not answer. systemd holds its sockets, so no
     question is lost when it restarts. If its program does not run, a small one refuses all that is
@@ -47,7 +51,7 @@ def resident(program: str | None, *, door: bool | None = False) -> Commands:
     """
 
     def plan(node: Node) -> PartPlan:
-        return plan_judge(node, program, door=door)
+        return plan_judge(node, program, door=door, takes_runc=takes_runc)
 
     yield from converge(OPERATION, NAME, plan, _command, settled="the judge is as declared")
 

@@ -314,9 +314,13 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
         if self.default == "off":
             return None
         usual = "runsc" if "runsc" in self.runtimes else next(iter(self.runtimes))
-        takes_runc = self.default == "sandbox-all"
         runtime = self.default_runtime or usual
-        return Dispatch(runtime, self.infrastructure, takes_runc, self.door)
+        return Dispatch(runtime, self.infrastructure, self.takes_runc, self.door)
+
+    @property
+    def takes_runc(self) -> bool:
+        """Return True if containers under runc are handled like those without a runtime."""
+        return self.default == "sandbox-all"
 
     @property
     def has_door(self) -> bool:

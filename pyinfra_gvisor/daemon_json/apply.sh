@@ -389,8 +389,10 @@ fi
 prepare
 if ! change || ! look || ! put after || ! step 'done'; then # others may have written what they had read before
     revert || true
+    settle_links
     exit 1
 fi
+settle_links
 finish || {
     complain "the change is applied, but $state_dir cannot be written; is the disk full? Run again"
     exit 1

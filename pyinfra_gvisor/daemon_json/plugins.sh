@@ -1,9 +1,11 @@
 #!/bin/sh
 # Asks dockerd's authorization plugins before dockerd does. Comes before apply.sh and proof/reload.sh. Variables:
 # plugins_before and plugins_after (their names in the old and in the new daemon.json), ask_program (asks some),
-# door_check (has ours answer), work.
+# door_check (has ours answer), links_program (has links in volumes followed or not), work.
 set -eu
-: "${plugins_before?}" "${plugins_after?}" "${ask_program:?}" "${door_check:?}"
+: "${plugins_before?}" "${plugins_after?}" "${ask_program:?}" "${door_check:?}" "${links_program:?}"
+
+settle_links() { if [ -f "$links_program" ]; then "$links_program" sync || true; fi; } # by the daemon.json that counts now
 
 # dockerd ends when it reloads and a plugin is missing, and at a start it waits for ever for one that does not answer.
 plugins_answer() { # name of the file that dockerd would load: fails with a reason

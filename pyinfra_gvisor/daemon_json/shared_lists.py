@@ -17,6 +17,7 @@ PLUGIN = "pyinfra-gvisor"
 """The name of our authorization plugin."""
 
 DOOR_CHECK = "/opt/gvisor/judge/check"
+LINKS = "/opt/gvisor/judge/volumes"
 """A program on the node that has it answer."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -55,6 +56,7 @@ def asking_plugins(before: str | None, after: str | None) -> dict[str, str]:
         "plugins_after": _plugins(after),
         "ask_program": program("daemon_json/ask_plugins.pl"),
         "door_check": DOOR_CHECK,
+        "links_program": LINKS,
     }
 
 

@@ -17,11 +17,13 @@ from pyinfra_gvisor.judge.creation import Creation, decide_creation
 from pyinfra_gvisor.judge.docker_files import Undecided, read_object
 from pyinfra_gvisor.judge.own_files import collect, write_over
 from pyinfra_gvisor.judge.permits import container_permit, has_container_permit, permitted
-from pyinfra_gvisor.judge.places import below
+from pyinfra_gvisor.judge.places import Places, below, real
 from pyinfra_gvisor.judge.rules import Rules, in_force, rules_of
 from pyinfra_gvisor.judge.seal import without
 
 _NAME = "pyinfra-gvisor"
+_NO_LINKS = "nosymfollow"
+_NOT_EMPTY = ("strictatime",)  # what a mount without options has
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,15 @@ def decide_call(call: Call, paths: NodePaths) -> str:
     rules = rules_of(call.wrapper)
     permit = permitted(call.identity, paths.run) or _permit_of_operator(call.identity, paths)
     if permit == "unsealed" or (permit == "runc" and rules.policy is not None):
-        return "runc" if permit == "runc" else "sandbox"
-    found = decide_creation(call.bundle, call.identity, rules, paths)
-    if found.container is not None:
-        _prepare(call, found, found.container, rules, paths)
-    return found.where
+        where = "runc" if permit == "runc" else "sandbox"
+    else:
+        found = decide_creation(call.bundle, call.identity, rules, paths)
+        if found.container is not None:
+            _prepare(call, found, found.container, rules, paths)
+        where = found.where
+    if where == "runc":
+        _follow_links(call.bundle)
+    return where
 
 
 def _permit_of_operator(identity: str, paths: NodePaths) -> str:
@@ -111,10 +117,34 @@ def _prepare(
 def _strip(bundle: str, container: Container, kinds: Mapping[str, Iterable[str]]) -> None:
     path = f"{bundle}/config.json"
     left = without(read_object(path), kinds, container)
-    write_over(path, json.dumps(left, separators=(",", ":"), ensure_ascii=False))
+    _write(path, left)
     gone = "; ".join(item for kind in sorted(kinds) for item in kinds[kind])
     text = f"container {container.name}: removed {gone}"
     os.spawnvp(os.P_WAIT, "logger", ["logger", "-t", _NAME, "--", *_shown(text)])  # noqa: S606
+
+
+def _follow_links(bundle: str) -> None:
+    """
+    Have the programs of a container under runc follow their links in volumes.
+
+    runc before 1.2 only looks at what is set, and then unsets all else: mountToRootfs.
+    """
+    places = Places()
+    if not any(_NO_LINKS in item.options for item in places.mounts):
+        return
+    path = f"{bundle}/config.json"
+    spec = read_object(path)
+    for item in spec.get("mounts") or ():
+        source = item.get("source") or ""
+        on = places.mount_of(real(source) or "") if source.startswith("/") else None
+        if on is not None and _NO_LINKS in on.options:
+            kept = [name for name in on.options if name not in ("rw", _NO_LINKS)]
+            item["options"] = [*(item.get("options") or ()), "symfollow", *(kept or _NOT_EMPTY)]
+    _write(path, spec)
+
+
+def _write(path: str, spec: Mapping[str, Any]) -> None:
+    write_over(path, json.dumps(spec, separators=(",", ":"), ensure_ascii=False))
 
 
 def _shown(*texts: str) -> list[str]:

@@ -23,6 +23,7 @@ class Mount:
     + writable: whether the container can write there, or in a mount below
     + options: what the options of a volume of driver ``local`` mount on the volume: MountType,
       MountOpts and MountDevice, as in its opts.json; empty if nothing
+    + copies: whether dockerd will copy the image's files there if it is empty
     """
 
     destination: str
@@ -32,6 +33,7 @@ class Mount:
     driver: str = ""
     writable: bool = True
     options: Mapping[str, str] = field(default_factory=dict)
+    copies: bool = False
 
     @property
     def is_volume(self) -> bool:

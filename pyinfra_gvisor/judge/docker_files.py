@@ -92,6 +92,7 @@ def read_container(root: str, identity: str) -> Container:
 
 def _mount(root: str, destination: str, point: Mapping[str, Any]) -> Mount:
     bound = (point.get("Spec") or {}).get("BindOptions") or {}
+    given = (point.get("Spec") or {}).get("VolumeOptions") or {}
     found = Mount(
         destination,
         source=point.get("Source") or "",
@@ -99,6 +100,7 @@ def _mount(root: str, destination: str, point: Mapping[str, Any]) -> Mount:
         name=point.get("Name") or "",
         driver=point.get("Driver") or "",
         writable=bool(point.get("RW") or bound.get("ReadOnlyNonRecursive")),
+        copies=not (given.get("NoCopy") or "nocopy" in (point.get("Mode") or "").split(",")),
     )
     source = found.source or (point.get("Spec") or {}).get("Source") or ""
     if not (found.is_volume and found.name):

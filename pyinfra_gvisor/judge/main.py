@@ -2,7 +2,8 @@
 The program.
 
 ``serve`` answers wrappers and dockerd at systemd's sockets. ``ask`` answers one question and ends.
-``permit`` runs a command of docker with a permit.
+``permit`` runs a command of docker with a permit. ``links`` says whether links in volumes may be
+followed by containers only.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ def main() -> int:
         from pyinfra_gvisor.judge.permitted_run import permitted_run  # noqa: PLC0415
 
         return permitted_run(sys.argv[2:])
+    if sys.argv[1:2] == ["links"]:
+        from pyinfra_gvisor.judge.links import wish  # noqa: PLC0415
+
+        sys.stdout.write(f"{wish(sys.argv[2], sys.argv[3] == 'yes')}\n")
+        return 0
     # For a file that cannot be read, such as one on a network file system that does not answer. The
     # signal ends the program, wherever it waits.
     signal.alarm(int(sys.argv[2]) if sys.argv[2:] else LIMIT_S)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from pyinfra_gvisor.judge.asked import Asked
 from pyinfra_gvisor.judge.container import Mount
 from pyinfra_gvisor.judge.docker_files import Undecided, read_text
+from pyinfra_gvisor.judge.links import follows_links
 from pyinfra_gvisor.judge.places import below, future, real
 
 # File systems of volumes that hold none of the node's own files. The node connects to the network.
@@ -88,13 +90,19 @@ class _Mounts:
     def __init__(self, asked: Asked) -> None:
         self.asked, self.places = asked, asked.places
         self.volumes = real(f"{asked.root}/volumes") or f"{asked.root}/volumes"
-        given = asked.seal["binds"]
-        self.allowed = [place for path in given for place in (path, real(path) or path)]
+
+    @cached_property
+    def allowed(self) -> list[str]:
+        """Return the paths in which a container may mount files, also without links."""
+        given = self.asked.seal["binds"]
+        return [place for path in given for place in (path, real(path) or path)]
 
     def why_not(self, point: Mount, source: str, path: str | None) -> str:
         """Return "" if a mount is allowed, or more about why it is not."""
         if point.kind in ("tmpfs", "image"):
             return ""
+        if self.asked.spec is None and (why := self._why_not_made(point, path)):
+            return why
         places = self.places.same_as(path) if path is not None else ()
         if path is not None and not point.writable and self._is_public(path):
             return ""
@@ -103,6 +111,19 @@ class _Mounts:
         if point.is_volume:
             return self._why_not_volume(point, path, places)
         return _of_the_node(source, places) if places else " (not found)"
+
+    def _why_not_made(self, point: Mount, path: str | None) -> str:
+        """
+        Return why dockerd must not make a container with such a volume.
+
+        It copies files of the image there, and follows links if the kernel does.
+        """
+        if point.options.get("MountType") == "tmpfs":  # could be made while a container is
+            return " (a volume in memory: use tmpfs of the container)"
+        is_other = path is not None and follows_links(path) and not follows_links(self.volumes)
+        if point.is_volume and point.copies and (point.options or is_other):
+            return " (dockerd follows links there while it copies the image's files; add nocopy)"
+        return ""
 
     def _is_public(self, path: str) -> bool:
         """Return True for the time zone: a file, as Docker makes a directory of what is missing."""

@@ -54,12 +54,17 @@ def future(path: str) -> str | None:
 
 @dataclass(frozen=True)
 class Mounted:
-    """A mount of the node: proc_pid_mountinfo(5). ``root`` is its directory in the file system."""
+    """
+    A mount of the node: proc_pid_mountinfo(5).
+
+    ``root`` is its directory in the file system. ``options`` are those of this mount.
+    """
 
     point: str
     device: str
     root: str
     kind: str
+    options: tuple[str, ...] = ()
 
     def inner(self, path: str) -> str:
         """Return where a path without symbolic links is in the file system of this mount."""
@@ -111,7 +116,8 @@ class Places:
 def _mounted(line: str) -> Mounted:
     words = line.split(" ")
     kind = line.partition(" - ")[2].split(" ")[0]
-    return Mounted(unescaped(words[4]), words[2], unescaped(words[3]), kind)
+    options = tuple(words[5].split(","))
+    return Mounted(unescaped(words[4]), words[2], unescaped(words[3]), kind, options)
 
 
 def unescaped(text: str) -> str:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import socket
 import subprocess
 from contextlib import suppress
 from typing import Any
 
 from pyinfra_gvisor.judge.asked import NodePaths
 from pyinfra_gvisor.judge.docker_request import Request
-from pyinfra_gvisor.judge.door import in_report, made, passes, why_refused
+from pyinfra_gvisor.judge.door import in_report, made, passes, passes_at_once, why_refused
 from pyinfra_gvisor.judge.permits import HEADER
 from pyinfra_gvisor.judge.processes import JUDGEMENT_S, MOST, Judges, process_at, sees_the_same
 
@@ -45,8 +44,6 @@ async def answer_docker(
             head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.plugins.v1.1+json\r\n"
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             await writer.drain()
-    with suppress(OSError):  # a judgement that goes on has the connection, too
-        connection.shutdown(socket.SHUT_RDWR)
     writer.close()
 
 
@@ -76,7 +73,7 @@ async def _answered(judges: Judges, path: str, question: bytes, docker: int) -> 
         request = Request.of(json.loads(question), docker)
     except (ValueError, AttributeError):  # also if dockerd asks again: moby sends nothing then
         return {"Allow": False, "Msg": "the question of dockerd was not complete; try again"}
-    if passes(request):
+    if passes(request) or (sees_the_same(docker) and passes_at_once(request, NodePaths())):
         return _ALLOWED
     found = await judges.ask(b"%d %b\n%b" % (docker, _REQUEST, question))
     why = _LATE if found is None else found.decode()

@@ -9,6 +9,7 @@ third of the time.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ _PREPARE_S = 2
 _SOON_S = 0.02
 MOST = 1 << 26  # bytes of a question
 _PART = 1 << 16
+_FIRST, _LAST = 3, 1 << 14  # descriptors: LimitNOFILE of its unit
 _CONNECTION = b"c"  # comes with a descriptor
 
 
@@ -103,8 +105,7 @@ class Judges:
             parent.close()
             return None
         if is_child:
-            own.close()  # else it would not notice that the program has ended
-            _as_child(lambda: work(parent))
+            _as_child(parent, work)
         parent.close()
         return own
 
@@ -132,13 +133,21 @@ class Judges:
             parent.shutdown(socket.SHUT_WR)  # the kernel frees memory before it closes: do_exit()
 
 
-def _as_child(work: Callable[[], None]) -> None:
-    """Do the work and end, whatever happens: a child must never accept."""
+def _as_child(parent: socket.socket, work: Callable[[socket.socket], None]) -> None:
+    """
+    Do the work and end, whatever happens.
+
+    A child has no descriptor of the program's but one. It would keep connections open that nobody
+    answers any more, if the program ends while the child waits.
+    """
     try:
+        signal.set_wakeup_fd(-1)
+        gc.disable()  # it would close descriptors by their old numbers
+        os.closerange(_FIRST, parent.fileno())
+        os.closerange(parent.fileno() + 1, _LAST)
         _be_killed_first()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
-        work()
+        work(parent)
     finally:
         os._exit(0)
 

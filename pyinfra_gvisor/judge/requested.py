@@ -136,12 +136,13 @@ def _binds(host: Mapping[str, Any], root: str) -> Iterator[Mount]:
         has_source = len(parts) == _PARTS or (len(parts) > 1 and parts[1].startswith("/"))
         source, to = parts[:2] if has_source else ("", parts[0])
         options = parts[2:] if has_source else parts[1:]
-        writable = "ro" not in ",".join(options).split(",")
+        words = ",".join(options).split(",")
+        writable = "ro" not in words
         if source.startswith("/"):
             yield Mount(normpath(to), _cleaned(source), writable=writable)
         else:
-            given = {"DriverConfig": {"Name": driver}}
-            yield replace(_volume(source, to, given, root), writable=writable)
+            found = _volume(source, to, {"DriverConfig": {"Name": driver}}, root)
+            yield replace(found, writable=writable, copies="nocopy" not in words)
 
 
 def _mounts(given: Iterable[Mapping[str, Any]], root: str) -> Iterator[Mount]:
@@ -152,7 +153,8 @@ def _mounts(given: Iterable[Mapping[str, Any]], root: str) -> Iterator[Mount]:
         writable = writable or bool((item.get("BindOptions") or {}).get("ReadOnlyNonRecursive"))
         if kind == "volume":
             options = item.get("VolumeOptions") or {}
-            yield replace(_volume(source, to, options, root), writable=writable)
+            found = _volume(source, to, options, root)
+            yield replace(found, writable=writable, copies=not options.get("NoCopy"))
         elif kind in ("bind", "tmpfs", "image"):
             source = _cleaned(source) if kind == "bind" else source
             yield Mount(normpath(to), source, kind, writable=writable)

@@ -102,6 +102,7 @@ class Node(Reading):
     ``foreign_shims`` are the shims on containerd's PATH other than runc's. ``gvisor_variables`` are
     those that dockerd and containerd were started with, each after the program's name.
     ``runc_version`` is runc's own answer, for Docker 29, which does not name the version.
+    ``linked_volume`` is a link in the place of a volume, or of all volumes.
     ``docker_client`` is ``docker``, or what a script in its place says of itself, as Podman's does.
     ``no_core_scheduling`` is the error of a kernel without core scheduling, None if it has that.
     ``listener`` is who answers at Docker's socket.
@@ -132,6 +133,7 @@ class Node(Reading):
     docker_error: str | None = None
     listener: Listener = Listener()
     runc_version: str | None = None
+    linked_volume: str | None = None
     no_core_scheduling: str | None = None
     info: DockerInfo | None = None
     dockerd: DockerdProcess | None = None
@@ -332,6 +334,7 @@ def _looked_for(values: dict[str, str]) -> dict[str, Any]:
     return {
         "docker_client": values.get("docker_client"),
         "runc_version": values.get("runc_version"),
+        "linked_volume": values.get("linked_volume"),
         "store": read_store(values),
         "runsc_link": values.get("runsc_link"),
         "runsc_file": "runsc_file" in values,

@@ -296,6 +296,12 @@ sub build_cache { # number and last use of dockerd's build cache records; no ima
     }
     return "build_cache $records $last\n";
 }
+sub linked { # a volume whose files are elsewhere by a symbolic link
+    my ($root) = (members($_[0])->{DockerRootDir} // "") =~ /^"([^"\\]*)"$/ or return "";
+    opendir my $volumes, "$root/volumes" or return "";
+    my ($found) = grep { -l } "$root/volumes", map { "$root/volumes/$_/_data" } sort grep { !/\n/ } readdir $volumes;
+    return $found ? "linked_volume $found\n" : "";
+}
 sub runc { # runc's version, where Docker 29 does not report it: Ubuntu builds runc without a commit. Docker reports
     # the default runtime only, and an audit needs runc's version in any case.
     my $top = members($_[0]);
@@ -327,7 +333,7 @@ my $told = eval {
     alarm 20;
     $info = ask("/info") // die "no /info\n";
     $ids = ask("/containers/json") // die "no /containers/json\n";
-    my $text = "info $info\n" . runc($info);
+    my $text = "info $info\n" . runc($info) . linked($info);
     know_programs((members($info)->{Runtimes} // "") =~ /"path":"([^"\\]*)"/g);
     $text .= unjudged($info, $peer // 0);
     $text .= container($1) while $ids =~ /"Id":"([0-9a-f]{64})"/g;

@@ -34,6 +34,7 @@ NETSTACK_ON_6_11 = Release(20240807, 0)
 # package is 30 MB unpacked.
 NEEDED_BYTES = {"debian": 128 << 20}
 NEEDED_BYTES_ELSE = 768 << 20
+_OF_COOLIFY = ("coolify", "coolify-db")  # docker-compose.yml in coollabsio/coolify
 _OF_JUDGE = ("dataclasses", "json")  # what it imports that python3-minimal of Debian 12 lacks
 # As need_decompressor in releases/unpack.sh.
 UNPACKING = {".bz2": "bzip2", ".zst": "zstd", ".zstd": "zstd", ".xz": "xz"}
@@ -265,6 +266,17 @@ def _bypassed(node: Node, settings: Settings) -> Problem | None:
     )
 
 
+def _own_host(node: Node, settings: Settings) -> Problem | None:
+    if settings.dispatch is None or not {*_OF_COOLIFY} <= {item.name for item in node.containers}:
+        return None
+    return Problem(
+        "gvisor_default on Coolify's own host: each of its upgrades brings images that nobody has "
+        "accepted, so Coolify would not come back",
+        got=f"containers {' and '.join(_OF_COOLIFY)}",
+        todo="remove gvisor_default for this host, and move its apps to another server",
+    )
+
+
 def _judges_python(node: Node, settings: Settings) -> Problem | None:
     if not asks_judge(settings.runtimes, settings.dispatch):
         return None
@@ -387,6 +399,13 @@ RULES: tuple[Rule, ...] = (
         "on containerd's `PATH`; or `judge-bypassed` is waived",
         "containerd, core/runtime/v2/shim_manager.go; seen with Docker 26.1.5",
         _bypassed,
+    ),
+    Rule(
+        "own host",
+        "with `gvisor_default`: the node is not Coolify's own host, which runs `coolify` and "
+        "`coolify-db`",
+        "scripts/upgrade.sh in coollabsio/coolify v4.3.10",
+        _own_host,
     ),
     Rule(
         "python",

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,11 @@ PLUGIN = "/run/docker/plugins/pyinfra-gvisor.sock"
 DEAD = "/run/docker/plugins/dead.sock"
 PYTHON = "/usr/bin/python3"
 MAIN_PID = f"systemctl show -p MainPID --value {UNIT}"
+WITH_PERMIT = "/opt/gvisor/judge/permit --reason 'the disk has to be looked at' -- docker"
+PERMITS = "/run/pyinfra-gvisor/permit-"
 DENIED = "authorization denied by plugin pyinfra-gvisor: "
 FUZZ = (Path(__file__).parent / "dispatch_fuzz.py").read_text()
+DEAD_FILES = (Path(__file__).parent / "dead_files.py").read_text()
 WATCHDOG_S = 10
 _OPTED = (
     "docker create --mount type=volume,src=evil-b,dst=/bin,volume-opt=type=none,volume-opt=o=bind"
@@ -82,7 +86,9 @@ def judged(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
     nodes = {kind: dispatch.nodes[kind] for kind in NODES}
     dispatch.deploy(*NODES, **DEFAULT, door="off")
     old = f"""mkdir -p /opt/old /opt/empty; docker create --name old -v /opt/old:/x {IMAGE} true
-    docker create --name old-ro -v /opt/old:/x:ro {IMAGE} true"""
+    docker create --name old-ro -v /opt/old:/x:ro {IMAGE} true
+    docker volume create -o type=tmpfs -o device=tmpfs memory
+    docker run -d --name old-memory -v memory:/m {IMAGE} sh -c 'echo kept > /m/a; sleep 1d'"""
     at_once(lambda name: sh(nodes[name], old), NODES)
     outcome = dispatch.deploy(*NODES, **DEFAULT, proof="changed", proof_rows=True)
     proven = re.findall(r"\bdoor\b.* ok$", outcome.text, re.MULTILINE)
@@ -118,6 +124,64 @@ def test_what_would_change_the_node_is_not_begun(judged: dict[str, LabNode], kin
         assert DENIED in ran.stderr, f"{what}: {ran}"
 
     assert node.exec("sh", "-c", LEFT).stdout == before == ""
+
+
+# An image with much to copy, for dockerd to be busy while another container of it puts links there.
+MUCH = """
+set -e
+rm -rf /root/much /root/away
+mkdir -p /root/much/data /root/much/proc /root/much/dev /root/much/etc /root/away
+cd /root/much
+mkdir bin tmp
+cp $(command -v busybox) bin/busybox
+for name in sh rm ln sleep touch; do ln -s busybox bin/$name; done
+seq 100 159 | xargs -I N sh -c 'head -c 4000000 /dev/zero > data/aN'
+seq 10 | xargs -I N sh -c 'mkdir data/dN; echo written > data/dN/eN'
+echo written > data/z
+tar -c . | docker import - much:1 > /dev/null
+"""
+LINKS = """rm -rf /data/*; touch /ready; while [ ! -e /data/a100 ]; do :; done
+for n in 1 2 3 4 5 6 7 8 9 10; do ln -s /root/away /data/d$n; done
+ln -s /root/away/z /data/z; sleep infinity"""
+COPIED = f"""
+docker run -d --name links -v shared:/data much:1 sh -c '{LINKS}' > /dev/null
+for _ in $(seq 100); do docker cp links:/ready /dev/null 2> /dev/null && break; sleep 0.1; done
+docker create --name copies -v shared:/data much:1 sh 2>&1 | tail -n 1
+"""
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_dockerd_follows_no_link_while_it_copies_an_image(
+    judged: dict[str, LabNode], kind: str
+) -> None:
+    node = judged[kind]
+    sh(node, MUCH)
+
+    said = sh(node, COPIED)
+
+    assert "file exists" in said
+    ended = "docker rm -f links; docker volume rm shared; ls /root/away"
+    assert sh(node, ended) == "links\nshared\n"
+    # What was mounted in a volume before is still seen, and whoever runs under runc has its links.
+    assert (
+        sh(
+            node,
+            "docker exec old-memory cat /m/a; cat $(docker volume inspect -f "
+            "'{{.Mountpoint}}' memory)/a",
+        )
+        == "kept\nkept\n"
+    )
+    follows = "ln -s name /d/link; echo found > /d/name; cat /d/link"
+    for run in (f"docker run --rm -v own:/d {IMAGE}", f"{WITH_PERMIT} run --rm -v own:/d {IMAGE}"):
+        assert sh(node, f"{run} sh -c '{follows}'; docker volume rm own") == "found\nown\n"
+    # Who asks nobody needs that links are followed.
+    links = "/opt/gvisor/judge/volumes"
+    outside = f"run -d --name outside --runtime runc -v own:/d {IMAGE} sleep infinity"
+    assert sh(node, f"{links}; {WITH_PERMIT} {outside} > /dev/null; {links} sync; {links}") == (
+        "safe\nfollowed outside\n"
+    )
+    sh(node, f"docker rm -f outside; docker volume rm own; rm {PERMITS}*")
+    assert sh(node, f"{links}; {links} sync; {links}") == "wanted\nsafe\n"
 
 
 @pytest.mark.parametrize("kind", ENDS)
@@ -202,10 +266,6 @@ def test_what_people_do_with_docker_passes(judged: dict[str, LabNode], kind: str
 
     assert said == ["one", "built", "from compose"]
     assert in_sandbox(node, "app")
-
-
-WITH_PERMIT = "/opt/gvisor/judge/permit --reason 'the disk has to be looked at' -- docker"
-PERMITS = "/run/pyinfra-gvisor/permit-"
 
 
 @pytest.mark.parametrize("kind", NODES)
@@ -299,6 +359,44 @@ def test_one_that_hangs_is_replaced_and_without_python_docker_refuses_and_says_w
         assert lives(judged[kind]) == pids[kind]
 
 
+# A file system that answers nothing, as a service of the node.
+DEAD_MOUNT = """
+set -e
+[ -e /dev/fuse ] || mknod /dev/fuse c 10 229
+mkdir -p /opt/dead
+systemd-run --quiet --collect --unit=dead python3 /root/dead.py /opt/dead
+for _ in $(seq 50); do grep -q ' /opt/dead ' /proc/self/mountinfo && exit; sleep 0.1; done
+exit 1
+"""
+
+
+def test_a_bind_on_a_file_system_that_does_not_answer_holds_up_no_other(
+    judged: dict[str, LabNode],
+) -> None:
+    node, before = judged["docker-29"], lives(judged["docker-29"])
+    node.put("/root/dead.py", DEAD_FILES.encode())
+    sh(node, DEAD_MOUNT)
+    dead = "docker create -v /opt/dead/x:/x"
+
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(node.exec, "sh", "-c", f"{dead} {IMAGE}") for _ in range(3)]
+        others = [asks(node) for _ in range(5)]
+        start(node, "meanwhile", "-v", "data:/data")
+        finished = [item.done() for item in waiting]
+        sh(node, f"systemctl kill -s KILL --kill-who=main {UNIT}")  # what waits cannot be killed
+        late = [item.result(timeout=90).stderr for item in waiting]
+    wait_for(node, f"systemctl is-active {UNIT}", timeout_s=30)
+    again = asks(node)
+    sh(node, "systemctl kill -s KILL dead; umount -l /opt/dead; rmdir /opt/dead")
+
+    assert not any(finished)
+    assert all(DENIED in said or "plugin pyinfra-gvisor failed" in said for said in late), late
+    assert all(DENIED in said for said in (*others, again, asks(node)))
+    assert in_sandbox(node, "meanwhile")
+    remove_containers(node, "^/meanwhile$")
+    assert lives(node) == before
+
+
 GONE = {
     "stopped": f"systemctl stop {UNIT}.socket {UNIT}",
     "masked": f"ln -sf /dev/null {UNITS}.service; systemctl daemon-reload; systemctl stop {UNIT}",
@@ -364,6 +462,7 @@ def test_after_a_power_cut_it_is_there_before_docker(judged: dict[str, LabNode])
     since = "systemctl show -p ActiveEnterTimestampMonotonic --value"
     socket, dockerd = sh(node, f"{since} {UNIT}.socket docker.service").split()
     assert 0 < int(socket) < int(dockerd)
+    assert sh(node, "/opt/gvisor/judge/volumes") == "safe\n"
     assert "mount of /etc" in asks(node)
     sh(node, "docker start app")
     assert in_sandbox(node, "app")
@@ -385,6 +484,7 @@ def test_others_keep_their_plugin_when_ours_goes_and_a_rollback_goes_past_it(
         assert "authorization-plugins" not in found
         assert "pyinfra-gvisor" not in additions
         assert "authorization-plugins" not in daemon_json(judged[kind])
+        assert "nosymfollow" not in sh(judged[kind], "cat /proc/self/mountinfo")
         assert DENIED not in asks(judged[kind])
         assert lives(judged[kind]) == pids[kind]
         remove_containers(judged[kind], ".")
@@ -399,5 +499,6 @@ def test_a_removal_leaves_nothing_of_it(judged: dict[str, LabNode], dispatch: Gr
         left = "find /etc/systemd /run/systemd /run/docker/plugins /opt -name '*pyinfra-gvisor*'"
         assert sh(judged[kind], left) == ""
         assert sh(judged[kind], "cat /etc/docker/daemon.json") == ORIGINAL
+        assert "nosymfollow" not in sh(judged[kind], "cat /proc/self/mountinfo")
         assert DENIED not in asks(judged[kind])
         remove_containers(judged[kind], ".")

@@ -152,6 +152,21 @@ def test_a_container_of_before_stays_and_is_in_a_sandbox_after_its_restart(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_under_runc_links_in_volumes_are_followed(taken: Ground, kind: str) -> None:
+    permit = "/opt/gvisor/judge/permit --reason 'links of infrastructure' -- docker"
+    shows = "ln -s name /d/link; echo found > /d/name; cat /d/link; uname -v"
+
+    seen = sh(
+        taken.nodes[kind],
+        f"""/opt/gvisor/judge/volumes
+        {permit} run --rm --runtime runc -v own:/d {IMAGE} sh -c '{shows}'
+        docker volume rm own; rm /run/pyinfra-gvisor/permit-*""",
+    )
+
+    assert seen == f"safe\nfound\n{sh(taken.nodes[kind], 'uname -v')}own\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_others_get_runc_itself(taken: Ground, kind: str) -> None:
     node = taken.nodes[kind]
     node.put("/root/bundle/config.json", BUNDLE.encode())

@@ -20,6 +20,10 @@ def _not_asked(host: Audited) -> Iterator[Observation]:
         yield Observation(DAEMON_JSON, f"{AUTHORIZATION} does not name {PLUGIN}")
     if down := host.node.part(JudgeState).down(asked=True):
         yield Observation(NAME, " and ".join(down))
+    if outside := host.node.part(JudgeState).outside:
+        more = f" and {len(outside) - 1} more" if outside[1:] else ""
+        what = f"dockerd follows symbolic links in volumes, as {outside[0]}{more} may need"
+        yield Observation(NAME, f"{what}, outside of gVisor", Severity.MEDIUM)
     if host.settings.door == "report":
         yield Observation(NAME, "it only reports", Severity.MEDIUM)
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Functions about what has dockerd ask. Comes before install.sh and remove.sh. Variables: unit (the name of the judge's
-# units), units (their directory), plugin (the name by which dockerd asks), listens_at (where), file (daemon.json).
-: "${unit:?}" "${units:?}" "${plugin:?}" "${listens_at:?}" "${file:?}"
+# units), units (their directory), plugin (the name by which dockerd asks), listens_at (where), file (daemon.json), directory (of its programs).
+: "${unit:?}" "${units:?}" "${plugin:?}" "${listens_at:?}" "${file:?}" "${directory:?}"
 
 must_not_ask() { # dockerd would end at its next reload, and not start again
     if [ -e "$file" ] && tr '\n' ' ' < "$file" | grep -q "\"authorization-plugins\"[^]]*\"$plugin\""; then
@@ -15,6 +15,11 @@ wait_no_more() { # removes what has dockerd's unit wait for the judge
         rm -f "$path" "$path.new"
         rmdir "${path%/*}" 2> /dev/null || true # others may have files there
     done
+}
+
+follow_again() { # links in volumes
+    if [ -f "$directory/volumes" ]; then "$directory/volumes" release; fi
+    rm -f "$directory/volumes"
 }
 
 listen_no_more() { rm -f "$listens_at"; } # also ends a program that stands in for the judge

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pyinfra_gvisor.base.node_files import NodeFile, unit_text
 from pyinfra_gvisor.base.scripts import PATH, part, program
-from pyinfra_gvisor.daemon_json.shared_lists import DOOR_CHECK, PLUGIN
+from pyinfra_gvisor.daemon_json.shared_lists import DOOR_CHECK, LINKS, PLUGIN
 from pyinfra_gvisor.dispatch.programs import JUDGE_SOCKET
 from pyinfra_gvisor.judge.asked import NodePaths
 
@@ -53,14 +55,29 @@ CONFINED = (
 )
 
 
-def judge_files(judge: str, docker: str | None) -> tuple[NodeFile, ...]:
+@dataclass(frozen=True)
+class Asking:
+    """
+    A dockerd that asks.
+
+    + unit: its unit
+    + root: its data root
+    + takes_runc: whether it is asked about containers under runc, too
+    """
+
+    unit: str
+    root: str
+    takes_runc: bool = False
+
+
+def judge_files(judge: str, docker: Asking | None) -> tuple[NodeFile, ...]:
     """
     Return the files.
 
     + judge: path of the judge's program
-    + docker: the unit of a dockerd that asks; None if it does not ask
+    + docker: None if dockerd does not ask
     """
-    given = {"stand_in": STAND_IN, "ask": ASK, "address": ADDRESS, "unit": NAME}
+    given = {"stand_in": STAND_IN, "ask": ASK, "address": ADDRESS, "unit": NAME, "links": LINKS}
     serve = part("parts/judge/serve", judge=judge, stand_in=STAND_IN)
     permit = f'#!/bin/sh\nexec /usr/bin/python3 -I -S -B -X utf8 {judge} permit "$@"\n'
     files = (
@@ -70,9 +87,17 @@ def judge_files(judge: str, docker: str | None) -> tuple[NodeFile, ...]:
         NodeFile(SERVE, "755", f"#!/bin/sh\n{serve}"),
         NodeFile(DOOR_CHECK, "755", f"#!/bin/sh\n{part('parts/judge/check', **given)}"),
         NodeFile(SERVICE, "644", service_text()),
-        NodeFile(SOCKET, "644", socket_text(docker)),
+        NodeFile(SOCKET, "644", socket_text(docker.unit if docker else None)),
     )
-    return files if docker is None else (*files, NodeFile(drop_in(docker), "644", drop_in_text()))
+    if docker is None:
+        return files
+    taken = "yes" if docker.takes_runc else ""
+    volumes = part("parts/judge/volumes", root=docker.root, judge=judge, taken=taken)
+    return (
+        *files,
+        NodeFile(LINKS, "755", f"#!/bin/sh\n{volumes}"),
+        NodeFile(drop_in(docker.unit), "644", drop_in_text()),
+    )
 
 
 def drop_in(docker: str) -> str:

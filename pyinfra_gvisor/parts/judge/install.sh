@@ -16,7 +16,7 @@ if [ -z "$address" ]; then must_not_ask; fi
 had=$(cat "$units/$unit.socket" 2> /dev/null || :)
 rm -f "$units/sockets.target.wants/$unit.socket" # a run that ends before the last line is noticed by the next one
 put_files "$@"
-if [ -z "$address" ]; then wait_no_more; fi
+if [ -z "$address" ]; then wait_no_more && follow_again; fi
 systemctl daemon-reload
 listens=$(systemctl is-active "$unit.socket") || true # not active: systemctl(1)
 silent=$(answers) || silent=$address
@@ -29,4 +29,5 @@ systemctl start "$unit.socket" || die "$unit.socket" "this socket does not liste
 # The socket stays open and keeps questions that arrive meanwhile.
 systemctl restart "$unit.service" || die "$unit.service" "this service does not start: $(said_by service)"
 answers || die "$unit.service" "nobody answers at $address: $(said_by service)"
+if [ -n "$address" ]; then "$directory/volumes" sync || die "$directory/volumes" 'dockerd follows links in its volumes: mounting them failed'; fi
 systemctl enable --quiet "$unit.socket"

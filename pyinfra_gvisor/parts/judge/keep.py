@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pyinfra_gvisor.daemon_json.shared_lists import LINKS
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.parts.judge.files import ADDRESS, ASK, NAME
 from pyinfra_gvisor.parts.judge.plan import declared_files
@@ -12,7 +13,7 @@ from pyinfra_gvisor.settings import Settings
 
 
 def _given(_node: Node, settings: Settings) -> Mapping[str, str]:
-    given = {"judge_name": NAME, "judge_ask": ASK}
+    given = {"judge_name": NAME, "judge_ask": ASK, "judge_links": LINKS}
     if settings.has_door:
         what = "Docker does nothing new, and does not start without its socket"
         return {**given, "judge_address": ADDRESS, "judge_else": what}

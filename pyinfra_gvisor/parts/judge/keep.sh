@@ -1,8 +1,8 @@
 #!/bin/sh
 # Checks that the judge is resident, and starts it. Comes after begin.sh. Variables: judge_name (of its units), judge_else
 # (what happens without it), judge_address (the socket at which dockerd asks; empty if it does not), judge_ask (a program
-# that asks).
-: "${judge_name:?}" "${judge_else:?}" "${judge_address?}" "${judge_ask:?}"
+# that asks), judge_links (a program that has nobody follow links in volumes).
+: "${judge_name:?}" "${judge_else:?}" "${judge_address?}" "${judge_ask:?}" "${judge_links:?}"
 
 judge_wrong() {
     for kind in socket service; do
@@ -11,6 +11,7 @@ judge_wrong() {
     if ! systemctl is-enabled --quiet "$judge_name.socket"; then say "$judge_name.socket is not enabled, so after a reboot $judge_else"; fi
     if [ -z "$judge_address" ]; then return 0; fi
     if ! judge_said=$(perl "$judge_ask" 5 "$judge_address") || [ -n "$judge_said" ]; then say "$judge_name.service does not answer, so $judge_else"; fi
+    if ! "$judge_links" sync; then say "dockerd follows symbolic links in volumes, so an image can change this node"; fi
 }
 
 judge_restore() {

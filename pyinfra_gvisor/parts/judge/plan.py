@@ -10,12 +10,13 @@ from pyinfra_gvisor.daemon_json.effective import value_in_force
 from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION, PLUGIN
 from pyinfra_gvisor.dispatch.programs import JUDGE_SOCKET
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts.judge.files import ADDRESS, judge_files
+from pyinfra_gvisor.parts.judge.files import ADDRESS, Asking, judge_files
 from pyinfra_gvisor.parts.judge.state import JudgeState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.runtimes.wrappers import asks_judge, judge
 from pyinfra_gvisor.settings import Settings
 
+_NOSYMFOLLOW = (5, 10)  # mount(2), MS_NOSYMFOLLOW
 NOT_RESIDENT = (
     "this node has no systemd, or no asyncio of Python, so the judge is not resident. Each start "
     "of a container takes about 0.1 s longer"
@@ -32,8 +33,16 @@ def declared_program(settings: Settings) -> str | None:
 def declared_files(node: Node, settings: Settings) -> tuple[NodeFile, ...]:
     """Return the declared files; empty if no declared wrapper runs the judge."""
     program = declared_program(settings)
-    docker = node.supervisor.unit if settings.has_door else None
-    return () if program is None else judge_files(program, docker)
+    if program is None:
+        return ()
+    return judge_files(program, _asking(node, settings.takes_runc) if settings.has_door else None)
+
+
+def _asking(node: Node, takes_runc: bool) -> Asking | None:
+    if not node.supervisor.unit:
+        return None
+    root = node.info.root_dir if node.info else value_in_force(node, "data-root")
+    return Asking(node.supervisor.unit, str(root or "/var/lib/docker"), takes_runc)
 
 
 def is_asked(node: Node) -> bool:
@@ -57,14 +66,31 @@ def refuse_node(node: Node) -> None:
         )
     if problem := node.python.lacks("gvisor_default needs", "asyncio"):
         raise problem
+    otherwise = 'or set gvisor_door = "off"'
+    if node.kernel_version < _NOSYMFOLLOW:
+        raise Problem(
+            "gvisor_default needs Linux 5.10, so that dockerd follows no link in a volume",
+            got=node.kernel,
+            todo=f"upgrade the node's kernel, {otherwise}",
+        )
+    if node.linked_volume is not None:
+        raise Problem(
+            "gvisor_default has dockerd follow no symbolic link in volumes, so this volume would "
+            "not be found",
+            got=node.linked_volume,
+            todo=f"mount the directory there, with mount --bind and in /etc/fstab, {otherwise}",
+        )
 
 
-def plan_judge(node: Node, program: str | None, *, door: bool | None) -> PartPlan:
+def plan_judge(
+    node: Node, program: str | None, *, door: bool | None, takes_runc: bool = False
+) -> PartPlan:
     """
     Return the changes after which the judge is resident as declared, or not resident.
 
     + program: path of its program; None removes it
     + door: whether dockerd asks it; None: not, but as long as it asks, nothing is changed
+    + takes_runc: whether a program of ours has the place of runc
 
     On a node without systemd the plan only warns: wrappers run the program themselves. Raises
     ``Problem`` if dockerd cannot ask there.
@@ -78,10 +104,12 @@ def plan_judge(node: Node, program: str | None, *, door: bool | None) -> PartPla
         refuse_node(node)
     elif node.init != "systemd" or node.python.lacks("", "asyncio"):
         return PartPlan(warnings=(NOT_RESIDENT,))
-    files = judge_files(program, node.supervisor.unit if door else None)
+    files = judge_files(program, _asking(node, takes_runc) if door else None)
     lines = [f"write {path}" for path, _ in found.other(files)]
     if found.is_asked and not door:
         lines.append("have dockerd's unit not wait for it")
+    if door and found.links in ("", "wanted"):
+        lines.append("have only containers follow links in volumes, and no program of the node")
     if not lines and found.enabled and not found.down(asked=bool(door)):
         return PartPlan()
     lines.append(f"have the judge answer at {JUDGE_SOCKET}{f' and {ADDRESS}' if door else ''}")

@@ -14,5 +14,6 @@ rm -f "$units/sockets.target.wants/$unit.socket" # systemctl cannot disable a un
 rm -f "$units/$unit.socket" "$units/$unit.service" "$units/$unit.socket.new" "$units/$unit.service.new"
 wait_no_more
 listen_no_more
+follow_again
 rm -rf "$directory" "$permits"*
 systemctl daemon-reload

@@ -40,6 +40,8 @@ class JudgeState(PartState):
 
     + files: its files by path; ``socket`` and ``service`` are from ``systemctl is-active``
     + answers: whether the judge answers where dockerd asks
+    + links: ``safe`` if only containers follow symbolic links in volumes, else what is wished, as
+      ``judge.links.wish`` says it
     + permits: those of operators since the node's start
     """
 
@@ -48,6 +50,7 @@ class JudgeState(PartState):
     socket: str | None = None
     service: str | None = None
     answers: bool = False
+    links: str = ""
     permits: tuple[Permit, ...] = ()
 
     @property
@@ -72,7 +75,18 @@ class JudgeState(PartState):
             for kind, state in states.items()
             if state != "active"
         ]
-        return down or ["nobody answers where dockerd asks"] * (asked and not self.answers)
+        if not asked or down:
+            return down
+        silent = ["nobody answers where dockerd asks"] * (not self.answers)
+        should_be = self.links in ("", "wanted")
+        return silent + ["dockerd follows symbolic links in volumes"] * should_be
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Return the containers because of which links are followed: nobody asks about them."""
+        return tuple(self.links.removeprefix("followed").split()) * self.links.startswith(
+            "followed"
+        )
 
     def other(self, files: Sequence[NodeFile]) -> Iterator[tuple[str, str]]:
         """Return the paths of the files that are not as declared, each with what is wrong."""
@@ -93,7 +107,7 @@ def read(lines: Iterable[str]) -> JudgeState:
     values: dict[str, str | bool] = {}
     for line in lines:
         word, _, rest = line.partition(" ")
-        if word in ("socket", "service"):
+        if word in ("links", "service", "socket"):
             values[word] = rest
         elif word in ("enabled", "answers"):
             values[word] = True

@@ -14,6 +14,7 @@ judge_state() {
     if [ -S "$judge_asked" ] && said=$(perl "$judge_dir/ask.pl" 5 "$judge_asked") && [ -z "$said" ]; then
         echo 'judge answers yes'
     fi
+    if [ -f "$judge_dir/volumes" ]; then echo "judge links $("$judge_dir/volumes")"; fi
     for permit in /run/pyinfra-gvisor/permit-*.taken /run/pyinfra-gvisor/permit-*.container; do
         if [ -f "$permit" ]; then echo "judge permit $(printf '%s' "${permit##*/permit-}" | tr -dc '0-9a-z.') $(base64 -w 0 "$permit")"; fi
     done

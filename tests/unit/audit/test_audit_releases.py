@@ -42,7 +42,7 @@ def test_a_published_hole_is_told_with_where_it_is_mended_unless_a_distribution_
     own, debians = vulnerable("29.3.0")["Docker"], vulnerable("26.1.5+dfsg1")["Docker"]
 
     assert (own.severity, debians.severity) == (Severity.HIGH, Severity.MEDIUM)
-    assert "CVE-2026-34040 (fixed in 29.3.1)" in own.evidence
+    assert "CVE-2026-34040 (fixed in 25.0.16, 29.3.1)" in own.evidence
     assert "distribution" not in own.evidence
     assert own.remedy
     assert debians.evidence.endswith(

@@ -17,6 +17,7 @@ from tests.unit.shells import stub
 SAID = "coolify.persistence: {compose} on factory: "
 THEIRS = "services:\n  coolify:\n    labels: ['\u00fc=1']  # $(id)\n"
 MERGED = THEIRS + "    volumes:\n"
+pytestmark = pytest.mark.root  # its files belong to the user of Coolify's containers
 EDITED = "# somebody's edit\n"
 OWN = ("docker-compose.yml", "docker-compose.prod.yml")
 STARTED = ["daemon-reload", f"enable --quiet {files.NAME}.timer", f"restart {files.NAME}.timer"]

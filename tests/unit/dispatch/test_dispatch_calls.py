@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyinfra_gvisor.base.scripts import program
+from pyinfra_gvisor.judge import calls
+from pyinfra_gvisor.judge.links import PLUGIN, wish
+from pyinfra_gvisor.judge.places import Places
+from tests.table import table
 from tests.unit.dispatch.dispatch_files import bind, infrastructure, write_container
 from tests.unit.dispatch.judged import ID, Judged, bound
 from tests.unit.shells import run
@@ -278,6 +284,87 @@ def test_a_container_of_ours_with_a_permit_runs_where_the_permit_says(node: Judg
     third = node.create()
 
     assert (first, second, third) == ("runc", "runsc", "runsc")
+
+
+@pytest.mark.parametrize("where", ["runc", "unsealed"])
+def test_only_under_runc_links_are_followed_where_the_node_does_not(
+    node: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    volumes, other = tmp_path / "volumes", tmp_path / "other"
+    volumes.mkdir()
+    other.mkdir()
+    table = tmp_path / "mountinfo"
+    line = "{} 1 8:1 {} {} rw,relatime{} shared:1 - ext4 /dev/sda1 rw\n"
+    mounts = line.format(1, "/", "/", "") + line.format(2, volumes, volumes, ",nosymfollow")
+    table.write_text(mounts)
+    monkeypatch.setattr(calls, "Places", lambda: Places(str(table)))
+    given = [
+        {"type": "bind", "source": str(path), "destination": f"/{path.name}", "options": ["rbind"]}
+        for path in (volumes, other)
+    ]
+    node.container(others={"Image": f"sha256:{9:064x}"})
+    spec = node.spec(*given)
+    node.permit(f"{where}\n")
+
+    node.decided("create", "--bundle", str(node.bundle), ID, runtime=DEFAULT)
+
+    expected = json.loads(spec)
+    if where == "runc":
+        (mount,) = (item for item in expected["mounts"] if item["source"] == str(volumes))
+        mount["options"] += ["symfollow", "relatime"]
+    assert json.loads(node.text()) == expected
+
+
+@table(
+    "takes_runc, daemon, wished",
+    {
+        "by-name": (False, {}, "followed crun old"),
+        "runc-too": (True, {}, "followed crun"),
+        "not-asked": (True, {"authorization-plugins": ["other"]}, "unwanted"),
+        "no-default": (True, {"default-runtime": "runc"}, "unwanted"),
+    },
+)
+def test_links_are_the_containers_own_where_the_judge_is_asked_about_all(
+    tmp_path: Path, takes_runc: bool, daemon: dict[str, Any], wished: str
+) -> None:
+    node = Judged(tmp_path, door="refuse")
+    written = json.loads((tmp_path / "daemon.json").read_text())
+    written["runtimes"]["crun"] = {"path": "/usr/bin/crun"}
+    given = {"authorization-plugins": [PLUGIN], "default-runtime": DEFAULT, **written, **daemon}
+    (tmp_path / "daemon.json").write_text(json.dumps(given))
+    volume = {"/x": {"Type": "volume", "Name": "v", "Driver": "local", "RW": True}}
+    for number, (name, runtime, mounts) in enumerate(
+        [
+            ("old", "runc", volume),
+            ("crun", "crun", volume),
+            ("by-default", DEFAULT, volume),
+            ("sandbox", "gvisor", volume),
+            ("cannot-start", "gone", volume),
+            ("no-volume", "runc", {"/x": bind("/srv")}),
+        ],
+        20,
+    ):
+        write_container(node.data, number, name=name, host={"Runtime": runtime}, mounts=mounts)
+    (node.data / "containers" / f"{30:064x}").mkdir()  # Docker does not know it either
+
+    assert wish(str(node.data), takes_runc, node.paths) == wished
+
+
+def test_without_such_containers_links_are_not_followed_and_a_damaged_one_counts(
+    tmp_path: Path,
+) -> None:
+    node = Judged(tmp_path, door="refuse")
+    written = json.loads((tmp_path / "daemon.json").read_text())
+    given = {"authorization-plugins": [PLUGIN], "default-runtime": DEFAULT, **written}
+    (tmp_path / "daemon.json").write_text(json.dumps(given))
+    before = wish(str(node.data), False, node.paths)
+    damaged = write_container(node.data, 1, host={"Runtime": "runc"})
+    (node.data / "containers" / damaged / "config.v2.json").write_text("")
+
+    assert (before, wish(str(node.data), False, node.paths)) == (
+        "wanted",
+        f"followed {damaged[:12]}",
+    )
 
 
 def test_a_directory_with_the_name_of_runc_is_no_program(node: Judged) -> None:

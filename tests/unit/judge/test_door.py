@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.dispatch.seal import Seal
+from pyinfra_gvisor.judge import mounts
 from pyinfra_gvisor.judge.docker_request import Request
-from pyinfra_gvisor.judge.door import why_refused
+from pyinfra_gvisor.judge.door import passes_at_once, why_refused
+from pyinfra_gvisor.judge.permits import HEADER
 from pyinfra_gvisor.judge.requested import requested_container
+from tests.table import table
 from tests.unit.dispatch.dispatch_files import IMAGE, bind, infrastructure, write_container
 from tests.unit.dispatch.judged import TODO, Judged
 
@@ -215,6 +218,30 @@ def test_a_request_passes_by_its_method_and_path(node: Judged, what: str, passes
     assert (asked(node, what) == "") is passes
 
 
+@table(
+    "host, more, at_once",
+    {
+        "plain": ({"Memory": 5}, {}, True),
+        "refused": ({"Privileged": True}, {}, False),
+        "unreadable": ({"privileged": True}, {}, False),
+        "bind": ({"Binds": ["own:/x"]}, {}, False),
+        "mount": ({"Mounts": [{"Type": "volume", "Target": "/x"}]}, {}, False),
+        "mounts-of-another": ({"VolumesFrom": ["nobody"]}, {}, False),
+        "network-of-another": ({"NetworkMode": "container:app"}, {}, False),
+        "long": ({"Memory": 5}, {"Env": ["x" * 70_000]}, False),
+        "permit": ({"Memory": 5}, {"headers": {HEADER: "5" * 64}}, False),
+        "another-request": ({}, {"uri": "/containers/app/update"}, False),
+    },
+)
+def test_only_what_names_no_file_is_judged_without_a_process_of_its_own(
+    node: Judged, host: dict[str, Any], more: dict[str, Any], at_once: bool
+) -> None:
+    body = json.dumps({"Image": "bb:1", "Env": more.get("Env"), "HostConfig": host}).encode()
+    uri, headers = more.get("uri", "/v1.45/containers/create"), more.get("headers", {})
+
+    assert passes_at_once(Request("POST", uri, headers, body, DOCKER), node.paths) is at_once
+
+
 def test_words_of_a_form_are_not_taken_for_those_of_the_query(node: Judged) -> None:
     for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         said = asked(node, "POST /build?remote=", headers={"Content-Type": kind})
@@ -225,7 +252,7 @@ def test_words_of_a_form_are_not_taken_for_those_of_the_query(node: Judged) -> N
     ("options", "refused"),
     [
         ({}, False),
-        ({"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}, False),
+        ({"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}, True),
         ({"type": "none", "o": "bind", "device": "/usr/local/sbin"}, True),
         ({"type": "none", "o": "rbind,ro", "device": "usr/local/sbin"}, True),
         ({"type": "none", "o": "bind", "device": "SHARED"}, False),
@@ -240,10 +267,36 @@ def test_a_volume_is_judged_by_its_options(
     shared = f"{node.root}/shared"
     given = {key: shared if text == "SHARED" else text for key, text in options.items()}
     mount = {"Type": "volume", "Source": "v", "Target": "/x"}
-    inline = {**mount, "VolumeOptions": {"DriverConfig": {"Options": given}}}
+    inline = {**mount, "VolumeOptions": {"NoCopy": True, "DriverConfig": {"Options": given}}}
 
     assert bool(asked(node, "POST /volumes/create", {"Name": "v", "DriverOpts": given})) is refused
     assert bool(created(node, {"Mounts": [inline]})) is refused
+
+
+def test_no_image_is_copied_to_where_links_are_followed(node: Judged) -> None:
+    device = f"{node.root}/shared"
+    node.volume("shared", MountType="none", MountOpts="bind", MountDevice=device)
+    mount: dict[str, Any] = {"Type": "volume", "Source": "shared", "Target": "/x"}
+
+    for given in ({"Binds": ["shared:/x"]}, {"Binds": ["shared:/x:rw"]}, {"Mounts": [mount]}):
+        assert "follows links there while it copies" in created(node, given)
+    mount["VolumeOptions"] = {"NoCopy": True}
+    for given in ({"Binds": ["shared:/x:rw,nocopy"]}, {"Mounts": [mount]}, {"Binds": ["own:/x"]}):
+        assert created(node, given) == ""
+
+
+def test_nor_into_a_volume_that_is_mounted_otherwise_than_all_volumes(
+    node: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("own", "other"):
+        (node.data / "volumes" / name / "_data").mkdir(parents=True)
+    other = str(node.data / "volumes" / "other" / "_data")
+    monkeypatch.setattr(mounts, "follows_links", lambda path: path == other)
+
+    assert (
+        created(node, {"Binds": ["own:/x"]}) == created(node, {"Binds": ["other:/x:nocopy"]}) == ""
+    )
+    assert "follows links there while it copies" in created(node, {"Binds": ["other:/x"]})
 
 
 def test_a_volume_that_exists_is_judged_by_its_own_options(node: Judged) -> None:

@@ -203,6 +203,25 @@ def test_a_question_of_any_size_is_judged_also_if_the_process_that_waits_is_kill
         assert said.startswith("a sandbox may not have: mount of /etc")
 
 
+def test_a_program_that_ends_leaves_nobody_waiting_for_a_judgement_that_does_not_end(
+    running: int, plugin: Path
+) -> None:
+    docker = Docker(plugin)
+    docker.asks(CREATE, BIND)
+    judge = waiting(running)
+    os.kill(judge, signal.SIGSTOP)  # as on a file system that does not answer
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(docker.asks, CREATE, BIND)
+            time.sleep(0.1)
+            os.kill(running, signal.SIGKILL)
+
+            with pytest.raises(AssertionError):  # an end instead of an answer
+                asked.result(10)
+    finally:
+        os.kill(judge, signal.SIGKILL)
+
+
 def test_a_plugin_that_only_reports_lets_everything_pass(node: Judged, plugin: Path) -> None:
     wrapper = node.wrapper["gvisordefault"]
     wrapper.write_text(wrapper.read_text().replace('"format":1', '"format":1,"door":"report"'))

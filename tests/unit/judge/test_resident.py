@@ -166,6 +166,7 @@ def test_a_decision_that_takes_too_long_refuses(node: Judged) -> None:
     assert said.startswith("refused: no decision within 1 s, so this container was not started")
 
 
+@pytest.mark.root
 def test_who_sees_other_mounts_gets_no_answer(node: Judged) -> None:
     command = ("unshare", "-m", "perl", "-e", asking_program(), socket_of(node), "60")
     with judging(node):

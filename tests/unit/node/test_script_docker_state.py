@@ -133,6 +133,17 @@ def test_a_container_that_went_away_meanwhile_is_not_there_and_a_process_is_no_s
     assert found.info
 
 
+def test_a_volume_that_is_elsewhere_by_a_link_is_named(machine: Machine, tmp_path: Path) -> None:
+    volumes = tmp_path / "docker" / "volumes"
+    (volumes / "a" / "_data").mkdir(parents=True)
+    (volumes / "b").mkdir()
+    with daemon(machine.socket, routes([], {**info(), "DockerRootDir": str(tmp_path / "docker")})):
+        before = machine.node().linked_volume
+        (volumes / "b" / "_data").symlink_to("/srv")
+
+        assert (before, machine.node().linked_volume) == (None, str(volumes / "b" / "_data"))
+
+
 def test_without_a_socket_there_is_no_docker_and_a_program_of_its_name_is_not_started(
     machine: Machine,
 ) -> None:

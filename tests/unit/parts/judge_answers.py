@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pyinfra_gvisor.base.node_files import ROOT
-from pyinfra_gvisor.parts.judge.files import judge_files
+from pyinfra_gvisor.parts.judge.files import Asking, judge_files
 from pyinfra_gvisor.parts.judge.plan import declared_program
 from pyinfra_gvisor.runtimes.wrappers import judge
 from pyinfra_gvisor.settings import Settings
 
 PROGRAM = judge(Settings().release).path
-DOCKER = "docker.service"
+DOCKER = Asking("docker.service", "/var/lib/docker")
 
 
 def told(
@@ -20,6 +20,7 @@ def told(
     other: str = "",
     enabled: bool = True,
     answers: bool = True,
+    links: str = "safe",
     **states: str,
 ) -> list[str]:
     """
@@ -36,6 +37,7 @@ def told(
             digest = "0" * 64 if item.path == other else item.sha256
             lines += [f"sum {digest} {item.path}", f"stat {item.mode}:{ROOT} {item.path}"]
     lines += ["enabled yes"] * enabled + ["answers yes"] * (asked and answers)
+    lines += [f"links {links}"] * asked
     return [f"judge {line}" for line in lines]
 
 

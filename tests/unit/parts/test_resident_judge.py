@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.daemon_json.shared_lists import LINKS as LINKS_PROGRAM
 from pyinfra_gvisor.node import DAEMON_JSON, Node, parse_node
 from pyinfra_gvisor.parts.every import PARTS
 from pyinfra_gvisor.parts.judge.files import (
@@ -37,11 +38,12 @@ from tests.unit.planning.test_preflight import settings_of
 
 ASKED: dict[str, Any] = {"gvisor_default": "sandbox"}
 SEALED: dict[str, Any] = {"gvisor_seal": {}}
+FOLLOW = "have only containers follow links in volumes, and no program of the node"
 AT, AT_BOTH = (
     f"have the judge answer at /run/pyinfra-gvisor/judge.sock{more}"
     for more in ("", " and /run/docker/plugins/pyinfra-gvisor.sock")
 )
-DROP_IN = drop_in(DOCKER)
+DROP_IN = drop_in(DOCKER.unit)
 IS_ASKED = {"daemon_json": '{"authorization-plugins": ["pyinfra-gvisor"]}'}
 # What makes a mount namespace: exec_needs_mount_namespace() in systemd's src/core/execute.c.
 NAMESPACES = re.compile(
@@ -64,12 +66,12 @@ def test_the_program_sees_every_mount_and_process_as_dockerd_does() -> None:
 
 
 def test_a_program_that_ends_or_hangs_is_replaced_however_often() -> None:
-    sockets = socket_text(DOCKER).splitlines()
+    sockets = socket_text(DOCKER.unit).splitlines()
 
     assert {"Restart=always", "StartLimitIntervalSec=0", "WatchdogSignal=SIGKILL"} <= {
         *service_text().splitlines()
     }
-    assert {f"Before={DOCKER}", "TriggerLimitIntervalSec=0", "StartLimitIntervalSec=0"} <= {
+    assert {f"Before={DOCKER.unit}", "TriggerLimitIntervalSec=0", "StartLimitIntervalSec=0"} <= {
         *sockets
     }
     assert [line for line in sockets if line.startswith("Listen")] == [
@@ -92,14 +94,23 @@ WRITES = tuple(f"write {item.path}" for item in judge_files(PROGRAM, DOCKER))
 @table(
     "lines, plan",
     {
-        "not-there": ([], applied(*WRITES)),
+        "not-there": ([], applied(*WRITES, FOLLOW)),
         "as-declared": (told(), PartPlan()),
-        "not-asked": (told(asked=False), applied(f"write {SOCKET}", f"write {DROP_IN}")),
-        "another-program": (told(f"{PROGRAM}0"), applied(f"write {PERMIT}", f"write {SERVE}")),
+        "not-asked": (
+            told(asked=False),
+            applied(*(f"write {path}" for path in (SOCKET, LINKS_PROGRAM, DROP_IN)), FOLLOW),
+        ),
+        "another-program": (
+            told(f"{PROGRAM}0"),
+            applied(*(f"write {path}" for path in (PERMIT, SERVE, LINKS_PROGRAM))),
+        ),
         "no-addition": (told(without=DROP_IN), applied(f"write {DROP_IN}")),
         "service-down": (told(service="failed"), applied()),
         "socket-down": (told(socket="inactive"), applied()),
         "nobody-answers": (told(answers=False), applied()),
+        "links-are-followed": (told(links="wanted"), applied(FOLLOW)),
+        "links-are-needed": (told(links="followed old-db old-app"), PartPlan()),
+        "links-in-report": (told(links="unwanted"), PartPlan()),
         "not-enabled": (told(enabled=False), applied()),
     },
 )
@@ -113,7 +124,7 @@ NO_MORE = f"write {SOCKET}", "have dockerd's unit not wait for it"
 @table(
     "lines, door, plan",
     {
-        "not-there": ([], None, applied(*WRITES[:-1], door=False)),
+        "not-there": ([], None, applied(*WRITES[:-2], door=False)),
         "asked-and-not-declared": (told(), False, applied(*NO_MORE, door=False)),
         "asked-for-now": (told(service="failed"), None, PartPlan()),
         "not-asked": (told(asked=False), False, PartPlan()),
@@ -142,6 +153,8 @@ def test_one_that_is_not_declared_goes(lines: list[str], plan: PartPlan) -> None
         "systemd": ({"init": "lab-init"}, "gvisor_default needs systemd"),
         "python": ({"python": ""}, "gvisor_default needs Python 3.10 or later"),
         "asyncio": ({"python": "3.11 json"}, "gvisor_default needs Python's asyncio"),
+        "kernel": ({"uname": "5.9.16 x86_64"}, "gvisor_default needs Linux 5.10"),
+        "linked": ({"linked_volume": "/var/lib/docker/volumes"}, "would not be found"),
     },
 )
 def test_a_node_whose_docker_cannot_ask_is_refused(given: dict[str, str], what: str) -> None:
@@ -166,6 +179,8 @@ def test_a_daemon_json_that_names_it_is_more_than_is_declared(named: bool, excee
     assert (plan_judge(node, f"{PROGRAM}0", door=None) == PartPlan()) is exceeds
 
 
+FOLLOW = "have only containers follow links in volumes, and no program of the node"
+LINKS, NEED = "dockerd follows symbolic links in volumes", "may need, outside of gVisor"
 RULES = ("judge-not-resident", "judge-not-as-declared", "door-open", "permit-given")
 
 
@@ -208,6 +223,13 @@ def test_one_that_only_wrappers_ask_and_is_not_resident_is_a_finding_of_low_seve
     {
         "service": (told(service="failed"), {}, Severity.HIGH, "its service is failed"),
         "silent": (told(answers=False), {}, Severity.HIGH, "nobody answers where dockerd asks"),
+        "links": (told(links="wanted"), {}, Severity.HIGH, LINKS),
+        "links-of-old": (
+            told(links="followed db app"),
+            {},
+            Severity.MEDIUM,
+            f"{LINKS}, as db and 1 more {NEED}",
+        ),
         "report": (told(), {"gvisor_door": "report"}, Severity.MEDIUM, "it only reports"),
     },
 )

@@ -29,11 +29,13 @@ class Host:
         self.directory = root / "programs"
         self.daemon_json = root / "daemon.json"
         self.asked_at = root / "asked.sock"
+        self.links = root / "links"
         self.path = toolbox(root / "bin", "ln", "rmdir")
         self.drop_in = self.units / "docker.service.d" / f"{NAME}.conf"
         self.link = self.units / "sockets.target.wants" / f"{NAME}.socket"
         self.link.parent.mkdir(parents=True)
         self.program.touch()
+        self.directory.mkdir()
         self.systemctl("inactive")
         stub(self.path, "journalctl", "echo 'Main process exited'")
 
@@ -46,10 +48,16 @@ class Host:
             esac"""
         systemctl(self.path, self.asked, state, does)
 
-    def install(self, socket: str = "1", *, asked: bool = False) -> Ran:
-        """Have the judge resident; ``socket``: the text of its unit; ``asked``: by dockerd."""
+    def install(self, socket: str = "1", *, asked: bool = False, safe: bool = True) -> Ran:
+        """
+        Have the judge resident; ``socket``: the text of its unit; ``asked``: by dockerd.
+
+        + safe: whether links in volumes are not followed then
+        """
         files = {f"{self.units}/{NAME}.service": "x", f"{self.units}/{NAME}.socket": socket}
-        files |= {str(self.drop_in): "x"} if asked else {}
+        if asked:
+            stub(self.directory, "volumes", f"echo $1 > {self.links}; exit {int(not safe)}")
+            files |= {str(self.drop_in): "x"}
         words = [word for path, text in files.items() for word in (path, "644", packed(text))]
         address = "/run/asked.sock" if asked else ""
         return self._run("install", *words, program=str(self.program), address=address)
@@ -137,6 +145,15 @@ def test_where_nobody_answers_dockerd_the_socket_is_opened_anew_and_that_is_told
     assert said in ran.stderr
 
 
+def test_where_links_in_volumes_stay_followed_the_next_run_tries_again(host: Host) -> None:
+    host.answering(0)
+
+    ran = host.install(asked=True, safe=False)
+
+    assert "dockerd follows links in its volumes: mounting them failed" in ran.stderr
+    assert (host.links.read_text(), host.link.exists()) == ("sync\n", False)
+
+
 @table("step", {"install": "install", "remove": "remove"})
 def test_while_daemon_json_has_dockerd_ask_it_stays_so(host: Host, step: str) -> None:
     host.answering(0)
@@ -163,6 +180,7 @@ def test_dockerd_does_not_wait_for_one_that_it_does_not_ask(host: Host) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     assert not host.drop_in.parent.exists()
     assert not host.asked_at.exists()
+    assert host.links.read_text() == "release\n"
 
 
 def test_a_service_that_does_not_start_is_told_with_what_was_said(host: Host) -> None:
@@ -187,7 +205,6 @@ def test_without_its_program_nothing_is_changed(host: Host) -> None:
 def test_nothing_is_left_and_a_second_removal_ends_well_too(host: Host) -> None:
     host.answering(0)
     host.install(asked=True)
-    host.directory.mkdir()
     host.told()
     host.systemctl("active")
 
@@ -198,6 +215,7 @@ def test_nothing_is_left_and_a_second_removal_ends_well_too(host: Host) -> None:
     assert [(item.returncode, item.stderr) for item in (ran, again)] == [(0, "")] * 2
     assert host.files() == set()
     assert not host.directory.exists()
+    assert host.links.read_text() == "release\n"
     assert first == ["stop socket", "stop service", "daemon-reload"]
     assert second == ["daemon-reload"]
 
@@ -217,15 +235,19 @@ KEEPER = "say() { printf '%s\\n' \"$*\"; }\n"
 def test_the_keeper_notices_what_is_down_and_starts_it(
     host: Host, state: str, code: int, address: str, wrong: int
 ) -> None:
+    stub(host.directory, "volumes", f"echo $1 >> {host.links}; exit 1")
     host.systemctl(state)
     host.answering(code)
     given = {"judge_name": NAME, "judge_else": "so much", "judge_address": address}
+    given["judge_links"] = str(host.directory / "volumes")
     text = KEEPER + script("parts/judge/keep", judge_ask="ask.pl", **given)
 
     said = run(f"{text}judge_wrong", path=host.path).stdout.splitlines()
     restored = run(f"{text}judge_restore", path=host.path)
 
     assert len([line for line in said if line.endswith(", so so much")]) == wrong
+    assert any("follows symbolic links" in line for line in said) == bool(address)
+    assert host.links.exists() == bool(address)
     assert restored.returncode == 0
     assert host.told()[-1] == "restart socket service"
 

@@ -25,7 +25,7 @@ from pyinfra_gvisor.releases import local
 from pyinfra_gvisor.settings import Settings
 from tests.cases.proven import PROFILES, RELEASE, converged, proven
 from tests.table import table
-from tests.unit.answers import node
+from tests.unit.answers import Running, node
 from tests.unit.node_script import Machine
 from tests.unit.settings.loaded_settings import good
 from tests.unit.shells import stub
@@ -274,6 +274,24 @@ def test_a_default_that_containers_can_pass_by_is_refused(
     said = problems_of({"gvisor_default": "sandbox", **settings}, **given)
 
     assert [found in line for line in said] == [True] * bool(found)
+
+
+@table(
+    "names, default, refused",
+    {
+        "own-host": (("coolify", "coolify-db"), "sandbox", True),
+        "without-a-default": (("coolify", "coolify-db"), "off", False),
+        "a-node-with-apps": (("coolify-proxy", "coolify"), "sandbox", False),
+    },
+)
+def test_a_default_that_the_platform_would_not_survive_is_refused(
+    names: tuple[str, ...], default: str, refused: bool
+) -> None:
+    running = [Running(name, pid) for pid, name in enumerate(names, 4711)]
+
+    said = problems_of({"gvisor_default": default}, containers=running)
+
+    assert ["Coolify would not come back" in line for line in said] == [True] * refused
 
 
 def test_debians_small_package_needs_less_space() -> None:

@@ -53,9 +53,7 @@ def ran(python: str, directory: Path, *words: str, **env: str) -> tuple[int, str
     return told.returncode, told.stdout, told.stderr
 
 
-@pytest.mark.parametrize(
-    "python", [pytest.param(path, id=Path(path).name) for path in sorted(pythons())]
-)
+@pytest.mark.parametrize("python", [pytest.param(path, id=path) for path in sorted(pythons())])
 def test_the_program_runs_from_where_it_is_put(python: str, tmp_path: Path) -> None:
     directory = put(tmp_path / "resolver")
     before = sorted(directory.rglob("*"))

@@ -1,0 +1,73 @@
+"""Whether links in Docker's volumes may be followed by containers only."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyinfra_gvisor.judge.asked import NodePaths
+from pyinfra_gvisor.judge.docker_files import Undecided, read_container, read_object
+from pyinfra_gvisor.judge.places import below
+from pyinfra_gvisor.judge.rules import DEFAULT_RUNTIME, asks_for_runc, in_force
+
+PLUGIN = "pyinfra-gvisor"
+_ID = re.compile("[0-9a-f]{64}")
+_NOT_FOLLOWED = 0x2000  # of statfs(2): ST_NOSYMFOLLOW
+
+
+def follows_links(path: str) -> bool:
+    """Return True if the kernel follows symbolic links on the file system at a path."""
+    try:
+        return not os.statvfs(path).f_flag & _NOT_FOLLOWED
+    except OSError:
+        return True
+
+
+def wish(root: str, takes_runc: bool, paths: NodePaths = NodePaths()) -> str:  # noqa: B008
+    """
+    Return whether nobody but containers should follow links in volumes, as ``volumes.sh`` reads it.
+
+    ``wanted``; ``unwanted`` where dockerd does not ask before it acts; or ``followed`` with the
+    names of containers that need their links: nobody asks the judge about them.
+
+    + root: Docker's data root
+    + takes_runc: whether the judge is asked about containers under runc, too
+    """
+    path = paths.daemon_json
+    daemon = read_object(path) if Path(path).exists() else {}
+    asks = PLUGIN in (daemon.get("authorization-plugins") or ())
+    if not asks or daemon.get("default-runtime") != DEFAULT_RUNTIME:
+        return "unwanted"
+    if in_force(path)[0].door != "refuse":
+        return "unwanted"
+    names = sorted(_outside(root, daemon.get("runtimes") or {}, takes_runc, paths))
+    return f"followed {' '.join(names)}" if names else "wanted"
+
+
+def _outside(
+    root: str, runtimes: dict[str, dict[str, str]], takes_runc: bool, paths: NodePaths
+) -> Iterator[str]:
+    """Yield the names of containers with volumes that no wrapper asks about."""
+    for path in Path(root, "containers").glob("*/hostconfig.json"):
+        identity = path.parent.name
+        try:
+            asked = read_object(str(path)).get("Runtime") or ""
+        except Undecided:  # removed meanwhile, or damaged: Docker does not know it either
+            continue
+        entry = runtimes.get(asked)
+        own = below((entry or {}).get("path") or "", paths.runtimes) is not None
+        is_runc = asks_for_runc(asked, entry)
+        is_known = entry is not None or is_runc or "." in asked or "/" in asked
+        if own or asked in ("", DEFAULT_RUNTIME) or (takes_runc and is_runc) or not is_known:
+            continue
+        if not _ID.fullmatch(identity):
+            continue
+        try:
+            container = read_container(root, identity)
+        except Undecided:
+            yield identity[:12]
+            continue
+        if any(mount.is_volume for mount in container.mounts):
+            yield container.name
