@@ -245,7 +245,7 @@ def test_an_attack_is_of_somebody_who_is_named_and_is_made_by_tests(row: list[st
     assert where in ATTACKERS
 
 
-@table("page", {"security": SECURITY, "threat-model": THREATS})
+@table("page", security=SECURITY, threat_model=THREATS)
 def test_a_page_names_tests_that_are_there(page: str) -> None:
     named = TEST.findall(page)
 

@@ -18,6 +18,7 @@ from pyinfra_gvisor.dispatch.accepted import (
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.planning.examined import settings_line
 from pyinfra_gvisor.settings import load_settings
+from tests.table import table
 from tests.unit.dispatch.infrastructure import IMAGE
 
 
@@ -82,18 +83,16 @@ def test_a_symlink_and_its_files_rights_stay(path: Path, tmp_path: Path) -> None
     assert read_accepted(path) == (entry(),)
 
 
-DAMAGES = [
-    pytest.param("[\n  {\n", "line 3 column 1", id="cut-short"),
-    pytest.param("[\n<<<<<<< HEAD\n]", "line 2 column 1", id="merge-conflict"),
-    pytest.param("{}", "must be a list of entries, got dict", id="no-list"),
-    pytest.param('[{"image": "x"}]', "entry 1: ", id="no-id"),
-    pytest.param('[{"image": "a", "image": "b"}]', "a key exists twice", id="key-twice"),
-    pytest.param("[1]", "entry 1: ", id="no-entry"),
-    pytest.param("[" * 100_000, "", id="deep"),
-]
-
-
-@pytest.mark.parametrize(("text", "says"), DAMAGES)
+@table(
+    "text, says",
+    cut_short=("[\n  {\n", "line 3 column 1"),
+    merge_conflict=("[\n<<<<<<< HEAD\n]", "line 2 column 1"),
+    no_list=("{}", "must be a list of entries, got dict"),
+    no_id=('[{"image": "x"}]', "entry 1: "),
+    key_twice=('[{"image": "a", "image": "b"}]', "a key exists twice"),
+    no_entry=("[1]", "entry 1: "),
+    deep=("[" * 100_000, ""),
+)
 def test_a_damaged_file_is_refused_where_it_is_damaged(path: Path, text: str, says: str) -> None:
     path.write_text(text)
 
@@ -171,12 +170,10 @@ def test_the_text_ends_with_a_line() -> None:
     assert accepted_text([]) == "[]\n"
 
 
-@pytest.mark.parametrize(
-    ("default", "says"),
-    [
-        pytest.param("sandbox", "also by default (runsc); 1 accepted as infrastructure", id="on"),
-        pytest.param("off", "1 accepted as infrastructure, unused", id="off"),
-    ],
+@table(
+    "default, says",
+    on=("sandbox", "also by default (runsc); 1 accepted as infrastructure"),
+    off=("off", "1 accepted as infrastructure, unused"),
 )
 def test_the_doctor_says_how_many_are_accepted(default: str, says: str) -> None:
     data = {"gvisor_default": default, "gvisor_infrastructure": [entry().written()]}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.base.scripts import program
+from tests.table import table
 from tests.unit.dispatch.dispatch_files import bind, infrastructure, write_container
 from tests.unit.dispatch.judged import ID, Judged, bound
 from tests.unit.shells import run
@@ -204,9 +205,7 @@ def test_two_containers_have_two_marks(node: Judged) -> None:
     assert (first, started(node)) == ("runsc", "runc")
 
 
-@pytest.mark.parametrize(
-    "is_sandbox", [pytest.param(True, id="runsc"), pytest.param(False, id="runc")]
-)
+@table("is_sandbox", runsc=True, runc=False)
 def test_without_marks_what_runsc_keeps_on_disk_tells(node: Judged, *, is_sandbox: bool) -> None:
     if is_sandbox:
         (node.state / f"{ID}_sandbox:{ID}.state").touch()
@@ -298,14 +297,12 @@ def test_a_permit_for_runc_breaks_no_seal_of_a_named_runtime(node: Judged) -> No
     assert said.startswith("refused: a sandbox may not have: privileged")
 
 
-@pytest.mark.parametrize(
+@table(
     "words",
-    [
-        pytest.param((), id="nothing"),
-        pytest.param(("features",), id="features"),
-        pytest.param(("--version",), id="version"),
-        pytest.param(("list",), id="list"),
-    ],
+    nothing=(),
+    features=("features",),
+    version=("--version",),
+    list=("list",),
 )
 def test_calls_that_are_about_no_container_go_to_runsc(
     node: Judged, words: tuple[str, ...]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.table import table
 from tests.unit.dispatch.judged import ID, NOT_ALLOWED, TODO, Judged
 
 RUNTIMES = [pytest.param("gvisor", id="sealed"), pytest.param("gvisordefault", id="default")]
@@ -66,16 +67,14 @@ def test_a_missing_judge_refuses(node: Judged, runtime: str) -> None:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize(
+@table(
     "text",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("}}}\n", id="syntax"),
-        pytest.param("1\n", id="says-nothing"),
-        pytest.param('print("maybe")\n', id="says-something-else"),
-        pytest.param("raise SystemExit(3)\n", id="ends-without-a-reason"),
-        pytest.param("import os\nos.kill(os.getpid(), 9)\n", id="killed"),
-    ],
+    empty="",
+    syntax="}}}\n",
+    says_nothing="1\n",
+    says_something_else='print("maybe")\n',
+    ends_without_a_reason="raise SystemExit(3)\n",
+    killed="import os\nos.kill(os.getpid(), 9)\n",
 )
 def test_a_damaged_judge_refuses(node: Judged, runtime: str, text: str) -> None:
     node.is_whole = True
@@ -142,16 +141,14 @@ def test_a_file_of_docker_that_is_cut_refuses(
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize(
+@table(
     "text",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("null", id="null"),
-        pytest.param("[]", id="list"),
-        pytest.param('{"root":{}}', id="without-path"),
-        pytest.param('{"root":{"path":"/x"}', id="cut"),
-        pytest.param("\0\xff{", id="no-json"),
-    ],
+    empty="",
+    null="null",
+    list="[]",
+    without_path='{"root":{}}',
+    cut='{"root":{"path":"/x"}',
+    no_json="\0\xff{",
 )
 def test_a_specification_that_is_damaged_refuses(node: Judged, runtime: str, text: str) -> None:
     path = node.bundle / "config.json"
@@ -171,17 +168,13 @@ def test_missing_files_of_docker_refuse(node: Judged) -> None:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize(
+@table(
     "much",
-    [
-        pytest.param({"config": {"Labels": {f"l{n}": '\\"\n' for n in range(70000)}}}, id="labels"),
-        pytest.param({"config": {"Env": ["A=" + '"\n' * 70000]}}, id="one-variable"),
-        pytest.param({"config": {"Labels": {"x": "y" * 10_000_000}}}, id="ten-megabytes"),
-        pytest.param(
-            {"host": {"Annotations": {f"a{n}": "" for n in range(70000)}}}, id="annotations"
-        ),
-        pytest.param({"host": {"Binds": ["v:/x"] * 70000}}, id="list-before"),
-    ],
+    labels={"config": {"Labels": {f"l{n}": '\\"\n' for n in range(70000)}}},
+    one_variable={"config": {"Env": ["A=" + '"\n' * 70000]}},
+    ten_megabytes={"config": {"Labels": {"x": "y" * 10_000_000}}},
+    annotations={"host": {"Annotations": {f"a{n}": "" for n in range(70000)}}},
+    list_before={"host": {"Binds": ["v:/x"] * 70000}},
 )
 def test_a_flood_of_values_hides_nothing(
     node: Judged, runtime: str, much: dict[str, dict[str, object]]
@@ -218,13 +211,11 @@ def test_json_that_is_nested_too_deeply_refuses(node: Judged) -> None:
     assert said == f"{path} is not complete"
 
 
-@pytest.mark.parametrize(
+@table(
     "name",
-    [
-        pytest.param('"\\\n\t\x01', id="controls"),
-        pytest.param("é中😀", id="unicode"),
-        pytest.param("\ufffd", id="replacement"),
-    ],
+    controls='"\\\n\t\x01',
+    unicode="é中😀",
+    replacement="\ufffd",
 )
 def test_what_docker_shows_is_json_whatever_a_tenant_writes(node: Judged, name: str) -> None:
     (node.data / "containers" / ID / "hostconfig.json").write_text(
@@ -259,7 +250,7 @@ def test_without_a_log_the_reason_goes_to_standard_error(node: Judged) -> None:
     assert not (node.root / "started").exists()
 
 
-@pytest.mark.parametrize("word", [pytest.param("", id="empty"), pytest.param("all\n", id="other")])
+@table("word", empty="", other="all\n")
 def test_a_damaged_permit_refuses(node: Judged, word: str) -> None:
     node.permit(word)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.dispatch.seal import Seal
+from tests.table import table
 from tests.unit.dispatch.dispatch_files import bind
 from tests.unit.dispatch.judged import ID, NOT_ALLOWED, TODO, Judged, bound
 
@@ -35,16 +36,14 @@ def refused(source: str | Path, why: str) -> str:
     return f"{NOT_ALLOWED}mount of {source} on /x {why}{TODO}"
 
 
-@pytest.mark.parametrize(
+@table(
     "path",
-    [
-        pytest.param("allowed", id="the-directory"),
-        pytest.param("allowed/", id="trailing-slash"),
-        pytest.param("allowed/a/b", id="below"),
-        pytest.param("allowed//a/./b", id="slashes-and-dots"),
-        pytest.param("secret/../allowed/a", id="dots-into"),
-        pytest.param("link-into", id="link-into"),
-    ],
+    the_directory="allowed",
+    trailing_slash="allowed/",
+    below="allowed/a/b",
+    slashes_and_dots="allowed//a/./b",
+    dots_into="secret/../allowed/a",
+    link_into="link-into",
 )
 def test_what_is_in_an_allowed_directory_may_be_mounted(node: Judged, path: str) -> None:
     (node.root / "link-into").symlink_to("allowed/a")
@@ -54,15 +53,13 @@ def test_what_is_in_an_allowed_directory_may_be_mounted(node: Judged, path: str)
     assert said == "runsc"
 
 
-@pytest.mark.parametrize(
-    ("path", "is_itself"),
-    [
-        pytest.param("secret", True, id="another-directory"),
-        pytest.param("allowed/../secret", False, id="dots-out"),
-        pytest.param("allowed/link", False, id="link-out"),
-        pytest.param("allowed/a/links/b", False, id="link-above"),
-        pytest.param("allowed-not", True, id="same-beginning"),
-    ],
+@table(
+    "path, is_itself",
+    another_directory=("secret", True),
+    dots_out=("allowed/../secret", False),
+    link_out=("allowed/link", False),
+    link_above=("allowed/a/links/b", False),
+    same_beginning=("allowed-not", True),
 )
 def test_what_is_elsewhere_on_the_node_is_refused_with_its_real_path(
     node: Judged, path: str, *, is_itself: bool
@@ -109,15 +106,13 @@ def test_a_plain_volume_and_a_part_of_it_may_be_mounted(node: Judged) -> None:
     assert said == "runsc"
 
 
-@pytest.mark.parametrize(
-    ("options", "is_allowed"),
-    [
-        pytest.param({"MountType": "none", "MountOpts": "bind"}, False, id="bind"),
-        pytest.param({"MountType": "tmpfs", "MountOpts": "size=1m,rbind"}, False, id="tmpfs-bind"),
-        pytest.param({"MountType": "ext4", "MountOpts": ""}, False, id="disk"),
-        pytest.param({"MountType": "overlay", "MountOpts": "lowerdir=/etc"}, False, id="overlay"),
-        pytest.param({"MountType": "tmpfs", "MountOpts": "size=1m"}, True, id="tmpfs"),
-    ],
+@table(
+    "options, is_allowed",
+    bind=({"MountType": "none", "MountOpts": "bind"}, False),
+    tmpfs_bind=({"MountType": "tmpfs", "MountOpts": "size=1m,rbind"}, False),
+    disk=({"MountType": "ext4", "MountOpts": ""}, False),
+    overlay=({"MountType": "overlay", "MountOpts": "lowerdir=/etc"}, False),
+    tmpfs=({"MountType": "tmpfs", "MountOpts": "size=1m"}, True),
 )
 def test_a_volume_is_judged_by_its_options_before_docker_mounts_it(
     node: Judged, options: dict[str, str], *, is_allowed: bool
@@ -283,9 +278,7 @@ def test_a_container_without_files_of_the_node_needs_no_check(node: Judged) -> N
     assert not node.mounts.exists()
 
 
-@pytest.mark.parametrize(
-    "command", [pytest.param("run", id="run"), pytest.param("restore", id="restore")]
-)
+@table("command", run="run", restore="restore")
 def test_what_cannot_be_checked_before_its_start_may_not_mount_files_of_the_node(
     node: Judged, command: str
 ) -> None:

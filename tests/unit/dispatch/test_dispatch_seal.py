@@ -26,47 +26,35 @@ def test_a_plain_container_starts(tmp_path: Path) -> None:
     assert said == "runsc"
 
 
-@pytest.mark.parametrize(
-    ("host", "what"),
-    [
-        pytest.param({"Privileged": True}, "privileged", id="privileged"),
-        pytest.param({"NetworkMode": "host"}, "network namespace of the node", id="network"),
-        pytest.param({"PidMode": "host"}, "pid namespace of the node", id="pid"),
-        pytest.param({"IpcMode": "host"}, "ipc namespace of the node", id="ipc"),
-        pytest.param({"UTSMode": "host"}, "uts namespace of the node", id="uts"),
-        pytest.param(
-            {"PidMode": f"container:{OTHER}"},
-            "PID namespace of another container",
-            id="pid-of-another",
-        ),
-        pytest.param({"Sysctls": {"kernel.shmmax": "9"}}, "sysctl kernel.shmmax", id="sysctl"),
-        pytest.param(
-            {"Devices": [{"PathOnHost": "/dev/vda", "PathInContainer": "/dev/null"}]},
-            "device /dev/vda",
-            id="device",
-        ),
-        pytest.param(
-            {"Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/vda"}]},
-            "device /dev/null",
-            id="device-with-another-name",
-        ),
-        pytest.param(
-            {"DeviceCgroupRules": ["c 1:1 rwm"]}, "device rule c 1:1 rwm", id="device-rule"
-        ),
-        pytest.param({"DeviceRequests": [{"Driver": ""}]}, "devices of driver gpu", id="gpus"),
-        pytest.param({"DeviceRequests": [{"Driver": "cdi"}]}, "devices of driver cdi", id="cdi"),
-        pytest.param(
-            {"Annotations": {"dev.gvisor.flag.debug": "1"}},
-            "annotation dev.gvisor.flag.debug",
-            id="annotation",
-        ),
-        pytest.param(
-            {"Annotations": {"io.containerd.runc.v2.group": "1"}},
-            "annotation io.containerd.runc.v2.group",
-            id="annotation-of-the-shim",
-        ),
-        pytest.param({"CgroupParent": "../../tmp"}, "control group ../../tmp", id="control-group"),
-    ],
+@table(
+    "host, what",
+    privileged=({"Privileged": True}, "privileged"),
+    network=({"NetworkMode": "host"}, "network namespace of the node"),
+    pid=({"PidMode": "host"}, "pid namespace of the node"),
+    ipc=({"IpcMode": "host"}, "ipc namespace of the node"),
+    uts=({"UTSMode": "host"}, "uts namespace of the node"),
+    pid_of_another=({"PidMode": f"container:{OTHER}"}, "PID namespace of another container"),
+    sysctl=({"Sysctls": {"kernel.shmmax": "9"}}, "sysctl kernel.shmmax"),
+    device=(
+        {"Devices": [{"PathOnHost": "/dev/vda", "PathInContainer": "/dev/null"}]},
+        "device /dev/vda",
+    ),
+    device_with_another_name=(
+        {"Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/vda"}]},
+        "device /dev/null",
+    ),
+    device_rule=({"DeviceCgroupRules": ["c 1:1 rwm"]}, "device rule c 1:1 rwm"),
+    gpus=({"DeviceRequests": [{"Driver": ""}]}, "devices of driver gpu"),
+    cdi=({"DeviceRequests": [{"Driver": "cdi"}]}, "devices of driver cdi"),
+    annotation=(
+        {"Annotations": {"dev.gvisor.flag.debug": "1"}},
+        "annotation dev.gvisor.flag.debug",
+    ),
+    annotation_of_the_shim=(
+        {"Annotations": {"io.containerd.runc.v2.group": "1"}},
+        "annotation io.containerd.runc.v2.group",
+    ),
+    control_group=({"CgroupParent": "../../tmp"}, "control group ../../tmp"),
 )
 def test_what_a_container_asks_for_in_vain_is_named(
     tmp_path: Path, host: dict[str, Any], what: str
@@ -93,16 +81,14 @@ ZONE = "localtime"  # the harness has this file in place of /etc/localtime
 
 @table(
     "host, mount, gone",
-    {
-        "users-of-the-node-as-every-container-has-them": ({"UsernsMode": "host"}, {}, ""),
-        "its-time-zone": ({}, {"to": "/etc/localtime"}, ""),
-        "its-time-zone-elsewhere": ({}, {"to": "/usr/share/zone"}, ""),
-        "sysctls-of-many-images": (
-            {"Sysctls": {"net.core.somaxconn": "9", "net.ipv4.ip_unprivileged_port_start": "0"}},
-            {},
-            "sysctl net.core.somaxconn; sysctl net.ipv4.ip_unprivileged_port_start",
-        ),
-    },
+    users_of_the_node_as_every_container_has_them=({"UsernsMode": "host"}, {}, ""),
+    its_time_zone=({}, {"to": "/etc/localtime"}, ""),
+    its_time_zone_elsewhere=({}, {"to": "/usr/share/zone"}, ""),
+    sysctls_of_many_images=(
+        {"Sysctls": {"net.core.somaxconn": "9", "net.ipv4.ip_unprivileged_port_start": "0"}},
+        {},
+        "sysctl net.core.somaxconn; sysctl net.ipv4.ip_unprivileged_port_start",
+    ),
 )
 def test_what_many_apps_ask_for_by_habit_is_no_reason_to_refuse_them(
     tmp_path: Path, host: dict[str, Any], mount: dict[str, str], gone: str
@@ -122,7 +108,7 @@ def test_what_many_apps_ask_for_by_habit_is_no_reason_to_refuse_them(
     assert removed == (f"-t pyinfra-gvisor -- container app: removed {gone}\n" if gone else "")
 
 
-@table("kind", {"writable": "file", "a-directory": "directory", "with-another-sysctl": "sysctl"})
+@table("kind", writable="file", a_directory="directory", with_another_sysctl="sysctl")
 def test_more_than_habit_is_refused_as_before(tmp_path: Path, kind: str) -> None:
     node = Judged(tmp_path)
     zone, other = tmp_path / ZONE, {"Sysctls": {"net.core.somaxconn": "9", "kernel.shmmax": "9"}}
@@ -249,26 +235,14 @@ def test_a_log_driver_is_allowed_with_a_reason(tmp_path: Path) -> None:
     assert node.create() == "runsc"
 
 
-@pytest.mark.parametrize(
-    ("host", "spec"),
-    [
-        pytest.param(
-            {"Init": True}, [bound("/usr/bin/docker-init", "/sbin/docker-init")], id="init"
-        ),
-        pytest.param(
-            {}, [bound("/usr/bin/docker-init", "/sbin/docker-init")], id="init-by-default"
-        ),
-        pytest.param({"CgroupParent": "/tenants/a"}, [], id="control-group"),
-        pytest.param({"Annotations": {"keep.me": "1"}}, [], id="other-annotation"),
-        pytest.param(
-            {"Devices": [{"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse"}]},
-            [],
-            id="fuse",
-        ),
-        pytest.param(
-            {"CapAdd": ["SYS_ADMIN"], "SecurityOpt": ["seccomp=unconfined"]}, [], id="caps"
-        ),
-    ],
+@table(
+    "host, spec",
+    init=({"Init": True}, [bound("/usr/bin/docker-init", "/sbin/docker-init")]),
+    init_by_default=({}, [bound("/usr/bin/docker-init", "/sbin/docker-init")]),
+    control_group=({"CgroupParent": "/tenants/a"}, []),
+    other_annotation=({"Annotations": {"keep.me": "1"}}, []),
+    fuse=({"Devices": [{"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse"}]}, []),
+    caps=({"CapAdd": ["SYS_ADMIN"], "SecurityOpt": ["seccomp=unconfined"]}, []),
 )
 def test_what_gvisor_contains_is_no_reason(
     tmp_path: Path, host: dict[str, Any], spec: list[dict[str, Any]]
@@ -282,14 +256,14 @@ def test_what_gvisor_contains_is_no_reason(
     assert said == "runsc"
 
 
-@pytest.mark.parametrize(
-    ("name", "destination"),
-    [
-        pytest.param("resolv.conf", "/etc/resolv.conf", id="resolv.conf"),
-        pytest.param("hosts", "/etc/hosts", id="hosts"),
-        pytest.param("hostname", "/etc/hostname", id="hostname"),
-        pytest.param("mounts/shm", "/dev/shm", id="shm"),
-    ],
+@table(
+    "name, destination",
+    {
+        "resolv.conf": ("resolv.conf", "/etc/resolv.conf"),
+        "hosts": ("hosts", "/etc/hosts"),
+        "hostname": ("hostname", "/etc/hostname"),
+        "shm": ("mounts/shm", "/dev/shm"),
+    },
 )
 def test_the_files_of_a_container_whose_namespaces_are_shared_are_allowed_in_their_place_only(
     tmp_path: Path, name: str, destination: str
@@ -362,18 +336,17 @@ def test_a_namespace_of_a_container_outside_of_gvisor_is_refused(
     assert said == f"{NOT_ALLOWED}{kind} namespace of a container outside of gVisor{TODO}"
 
 
-@pytest.mark.parametrize(
-    ("path", "said"),
-    [
-        pytest.param("/docker/buildkit/abc", "runsc", id="buildkits-own"),
-        pytest.param("system.slice:docker:abc", "runsc", id="by-systemd"),
-        pytest.param(
-            "/../../tmp/x.slice:abc",
+@table(
+    "path, said",
+    buildkits_own=("/docker/buildkit/abc", "runsc"),
+    by_systemd=("system.slice:docker:abc", "runsc"),
+    that_leads_up=(
+        "/../../tmp/x.slice:abc",
+        (
             "refused: a build step in a sandbox may not have: control group "
-            "/../../tmp/x.slice:abc. Build without, or allow it in gvisor_seal",
-            id="that-leads-up",
+            "/../../tmp/x.slice:abc. Build without, or allow it in gvisor_seal"
         ),
-    ],
+    ),
 )
 def test_a_build_step_stays_below_its_control_group(tmp_path: Path, path: str, said: str) -> None:
     node = Judged(tmp_path)

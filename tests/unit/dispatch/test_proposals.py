@@ -134,20 +134,18 @@ def test_a_node_exporter_of_compose_is_accepted_with_its_project() -> None:
     assert entry_of(by_compose[0]).labels == labels
 
 
-NEVER = [
-    pytest.param({"Privileged": True}, "privileges", id="privileged"),
-    pytest.param({"Devices": [{"PathOnHost": "/dev/kvm"}]}, "Devices", id="devices"),
-    pytest.param({"NetworkMode": "container:x"}, "network", id="network-of-another"),
-    pytest.param({"PidMode": "container:x"}, "PID namespace", id="processes-of-another"),
-    pytest.param({"IpcMode": "host"}, "IPC namespace", id="ipc"),
-    pytest.param({"SecurityOpt": ["seccomp=unconfined"]}, "SecurityOpt", id="security"),
-    pytest.param({"Dns": ["10.0.0.1"], "Links": ["/a:/b"]}, "Dns, Links", id="resolver-and-links"),
-    pytest.param({"MaskedPaths": []}, "MaskedPaths", id="unmasked"),
-    pytest.param({"CgroupParent": "/x"}, "control group", id="control-group"),
-]
-
-
-@pytest.mark.parametrize(("host", "named"), NEVER)
+@table(
+    "host, named",
+    privileged=({"Privileged": True}, "privileges"),
+    devices=({"Devices": [{"PathOnHost": "/dev/kvm"}]}, "Devices"),
+    network_of_another=({"NetworkMode": "container:x"}, "network"),
+    processes_of_another=({"PidMode": "container:x"}, "PID namespace"),
+    ipc=({"IpcMode": "host"}, "IPC namespace"),
+    security=({"SecurityOpt": ["seccomp=unconfined"]}, "SecurityOpt"),
+    resolver_and_links=({"Dns": ["10.0.0.1"], "Links": ["/a:/b"]}, "Dns, Links"),
+    unmasked=({"MaskedPaths": []}, "MaskedPaths"),
+    control_group=({"CgroupParent": "/x"}, "control group"),
+)
 def test_what_no_entry_can_allow_is_named(host: dict[str, Any], named: str) -> None:
     proposal = only(PLAIN, container("agent", of=PLAIN, host=host))
 
@@ -282,13 +280,11 @@ def test_the_reason_says_what_was_accepted_and_where() -> None:
     assert with_reason(one, "we looked at it", "").reason == "we looked at it"
 
 
-NOTHING = [
-    pytest.param("c" * 12, "no node has such an image or container", id="unknown"),
-    pytest.param("aaaa", "no known shape", id="too-short"),
-]
-
-
-@pytest.mark.parametrize(("wanted", "says"), NOTHING)
+@table(
+    "wanted, says",
+    unknown=("c" * 12, "no node has such an image or container"),
+    too_short=("aaaa", "no known shape"),
+)
 def test_what_no_host_has_is_refused(wanted: str, says: str) -> None:
     with pytest.raises(Problem, match=says):
         chosen([found_on(image())], [wanted], None)
@@ -346,23 +342,19 @@ def test_the_same_image_with_other_flags_on_two_nodes_is_two_entries() -> None:
     assert len(picked) == 2
 
 
-MISFITS = [
-    pytest.param({"env": ["NPM_TOKEN=1"]}, r"\(NPM_TOKEN\), which env_free would", id="variable"),
-    pytest.param({"env": ["GIT_DIR=1"]}, r"\(GIT_DIR\), which env would", id="that-runs-commands"),
-    pytest.param({"Cmd": ["id"]}, "command, which command would allow", id="command"),
-    pytest.param({"User": "1"}, "user, which user would allow", id="user"),
-    pytest.param({"WorkingDir": "/"}, "directory, which working_dir would", id="directory"),
-    pytest.param({"host": {"CapAdd": ["A"]}}, "which capabilities would", id="capabilities"),
-    pytest.param({"host": {"NetworkMode": "host"}}, "which network would", id="network"),
-    pytest.param(
-        {"mounts": (f"{SOCKET}:rw", "/etc:/x:ro")}, "which optional_mounts would", id="mount"
-    ),
-    pytest.param({"host": {"AutoRemove": False}}, "removal, which no key allows", id="removal"),
-    pytest.param({"host": {"Privileged": True}}, "privileges, which no key", id="privileged"),
-]
-
-
-@pytest.mark.parametrize(("changes", "says"), MISFITS)
+@table(
+    "changes, says",
+    variable=({"env": ["NPM_TOKEN=1"]}, r"\(NPM_TOKEN\), which env_free would"),
+    that_runs_commands=({"env": ["GIT_DIR=1"]}, r"\(GIT_DIR\), which env would"),
+    command=({"Cmd": ["id"]}, "command, which command would allow"),
+    user=({"User": "1"}, "user, which user would allow"),
+    directory=({"WorkingDir": "/"}, "directory, which working_dir would"),
+    capabilities=({"host": {"CapAdd": ["A"]}}, "which capabilities would"),
+    network=({"host": {"NetworkMode": "host"}}, "which network would"),
+    mount=({"mounts": (f"{SOCKET}:rw", "/etc:/x:ro")}, "which optional_mounts would"),
+    removal=({"host": {"AutoRemove": False}}, "removal, which no key allows"),
+    privileged=({"host": {"Privileged": True}}, "privileges, which no key"),
+)
 def test_a_container_that_its_entry_would_not_fit_is_refused_with_the_key(
     changes: dict[str, Any], says: str
 ) -> None:
@@ -559,14 +551,12 @@ def test_a_node_tells_of_known_images_and_of_what_a_sandbox_would_refuse(tmp_pat
 
 @table(
     "options, mount",
-    {
-        "none": (None, "volume=data:/data:rw"),
-        "a-size": ({"o": "size=1g"}, "volume=data:/data:rw"),
-        "a-directory": (
-            {"type": "none", "o": "bind", "device": "/etc"},
-            "/var/lib/docker/volumes/data/_data:/data:rw",
-        ),
-    },
+    none=(None, "volume=data:/data:rw"),
+    a_size=({"o": "size=1g"}, "volume=data:/data:rw"),
+    a_directory=(
+        {"type": "none", "o": "bind", "device": "/etc"},
+        "/var/lib/docker/volumes/data/_data:/data:rw",
+    ),
 )
 def test_a_volume_that_is_something_else_by_its_options_is_no_plain_volume(
     tmp_path: Path, options: Mapping[str, str] | None, mount: str
@@ -633,16 +623,14 @@ def test_other_than_ascii_survives_the_fact(tmp_path: Path) -> None:
     assert "NAME=gr\u00fc\u00df \U0001f40b" in found.containers[0].config.env
 
 
-CUT = [
-    pytest.param([], id="nothing"),
-    pytest.param(pulled_lines(image())[:-1], id="cut-short"),
-    pytest.param(["what?", *pulled_lines()], id="other-line"),
-    pytest.param(["image {", *pulled_lines()], id="no-json"),
-    pytest.param([f"container {json.dumps({})}", *pulled_lines()], id="no-container"),
-]
-
-
-@pytest.mark.parametrize("output", CUT)
+@table(
+    "output",
+    nothing=[],
+    cut_short=pulled_lines(image())[:-1],
+    other_line=["what?", *pulled_lines()],
+    no_json=["image {", *pulled_lines()],
+    no_container=[f"container {json.dumps({})}", *pulled_lines()],
+)
 def test_an_answer_that_is_not_whole_is_refused(output: list[str]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - pydantic's and json's are among them
         parse_pulled(output)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.dispatch.programs import ASIDE, runc_text
+from tests.table import table
 
 LOG = "/var/lib/docker/buildkit/executor/runc-log.json"
 BUILD = ("--log", LOG, "--log-format", "json")
@@ -58,25 +59,21 @@ def place(tmp_path: Path) -> Place:
     return found
 
 
-@pytest.mark.parametrize(
-    ("words", "who"),
-    [
-        pytest.param(("--version",), "runc", id="version"),
-        pytest.param(("features",), "runc", id="features"),
-        pytest.param((*MOBY, "create", "--bundle", "b", "id"), "dispatcher", id="create"),
-        pytest.param((*MOBY, "delete", "--force", "id"), "dispatcher", id="delete"),
-        pytest.param(("--root=/run/docker/runtime-runc/moby", "start", "id"), "dispatcher", id="="),
-        pytest.param(
-            ("--root", "/run/containerd/runc/moby", "kill", "id"), "dispatcher", id="shim"
-        ),
-        pytest.param(
-            ("--root", "/run/docker/runtime-runc/plugins.moby", "create", "id"), "runc", id="plugin"
-        ),
-        pytest.param(("--root", "/run/containerd/runc/k8s.io", "create", "id"), "runc", id="k8s"),
-        pytest.param(("run", "id"), "runc", id="by-hand"),
-        pytest.param((*BUILD, "run", "--bundle", "b", "--keep", "id"), "dispatcher", id="build"),
-        pytest.param((*BUILD, "kill", "id", "9"), "dispatcher", id="build-cancelled"),
-    ],
+@table(
+    "words, who",
+    {
+        "version": (("--version",), "runc"),
+        "features": (("features",), "runc"),
+        "create": ((*MOBY, "create", "--bundle", "b", "id"), "dispatcher"),
+        "delete": ((*MOBY, "delete", "--force", "id"), "dispatcher"),
+        "=": (("--root=/run/docker/runtime-runc/moby", "start", "id"), "dispatcher"),
+        "shim": (("--root", "/run/containerd/runc/moby", "kill", "id"), "dispatcher"),
+        "plugin": (("--root", "/run/docker/runtime-runc/plugins.moby", "create", "id"), "runc"),
+        "k8s": (("--root", "/run/containerd/runc/k8s.io", "create", "id"), "runc"),
+        "by-hand": (("run", "id"), "runc"),
+        "build": ((*BUILD, "run", "--bundle", "b", "--keep", "id"), "dispatcher"),
+        "build-cancelled": ((*BUILD, "kill", "id", "9"), "dispatcher"),
+    },
 )
 def test_calls_about_docker_go_to_the_dispatcher_and_others_to_runc(
     place: Place, words: Sequence[str], who: str
@@ -86,14 +83,12 @@ def test_calls_about_docker_go_to_the_dispatcher_and_others_to_runc(
     assert ran.stdout == f"{who} {' '.join(words)}\n"
 
 
-@pytest.mark.parametrize(
-    ("words", "who"),
-    [
-        pytest.param((*MOBY, "create", "id"), "runc", id="create"),
-        pytest.param((*BUILD, "run", "id"), "runc", id="build"),
-        pytest.param((*MOBY, "kill", "id"), "dispatcher", id="kill"),
-        pytest.param((*BUILD, "delete", "id"), "dispatcher", id="build-ended"),
-    ],
+@table(
+    "words, who",
+    create=((*MOBY, "create", "id"), "runc"),
+    build=((*BUILD, "run", "id"), "runc"),
+    kill=((*MOBY, "kill", "id"), "dispatcher"),
+    build_ended=((*BUILD, "delete", "id"), "dispatcher"),
 )
 def test_a_retired_one_puts_nothing_new_into_a_sandbox(
     place: Place, words: Sequence[str], who: str

@@ -182,11 +182,9 @@ def test_a_setting_that_the_kernel_lacks_is_passed_over(host: Host) -> None:
 
 @table(
     "earlier, device, said",
-    {
-        "an-error": ({}, "/dev/full", "the kernel refuses '5' ("),
-        "while-in-force": ({"a.one": "0"}, "/dev/full", "the kernel refuses '5' ("),
-        "without-a-word": ({}, "/dev/null", "the kernel reads '1' after '5' was written; the earl"),
-    },
+    an_error=({}, "/dev/full", "the kernel refuses '5' ("),
+    while_in_force=({"a.one": "0"}, "/dev/full", "the kernel refuses '5' ("),
+    without_a_word=({}, "/dev/null", "the kernel reads '1' after '5' was written; the earl"),
 )
 def test_a_refusal_changes_nothing(host: Host, earlier: Any, device: str, said: str) -> None:
     host.apply(earlier)

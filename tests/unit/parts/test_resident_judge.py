@@ -91,17 +91,15 @@ WRITES = tuple(f"write {item.path}" for item in judge_files(PROGRAM, DOCKER))
 
 @table(
     "lines, plan",
-    {
-        "not-there": ([], applied(*WRITES)),
-        "as-declared": (told(), PartPlan()),
-        "not-asked": (told(asked=False), applied(f"write {SOCKET}", f"write {DROP_IN}")),
-        "another-program": (told(f"{PROGRAM}0"), applied(f"write {PERMIT}", f"write {SERVE}")),
-        "no-addition": (told(without=DROP_IN), applied(f"write {DROP_IN}")),
-        "service-down": (told(service="failed"), applied()),
-        "socket-down": (told(socket="inactive"), applied()),
-        "nobody-answers": (told(answers=False), applied()),
-        "not-enabled": (told(enabled=False), applied()),
-    },
+    not_there=([], applied(*WRITES)),
+    as_declared=(told(), PartPlan()),
+    not_asked=(told(asked=False), applied(f"write {SOCKET}", f"write {DROP_IN}")),
+    another_program=(told(f"{PROGRAM}0"), applied(f"write {PERMIT}", f"write {SERVE}")),
+    no_addition=(told(without=DROP_IN), applied(f"write {DROP_IN}")),
+    service_down=(told(service="failed"), applied()),
+    socket_down=(told(socket="inactive"), applied()),
+    nobody_answers=(told(answers=False), applied()),
+    not_enabled=(told(enabled=False), applied()),
 )
 def test_a_declared_one_gets_what_it_lacks(lines: list[str], plan: PartPlan) -> None:
     assert plan_judge(node_with(lines), PROGRAM, door=True) == plan
@@ -112,12 +110,10 @@ NO_MORE = f"write {SOCKET}", "have dockerd's unit not wait for it"
 
 @table(
     "lines, door, plan",
-    {
-        "not-there": ([], None, applied(*WRITES[:-1], door=False)),
-        "asked-and-not-declared": (told(), False, applied(*NO_MORE, door=False)),
-        "asked-for-now": (told(service="failed"), None, PartPlan()),
-        "not-asked": (told(asked=False), False, PartPlan()),
-    },
+    not_there=([], None, applied(*WRITES[:-1], door=False)),
+    asked_and_not_declared=(told(), False, applied(*NO_MORE, door=False)),
+    asked_for_now=(told(service="failed"), None, PartPlan()),
+    not_asked=(told(asked=False), False, PartPlan()),
 )
 def test_one_that_dockerd_is_not_to_ask_is_asked_until_daemon_json_is_written(
     lines: list[str], door: bool | None, plan: PartPlan
@@ -127,10 +123,8 @@ def test_one_that_dockerd_is_not_to_ask_is_asked_until_daemon_json_is_written(
 
 @table(
     "lines, plan",
-    {
-        "there": (told(), PartPlan("remove", ("stop the resident judge",))),
-        "not-there": ([], PartPlan()),
-    },
+    there=(told(), PartPlan("remove", ("stop the resident judge",))),
+    not_there=([], PartPlan()),
 )
 def test_one_that_is_not_declared_goes(lines: list[str], plan: PartPlan) -> None:
     assert plan_judge(node_with(lines), None, door=False) == plan
@@ -138,11 +132,9 @@ def test_one_that_is_not_declared_goes(lines: list[str], plan: PartPlan) -> None
 
 @table(
     "given, what",
-    {
-        "systemd": ({"init": "lab-init"}, "gvisor_default needs systemd"),
-        "python": ({"python": ""}, "gvisor_default needs Python 3.10 or later"),
-        "asyncio": ({"python": "3.11 json"}, "gvisor_default needs Python's asyncio"),
-    },
+    systemd=({"init": "lab-init"}, "gvisor_default needs systemd"),
+    python=({"python": ""}, "gvisor_default needs Python 3.10 or later"),
+    asyncio=({"python": "3.11 json"}, "gvisor_default needs Python's asyncio"),
 )
 def test_a_node_whose_docker_cannot_ask_is_refused(given: dict[str, str], what: str) -> None:
     with pytest.raises(Problem, match=what):
@@ -156,7 +148,7 @@ def test_without_that_a_node_that_cannot_have_it_is_only_warned(given: dict[str,
     assert plan == PartPlan(warnings=(NOT_RESIDENT,))
 
 
-@table("named, exceeds", {"names-it": (True, True), "does-not": (False, False)})
+@table("named, exceeds", names_it=(True, True), does_not=(False, False))
 def test_a_daemon_json_that_names_it_is_more_than_is_declared(named: bool, exceeds: bool) -> None:
     node = node_with(told(asked=False), **(IS_ASKED if named else {}))
     (part,) = (part for part in PARTS if part.name == "judge")
@@ -177,12 +169,10 @@ def looked(lines: Sequence[str], settings: Any, **given: str) -> dict[str, Any]:
 
 @table(
     "lines, settings, given",
-    {
-        "asked": (told(), ASKED, IS_ASKED),
-        "not-asked": (told(asked=False), SEALED, {}),
-        "none-is-declared": ([], {"gvisor_runtimes": {"runsc": {}}}, {}),
-        "no-systemd": ([], SEALED, {"init": "lab-init"}),
-    },
+    asked=(told(), ASKED, IS_ASKED),
+    not_asked=(told(asked=False), SEALED, {}),
+    none_is_declared=([], {"gvisor_runtimes": {"runsc": {}}}, {}),
+    no_systemd=([], SEALED, {"init": "lab-init"}),
 )
 def test_a_node_as_declared_is_clean(lines: list[str], settings: Any, given: Any) -> None:
     assert looked(lines, settings, **given) == {}
@@ -190,10 +180,8 @@ def test_a_node_as_declared_is_clean(lines: list[str], settings: Any, given: Any
 
 @table(
     "lines, evidence",
-    {
-        "program": (told(asked=False, service="failed"), "its service is failed"),
-        "nothing-there": ([], "its socket is missing and its service is missing"),
-    },
+    program=(told(asked=False, service="failed"), "its service is failed"),
+    nothing_there=([], "its socket is missing and its service is missing"),
 )
 def test_one_that_only_wrappers_ask_and_is_not_resident_is_a_finding_of_low_severity(
     lines: list[str], evidence: str
@@ -205,11 +193,9 @@ def test_one_that_only_wrappers_ask_and_is_not_resident_is_a_finding_of_low_seve
 
 @table(
     "lines, settings, severity, evidence",
-    {
-        "service": (told(service="failed"), {}, Severity.HIGH, "its service is failed"),
-        "silent": (told(answers=False), {}, Severity.HIGH, "nobody answers where dockerd asks"),
-        "report": (told(), {"gvisor_door": "report"}, Severity.MEDIUM, "it only reports"),
-    },
+    service=(told(service="failed"), {}, Severity.HIGH, "its service is failed"),
+    silent=(told(answers=False), {}, Severity.HIGH, "nobody answers where dockerd asks"),
+    report=(told(), {"gvisor_door": "report"}, Severity.MEDIUM, "it only reports"),
 )
 def test_one_that_does_not_answer_dockerd_leaves_the_door_open(
     lines: list[str], settings: dict[str, Any], severity: Severity, evidence: str
@@ -233,11 +219,9 @@ AT_BOOT = "its socket is not enabled: it will not listen after a reboot"
 
 @table(
     "lines, subject, evidence",
-    {
-        "changed": (told(other=SERVICE), SERVICE, "the file was changed"),
-        "missing": (told(without=SOCKET), SOCKET, "the file is missing"),
-        "not-enabled": (told(enabled=False), NAME, AT_BOOT),
-    },
+    changed=(told(other=SERVICE), SERVICE, "the file was changed"),
+    missing=(told(without=SOCKET), SOCKET, "the file is missing"),
+    not_enabled=(told(enabled=False), NAME, AT_BOOT),
 )
 def test_files_other_than_installed_are_found(
     lines: list[str], subject: str, evidence: str

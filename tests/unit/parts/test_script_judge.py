@@ -91,11 +91,9 @@ STARTED = ["start socket", "restart service", "enable --quiet socket"]
 
 @table(
     "state, socket, opens",
-    {
-        "runs": ("active", "1", False),
-        "another-socket": ("active", "2", True),
-        "down": ("failed", "1", True),
-    },
+    runs=("active", "1", False),
+    another_socket=("active", "2", True),
+    down=("failed", "1", True),
 )
 def test_the_socket_stays_open_if_it_can(host: Host, state: str, socket: str, opens: bool) -> None:
     host.install()
@@ -109,7 +107,7 @@ def test_the_socket_stays_open_if_it_can(host: Host, state: str, socket: str, op
     assert host.link.is_symlink()
 
 
-@table("step", {"start": "start", "restart": "restart", "daemon-reload": "daemon-reload"})
+@table("step", start="start", restart="restart", daemon_reload="daemon-reload")
 def test_a_run_that_breaks_off_is_noticed_by_the_next(host: Host, step: str) -> None:
     host.install()
     host.systemctl("active", fails_at=step)
@@ -137,7 +135,7 @@ def test_where_nobody_answers_dockerd_the_socket_is_opened_anew_and_that_is_told
     assert said in ran.stderr
 
 
-@table("step", {"install": "install", "remove": "remove"})
+@table("step", install="install", remove="remove")
 def test_while_daemon_json_has_dockerd_ask_it_stays_so(host: Host, step: str) -> None:
     host.answering(0)
     host.install(asked=True)
@@ -207,12 +205,10 @@ KEEPER = "say() { printf '%s\\n' \"$*\"; }\n"
 
 @table(
     "state, code, address, wrong",
-    {
-        "active": ("active", 0, "", 0),
-        "asked": ("active", 0, "/run/asked.sock", 0),
-        "failed": ("failed", 0, "", 2),
-        "silent": ("active", 1, "/run/asked.sock", 1),
-    },
+    active=("active", 0, "", 0),
+    asked=("active", 0, "/run/asked.sock", 0),
+    failed=("failed", 0, "", 2),
+    silent=("active", 1, "/run/asked.sock", 1),
 )
 def test_the_keeper_notices_what_is_down_and_starts_it(
     host: Host, state: str, code: int, address: str, wrong: int

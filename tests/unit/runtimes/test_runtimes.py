@@ -38,31 +38,25 @@ HARDENED = "--network=host --overlay2=none --oci-seccomp --directfs=false"
 
 @table(
     "release, runtime, flags",
-    {
-        "default": (RELEASE, Runtime(), "--network=host --overlay2=none"),
-        "netstack": (RELEASE, Runtime(network="sandbox"), "--network=sandbox --overlay2=none"),
-        "overlay-self": (RELEASE, Runtime(overlay="self"), "--network=host --overlay2=root:self"),
-        "overlay-memory": (
-            RELEASE,
-            Runtime(overlay="memory"),
-            "--network=host --overlay2=root:memory",
+    default=(RELEASE, Runtime(), "--network=host --overlay2=none"),
+    netstack=(RELEASE, Runtime(network="sandbox"), "--network=sandbox --overlay2=none"),
+    overlay_self=(RELEASE, Runtime(overlay="self"), "--network=host --overlay2=root:self"),
+    overlay_memory=(RELEASE, Runtime(overlay="memory"), "--network=host --overlay2=root:memory"),
+    all_in_one_order_whatever_theirs=(
+        RELEASE,
+        EVERYTHING,
+        (
+            "--network=host --platform=kvm --overlay2=none --host-uds=open "
+            "--panic-log=/var/log/gvisor/%TIMESTAMP%.panic --strace --debug"
         ),
-        "all-in-one-order-whatever-theirs": (
-            RELEASE,
-            EVERYTHING,
-            (
-                "--network=host --platform=kvm --overlay2=none --host-uds=open "
-                "--panic-log=/var/log/gvisor/%TIMESTAMP%.panic --strace --debug"
-            ),
-        ),
-        "strict-before-there-were-sidecars": ("20230306.0", STRICT, f"{HARDENED} --debug"),
-        "strict": (
-            "20260727.0",
-            STRICT,
-            f"{HARDENED} --sidecar-release-enforcement-policy=ALWAYS --debug",
-        ),
-        "before-there-was-overlay2": ("20221218.0", Runtime(), "--network=host"),
-    },
+    ),
+    strict_before_there_were_sidecars=("20230306.0", STRICT, f"{HARDENED} --debug"),
+    strict=(
+        "20260727.0",
+        STRICT,
+        f"{HARDENED} --sidecar-release-enforcement-policy=ALWAYS --debug",
+    ),
+    before_there_was_overlay2=("20221218.0", Runtime(), "--network=host"),
 )
 def test_a_wrapper_starts_its_release_with_its_flags(
     release: str, runtime: Runtime, flags: str
@@ -74,16 +68,14 @@ def test_a_wrapper_starts_its_release_with_its_flags(
 
 @table(
     "release, runtime, what, since",
-    {
-        "memory": ("20221218.0", Runtime(overlay="memory"), "overlay memory", "20221219.0"),
-        "memory-since": ("20221219.0", Runtime(overlay="memory"), "", ""),
-        "self-before-overlay2": ("20221218.0", Runtime(overlay="self"), "overlay self", SELF),
-        "self": ("20221219.0", Runtime(overlay="self"), "overlay self", SELF),
-        "self-since": (SELF, Runtime(overlay="self"), "", ""),
-        "strict": ("20230227.0", STRICT, "hardening strict", "20230306.0"),
-        "strict-since": ("20230306.0", STRICT, "", ""),
-        "none": ("20221218.0", Runtime(), "", ""),
-    },
+    memory=("20221218.0", Runtime(overlay="memory"), "overlay memory", "20221219.0"),
+    memory_since=("20221219.0", Runtime(overlay="memory"), "", ""),
+    self_before_overlay2=("20221218.0", Runtime(overlay="self"), "overlay self", SELF),
+    self=("20221219.0", Runtime(overlay="self"), "overlay self", SELF),
+    self_since=(SELF, Runtime(overlay="self"), "", ""),
+    strict=("20230227.0", STRICT, "hardening strict", "20230306.0"),
+    strict_since=("20230306.0", STRICT, "", ""),
+    none=("20221218.0", Runtime(), "", ""),
 )
 def test_a_release_is_too_old_for_what_it_has_not(
     release: str, runtime: Runtime, what: str, since: str
@@ -134,13 +126,11 @@ def test_the_path_of_a_wrapper_never_changes() -> None:
 
 @table(
     "name, release, runtime",
-    {
-        "name": ("other", RELEASE, Runtime()),
-        "release": ("runsc", "20260831.0", Runtime()),
-        "network": ("runsc", RELEASE, Runtime(network="none")),
-        "dns": ("runsc", RELEASE, Runtime(network="sandbox", dns="docker")),
-        "flags": ("runsc", RELEASE, Runtime(flags=("--debug",))),
-    },
+    name=("other", RELEASE, Runtime()),
+    release=("runsc", "20260831.0", Runtime()),
+    network=("runsc", RELEASE, Runtime(network="none")),
+    dns=("runsc", RELEASE, Runtime(network="sandbox", dns="docker")),
+    flags=("runsc", RELEASE, Runtime(flags=("--debug",))),
 )
 def test_another_wrapper_has_another_path(name: str, release: str, runtime: Runtime) -> None:
     assert wrapper(name, release, runtime).path != wrapper("runsc", RELEASE, Runtime()).path
@@ -157,7 +147,7 @@ def test_a_node_lacks_wrappers_that_are_absent_or_changed_or_not_executable() ->
     assert lacking == (damaged, absent, idle)
 
 
-@table("runtimes", {"two": {"runsc": {}, "net": {"network": "sandbox"}}, "none": {}})
+@table("runtimes", two={"runsc": {}, "net": {"network": "sandbox"}}, none={})
 def test_daemon_json_gets_a_path_and_no_arguments_for_each_runtime(
     runtimes: dict[str, Any],
 ) -> None:
@@ -220,11 +210,9 @@ def test_wrappers_are_written_executable_and_whole_and_begin_no_log(tmp_path: Pa
 
 @table(
     "flags, said",
-    {
-        "unknown-flag": ("--bogus", "flag provided but not defined: -bogus"),
-        "unknown-value": ("--platform=xyz", "unknown platform: xyz"),
-        "cut-and-printable": ("--long", "0" * 200),
-    },
+    unknown_flag=("--bogus", "flag provided but not defined: -bogus"),
+    unknown_value=("--platform=xyz", "unknown platform: xyz"),
+    cut_and_printable=("--long", "0" * 200),
 )
 def test_flags_that_runsc_refuses_are_told_and_no_wrapper_is_written(
     tmp_path: Path, flags: str, said: str
@@ -245,13 +233,11 @@ REFUSES = "/usr/bin/python3 cannot load the judge: "
 
 @table(
     "text, said",
-    {
-        "no-runsc": ('#!/bin/sh\nexec /nowhere "$@"\n', "runsc 20240729.0 does not "),
-        "program": (f"{PYTHON}x = [)\n", f"{REFUSES}SyntaxError: "),
-        "module": (f"{PYTHON}import nothing\n", f"{REFUSES}ModuleNotFoundError: No module named "),
-        "cut": (judge_program()[:-20], REFUSES),
-        "no-python": (f"{PYTHON}# /no-python\n", "/no-python is missing; install python3\n"),
-    },
+    no_runsc=('#!/bin/sh\nexec /nowhere "$@"\n', "runsc 20240729.0 does not "),
+    program=(f"{PYTHON}x = [)\n", f"{REFUSES}SyntaxError: "),
+    module=(f"{PYTHON}import nothing\n", f"{REFUSES}ModuleNotFoundError: No module named "),
+    cut=(judge_program()[:-20], REFUSES),
+    no_python=(f"{PYTHON}# /no-python\n", "/no-python is missing; install python3\n"),
 )
 def test_what_cannot_run_is_told_and_not_written(tmp_path: Path, text: str, said: str) -> None:
     there = "/no-python" if "/no-python" in text else "/usr/bin/python3"
