@@ -45,8 +45,7 @@ def test_a_change_that_lost_the_previous_file_touches_nothing_and_ends(
     assert said.endswith("failed\n")
     assert change.file.read_text() == "new"
     assert change.left() == []
-    record = json.loads((change.state_dir / "last-run.json").read_text())
-    assert record["result"] == "revert failed"
+    assert json.loads((change.state_dir / "last-run.json").read_text())["result"] == "revert failed"
 
 
 @pytest.mark.parametrize(
@@ -80,9 +79,7 @@ def test_a_file_of_others_is_removed_only_where_there_was_none(
 def test_without_what_was_staged_no_file_is_put_aside(tmp_path: Path) -> None:
     change = Change(tmp_path, None)
 
-    said = change.after("say theirs > $target; rm -rf $staged; put_aside || say kept")
-
-    assert said == "kept\n"
+    assert change.after("say theirs > $target; rm -rf $staged; put_aside || say kept") == "kept\n"
     assert change.file.read_text() == "theirs\n"
 
 
@@ -162,9 +159,7 @@ def test_after_a_cut_before_the_restart_it_counts_as_made(tmp_path: Path) -> Non
     change = Change(tmp_path, action="restart")
     change.after("step write; put() { exit 9; }; snapshot() { true; }; restart_with after on off")
 
-    said = change.told("resume")
-
-    assert "restarted" in said
+    assert "restarted" in change.told("resume")
     assert change.file.read_text() == "old"
 
 
@@ -196,15 +191,26 @@ def test_a_restart_goes_through_live_restore(change: Change, steps: str, final: 
     assert change.file.read_text() == final
 
 
-def test_live_restore_that_others_switch_off_while_the_change_waits_is_seen(
-    change: Change,
+@table(
+    "steps, hooks, reason",
+    others_switch_it_off_while_the_change_waits=(
+        FORWARD,
+        f"{LOADED}wait_for_ephemeral() {{ loaded=theirs; }}",
+        "live-restore is no longer on",
+    ),
+    it_cannot_be_switched_on_on_the_way_back=(
+        BACK,
+        "live_restore_is() { false; }",
+        "live-restore could not be switched on",
+    ),
+)
+def test_a_dockerd_that_answers_is_not_restarted_without_live_restore(
+    change: Change, steps: str, hooks: str, reason: str
 ) -> None:
-    others = "wait_for_ephemeral() { loaded=theirs; }"
-
-    said = change.after(f"{FORWARD} || say failed: $reason", hooks=LOADED + others)
+    said = change.after(f"{steps} || say failed: $reason", hooks=hooks)
 
     assert "restarted" not in said
-    assert "failed: live-restore is no longer on" in said
+    assert f"failed: {reason}" in said
 
 
 @pytest.mark.parametrize("state", ["active", "reloading", "activating"])
@@ -229,17 +235,6 @@ def test_a_dockerd_that_hangs_is_restarted_on_the_way_back_and_told_to_reload_fi
 
     assert said.splitlines()[:2] == ["told of old on", "restarted"]
     assert "failed" not in said
-
-
-def test_a_dockerd_that_answers_without_live_restore_is_not_restarted_on_the_way_back(
-    change: Change,
-) -> None:
-    refuses = "live_restore_is() { false; }"
-
-    said = change.after(f"{BACK} || say failed: $reason", hooks=refuses)
-
-    assert "restarted" not in said
-    assert "failed: live-restore could not be switched on" in said
 
 
 @table(
@@ -306,9 +301,7 @@ def refused(planned: Change, said: str, reason: str) -> bool:
 def test_a_file_that_has_changed_since_the_plan_is_left_alone(
     planned: Change, body: str, reason: str
 ) -> None:
-    said = planned.told(body, hooks=FIT)
-
-    assert refused(planned, said, reason)
+    assert refused(planned, planned.told(body, hooks=FIT), reason)
     assert planned.file.read_text() == "theirs\n"
     assert planned.left() == []
 

@@ -18,6 +18,7 @@ from pyinfra_gvisor.dispatch.accepted import (
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.planning.examined import settings_line
 from pyinfra_gvisor.settings import load_settings
+from tests.arguments import Patch
 from tests.table import table
 from tests.unit.dispatch.infrastructure import IMAGE
 
@@ -59,9 +60,7 @@ def test_entries_are_sorted_so_that_a_change_is_a_small_diff() -> None:
 
 def test_what_others_wrote_stays_and_the_same_container_is_replaced() -> None:
     others = entry(shape=None, name="agent", without_labels=["com.docker.compose."])
-    old = entry(reason="another reason")
-
-    assert merged([others, old], [entry()]) == (others, entry())
+    assert merged([others, entry(reason="another reason")], [entry()]) == (others, entry())
 
 
 def test_the_same_image_with_other_flags_on_another_node_is_one_more_entry() -> None:
@@ -92,9 +91,10 @@ def test_a_symlink_and_its_files_rights_stay(path: Path, tmp_path: Path) -> None
     key_twice=('[{"image": "a", "image": "b"}]', "a key exists twice"),
     no_entry=("[1]", "entry 1: "),
     deep=("[" * 100_000, ""),
+    not_utf_8=('["\xff"]', "not UTF-8 at byte 2"),
 )
 def test_a_damaged_file_is_refused_where_it_is_damaged(path: Path, text: str, says: str) -> None:
-    path.write_text(text)
+    path.write_bytes(text.encode("latin-1"))
 
     with pytest.raises(Problem) as caught:
         read_accepted(path)
@@ -103,16 +103,7 @@ def test_a_damaged_file_is_refused_where_it_is_damaged(path: Path, text: str, sa
     assert "infrastructure.json" in str(caught.value)
 
 
-def test_a_file_that_is_not_utf_8_is_refused(path: Path) -> None:
-    path.write_bytes(b'["\xff"]')
-
-    with pytest.raises(Problem, match="not UTF-8 at byte 2"):
-        read_accepted(path)
-
-
-def test_settings_name_the_file(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_name_the_file(path: Path, tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.chdir(tmp_path)
     write_accepted(path, [entry()])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,9 +75,7 @@ def test_volumes_of_the_image_are_mounts_that_a_container_has() -> None:
     one = image("quay.io/prometheus/node-exporter:v1", Volumes={"/data": {}, "/host": {}})
     exporter = container("exporter", of=one, mounts=["/:/host:ro"])
 
-    entry = entry_of(only(one, exporter))
-
-    assert entry.optional_mounts == ("volume:/data:rw",)
+    assert entry_of(only(one, exporter)).optional_mounts == ("volume:/data:rw",)
 
 
 def test_the_health_check_of_docker_run_is_added_to_the_images() -> None:
@@ -204,9 +203,7 @@ def test_variables_that_its_shape_leaves_free_are_not_worth_a_note() -> None:
 def test_a_container_of_a_known_image_that_asks_for_nothing_needs_no_entry() -> None:
     upload = container("backup-of-1", mounts=["/data/coolify/backups/a:/a:ro"])
 
-    found = proposals(pulled(image(), upload))
-
-    assert {item.subject for item in found} == {image()["RepoTags"][0]}
+    assert {item.subject for item in proposals(pulled(image(), upload))} == {image()["RepoTags"][0]}
 
 
 def test_a_table_says_what_is_accepted_and_what_is_not() -> None:
@@ -224,9 +221,7 @@ def test_an_entry_that_is_accepted_otherwise_is_told_apart() -> None:
     helper, _ = proposals(pulled(image()))
     old = entry_of(helper).model_copy(update={"command": ("old",)})
 
-    row = list(lines([helper], [old]))[1]
-
-    assert row.endswith("other")
+    assert list(lines([helper], [old]))[1].endswith("other")
 
 
 def test_no_entry_is_offered_for_a_tenants_app() -> None:
@@ -337,9 +332,7 @@ def test_an_image_whose_command_operators_choose_needs_a_container() -> None:
 def test_the_same_image_with_other_flags_on_two_nodes_is_two_entries() -> None:
     other = found_on(PROXY, proxy(Args=["--", "--other"]), host="run-2")
 
-    picked = chosen([found_on(PROXY, proxy()), other], ["coolify-proxy"], None)
-
-    assert len(picked) == 2
+    assert len(chosen([found_on(PROXY, proxy()), other], ["coolify-proxy"], None)) == 2
 
 
 @table(
@@ -438,59 +431,30 @@ def warned(*found: HostFound, name: str = IMAGE, shape: str | None = None) -> li
     return [line.removeprefix("WARNING  ") for line in said if line.startswith("WARNING")]
 
 
-def test_an_image_that_was_pulled_is_shown_without_a_warning() -> None:
-    assert warned(found_on(image())) == []
+TAGS, DIGESTS = image()["RepoTags"], image()["RepoDigests"]
+EVIL = {"RepoDigests": [f"evil/x@sha256:{'d' * 64}"]}
+MIRROR = f"mirror.example.com/x@sha256:{'e' * 64}"
+OF_NONE = "no digest is of docker.io/coollabsio/coolify-helper: "
+LATER = "this tag was given later, to an image of docker.io/evil/x"
 
 
-def test_an_image_without_a_digest_was_made_on_the_node() -> None:
-    (text,) = warned(found_on({**image(), "RepoDigests": []}))
+@table(
+    "changes, said",
+    pulled=({}, None),
+    pulled_by_its_digest=({"RepoTags": []}, None),
+    one_more_repository=({"RepoDigests": [*DIGESTS, MIRROR]}, None),
+    made_on_the_node=({"RepoDigests": []}, "no repository digest: the image was built or loaded.*"),
+    tag_of_anothers_image=(EVIL, f"{OF_NONE}{LATER}"),
+    a_second_tag=({**EVIL, "RepoTags": ["evil/x:0", "evil/x:1", *TAGS]}, f"{OF_NONE}.*"),
+    containerds_store=({"Containerd": True}, ".*docker buildx imagetools inspect.*"),
+    its_digest=({"Containerd": True, "RepoTags": []}, f".*inspect {DIGESTS[0]}"),
+)
+def test_an_image_is_doubted_by_its_tags_and_digests(changes: Any, said: str | None) -> None:
+    shape = None if changes.get("RepoTags", TAGS) else "coolify-helper"
 
-    assert text.startswith("no repository digest: the image was built or loaded on the node")
+    found = warned(found_on({**image(), **changes}), shape=shape)
 
-
-def test_a_tag_that_was_given_to_another_repositorys_image_is_seen() -> None:
-    (text,) = warned(found_on({**image(), "RepoDigests": [f"evil/x@sha256:{'d' * 64}"]}))
-
-    assert text == (
-        "no digest is of docker.io/coollabsio/coolify-helper: this tag was given later, to an "
-        "image of docker.io/evil/x"
-    )
-
-
-def test_an_image_that_was_pulled_by_its_digest_has_no_tag_and_no_warning() -> None:
-    assert warned(found_on({**image(), "RepoTags": []}), shape="coolify-helper") == []
-
-
-def test_a_second_tag_that_was_given_on_the_node_is_seen() -> None:
-    own = image()
-    tags = [f"evil/x:{number}" for number in range(2)] + own["RepoTags"]
-
-    (text,) = warned(
-        found_on({**own, "RepoTags": tags, "RepoDigests": [f"evil/x@sha256:{'d' * 64}"]})
-    )
-
-    assert text.startswith("no digest is of docker.io/coollabsio/coolify-helper: ")
-
-
-def test_a_digest_of_one_more_repository_is_no_doubt_about_the_tag() -> None:
-    own = image()
-    digests = [*own["RepoDigests"], f"mirror.example.com/x@sha256:{'e' * 64}"]
-
-    assert warned(found_on({**own, "RepoDigests": digests})) == []
-
-
-def test_without_a_tag_containerds_digest_is_what_to_compare() -> None:
-    found = found_on({**image(), "RepoTags": [], "Containerd": True})
-
-    (text,) = warned(found, shape="coolify-helper")
-
-    assert text.endswith(f"inspect {image()['RepoDigests'][0]}")
-
-
-def test_with_containerds_store_a_digest_proves_nothing() -> None:
-    (text,) = warned(found_on({**image(), "Containerd": True}))
-
-    assert "docker buildx imagetools inspect" in text
+    assert [bool(re.fullmatch(said or "", text)) for text in found] == [True] * bool(said)
 
 
 def test_the_same_tag_with_another_image_on_another_node_is_seen() -> None:
