@@ -137,7 +137,6 @@ def test_on_a_terminal_the_host_s_name_takes_its_columns(monkeypatch: Patch) -> 
 
 
 PLAN = {"executed": False, "dry": True}
-AFTER = "proven after changes"
 KERNEL = "gVisor needs Linux 5.6 or later, got 4.19; upgrade the kernel"
 
 
@@ -291,7 +290,7 @@ WAITS = {"restart_pending": True}
     waits=("deploy", WAITS, PLAN, "restart pending"),
     will_wait=("deploy", {**WAITS, "pending": True}, PLAN, "changes pending"),
     bad_key=("audit", REFUSED, {}, "refused"),
-    back=("rollback", {"changed": True, "proven": True}, {}, AFTER),
+    back=("rollback", {"changed": True, "proven": True}, {}, "proven after changes"),
     removed=("remove", {"changed": True}, {}, "changed"),
     skipped=("coolify", {}, {}, "unchanged"),
     dry_with_y=("deploy", {"pending": None}, PLAN, "not looked at"),

@@ -52,8 +52,7 @@ def test_a_new_fleet_has_its_hosts_and_parses(here: Path) -> None:
 
     written = {str(path.relative_to(here)) for path in here.rglob("*") if path.is_file()}
     assert written == set(fleet.files(fleet.Fleet()))
-    text = (here / fleet.INVENTORY).read_text()
-    assert '    "run-1.example.com",\n    "192.0.2.7",\n]' in text
+    assert '    "run-1.example.com",\n    "192.0.2.7",\n]' in (here / fleet.INVENTORY).read_text()
     for path in here.rglob("*.py"):
         ast.parse(path.read_text())
 
@@ -110,9 +109,7 @@ def test_a_command_is_pyinfra_with_the_fleets_files(
 ) -> None:
     main(["init", "run-1"])
 
-    code = main(typed.split())
-
-    assert code == 0
+    assert main(typed.split()) == 0
     assert ran == [[fleet.INVENTORY, *f"deploys/{expected}".split()]]
 
 

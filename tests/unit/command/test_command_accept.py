@@ -95,9 +95,7 @@ def test_a_fleet_from_before_takes_this_packages_deploy(here: Path, answer: Answ
 def test_an_image_is_written_and_applied(here: Path, answer: Answering, capsys: Printed) -> None:
     runs = answer(FOUND)
 
-    code = main(["accept", IMAGE, "-y", "--limit", "run", "--reason", "we compared the id"])
-
-    assert code == 0
+    assert main(["accept", IMAGE, "-y", "--limit", "run", "--reason", "we compared the id"]) == 0
     assert [item["shape"] for item in written(here)] == ["coolify-cleanup", "coolify-helper"]
     assert {item["reason"] for item in written(here)} == {"we compared the id"}
     assert runs == [

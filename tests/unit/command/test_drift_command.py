@@ -226,9 +226,7 @@ def test_a_wrong_command_line_is_an_error(folder: Folder, arguments: list[str], 
 
 
 def test_yes_in_the_environment_does_not_hide_what_is_pending(folder: Folder) -> None:
-    ran = folder.drift("here.py", "change.py", PYINFRA_YES="1")
-
-    assert ran.returncode == 2
+    assert folder.drift("here.py", "change.py", PYINFRA_YES="1").returncode == 2
     assert (folder.path / "text").read_text() == "a=1\n"
 
 
@@ -347,7 +345,6 @@ def _is_dead(pid: int) -> bool:
 
 PAGE = (ROOT / "docs" / "drift.md").read_text()
 CI_PAGE = (ROOT / "docs" / "how-to" / "ci.md").read_text()
-PROGRAM = ".venv/bin/pyinfra-gvisor"
 
 
 @pytest.fixture
@@ -357,7 +354,7 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("fleet/inventories", "fleet/deploys", ".venv/bin"):
         (tmp_path / name).mkdir(parents=True)
     (fleet / "text").write_text(FILES["text"])
-    program = tmp_path / PROGRAM
+    program = tmp_path / ".venv/bin/pyinfra-gvisor"
     program.write_text(
         f"#!/bin/sh\nexport PYTHONPATH={shlex.quote(str(ROOT))}\n"
         f'exec {shlex.join(COMMAND[:-1])} "$@"\n'

@@ -236,7 +236,6 @@ def test_a_record_has_no_room_for_anything_else(key: str, value: Any) -> None:
         record(**{key: value})
 
 
-ROOT = DOCS.parent
 NAME = (
     "debian-13_docker-26.1.5-dfsg1_overlay2_cgroup-v2-systemd_x86_64_runsc-20260928.0_"
     "virtual-machine.json"
@@ -270,7 +269,7 @@ def test_the_committed_table_is_what_the_records_give() -> None:
 def test_every_test_that_the_page_names_is_there() -> None:
     named = re.findall(r"`(tests/\S+\.py)::(\w+)`", (DOCS / PAGE).read_text())
 
-    files = {file: (ROOT / file).read_text() for file, _ in named}
+    files = {file: (DOCS.parent / file).read_text() for file, _ in named}
     missing = [name for file, name in named if f"def {name}(" not in files[file]]
 
     assert len(named) == 8
@@ -319,9 +318,7 @@ def test_a_later_record_of_the_same_combination_takes_the_place(docs: Path, tmp_
     later = record(date="2026-11-27", kernel="6.12.10+deb13-amd64")
 
     main(["add", written(tmp_path, record())], docs=docs)
-    code = main(["add", written(tmp_path, later)], docs=docs)
-
-    assert code == 0
+    assert main(["add", written(tmp_path, later)], docs=docs) == 0
     assert kept_records(docs / "compatibility") == [later]
 
 
@@ -366,9 +363,7 @@ def test_what_cannot_be_added_is_told_and_nothing_is_changed(
         if text is not None:
             path.write_text(text)
 
-    code = main(["add", *arguments, *map(str, paths)], docs=docs)
-
-    assert code == 1
+    assert main(["add", *arguments, *map(str, paths)], docs=docs) == 1
     assert said in capsys.readouterr().err
     assert kept_records(docs / "compatibility") == [record()]
 
@@ -376,16 +371,12 @@ def test_what_cannot_be_added_is_told_and_nothing_is_changed(
 def test_a_kept_record_under_another_name_is_told(docs: Path, capsys: Printed) -> None:
     (docs / "compatibility" / "mine.json").write_text(record().model_dump_json())
 
-    code = main(["table"], docs=docs)
-
-    assert code == 1
+    assert main(["table"], docs=docs) == 1
     assert f"rename the file to {NAME}" in capsys.readouterr().err
 
 
 def test_without_a_clone_nothing_is_written(tmp_path: Path, capsys: Printed) -> None:
-    code = main(["add", written(tmp_path, record())], docs=tmp_path / "none")
-
-    assert code == 1
+    assert main(["add", written(tmp_path, record())], docs=tmp_path / "none") == 1
     assert "run this in a clone" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 

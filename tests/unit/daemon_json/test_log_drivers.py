@@ -12,6 +12,7 @@ from pyinfra_gvisor.daemon_json.log_drivers import GENERIC, OPTIONS, REQUIRED, S
 from pyinfra_gvisor.daemon_json.merge import flatten
 from pyinfra_gvisor.daemon_json.refusals import refuse
 from pyinfra_gvisor.node import Node
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import info, node
 
@@ -63,9 +64,7 @@ def with_docker(version: str = "26.1.5", plugins: dict[str, Json] | None = None)
 
 
 @table("options, message", BAD_VALUES)
-def test_an_option_that_json_file_cannot_read_is_refused(
-    options: dict[str, Json], message: str
-) -> None:
+def test_an_option_that_json_file_cannot_read_is_refused(options: Data, message: str) -> None:
     with pytest.raises(Problem, match=f"^/log-opts/(max-)?{message}"):
         check({"log-opts": options}, ours=False)
 
@@ -181,16 +180,12 @@ def test_a_driver_that_this_dockerd_does_not_have_is_refused(name: str, advice: 
     default=({"log-driver": ""}, []),
     of_a_flag=(LOKI, ["--log-driver=loki"]),
 )
-def test_a_driver_that_may_be_there_is_not_refused(
-    value: dict[str, Json], flags: list[str]
-) -> None:
+def test_a_driver_that_may_be_there_is_not_refused(value: Data, flags: list[str]) -> None:
     check(value, found=node(docker=info(Plugins=LISTED), flags=flags))
 
 
 @table("plugins", an_empty_list={"Log": []}, no_list={}, no_plugins=None)
-def test_without_a_list_of_drivers_those_that_docker_brings_are_known(
-    plugins: dict[str, Json] | None,
-) -> None:
+def test_without_a_list_of_drivers_those_that_docker_brings_are_known(plugins: Data | None) -> None:
     check({"log-driver": "logentries"}, found=with_docker(plugins=plugins))
 
     with pytest.raises(Problem, match=r"^/log-driver is unknown"):

@@ -21,6 +21,7 @@ from pyinfra_gvisor.daemon_json.merge import (
     same,
 )
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import after, node
 
@@ -53,9 +54,7 @@ def value(merged: Merge) -> Any:
     a_list=({"labels": []}, {("labels",): []}),
     nothing=({}, {}),
 )
-def test_what_is_wanted_is_owned_by_key_or_by_entry(
-    wanted: dict[str, Json], paths: dict[Path, Json]
-) -> None:
+def test_what_is_wanted_is_owned_by_key_or_by_entry(wanted: Data, paths: dict[Path, Json]) -> None:
     assert flatten(wanted) == paths
 
 
@@ -82,9 +81,7 @@ def test_values_are_the_same_if_json_says_so(one: Json, other: Json, equal: bool
 def test_a_file_made_by_us_stays_when_somebody_put_a_key_into_it() -> None:
     installed = bring(None, LIVE)
 
-    removed = bring(json.dumps({**LIVE, "dns": []}), {}, installed)
-
-    assert value(removed) == {"dns": []}
+    assert value(bring(json.dumps({**LIVE, "dns": []}), {}, installed)) == {"dns": []}
 
 
 def test_a_file_that_somebody_took_away_is_made_again_only_while_it_is_wanted() -> None:
@@ -130,9 +127,7 @@ def test_the_record_of_what_was_there_before_us_outlives_every_later_run() -> No
     an_entry_of_theirs=({"tag": "t"}, '{"x": 1, "log-opts": {"tag": "t"}}'),
     none=({}, X),
 )
-def test_a_parent_that_we_made_goes_with_the_last_of_its_entries(
-    theirs: dict[str, Json], left: str
-) -> None:
+def test_a_parent_that_we_made_goes_with_the_last_of_its_entries(theirs: Data, left: str) -> None:
     first = bring(X, {"log-opts": {"a": "1", "b": "2"}})
     second = bring(first.text, {"log-opts": {"b": "2"}}, first)
     edited = json.dumps({"x": 1, "log-opts": {"b": "2", **theirs}})
@@ -147,9 +142,7 @@ def test_an_empty_parent_that_was_there_before_us_stays() -> None:
     installed = bring('{"runtimes": {}, "x": 1}', {"runtimes": {"runsc": {"path": "/x"}}})
     edited = (installed.text or "").replace('"x": 1', '"x": 2')
 
-    removed = bring(edited, {}, installed)
-
-    assert json.loads(removed.text or "") == {"runtimes": {}, "x": 2}
+    assert json.loads(bring(edited, {}, installed).text or "") == {"runtimes": {}, "x": 2}
 
 
 def test_owning_a_key_as_a_whole_after_its_entries_still_gives_the_original_back() -> None:
@@ -169,9 +162,7 @@ def test_a_new_wish_is_no_drift() -> None:
 
 
 def test_what_somebody_removed_is_not_put_back_when_nobody_wants_it() -> None:
-    installed = bring('{"live-restore": false, "x": 1}', LIVE)
-
-    assert bring(X, {}, installed).text == X
+    assert bring(X, {}, bring('{"live-restore": false, "x": 1}', LIVE)).text == X
 
 
 EDITED = '{\n  "dns": [ "1.1.1.1" ],\n  "live-restore": true\n}'
@@ -181,9 +172,7 @@ def test_that_somebody_wrote_the_file_is_remembered_over_our_own_changes() -> No
     installed = bring('{"dns":["1.1.1.1"]}', LIVE)
     changed = bring(EDITED, {"live-restore": False}, installed)
 
-    removed = bring(changed.text, {}, changed)
-
-    assert removed.text == '{\n  "dns": [ "1.1.1.1" ]\n}'
+    assert bring(changed.text, {}, changed).text == '{\n  "dns": [ "1.1.1.1" ]\n}'
 
 
 def test_a_run_that_changes_nothing_leaves_the_record_as_it_is() -> None:
@@ -197,9 +186,7 @@ def test_a_run_that_changes_nothing_leaves_the_record_as_it_is() -> None:
 def test_with_nothing_wanted_and_nothing_owned_the_file_stays_as_it_is() -> None:
     text = ' {"x" :1}\r\n'
 
-    merged = bring(text, {})
-
-    assert merged == Merge(text=text, owned=Owned())
+    assert bring(text, {}) == Merge(text=text, owned=Owned())
 
 
 def test_an_entry_in_what_is_no_object_is_refused() -> None:

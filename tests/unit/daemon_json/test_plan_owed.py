@@ -40,9 +40,7 @@ def test_an_installation_that_died_before_its_reload_is_reloaded(wanted: dict[st
     plan = plan_daemon_json(node(**before), {"shutdown-timeout": 20, **wanted})
     left = node(**died(plan, before, plan.after))
 
-    again = plan_daemon_json(left, {"shutdown-timeout": 20, **wanted})
-
-    assert again.action is Force.RELOAD
+    assert plan_daemon_json(left, {"shutdown-timeout": 20, **wanted}).action is Force.RELOAD
 
 
 def test_a_runtime_whose_removal_died_before_its_reload_is_unregistered() -> None:
@@ -102,9 +100,7 @@ def test_an_installation_on_a_daemon_that_somebody_restarted_meanwhile_owes_noth
 def test_a_damaged_record_of_what_was_applied_counts_as_none(record: object) -> None:
     found = node(daemon_json="{}", state={"applied": record})
 
-    plan = plan_daemon_json(found, {"userland-proxy": False})
-
-    assert plan.action is Force.RESTART
+    assert plan_daemon_json(found, {"userland-proxy": False}).action is Force.RESTART
 
 
 @table(
@@ -201,9 +197,7 @@ def test_a_docker_that_loses_something_at_a_reload_is_restarted_where_that_ends_
 ) -> None:
     found = node(docker=info(ServerVersion="28.5.2", **given))
 
-    plan = plan_daemon_json(found, {"debug": True}, restart=restart)
-
-    assert plan.action is force
+    assert plan_daemon_json(found, {"debug": True}, restart=restart).action is force
     assert plan_daemon_json(found, {}, restart=restart).action is Force.NOTHING
 
 
@@ -267,6 +261,4 @@ def test_values_are_made_ineffective_first_only_where_a_reload_would_keep_them(
 ) -> None:
     settled = node(**after(plan_daemon_json(node(), before)))
 
-    plan = plan_daemon_json(settled, {}, restart=restart)
-
-    assert (plan.neutral is not None) is neutral
+    assert (plan_daemon_json(settled, {}, restart=restart).neutral is not None) is neutral

@@ -19,6 +19,7 @@ from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.planning.preflight import notes
 from pyinfra_gvisor.proof.skipped_checks import why_not_reload
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import RUNSC, Running, after, info, node
 
@@ -95,12 +96,8 @@ def test_a_key_that_would_stay_live_is_made_neutral_before_it_goes(
         {"runtimes": {"runsc": RUNSC}},
     ),
 )
-def test_no_neutral_value_is_written_where_none_is_needed(
-    before: dict[str, Json], wanted: dict[str, Json]
-) -> None:
-    installed = after(plan_daemon_json(node(), before))
-
-    assert plan_daemon_json(node(**installed), wanted).neutral is None
+def test_no_neutral_value_is_written_where_none_is_needed(before: Data, wanted: Data) -> None:
+    assert plan_daemon_json(node(**after(plan_daemon_json(node(), before))), wanted).neutral is None
 
 
 @table(
@@ -314,7 +311,6 @@ def test_a_reload_says_what_a_docker_forgets_by_it(version: str, is_told: bool) 
 
 
 ON = '{\n  "userland-proxy": true\n}\n'
-PATH = {"userland-proxy-path": "/usr/bin/docker-proxy"}
 NO_PATH = 'dockerd refuses every reload: "userland-proxy" is true without "userland-proxy-path"'
 
 
@@ -347,7 +343,7 @@ def test_a_file_that_dockerd_refuses_to_reload_is_named_with_the_way_out(
 @table(
     "version, wanted, refused",
     no_path=("26.1.5", {}, True),
-    a_path=("26.1.5", PATH, False),
+    a_path=("26.1.5", {"userland-proxy-path": "/usr/bin/docker-proxy"}, False),
     before_25=("20.10.24", {}, False),
 )
 def test_a_declaration_that_makes_such_a_file_is_refused(
@@ -370,9 +366,7 @@ def staged(found: Node, plan: Plan) -> dict[str, str | None]:
 
 
 @table("wanted", reload={"runtimes": {"runsc": RUNSC}}, restart={"no-new-privileges": True})
-def test_dockerd_loads_a_file_without_the_key_of_somebody_else_which_stays(
-    wanted: dict[str, Any],
-) -> None:
+def test_dockerd_loads_a_file_without_the_key_of_somebody_else_which_stays(wanted: Data) -> None:
     found = of("26.1.5")
     plan = plan_daemon_json(found, wanted)
 

@@ -19,6 +19,7 @@ from pyinfra_gvisor.daemon_json.refusals import (
     refuse_moving,
 )
 from pyinfra_gvisor.node import Node
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import RUNSC, Running, after, in_base64, info, node
 
@@ -43,9 +44,7 @@ def check(found: Node, wanted: dict[str, Json], foreign: dict[str, Json] | None 
     value_like_a_key=({"flags": ["--label", "labels"]}, {"features": {}}, {}),
     longer_flag=({"flags": ["--live-restore-x"]}, {"live-restore": True}, {}),
 )
-def test_what_works_is_not_refused(
-    given: dict[str, Any], wanted: dict[str, Json], foreign: dict[str, Json]
-) -> None:
+def test_what_works_is_not_refused(given: Data, wanted: Data, foreign: Data) -> None:
     check(node(**given), wanted, foreign)
 
 
@@ -123,9 +122,7 @@ def test_a_restart_that_would_end_running_containers_is_refused_by_their_names(
 def test_what_stays_owed_ends_no_container_and_is_not_refused() -> None:
     found = busy(docker=info(swarm="active"))
 
-    plan = plan_daemon_json(found, PROXY_OFF, restart="reload")
-
-    assert plan.unapplied == ("/userland-proxy",)
+    assert plan_daemon_json(found, PROXY_OFF, restart="reload").unapplied == ("/userland-proxy",)
 
 
 @table(
@@ -135,9 +132,7 @@ def test_what_stays_owed_ends_no_container_and_is_not_refused() -> None:
     nothing_runs=(node(docker=info(swarm="active")), PROXY_OFF),
     a_reload=(busy(docker=info(swarm="active")), {"labels": ["a=b"]}),
 )
-def test_a_change_that_stops_no_container_is_not_refused(
-    found: Node, wanted: dict[str, Json]
-) -> None:
+def test_a_change_that_stops_no_container_is_not_refused(found: Node, wanted: Data) -> None:
     assert plan_daemon_json(found, wanted).changes
 
 
@@ -206,9 +201,7 @@ def test_to_name_the_image_store_that_docker_has_chosen_itself_is_no_move(
     a_setting=({}, MOVED),
     a_removal=(after(plan_daemon_json(node(), MOVED)), {}),
 )
-def test_the_refusal_says_who_lives_there_and_what_is_possible(
-    given: dict[str, Any], wanted: dict[str, Json]
-) -> None:
+def test_the_refusal_says_who_lives_there_and_what_is_possible(given: Data, wanted: Data) -> None:
     with pytest.raises(Problem) as refused:
         plan_daemon_json(node(**given, containers=BUSY), wanted)
 
@@ -230,6 +223,4 @@ def test_a_home_that_does_not_change_under_anybody_is_not_refused(
 ) -> None:
     found = node(containers=containers, daemon_json=json.dumps(before))
 
-    plan = plan_daemon_json(found, MOVED, restart=restart)
-
-    assert plan.changes
+    assert plan_daemon_json(found, MOVED, restart=restart).changes

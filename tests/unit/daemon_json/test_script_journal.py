@@ -41,9 +41,7 @@ def test_it_says_which_variable_it_misses(journal: Journal, name: str) -> None:
 def test_everything_is_written_down_for_root_before_the_first_change(journal: Journal) -> None:
     journal.files |= {"on": "on", "old_off": "off"}
 
-    said = journal.good("write_down")
-
-    assert said == ""
+    assert journal.good("write_down") == ""
     assert staged(journal) == {"after": "new", "on": "on", "old_off": "off", "old": "old"}
     assert journal.staged.stat().st_mode & 0o7777 == 0o700
     work = journal.state_dir / ".pending"
@@ -109,9 +107,7 @@ def test_a_reboot_runs_only_a_script_that_the_change_left(tmp_path: Path) -> Non
 
     first = subprocess.run(check, check=False)
     (journal.pending / "transaction.sh").write_text("echo another")
-    second = subprocess.run(check, check=False)
-
-    assert (first.returncode, second.returncode) == (0, 1)
+    assert (first.returncode, subprocess.run(check, check=False).returncode) == (0, 1)
 
 
 def test_what_others_want_of_the_unit_stays(tmp_path: Path) -> None:
@@ -139,9 +135,7 @@ def test_what_others_want_of_the_unit_stays(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_is_no_success(journal: Journal, program: str, body: str) -> None:
     journal.breaks(program)
 
-    ran = journal.run(f"{{ {body}; }} && say done")
-
-    assert "done" not in ran.stdout
+    assert "done" not in journal.run(f"{{ {body}; }} && say done").stdout
     assert journal.file.read_text() == "old"
 
 
@@ -239,9 +233,7 @@ def test_no_argument_of_a_program_has_what_is_masked(journal: Journal) -> None:
     journal.variables = {**journal.variables, "hide": "s/hunter2/***/g"}
     spy = 'sed() { case "$*" in *hunter2*) say told ;; esac; command sed "$@"; }'
 
-    said = journal.good(f"{spy}; write_down; say 'refused hunter2' | masked")
-
-    assert said == "refused ***\n"
+    assert journal.good(f"{spy}; write_down; say 'refused hunter2' | masked") == "refused ***\n"
 
 
 def have(journal: Journal, *names: str) -> None:

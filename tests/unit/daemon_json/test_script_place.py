@@ -206,9 +206,7 @@ def test_what_is_written_between_the_look_and_the_write_stays(
     program = PROGRAM.replace(moment, f"spy() if $::n++ < 3; {moment}", 1) + spy
     journal.variables["place_program"] = program.replace("? 316", "? 316" if exchange else "? -1")
 
-    said = put(journal, "after")
-
-    assert said == "noted\ndone"
+    assert put(journal, "after") == "noted\ndone"
     assert json.loads(journal.file.read_text()) == json.loads(AFTER) | UPLOADS
 
 

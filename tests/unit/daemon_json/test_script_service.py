@@ -138,9 +138,7 @@ def test_a_unit_that_cannot_be_reloaded_gets_the_signal(tools: Path) -> None:
     told = tools.parent / "told"
     stub(tools, "systemctl", f'echo "$*" >> {told}; [ "$1" != reload ]')
 
-    ran = run(f"{SYSTEMD}service_reload", path=tools)
-
-    assert ran.returncode == 0
+    assert run(f"{SYSTEMD}service_reload", path=tools).returncode == 0
     assert "kill --kill-who=main --signal=HUP a.service" in told.read_text()
 
 

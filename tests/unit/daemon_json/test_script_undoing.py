@@ -210,9 +210,7 @@ def ours(tmp_path: Path) -> Gvisor:
 
 
 def test_everything_goes_and_no_directory_is_left(ours: Gvisor) -> None:
-    ended = ours.remove(ours.wrapper, ours.release("1"), ours.release("2"))
-
-    assert ended == (0, "")
+    assert ours.remove(ours.wrapper, ours.release("1"), ours.release("2")) == (0, "")
     for path in (ours.gvisor, ours.state_dir, ours.runs):
         assert not path.exists()
     assert not ours.link.is_symlink()
@@ -238,9 +236,7 @@ def test_a_file_of_others_that_was_put_aside_is_kept_beside_theirs(
 
 
 def test_what_is_not_named_stays(ours: Gvisor) -> None:
-    ended = ours.remove(ours.release("2"), link="no", state="no")
-
-    assert ended == (0, "")
+    assert ours.remove(ours.release("2"), link="no", state="no") == (0, "")
     assert not ours.release("2").exists()
     for path in (ours.release("1"), ours.wrapper, ours.link, ours.state_dir, ours.runs):
         assert path.exists()

@@ -16,6 +16,7 @@ from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.daemon_json.merge import Owned, digest
 from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.daemon_json.transaction import transaction
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import LATER_S, RUNSC, UNIT_FLAGS, after, info, node
 from tests.unit.shells import run
@@ -237,9 +238,7 @@ def switched(text: str) -> dict[str, Json]:
 
 
 @table("before", file={"mtu": 1}, no_file={})
-def test_a_new_file_without_live_restore_is_started_with_it_on_then_off(
-    before: dict[str, Json],
-) -> None:
+def test_a_new_file_without_live_restore_is_started_with_it_on_then_off(before: Data) -> None:
     on, off = LIVE, {"live-restore": False}
 
     found = switched(made(PROXY_OFF, daemon_json=json.dumps(before) if before else None))

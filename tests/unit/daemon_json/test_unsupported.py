@@ -14,6 +14,7 @@ from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.refusals import refuse_firewall_change
 from pyinfra_gvisor.planning.preflight import preflight
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import LATER_S, applied, info, node
 from tests.unit.settings.loaded_settings import good
@@ -39,7 +40,6 @@ FLAG = ["--firewall-backend=nftables"]
 
 
 LATER = docker_29("29.99.0", FirewallBackend={"Driver": "nftables"})
-ELSEWHERE = ["--config-file=/etc/docker/other.json"]
 
 
 @table(
@@ -51,12 +51,10 @@ ELSEWHERE = ["--config-file=/etc/docker/other.json"]
     beside_firewalld=(FIREWALLD, OURS),
     by_a_flag=({**NFTABLES, "flags": FLAG}, {}),
     default_of_a_later_docker=({"docker": LATER}, {}),
-    another_file=({**NFTABLES, "flags": ELSEWHERE}, {}),
+    another_file=({**NFTABLES, "flags": ["--config-file=/etc/docker/other.json"]}, {}),
     down=({"without": ("info", "dockerd", "clock")}, OURS),
 )
-def test_the_firewall_that_docker_has_is_supported(
-    given: dict[str, Any], value: dict[str, Json]
-) -> None:
+def test_the_firewall_that_docker_has_is_supported(given: Data, value: Data) -> None:
     refuse_firewall_change(node(**given), value)
 
 
@@ -74,9 +72,7 @@ def test_the_firewall_that_docker_has_is_supported(
     back=(FIREWALLD, {"firewall-backend": "iptables"}, "nftables, got iptables by"),
     flag=({**IPTABLES, "flags": FLAG}, {}, "iptables, got nftables by a flag of dockerd's;"),
 )
-def test_another_firewall_at_the_next_start_is_refused(
-    given: dict[str, Any], value: dict[str, Json], said: str
-) -> None:
+def test_another_firewall_at_the_next_start_is_refused(given: Data, value: Data, said: str) -> None:
     message = f"the next start of dockerd would change its firewall backend from {said}"
 
     with pytest.raises(Problem, match=re.escape(message)):
@@ -124,9 +120,7 @@ NOT_OFF_YET = {
     feature_on=({**OLD_RUNC, "daemon_json": '{"features": {"time-namespaces": true}}'}, "1.1.15"),
     feature_not_off_yet=({**OLD_RUNC, **NOT_OFF_YET}, "1.1.15"),
 )
-def test_a_runc_without_time_namespaces_is_refused_under_docker_29(
-    given: dict[str, Any], got: str
-) -> None:
+def test_a_runc_without_time_namespaces_is_refused_under_docker_29(given: Data, got: str) -> None:
     assert problems_of(**given) == [
         f"Docker 29.7.1 needs runc 1.2 or later, got {got}; upgrade runc"
     ]

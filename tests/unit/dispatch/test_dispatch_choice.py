@@ -86,9 +86,7 @@ def node(tmp_path: Path) -> Judged:
     network_of_its_own={"host": {"NetworkMode": "apps"}},
 )
 def test_a_container_as_accepted_runs_under_runc(node: Judged, changes: dict[str, Any]) -> None:
-    said = create(node, **changes)
-
-    assert said == "runc"
+    assert create(node, **changes) == "runc"
 
 
 @table(
@@ -137,10 +135,7 @@ def test_no_sandbox_has_a_volume_to_which_infrastructure_writes(
 
 def test_a_sandbox_may_write_to_a_volume_that_infrastructure_only_reads(node: Judged) -> None:
     point = node.volume("logs")
-    node.container(mounts={"/x": point}, others=STRANGER)
-    node.spec(bound(point["Source"], "/x"))
-
-    assert node.create() == "runsc"
+    assert node.made(bound(point["Source"], "/x"), mounts={"/x": point}, others=STRANGER) == "runsc"
 
 
 NAMELESS = "e" * 64
@@ -156,19 +151,14 @@ def test_no_sandbox_has_a_nameless_volume_of_infrastructure_however_it_came_by_i
     node.container(mounts={"/x": point}, others=STRANGER)
     node.spec(bound(point["Source"], "/x"))
 
-    said = node.create(runtime)
-
-    assert "on /x (a volume to which infrastructure writes)" in said
+    assert "on /x (a volume to which infrastructure writes)" in node.create(runtime)
 
 
 def test_sandboxes_may_share_a_nameless_volume_also_with_an_imitator(node: Judged) -> None:
     point = node.volume(NAMELESS)
     write_container(node.data, 9, name="agent-b", mounts={**MOUNTS, "/cache": point})
     write_container(node.data, 10, name="other", others=STRANGER, mounts={"/y": point})
-    node.container(mounts={"/x": point}, others=STRANGER)
-    node.spec(bound(point["Source"], "/x"))
-
-    assert node.create() == "runsc"
+    assert node.made(bound(point["Source"], "/x"), mounts={"/x": point}, others=STRANGER) == "runsc"
 
 
 IMITATORS = [
@@ -292,9 +282,7 @@ def test_another_image_is_no_infrastructure_whatever_else_is_the_same(
 
 
 def test_an_imitator_that_asks_for_nothing_forbidden_runs_in_the_sandbox(node: Judged) -> None:
-    said = create(node, mounts={})
-
-    assert said == "runsc"
+    assert create(node, mounts={}) == "runsc"
 
 
 @table(

@@ -321,18 +321,14 @@ def test_any_text_in_a_name_or_a_path_is_told_as_it_is(docker: Docker) -> None:
 def test_places_are_printed_as_json_and_read_back(docker: Docker) -> None:
     node = docker.node([write_container(docker.root, 1)])
 
-    again = Node.model_validate(json.loads(json.dumps(node.to_json())))
-
-    assert again.places == node.places != {}
+    assert Node.model_validate(json.loads(json.dumps(node.to_json()))).places == node.places != {}
 
 
 def test_sixty_containers_take_less_than_five_seconds(docker: Docker) -> None:
     identities = [write_container(docker.root, number) for number in range(1, 61)]
 
     began = time.monotonic()
-    node = docker.node(identities)
-
-    assert len(node.places) == 60
+    assert len(docker.node(identities).places) == 60
     assert time.monotonic() - began < 5
 
 

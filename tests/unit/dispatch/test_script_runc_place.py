@@ -13,8 +13,7 @@ import pytest
 from pyinfra_gvisor.dispatch.programs import ASIDE, runc_text
 from tests.table import table
 
-LOG = "/var/lib/docker/buildkit/executor/runc-log.json"
-BUILD = ("--log", LOG, "--log-format", "json")
+BUILD = ("--log", "/var/lib/docker/buildkit/executor/runc-log.json", "--log-format", "json")
 MOBY = ("--root", "/var/run/docker/runtime-runc/moby", "--log", "/dev/null")
 TELL = '#!/bin/sh\necho "{} $*"\n'
 
@@ -78,9 +77,7 @@ def place(tmp_path: Path) -> Place:
 def test_calls_about_docker_go_to_the_dispatcher_and_others_to_runc(
     place: Place, words: Sequence[str], who: str
 ) -> None:
-    ran = place.call(*words)
-
-    assert ran.stdout == f"{who} {' '.join(words)}\n"
+    assert place.call(*words).stdout == f"{who} {' '.join(words)}\n"
 
 
 @table(
@@ -139,6 +136,4 @@ def test_a_place_that_is_not_mounted_is_told_from_a_runc_that_is_missing(
 def test_the_dispatcher_is_told_where_runc_is(place: Place) -> None:
     write_program(place.dispatcher, '#!/bin/sh\necho "$pyinfra_gvisor_runc"\n')
 
-    ran = place.call(*MOBY, "start", "id")
-
-    assert ran.stdout == f"{place.program}{ASIDE}\n"
+    assert place.call(*MOBY, "start", "id").stdout == f"{place.program}{ASIDE}\n"

@@ -10,6 +10,7 @@ from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.shapes import SHAPES
 from pyinfra_gvisor.planning.preflight import accepted_risks
 from pyinfra_gvisor.runtimes.wrappers import wrappers
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.settings.loaded_settings import good, problems_of
 
@@ -198,9 +199,7 @@ def test_what_an_entry_cannot_have_is_told(entry: dict[str, Any], message: str) 
     of_all=("gvisor_seal", ""),
     of_one_runtime=("gvisor_runtimes", "['runsc']['seal']"),
 )
-def test_what_a_seal_cannot_be_is_told(
-    key: str, inside: str, seal: dict[str, Any], message: str
-) -> None:
+def test_what_a_seal_cannot_be_is_told(key: str, inside: str, seal: Data, message: str) -> None:
     problems = problems_of(**{key: {"runsc": {"seal": seal}} if inside else seal})
 
     assert list(problems) == [key]
@@ -227,9 +226,7 @@ def test_what_a_seal_cannot_be_is_told(
 def test_every_runtime_has_the_seal_that_is_declared_for_it(
     data: dict[str, Any], seals: dict[str, Seal | None]
 ) -> None:
-    settings = good(**data)
-
-    assert {name: item.seal for name, item in settings.runtimes.items()} == seals
+    assert {name: item.seal for name, item in good(**data).runtimes.items()} == seals
 
 
 def test_what_a_seal_allows_is_told_with_its_reason_once_for_all_its_runtimes() -> None:
@@ -303,6 +300,4 @@ def test_an_entry_may_be_of_each_known_shape(name: str) -> None:
     labels = {"labels": ENTRY["labels"]} if name == "compose" else {}
     entry = {"image": IMAGE, "reason": REASON, "shape": name, **labels}
 
-    settings = good(**ON, gvisor_infrastructure=[entry])
-
-    assert settings.infrastructure[0].title == name
+    assert good(**ON, gvisor_infrastructure=[entry]).infrastructure[0].title == name

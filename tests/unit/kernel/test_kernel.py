@@ -339,7 +339,6 @@ def test_a_module_that_stays_is_told(lines: list[str], wanted: Kernel, warnings:
 
 
 LATER, LAST, UFW = "/etc/sysctl.d/99-x.conf", "/etc/sysctl.conf", "/etc/ufw/sysctl.conf"
-UFW_ON = "/etc/ufw/ufw.conf:ENABLED=yes"
 
 
 @table(
@@ -352,7 +351,7 @@ UFW_ON = "/etc/ufw/ufw.conf:ENABLED=yes"
     read_before_ours=([f"/etc/sysctl.d/90-a.conf:{KEY} = 1"], None),
     pattern=([f"{LATER}:net.ipv4.conf.*.x = 1"], None),
     ufw_is_off=([f"{UFW}:{KEY}=1"], None),
-    ufw_is_on=([UFW_ON, f"{UFW}:{KEY}=1"], UFW),
+    ufw_is_on=(["/etc/ufw/ufw.conf:ENABLED=yes", f"{UFW}:{KEY}=1"], UFW),
 )
 def test_a_file_that_says_otherwise_later_is_named(later: list[str], warned: str | None) -> None:
     plan = planned(*told(later=later))
@@ -415,8 +414,7 @@ def test_a_file_of_which_nothing_is_declared_is_found_and_a_loaded_module_is_not
     every = found(in_force(modules={"tipc": 1}), gvisor_kernel=None)
 
     for path in (SYSCTL_FILE, MODULES_FILE):
-        evidence = every[f"kernel-files {path}"].evidence
-        assert evidence == "the file is on the node, but not declared"
+        assert every[f"kernel-files {path}"].evidence == "the file is on the node, but not declared"
     assert "kernel-module tipc" not in every
 
 

@@ -143,9 +143,7 @@ def test_a_node_whose_docker_cannot_ask_is_refused(given: dict[str, str], what: 
 
 @table("given", systemd={"init": "lab-init"}, asyncio={"python": "3.11 dataclasses json"})
 def test_without_that_a_node_that_cannot_have_it_is_only_warned(given: dict[str, str]) -> None:
-    plan = plan_judge(node_with(**given), PROGRAM, door=False)
-
-    assert plan == PartPlan(warnings=(NOT_RESIDENT,))
+    assert plan_judge(node_with(**given), PROGRAM, door=False) == PartPlan(warnings=(NOT_RESIDENT,))
 
 
 @table("named, exceeds", names_it=(True, True), does_not=(False, False))

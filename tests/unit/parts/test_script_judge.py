@@ -112,9 +112,7 @@ def test_a_run_that_breaks_off_is_noticed_by_the_next(host: Host, step: str) -> 
     host.install()
     host.systemctl("active", fails_at=step)
 
-    ran = host.install()
-
-    assert ran.returncode == 1
+    assert host.install().returncode == 1
     assert not host.link.is_symlink()
 
 

@@ -23,6 +23,7 @@ from pyinfra_gvisor.planning.preflight import (
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.releases import local
 from pyinfra_gvisor.settings import Settings
+from tests.arguments import Patch
 from tests.cases.proven import PROFILES, RELEASE, converged, proven
 from tests.table import table
 from tests.unit.answers import node
@@ -119,9 +120,7 @@ def test_every_reason_is_told_at_once() -> None:
 
 
 def test_without_runtimes_only_docker_matters() -> None:
-    found = problems_of({"gvisor_runtimes": {}, **OLD}, uname="4.19.0 armv7l")
-
-    assert found == []
+    assert problems_of({"gvisor_runtimes": {}, **OLD}, uname="4.19.0 armv7l") == []
 
 
 @table(
@@ -307,9 +306,7 @@ def test_a_directory_of_reports_that_is_no_good_is_named(
     assert f"{tmp_path} on the controller is not writable" in str(problem)
 
 
-def test_an_archive_is_read_once_for_all_hosts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_archive_is_read_once_for_all_hosts(tmp_path: Path, monkeypatch: Patch) -> None:
     archive = tmp_path / "gvisor.tar.bz2"
     archive.write_bytes(b"archive")
     local._sha512.cache_clear()
@@ -318,9 +315,7 @@ def test_an_archive_is_read_once_for_all_hosts(
     sums = {"x86_64": hashlib.sha512(b"archive").hexdigest()}
     wanted = good(gvisor_source=str(archive), gvisor_sha512=sums)
 
-    found = [release_problem(node(), wanted) for _ in range(3)]
-
-    assert found == [None] * 3
+    assert [release_problem(node(), wanted) for _ in range(3)] == [None] * 3
     digest.assert_called_once()
 
 
@@ -340,9 +335,7 @@ def test_a_release_that_is_there_needs_no_file() -> None:
 def test_an_image_is_needed_for_a_proof(given: dict[str, Any], refused: bool) -> None:
     settings = good(gvisor_proof_image="busybox", **given)
 
-    found = image_problem(node(proof_image="no"), settings, changes=False)
-
-    assert (found is not None) is refused
+    assert (image_problem(node(proof_image="no"), settings, changes=False) is not None) is refused
 
 
 def test_an_image_is_not_needed_while_a_proof_holds() -> None:

@@ -117,9 +117,7 @@ def test_another_owner_of_another_key_keeps_only_our_records() -> None:
 def test_what_an_entry_that_is_not_ours_points_at_stays() -> None:
     found = node(**INSTALLED, daemon_json=compact({"runtimes": {"mine": {"path": WRAPPERS[OLD]}}}))
 
-    plan = removal(found)
-
-    assert plan.kept == (f"/opt/gvisor/releases/{OLD}",)
+    assert removal(found).kept == (f"/opt/gvisor/releases/{OLD}",)
 
 
 def test_a_link_of_somebody_else_stays() -> None:
@@ -256,8 +254,7 @@ def test_what_nobody_uses_leaves_and_the_plan_says_so(users: tuple[RuntimeUser, 
     plan = planned(found, ONE, *users)
 
     assert runtimes(plan) == {"runsc": RUNSC}
-    lines = plan_lines(plan, found, wait_s=300)
-    assert "  runtimes removed, no container uses them: net" in lines
+    assert "  runtimes removed, no container uses them: net" in plan_lines(plan, found, wait_s=300)
 
 
 @table(
@@ -356,9 +353,7 @@ def test_what_is_in_no_file_cannot_be_kept_and_is_refused_with_the_way_out() -> 
 def test_an_entry_that_somebody_deleted_by_hand_is_written_again_while_it_is_used() -> None:
     given = {**having(BOTH), "daemon_json": compact(ONE)}
 
-    plan = planned(node(**given), ONE, SHOP, keep_running=True)
-
-    assert runtimes(plan) == BOTH["runtimes"]
+    assert runtimes(planned(node(**given), ONE, SHOP, keep_running=True)) == BOTH["runtimes"]
 
 
 def test_a_name_that_is_no_ascii_is_compared_as_the_node_tells_it() -> None:

@@ -22,6 +22,7 @@ from pyinfra_gvisor.planning.collection import (
 from pyinfra_gvisor.planning.steps import needs_collection, needs_engine, needs_trial
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
+from tests.arguments import Data
 from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, WANTED, converged, proven
 from tests.table import table
 from tests.unit.answers import Running, after, compact, info, node
@@ -137,9 +138,7 @@ def test_a_release_is_tried_only_where_a_runtime_may_be_switched(
     old_release=({"releases": [OLDER]}, True),
     wrapper_of_no_release=({"wrappers": {OLD_PATH: "0" * 64}}, True),
 )
-def test_releases_are_removed_only_where_there_is_another_one(
-    given: dict[str, Any], expected: bool
-) -> None:
+def test_releases_are_removed_only_where_there_is_another_one(given: Data, expected: bool) -> None:
     assert needs_collection(node(**given), RELEASE) is expected
 
 

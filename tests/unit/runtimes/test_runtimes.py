@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 from pyinfra_gvisor.base.scripts import PATH, packed, script
 from pyinfra_gvisor.dispatch.policy import Dispatch
@@ -15,6 +14,7 @@ from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6
 from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import missing, too_old, wrapper, wrappers
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import node
 from tests.unit.settings.loaded_settings import good
@@ -22,7 +22,6 @@ from tests.unit.shells import run, stub
 
 RELEASE = "20260928.0"
 SELF = "20231106.0"
-RUNSC = "/opt/gvisor/releases/20260928.0/runsc"
 
 
 EVERYTHING = Runtime(
@@ -85,9 +84,7 @@ def test_a_release_is_too_old_for_what_it_has_not(
         f"use a later release, or remove {what} from gvisor_runtimes['fast']"
     )
 
-    problem = too_old(release, {"a": Runtime(), "fast": runtime})
-
-    assert str(problem) == (said if since else "None")
+    assert str(too_old(release, {"a": Runtime(), "fast": runtime})) == (said if since else "None")
 
 
 def test_with_dockers_names_it_sees_to_them_before_it_starts_the_same() -> None:
@@ -109,7 +106,7 @@ def test_a_reason_is_no_part_of_a_wrapper() -> None:
 def test_a_wrapper_passes_on_the_arguments_it_gets_one_by_one(tmp_path: Path) -> None:
     text = wrapper("runsc", RELEASE, Runtime(network="none")).text
     script = tmp_path / "wrapper"
-    script.write_text(text.replace(RUNSC, "printf '<%s>'"))
+    script.write_text(text.replace("/opt/gvisor/releases/20260928.0/runsc", "printf '<%s>'"))
 
     shown = subprocess.run(
         ["sh", script, "--root", "/a b", "", "$(id)"], check=True, capture_output=True, text=True
@@ -142,15 +139,11 @@ def test_a_node_lacks_wrappers_that_are_absent_or_changed_or_not_executable() ->
     sums = {there.path: there.sha256, damaged.path: "0" * 64, idle.path: idle.sha256}
     found = node(wrappers=sums, not_executable=idle.path)
 
-    lacking = missing(found, (there, damaged, absent, idle))
-
-    assert lacking == (damaged, absent, idle)
+    assert missing(found, (there, damaged, absent, idle)) == (damaged, absent, idle)
 
 
 @table("runtimes", two={"runsc": {}, "net": {"network": "sandbox"}}, none={})
-def test_daemon_json_gets_a_path_and_no_arguments_for_each_runtime(
-    runtimes: dict[str, Any],
-) -> None:
+def test_daemon_json_gets_a_path_and_no_arguments_for_each_runtime(runtimes: Data) -> None:
     paths = {
         name: {"path": wrapper(name, RELEASE, Runtime(**asked)).path}
         for name, asked in runtimes.items()

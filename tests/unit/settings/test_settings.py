@@ -10,6 +10,7 @@ import pytest
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import host_timeout_s, load_settings
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.settings.loaded_settings import good, problems_of
 
@@ -168,9 +169,7 @@ def test_every_bad_key_and_every_fault_of_one_is_told_at_once() -> None:
 
 
 def test_what_was_got_is_cut() -> None:
-    problems = problems_of(gvisor_docker="x" * 500)
-
-    assert "x" * 61 not in problems["gvisor_docker"]
+    assert "x" * 61 not in problems_of(gvisor_docker="x" * 500)["gvisor_docker"]
 
 
 def test_an_unknown_release_without_a_checksum_is_told_at_the_checksum() -> None:
@@ -206,9 +205,7 @@ def test_the_hardened_default_is_what_docker_bench_asks_for() -> None:
     empty_list_is_a_value=({"live-restore": []}, []),
     empty_object_is_a_value=({"live-restore": {}}, {}),
 )
-def test_an_operators_key_counts_for_more_than_the_hardened_one(
-    keys: dict[str, Json], expected: Json
-) -> None:
+def test_an_operators_key_counts_for_more_than_the_hardened_one(keys: Data, expected: Json) -> None:
     wanted = good(gvisor_daemon_json=keys).wanted_daemon_json()
 
     assert wanted.get("live-restore") == expected

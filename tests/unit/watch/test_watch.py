@@ -108,9 +108,7 @@ def test_a_watch_that_is_not_wanted_goes_and_one_that_is_not_there_is_left_so() 
 
 
 def test_what_is_left_of_a_watch_goes_too() -> None:
-    part = WatchState(files={POLICY: FoundFile(sha256="0" * 64)})
-
-    assert planned(part, None).action == "remove"
+    assert planned(WatchState(files={POLICY: FoundFile(sha256="0" * 64)}), None).action == "remove"
     assert planned(WatchState(enabled=True), None).action == "remove"
 
 
