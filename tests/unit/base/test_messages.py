@@ -145,17 +145,6 @@ def lines(*hosts: HostEnd, job: Job = "deploy", **run: Any) -> list[str]:
     return [text for text, _ in summary(RunEnd(job, hosts, **run))]
 
 
-def test_a_first_run_says_who_is_proven_and_how_to_see_the_checks() -> None:
-    done = HostEnd("run-1", changed=True, proven=True)
-
-    assert lines(done, HostEnd("run-2", proven=True), rows_hidden=True) == [
-        "Summary: 2 of 2 hosts proven",
-        "proven after changes: run-1",
-        "proven: run-2",
-        "each check: --data gvisor_proof_rows=True, or pyinfra-gvisor apply --proof",
-    ]
-
-
 def test_every_outcome_has_its_hosts_and_every_cause_one_line() -> None:
     hosts = (
         HostEnd("a", proven=True),
@@ -216,25 +205,6 @@ def test_where_nobody_pressed_enter_that_is_said() -> None:
     told = lines(HostEnd("a", pending=True), executed=False)
 
     assert told[-1] == "next: run again, and press Enter"
-
-
-def test_hosts_that_a_run_did_not_get_to_are_not_called_as_declared() -> None:
-    hosts = (HostEnd("a"), HostEnd("b", looked_at=False), HostEnd("c", looked_at=False))
-
-    assert lines(*hosts, executed=False) == [
-        "Summary: 1 of 3 hosts as declared",
-        "as declared: a",
-        "not looked at: b, c",
-        "next: run again: the run was ended before these hosts were looked at",
-    ]
-
-
-@pytest.mark.parametrize("job", ["deploy", "audit"])
-def test_a_plan_with_y_looks_at_nothing_and_says_how_to_get_one(job: Job) -> None:
-    assert lines(HostEnd("a", pending=None), job=job, **PLAN)[1:] == [
-        "not looked at: a",
-        "next: leave out -y: with --dry and -y pyinfra looks at nothing",
-    ]
 
 
 def test_keys_that_wait_for_a_restart_are_not_called_applied() -> None:

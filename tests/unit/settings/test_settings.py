@@ -285,11 +285,6 @@ def test_the_timeout_goes_with_the_source() -> None:
         "gvisor_sha512",
         "the sha512 of runsc.deb is unknown, got gvisor.tar.bz2; set gvisor_sha512 = ",
     ),
-    loose_files_from_github=(
-        {"gvisor_release": OLD, "gvisor_source": "github", "gvisor_sha512": LOOSE},
-        "gvisor_sha512",
-        "GitHub has only archives, but releases up to 20260817.0 are loose files; use ",
-    ),
     password_of_a_bad_source=(
         {"gvisor_source": "ftp://me:secret@m/x"},
         "gvisor_source",
