@@ -272,14 +272,16 @@ def test_a_key_is_removed_with_its_comma_alone(before: str, path: Path, after: s
 
 
 @table(
-    "text, path",
-    null=('{"r": null}', ("r", "x")),
-    a_list=('{"r": []}', ("r", "x")),
-    an_empty_key=('{"r": 0}', ("r", "")),
-    deeper=('{"r": {"x": "y"}}', ("r", "x", "z")),
+    "text, path, got",
+    null=('{"r": null}', ("r", "x"), "null"),
+    a_list=('{"r": []}', ("r", "x"), "[]"),
+    an_empty_key=('{"r": 0}', ("r", ""), "0"),
+    deeper=('{"r": {"x": "y"}}', ("r", "x", "z"), '"y"'),
 )
-def test_a_path_through_what_is_no_object_is_refused_by_its_pointer(text: str, path: Path) -> None:
-    with pytest.raises(Problem, match=r"^/r.* must be an object, got "):
+def test_a_path_through_what_is_no_object_is_refused_by_its_pointer(
+    text: str, path: Path, got: str
+) -> None:
+    with pytest.raises(Problem, match=rf"^/r.* must be an object, got {re.escape(got)}$"):
         JsonText(text).set(path, 1)
 
 

@@ -189,11 +189,6 @@ def test_with_nothing_wanted_and_nothing_owned_the_file_stays_as_it_is() -> None
     assert bring(text, {}) == Merge(text=text, owned=Owned())
 
 
-def test_an_entry_in_what_is_no_object_is_refused() -> None:
-    with pytest.raises(Problem, match=r"^/log-opts must be an object, got \[\]$"):
-        bring('{"log-opts": []}', {"log-opts": {"a": "1"}})
-
-
 def test_a_record_is_read_as_it_was_written_and_without_paths_not_at_all() -> None:
     owned = bring('{"a~/b": null}', {"a~/b": 1, "log-opts": {"x": "y"}}).owned
 

@@ -397,17 +397,28 @@ def test_sandboxes_with_a_network_of_their_own_need_no_word_about_it() -> None:
     assert found(told(), gvisor_kernel=None, **own) == {}
 
 
-@table(
-    "lines, evidence",
-    missing=(told(), "the file is missing"),
-    content=(in_force(texts={SYSCTL_FILE: ""}), "its content was changed"),
-    mode=(in_force(stat="666:0:0"), "its mode or owner was changed"),
-)
-def test_a_file_that_is_not_as_declared_is_found(lines: list[str], evidence: str) -> None:
-    finding = found(lines)[f"kernel-files {SYSCTL_FILE}"]
+def set_again(*later: str) -> list[str]:
+    """The lines of a node on which somebody has set one value back to 1."""
+    return in_force(values={KEY: "1"}, later=later)
 
-    assert finding.severity is Severity.MEDIUM
-    assert finding.evidence == evidence
+
+FILE, SETTING = f"kernel-files {SYSCTL_FILE}", f"kernel-setting {KEY}"
+BY_A_FILE = f"{KEY} is 1, declared 0; /etc/sysctl.conf sets it"
+
+
+@table(
+    "lines, key, evidence",
+    missing=(told(), FILE, "the file is missing"),
+    content=(in_force(texts={SYSCTL_FILE: ""}), FILE, "its content was changed"),
+    mode=(in_force(stat="666:0:0"), FILE, "its mode or owner was changed"),
+    set_by_nobody_knows_whom=(set_again(), SETTING, f"{KEY} is 1, declared 0"),
+    set_by_a_file=(set_again(f"/etc/sysctl.conf:{KEY}=1"), SETTING, BY_A_FILE),
+    third_value=(set_again(f"/etc/sysctl.conf:{KEY}=5"), SETTING, f"{KEY} is 1, declared 0"),
+)
+def test_what_is_not_as_declared_is_found(lines: list[str], key: str, evidence: str) -> None:
+    finding = found(lines)[key]
+
+    assert (finding.severity, finding.evidence) == (Severity.MEDIUM, evidence)
 
 
 def test_a_file_of_which_nothing_is_declared_is_found_and_a_loaded_module_is_not() -> None:
@@ -416,19 +427,6 @@ def test_a_file_of_which_nothing_is_declared_is_found_and_a_loaded_module_is_not
     for path in (SYSCTL_FILE, MODULES_FILE):
         assert every[f"kernel-files {path}"].evidence == "the file is on the node, but not declared"
     assert "kernel-module tipc" not in every
-
-
-@table(
-    "later, by",
-    by_nobody_knows_whom=([], ""),
-    by_a_file=([f"/etc/sysctl.conf:{KEY}=1"], "; /etc/sysctl.conf sets it"),
-    a_file_has_a_third_value=([f"/etc/sysctl.conf:{KEY}=5"], ""),
-)
-def test_a_setting_with_another_value_is_found(later: list[str], by: str) -> None:
-    finding = found(in_force(values={KEY: "1"}, later=later))[f"kernel-setting {KEY}"]
-
-    assert finding.severity is Severity.MEDIUM
-    assert finding.evidence == f"{KEY} is 1, declared 0{by}"
 
 
 def test_a_module_that_is_loaded_or_built_in_is_found() -> None:
