@@ -14,7 +14,10 @@ from tests.arguments import Data
 from tests.table import table
 from tests.unit.settings.loaded_settings import good, problems_of
 
-ON = {"gvisor_default": "sandbox"}
+KEY, DAEMON_JSON = "gvisor_default", "gvisor_daemon_json"
+IF_ABSENT = f"{DAEMON_JSON}_if_absent"
+SET_BY = "the key default-runtime is set by gvisor_default; remove this key"
+ON = {KEY: "sandbox"}
 IMAGE = f"sha256:{'a' * 64}"
 REASON = "the platform's own helper"
 ENTRY = {
@@ -27,11 +30,7 @@ WHY = "the team that builds images needs it"
 
 @table(
     "data, key, message",
-    another_word=(
-        {"gvisor_default": "on"},
-        "gvisor_default",
-        "input should be 'off', 'sandbox' or 'sandbox-all', got on",
-    ),
+    another_word=({KEY: "on"}, KEY, "input should be 'off', 'sandbox' or 'sandbox-all', got on"),
     mistyped_key=(
         {"gvisor_defualt": "sandbox"},
         "gvisor_defualt",
@@ -47,21 +46,9 @@ WHY = "the team that builds images needs it"
         "gvisor_default_runtime",
         "not a runtime in gvisor_runtimes, got runcs; use one of runsc, or declare this runtime",
     ),
-    two_default_runtimes=(
-        {"gvisor_daemon_json": {"default-runtime": "nvidia"}},
-        "gvisor_daemon_json",
-        "the key default-runtime is set by gvisor_default; remove this key",
-    ),
-    default_runtime_not_managed=(
-        {"gvisor_daemon_json": {"default-runtime": None}},
-        "gvisor_daemon_json",
-        "the key default-runtime is set by gvisor_default; remove this key",
-    ),
-    another_one_if_absent=(
-        {"gvisor_daemon_json_if_absent": {"default-runtime": "crun"}},
-        "gvisor_daemon_json_if_absent",
-        "the key default-runtime is set by gvisor_default; remove this key",
-    ),
+    two_default_runtimes=({DAEMON_JSON: {"default-runtime": "nvidia"}}, DAEMON_JSON, SET_BY),
+    default_runtime_not_managed=({DAEMON_JSON: {"default-runtime": None}}, DAEMON_JSON, SET_BY),
+    another_one_if_absent=({IF_ABSENT: {"default-runtime": "crun"}}, IF_ABSENT, SET_BY),
     exempt_by_name=(
         {"gvisor_exempt": [{"name": "proxy", "reason": REASON}]},
         "gvisor_exempt",
@@ -90,71 +77,68 @@ def test_what_the_default_runtime_cannot_be_is_told_by_the_key_that_is_wrong(
     tag=(
         {"image": "ghcr.io/coollabsio/coolify-helper:1.0.14"},
         (
-            "['0']['image'] not an image id, got ghcr.io/coollabsio/coolify-helper:1.0.14; write "
+            "['image'] not an image id, got ghcr.io/coollabsio/coolify-helper:1.0.14; write "
             "the id that docker image inspect --format {{.Id}} shows on the node; a name, a tag or "
             "a repository digest is not enough"
         ),
     ),
-    digest=({"image": f"x@{IMAGE}"}, "['0']['image'] not an image id"),
-    bare_sum=({"image": "a" * 64}, "['0']['image'] not an image id"),
-    short_id=({"image": IMAGE[:19]}, "['0']['image'] not an image id"),
-    capitals=({"image": IMAGE.upper()}, "['0']['image'] not an image id"),
-    newline=({"image": f"{IMAGE}\n"}, "['0']['image'] not an image id"),
-    empty_reason=(
-        {"reason": " "},
-        "['0']['reason'] string should have at least 10 characters, got",
-    ),
-    shape=({"shape": "coolify-helpr"}, "['0']['shape'] input should be 'coolify-"),
-    shapes=({"shape": ["a"]}, "['0']['shape'] input should be 'coolify-"),
+    digest=({"image": f"x@{IMAGE}"}, "['image'] not an image id"),
+    bare_sum=({"image": "a" * 64}, "['image'] not an image id"),
+    short_id=({"image": IMAGE[:19]}, "['image'] not an image id"),
+    capitals=({"image": IMAGE.upper()}, "['image'] not an image id"),
+    newline=({"image": f"{IMAGE}\n"}, "['image'] not an image id"),
+    empty_reason=({"reason": " "}, "['reason'] string should have at least 10 characters, got"),
+    shape=({"shape": "coolify-helpr"}, "['shape'] input should be 'coolify-"),
+    shapes=({"shape": ["a"]}, "['shape'] input should be 'coolify-"),
     what_the_shape_says=(
         {"shape": "coolify-helper", "mounts": []},
-        "['0'] the shape coolify-helper says mounts; remove mounts, or remove the shape",
+        " the shape coolify-helper says mounts; remove mounts, or remove the shape",
     ),
     relative_mount=(
         {"mounts": ["data:/data:ro"]},
         (
-            "['0']['mounts']['0'] not a mount, got data:/data:ro; write "
+            "['mounts']['0'] not a mount, got data:/data:ro; write "
             "<source>:<destination>:ro, or :rw, with absolute paths; for a volume of Docker "
             "the source is volume=<name>, or volume if it has no name"
         ),
     ),
-    no_mode=({"mounts": ["/a:/b"]}, "['0']['mounts']['0'] not a mount"),
+    no_mode=({"mounts": ["/a:/b"]}, "['mounts']['0'] not a mount"),
     variable_without_value=(
         {"env": ["HOME"]},
-        "['0']['env']['0'] not a variable, got HOME; write <name>=<value>",
+        "['env']['0'] not a variable, got HOME; write <name>=<value>",
     ),
     free_variable_with_value=(
         {"env_free": ["A=b"]},
-        "['0']['env_free']['0'] not the name of a variable, got A=b; write only the name",
+        "['env_free']['0'] not the name of a variable, got A=b; write only the name",
     ),
     broken_expression=(
         {"name": "a(b"},
-        "['0']['name'] not a regular expression: missing ), unterminated subpattern",
+        "['name'] not a regular expression: missing ), unterminated subpattern",
     ),
-    code=({"name": "(?{die})"}, "['0']['name'] not a plain regular expression"),
+    code=({"name": "(?{die})"}, "['name'] not a plain regular expression"),
     of_whose_compose_project=(
         {"labels": {"managed": "yes"}, "without_labels": ["com.docker.swarm."]},
         (
-            "['0'] does not say of which compose project the container may be, so somebody's "
+            " does not say of which compose project the container may be, so somebody's "
             "compose file could add post_start or configs, which run in it, got labels managed, "
             "without_labels com.docker.swarm.; add "
             '"without_labels": ["com.docker.compose."], or, if compose starts it, add its label '
             "com.docker.compose.project.working_dir to labels"
         ),
     ),
-    no_label_at_all=({"labels": {}}, "['0'] does not say of which compose"),
+    no_label_at_all=({"labels": {}}, " does not say of which compose"),
     a_name_that_every_compose_file_can_have=(
         {"labels": {"com.docker.compose.project": "edge"}},
-        "['0'] does not say of which compose",
+        " does not say of which compose",
     ),
-    no_volumes_name=({"mounts": ["volume=:/data:rw"]}, "['0']['mounts']['0'] not a mount"),
-    key=({"comand": ["x"]}, "['0']['comand'] unknown key, got ['x']; use command"),
+    no_volumes_name=({"mounts": ["volume=:/data:rw"]}, "['mounts']['0'] not a mount"),
+    key=({"comand": ["x"]}, "['comand'] unknown key, got ['x']; use command"),
 )
 def test_what_an_entry_cannot_have_is_told(entry: dict[str, Any], message: str) -> None:
     problems = problems_of(**ON, gvisor_infrastructure=[{**ENTRY, **entry}])
 
     assert list(problems) == ["gvisor_infrastructure"]
-    assert problems["gvisor_infrastructure"].startswith(message)
+    assert problems["gvisor_infrastructure"].startswith(f"['0']{message}")
 
 
 @table(
