@@ -21,7 +21,7 @@ from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from tests.table import table
 from tests.unit.answers import answer
-from tests.unit.kernel.kernel_answers import ALL, WEAK, in_force, surface, told
+from tests.unit.kernel.kernel_answers import ALL, in_force, surface, told
 from tests.unit.settings.loaded_settings import good, problems_of
 
 FEW = Kernel(modules=("sctp", "tipc"), sysctls={"vm.swappiness": "10"})
@@ -192,18 +192,6 @@ def test_the_tables_name_each_with_its_source() -> None:
 def planned(*lines: str, wanted: Kernel | None = ALL) -> PartPlan:
     """The plan for a node that tells this."""
     return plan_kernel(surface(lines), wanted)
-
-
-def test_a_weak_node_gets_two_files_and_every_setting() -> None:
-    plan = planned(*told())
-
-    assert plan.action == "apply"
-    assert [item.path for item in plan.files] == [MODULES_FILE, SYSCTL_FILE]
-    assert plan.settings == ALL.settings
-    assert plan.lines[0] == f"write {MODULES_FILE}: block {', '.join(ALL.kept_out)}"
-    said = {f"{key}: {WEAK[key]} -> {value}" for key, value in ALL.settings.items()}
-    assert said <= {*plan.lines}
-    assert (plan.removed, plan.warnings) == ((), (INTERFACES,))
 
 
 LACKS = "net.core.bpf_jit_harden"
