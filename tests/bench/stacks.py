@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from tests.bench.asides import asides
+from tests.bench.asides import start_sentence, started
 from tests.bench.report import stacks_table
 from tests.bench.results import interleaved, measured_on
 from tests.bench.web import LARGE, SMALL, Answers, Pair, pair_of_nodes, wrk
@@ -62,7 +62,7 @@ ROWS: tuple[tuple[str, Trial, Callable[[Answers, float], float], str], ...] = (
 
 
 def measured(rounds: int) -> str:
-    """Measure; return a description, a table, and sentences on further costs."""
+    """Measure; return a description, a table, and a sentence on the cost of a start."""
     about = measured_on(rounds)
     forms = {what: form for what, _, _, form in ROWS}
     with pair_of_nodes() as pair:
@@ -71,7 +71,7 @@ def measured(rounds: int) -> str:
         table = stacks_table(interleaved(partial(_round, pair), KINDS, rounds, forms=forms))
         client = pair.client.versions("wrk").rpartition(", ")[2]
         about += f"; in the nodes {pair.run.versions('nginx')}, {client}, runsc {RELEASE}."
-        return f"{about}\n\n{table}\n\n{asides(pair)}"
+        return f"{about}\n\n{table}\n\n{start_sentence(started(pair.run))}"
 
 
 def _round(pair: Pair, kinds: Sequence[str]) -> Iterator[tuple[str, str, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,6 @@ from tools.lab import NodeSpec
 SMALL, LARGE = "small", "large"
 SIZES_BYTES = {SMALL: 1024, LARGE: 1024**2}
 PORTS = {kind: 8000 + number for number, kind in enumerate(KINDS)}
-CORKED = {kind: 8100 + number for number, kind in enumerate(KINDS)}
-"""Ports with ``tcp_nopush`` (TCP_CORK), as in Debian's nginx.conf."""
 
 WRK_TIMEOUT_S = 30
 WRK_SCRIPT_PATH = "/opt/bench/wrk.lua"
@@ -56,11 +54,6 @@ http {
         listen 8080;
         root /www;
     }
-    server {
-        listen 8081;
-        tcp_nopush on;
-        root /www;
-    }
 }
 """
 _NGINX_PATH = "/opt/bench/nginx.conf"
@@ -68,9 +61,9 @@ _FILES = "; ".join(f"head -c {size} /dev/zero > /www/{name}" for name, size in S
 _SERVE = f"{_FILES}; exec nginx -e stderr -c {_NGINX_PATH}"
 # The files are in the container's memory: reading the node's files is not measured.
 _START = r"""
-docker run -d --name "$1" --runtime "$1" --publish "$2:8080" --publish "$3:8081" --user 65534 \
+docker run -d --name "$1" --runtime "$1" --publish "$2:8080" --user 65534 \
     --tmpfs /tmp:mode=1777 --tmpfs /www:mode=1777 -v /usr:/usr:ro -v /opt/bench:/opt/bench:ro \
-    names:1 sh -c "$4"
+    names:1 sh -c "$3"
 """
 _INSPECT = """docker inspect --format '{{.HostConfig.Runtime}} {{.State.Pid}}' "$1" """
 _PROCESS = r"""tr '\0' ' ' < "/proc/$1/cmdline" """
@@ -134,13 +127,9 @@ class Pair:
                 if said != f"200 {size_bytes}":
                     raise BenchError(f"{kind}: expected an answer of {size_bytes} bytes", got=said)
 
-    def url(self, kind: str, file: str, *, ports: Mapping[str, int] = PORTS) -> str:
+    def url(self, kind: str, file: str) -> str:
         """Return the URL of a container's file."""
-        return f"http://{self.run.lab_node.address}:{ports[kind]}/{file}"
-
-    def process(self, kind: str) -> str:
-        """Return the pid on the node of a container's main process: nginx, or the sandbox."""
-        return self.run.shell(_INSPECT, kind).split()[1]
+        return f"http://{self.run.lab_node.address}:{PORTS[kind]}/{file}"
 
 
 def is_as_called(kind: str, runtime: str, process: str) -> None:
@@ -172,5 +161,5 @@ def pair_of_nodes() -> Iterator[Pair]:
         if ran.code != 0:
             raise BenchError(f"the node did not converge:\n{ran.text}")
         for kind in KINDS:
-            run.shell(_START, kind, str(PORTS[kind]), str(CORKED[kind]), _SERVE)
+            run.shell(_START, kind, str(PORTS[kind]), _SERVE)
         yield Pair(run, client)

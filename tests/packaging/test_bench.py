@@ -33,7 +33,6 @@ from tests.table import table
 DUE = [check.id for check in asked_of(Runtime())]
 OTHERS = [(check, "ok") for check in DUE[:-1]]
 IDLE = "    Grand total      16      -      -      16\n"
-WROTE = "Grand total  1  1  -  -"
 
 
 def audit_output(*states: str, total: str = IDLE) -> str:
@@ -62,24 +61,22 @@ def test_runs_that_did_their_job_count() -> None:
 
 @table(
     "check, output, hosts",
-    {
-        "no-total": (unchanged, "", 2),
-        "nothing-run": (unchanged, "Grand total  0  -  -  -", 1),
-        "changed": (unchanged, "Grand total  16  1  -  15", 2),
-        "failed": (unchanged, "Grand total  16  -  1  15", 2),
-        "broken-off": (unchanged, "Grand total  16  -  -  15", 2),
-        "another-number-of-hosts": (unchanged, IDLE, 3),
-        "audit-without-a-verdict": (audited, IDLE, 2),
-        "audit-of-one-host-of-two": (audited, audit_output("compliant"), 2),
-        "audit-that-found": (audited, audit_output("compliant", "FAILED, not compliant"), 2),
-        "audit-that-wrote": (audited, audit_output("compliant", total=WROTE), 1),
-        "proof-not-made": (proven, IDLE, 1),
-        "proof-without-a-table": (proven, proof_output([]), 1),
-        "not-proven": (proven, proof_output(all_but_one("NOT PROVEN")), 1),
-        "one-check-twice-for-another": (proven, proof_output([*OTHERS, (DUE[0], "ok")]), 1),
-        "a-check-twice": (proven, proof_output([*all_but_one("ok"), (DUE[0], "ok")]), 1),
-        "proof-and-a-change": (proven, proof_output(all_but_one("ok"), "8   2   -   6"), 1),
-    },
+    no_total=(unchanged, "", 2),
+    nothing_run=(unchanged, "Grand total  0  -  -  -", 1),
+    changed=(unchanged, "Grand total  16  1  -  15", 2),
+    failed=(unchanged, "Grand total  16  -  1  15", 2),
+    broken_off=(unchanged, "Grand total  16  -  -  15", 2),
+    another_number_of_hosts=(unchanged, IDLE, 3),
+    audit_without_a_verdict=(audited, IDLE, 2),
+    audit_of_one_host_of_two=(audited, audit_output("compliant"), 2),
+    audit_that_found=(audited, audit_output("compliant", "FAILED, not compliant"), 2),
+    audit_that_wrote=(audited, audit_output("compliant", total="Grand total  1  1  -  -"), 1),
+    proof_not_made=(proven, IDLE, 1),
+    proof_without_a_table=(proven, proof_output([]), 1),
+    not_proven=(proven, proof_output(all_but_one("NOT PROVEN")), 1),
+    one_check_twice_for_another=(proven, proof_output([*OTHERS, (DUE[0], "ok")]), 1),
+    a_check_twice=(proven, proof_output([*all_but_one("ok"), (DUE[0], "ok")]), 1),
+    proof_and_a_change=(proven, proof_output(all_but_one("ok"), "8   2   -   6"), 1),
 )
 def test_a_run_that_did_less_or_more_than_its_job_does_not_count(
     check: Callable[[str, int], None], output: str, hosts: int
@@ -111,14 +108,12 @@ RESULTS = {
 
 @table(
     "goal, number, reached",
-    {
-        "ratio": (Goal(1, ratio(OURS, FLOOR), most=1.2), 1.2, True),
-        "ratio-missed": (Goal(1, ratio(AUDIT, OURS), least=3), 1.25, False),
-        "seconds": (Goal(1, longer_s(PROOF, OURS), most=10), 6.8, True),
-        "seconds-missed": (Goal(1, longer_s(PROOF, OURS), most=6), 6.8, False),
-        "channels-missed": (Goal(1, most_channels(AUDIT), most=2), 3, False),
-        "channels": (Goal(1, most_channels(OURS), most=2), 1, True),
-    },
+    ratio=(Goal(1, ratio(OURS, FLOOR), most=1.2), 1.2, True),
+    ratio_missed=(Goal(1, ratio(AUDIT, OURS), least=3), 1.25, False),
+    seconds=(Goal(1, longer_s(PROOF, OURS), most=10), 6.8, True),
+    seconds_missed=(Goal(1, longer_s(PROOF, OURS), most=6), 6.8, False),
+    channels_missed=(Goal(1, most_channels(AUDIT), most=2), 3, False),
+    channels=(Goal(1, most_channels(OURS), most=2), 1, True),
 )
 def test_medians_and_most_channels_decide_a_goal(goal: Goal, number: float, reached: bool) -> None:
     measured = goal.measured(RESULTS)
@@ -189,7 +184,7 @@ def test_of_a_transfer_what_has_arrived_counts() -> None:
     assert throughput.thousands_per_s(json.dumps({"end": udp})) == pytest.approx(30)
 
 
-@table("accepted, dropped", {"another-way": (0, 0), "stopped": (300, 1)})
+@table("accepted, dropped", another_way=(0, 0), stopped=(300, 1))
 def test_what_went_another_way_or_was_stopped_does_not_count(accepted: int, dropped: int) -> None:
     throughput.met_all({"accept_internet": 2, "drop_rate": 0})
 
@@ -238,12 +233,10 @@ def test_what_wrk_says_is_read_from_the_line_of_our_script() -> None:
 
 @table(
     "output",
-    {
-        "an-error": wrk_output(failed=1),
-        "no-answer": wrk_output(answers=0),
-        "no-line": "unable to connect to x:8000 Connection refused\n",
-        "nothing": "",
-    },
+    an_error=wrk_output(failed=1),
+    no_answer=wrk_output(answers=0),
+    no_line="unable to connect to x:8000 Connection refused\n",
+    nothing="",
 )
 def test_a_trial_with_an_error_or_without_answers_does_not_count(output: str) -> None:
     with pytest.raises(BenchError):
@@ -273,18 +266,16 @@ def test_every_number_has_a_row_of_its_own() -> None:
 
 @table(
     "counts, kind, runtime, process",
-    {
-        "runc": (True, "runc", "runc", "nginx: master process nginx -e stderr"),
-        "the-nodes-stack": (True, "runsc", "runsc", SANDBOX.format("host")),
-        "gvisors-own-stack": (True, "gvisor", "gvisor", SANDBOX.format("sandbox")),
-        "runc-in-a-sandbox": (False, "runc", "runc", SANDBOX.format("host")),
-        "no-sandbox": (False, "runsc", "runsc", "nginx: master process"),
-        "another-stack": (False, "runsc", "runsc", SANDBOX.format("sandbox")),
-        "gvisor-with-the-nodes-stack": (False, "gvisor", "gvisor", SANDBOX.format("host")),
-        "both-stacks": (False, "gvisor", "gvisor", f"{SANDBOX.format('sandbox')} --network=host"),
-        "no-stack-named": (False, "gvisor", "gvisor", "runsc-sandbox boot"),
-        "another-runtime": (False, "gvisor", "runsc", SANDBOX.format("sandbox")),
-    },
+    runc=(True, "runc", "runc", "nginx: master process nginx -e stderr"),
+    the_nodes_stack=(True, "runsc", "runsc", SANDBOX.format("host")),
+    gvisors_own_stack=(True, "gvisor", "gvisor", SANDBOX.format("sandbox")),
+    runc_in_a_sandbox=(False, "runc", "runc", SANDBOX.format("host")),
+    no_sandbox=(False, "runsc", "runsc", "nginx: master process"),
+    another_stack=(False, "runsc", "runsc", SANDBOX.format("sandbox")),
+    gvisor_with_the_nodes_stack=(False, "gvisor", "gvisor", SANDBOX.format("host")),
+    both_stacks=(False, "gvisor", "gvisor", f"{SANDBOX.format('sandbox')} --network=host"),
+    no_stack_named=(False, "gvisor", "gvisor", "runsc-sandbox boot"),
+    another_runtime=(False, "gvisor", "runsc", SANDBOX.format("sandbox")),
 )
 def test_a_container_counts_only_if_its_process_is_what_its_row_says(
     *, counts: bool, kind: str, runtime: str, process: str

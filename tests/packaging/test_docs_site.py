@@ -138,9 +138,7 @@ def _is_there(name: str, site: Path) -> bool:
 def test_every_command_and_option_is_in_the_reference() -> None:
     page = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
 
-    missing = [f"{name} {word}" for name, word in _words() if f"{word}" not in page]
-
-    assert missing == []
+    assert [f"{name} {word}" for name, word in _words() if f"{word}" not in page] == []
 
 
 def _words() -> Iterator[tuple[str, str]]:

@@ -15,9 +15,9 @@ from typing import Any
 from pyinfra.api.arguments import all_global_arguments
 
 from tests.packaging.checkout import ROOT, files, run
+from tests.table import table
 
 MAX_FUNCTION_LINES = 40  # from "def" to the last line, docstring included
-CODE_SUFFIXES = {".py", ".sh", ".pl", ".php"}
 ACTING = ("facts", "operations", "run_support", "deploys", "inventories")
 
 
@@ -86,37 +86,25 @@ def test_no_directory_passes_for_a_program() -> None:
     )
 
 
-def test_perl_compiles_every_script() -> None:
-    for path in (path for path in files() if path.suffix == ".pl"):
-        run("perl", "-wc", path)
+@table("suffix, check", perl=(".pl", ("perl", "-wc")), php=(".php", ("php", "-l")))
+def test_every_script_compiles(suffix: str, check: tuple[str, str]) -> None:
+    for path in (path for path in files() if path.suffix == suffix):
+        run(*check, path)
 
 
-def test_php_compiles_every_script() -> None:
-    for path in (path for path in files() if path.suffix == ".php"):
-        run("php", "-l", path)
-
-
-def test_ruff_finds_nothing() -> None:
-    run(sys.executable, "-m", "ruff", "check", "--no-fix", "--output-format=concise", ".")
-
-
-def test_ruff_would_format_nothing() -> None:
-    run(sys.executable, "-m", "ruff", "format", "--diff", ".")
-
-
-def test_mypy_finds_nothing() -> None:
-    run(sys.executable, "-m", "mypy")
+@table(
+    "words",
+    ruff_check=("ruff", "check", "--no-fix", "--output-format=concise", "."),
+    ruff_format=("ruff", "format", "--diff", "."),
+    mypy=("mypy",),
+)
+def test_a_checker_finds_nothing(words: tuple[str, ...]) -> None:
+    run(sys.executable, "-m", *words)
 
 
 def _expect_none(problems: Iterable[str]) -> None:
     found = sorted(problems)
     assert not found, "\n".join(found)
-
-
-def _code() -> list[Path]:
-    found = [path for path in files() if path.suffix in CODE_SUFFIXES or _runs_in_a_shell(path)]
-    assert found
-    return found
 
 
 def _python(*folders: str) -> list[Path]:

@@ -22,13 +22,11 @@ from tests.unit.settings.loaded_settings import good
 
 @table(
     "groups, said",
-    {
-        "mistyped": (["cooolify"], "got cooolify; did you mean coolify?"),
-        "case": (["Coolify"], "got Coolify; did you mean coolify?"),
-        "beside-a-known-one": (["run", "biuld"], "did you mean build?"),
-        "longer": (["builder"], "did you mean build?"),
-        "plural": (["runs"], "did you mean run?"),
-    },
+    mistyped=(["cooolify"], "got cooolify; did you mean coolify?"),
+    case=(["Coolify"], "got Coolify; did you mean coolify?"),
+    beside_a_known_one=(["run", "biuld"], "did you mean build?"),
+    longer=(["builder"], "did you mean build?"),
+    plural=(["runs"], "did you mean run?"),
 )
 @pytest.mark.parametrize("declared", [True, False])
 def test_a_group_like_a_known_one_is_refused(groups: list[str], said: str, declared: bool) -> None:
@@ -47,13 +45,11 @@ def test_a_host_of_unknown_groups_for_which_nothing_is_declared_is_refused() -> 
 
 @table(
     "groups, declared",
-    {
-        "named-on-the-command-line": ([], False),
-        "known": (["run"], False),
-        "own-ones-beside-a-known-one": (["run", "canary", "eu", "run2"], False),
-        "one-like-its-own": (["coolify", "coolify_eu"], False),
-        "own-ones": (["eu", "trunk", "run_eu", "runsc", "local", "lab"], True),
-    },
+    named_on_the_command_line=([], False),
+    known=(["run"], False),
+    own_ones_beside_a_known_one=(["run", "canary", "eu", "run2"], False),
+    one_like_its_own=(["coolify", "coolify_eu"], False),
+    own_ones=(["eu", "trunk", "run_eu", "runsc", "local", "lab"], True),
 )
 def test_groups_of_peoples_own_stay_possible(groups: list[str], declared: bool) -> None:
     refuse_groups(groups, declared=declared)
@@ -64,13 +60,11 @@ ONE, OTHER = {"ssh_hostname": "10.0.0.1"}, {"ssh_hostname": "10.0.0.2"}
 
 @table(
     "lists",
-    {
-        "one-list": {"run": [("web", ONE), ("web", OTHER)]},
-        "two-lists": {"run": [("web", ONE)], "build": [("web", OTHER)]},
-        "with-data-and-without": {"run": ["web", ("web", ONE)]},
-        "empty-data": {"run": [("web", ONE), "other", ("web", {})]},
-        "all": {"all": ["web"], "a": [("web", ONE)], "b": [("web", OTHER)]},
-    },
+    one_list={"run": [("web", ONE), ("web", OTHER)]},
+    two_lists={"run": [("web", ONE)], "build": [("web", OTHER)]},
+    with_data_and_without={"run": ["web", ("web", ONE)]},
+    empty_data={"run": [("web", ONE), "other", ("web", {})]},
+    all={"all": ["web"], "a": [("web", ONE)], "b": [("web", OTHER)]},
 )
 def test_two_hosts_of_one_name_are_refused(lists: Data) -> None:
     with pytest.raises(Problem, match="two hosts called web: ssh_hostname differs"):
@@ -79,12 +73,10 @@ def test_two_hosts_of_one_name_are_refused(lists: Data) -> None:
 
 @table(
     "lists",
-    {
-        "canary-is-run-too": {"canary": [("web", ONE)], "run": [("web", ONE)]},
-        "data-in-one-of-them": {"canary": ["web"], "run": [("web", ONE)]},
-        "more-data": {"a": [("web", ONE)], "b": [("web", {"_sudo": True})]},
-        "the-same-twice": {"run": ["web", "web", "web-2"]},
-    },
+    canary_is_run_too={"canary": [("web", ONE)], "run": [("web", ONE)]},
+    data_in_one_of_them={"canary": ["web"], "run": [("web", ONE)]},
+    more_data={"a": [("web", ONE)], "b": [("web", {"_sudo": True})]},
+    the_same_twice={"run": ["web", "web", "web-2"]},
 )
 def test_one_host_in_several_lists_is_one_host(lists: Data) -> None:
     refuse_same_names(lists)
@@ -156,21 +148,19 @@ def problems(directory: Path, **texts: str) -> list[str]:
 
 @table(
     "text, said",
-    {
-        "plain": ("\ngvisor_default: 'sandbox'", "2: gvisor_default: has a colon"),
-        "empty": ("gvisor_egress: {}", "1: gvisor_egress: has a colon"),
-        "misspelt": ("gvisor_defualt: 'off'", "1: gvisor_defualt: has a colon"),
-        "in-a-condition": ("if True:\n gvisor_seal: {}", "2: gvisor_seal: has a colon"),
-        "after-an-assignment": (
-            "gvisor_default = 'off'\ngvisor_default: 'sandbox'",
-            "2: gvisor_default: has a colon",
-        ),
-        "imported": ("from shared import gvisor_egress", "1: gvisor_egress: is imported"),
-        "not-exported": (
-            "__all__ = ['gvisor_seal']\ngvisor_seal = {}\ngvisor_egress = {}",
-            "3: gvisor_egress: is not in __all__",
-        ),
-    },
+    plain=("\ngvisor_default: 'sandbox'", "2: gvisor_default: has a colon"),
+    empty=("gvisor_egress: {}", "1: gvisor_egress: has a colon"),
+    misspelt=("gvisor_defualt: 'off'", "1: gvisor_defualt: has a colon"),
+    in_a_condition=("if True:\n gvisor_seal: {}", "2: gvisor_seal: has a colon"),
+    after_an_assignment=(
+        "gvisor_default = 'off'\ngvisor_default: 'sandbox'",
+        "2: gvisor_default: has a colon",
+    ),
+    imported=("from shared import gvisor_egress", "1: gvisor_egress: is imported"),
+    not_exported=(
+        "__all__ = ['gvisor_seal']\ngvisor_seal = {}\ngvisor_egress = {}",
+        "3: gvisor_egress: is not in __all__",
+    ),
 )
 def test_a_setting_without_effect_is_told_by_its_line(text: str, said: str, tmp_path: Path) -> None:
     found = problems(tmp_path, group_data__run=text)
@@ -180,14 +170,12 @@ def test_a_setting_without_effect_is_told_by_its_line(text: str, said: str, tmp_
 
 @table(
     "text",
-    {
-        "annotated-with-a-value": "gvisor_default: str = 'sandbox'",
-        "typed-before-a-value": "gvisor_egress: dict[str, str]\ngvisor_egress = {}",
-        "somebody-elses": "other: 'gvisor_default'",
-        "in-a-function": "def f():\n gvisor_default: 'sandbox'",
-        "all-of-a-module": "from shared import *",
-        "imported-and-exported": "from shared import gvisor_seal\n__all__ = ['gvisor_seal']",
-    },
+    annotated_with_a_value="gvisor_default: str = 'sandbox'",
+    typed_before_a_value="gvisor_egress: dict[str, str]\ngvisor_egress = {}",
+    somebody_elses="other: 'gvisor_default'",
+    in_a_function="def f():\n gvisor_default: 'sandbox'",
+    all_of_a_module="from shared import *",
+    imported_and_exported="from shared import gvisor_seal\n__all__ = ['gvisor_seal']",
 )
 def test_what_takes_effect_is_let_be(text: str, tmp_path: Path) -> None:
     assert problems(tmp_path, group_data__run=text) == []
@@ -195,11 +183,9 @@ def test_what_takes_effect_is_let_be(text: str, tmp_path: Path) -> None:
 
 @table(
     "name, text",
-    {
-        "deploy": ("deploys__gvisor", "gvisor_default = 'sandbox'"),
-        "config": ("config", "gvisor_default: str = 'sandbox'"),
-        "inventory": ("inventories__run", "run = ['a']\ngvisor_exempt = []"),
-    },
+    deploy=("deploys__gvisor", "gvisor_default = 'sandbox'"),
+    config=("config", "gvisor_default: str = 'sandbox'"),
+    inventory=("inventories__run", "run = ['a']\ngvisor_exempt = []"),
 )
 def test_a_setting_outside_of_group_data_is_told(name: str, text: str, tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, **{name: text})
@@ -216,12 +202,10 @@ def test_names_that_are_no_settings_are_let_be_everywhere(tmp_path: Path) -> Non
 
 @table(
     "name, meant",
-    {
-        "run": ("runs", "did you mean run.py? If not, rename"),
-        "coolify": ("cooolify", "did you mean coolify.py? If not, rename"),
-        "own-group": ("canry", "did you mean canary.py? If not, rename"),
-        "like-none": ("trunk", "; rename the file, or add the group"),
-    },
+    run=("runs", "did you mean run.py? If not, rename"),
+    coolify=("cooolify", "did you mean coolify.py? If not, rename"),
+    own_group=("canry", "did you mean canary.py? If not, rename"),
+    like_none=("trunk", "; rename the file, or add the group"),
 )
 def test_group_data_of_no_group_are_refused(name: str, meant: str, tmp_path: Path) -> None:
     inventory = "canary = []\nrun = ['a']\n"
@@ -235,15 +219,13 @@ def test_group_data_of_no_group_are_refused(name: str, meant: str, tmp_path: Pat
 
 @table(
     "name, other",
-    {
-        "all": ("all", ""),
-        "group": ("run", ""),
-        "name-of-another-inventory": ("lab", ""),
-        "empty-group-of-another-inventory": ("eu", "eu = []"),
-        "imported-by-another-inventory": ("eu", "from shared import eu"),
-        "what-only-a-run-would-tell": ("eu", "from shared import *"),
-        "connector": ("@terraform", ""),
-    },
+    all=("all", ""),
+    group=("run", ""),
+    name_of_another_inventory=("lab", ""),
+    empty_group_of_another_inventory=("eu", "eu = []"),
+    imported_by_another_inventory=("eu", "from shared import eu"),
+    what_only_a_run_would_tell=("eu", "from shared import *"),
+    connector=("@terraform", ""),
 )
 def test_group_data_of_an_inventorys_group_are_taken(name: str, other: str, tmp_path: Path) -> None:
     (tmp_path / "inventories").mkdir()
@@ -254,11 +236,9 @@ def test_group_data_of_an_inventorys_group_are_taken(name: str, other: str, tmp_
 
 @table(
     "path, content",
-    {
-        "folder-of-inventories": ("inventories/eu/hosts.py", b"eu = ['a']"),
-        "what-is-no-python": ("notes.py", b"this is no Python"),
-        "another-encoding": ("old.py", b"x = '\xe9'"),
-    },
+    folder_of_inventories=("inventories/eu/hosts.py", b"eu = ['a']"),
+    what_is_no_python=("notes.py", b"this is no Python"),
+    another_encoding=("old.py", b"x = '\xe9'"),
 )
 def test_what_lies_beside_group_data_is_no_fault(path: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

@@ -98,12 +98,10 @@ def test_a_secret_is_not_shown_as_a_value_or_text(value: Data) -> None:
 @EACH_PLANTED
 @table(
     "old, new",
-    {
-        "cut-off": ("}", ""),
-        "single-quotes": ('"', "'"),
-        "no-quotes": ('"', ""),
-        "no-colons": (": ", " "),
-    },
+    cut_off=("}", ""),
+    single_quotes=('"', "'"),
+    no_quotes=('"', ""),
+    no_colons=(": ", " "),
 )
 def test_a_secret_is_not_shown_of_broken_json(value: Data, old: str, new: str) -> None:
     text = json.dumps(value, indent=2).replace(old, new)
@@ -145,23 +143,21 @@ def test_a_secret_of_any_characters_is_hidden_in_what_dockerd_says() -> None:
 
 @table(
     "value",
-    {
-        "mirror": {"registry-mirrors": ["https://mirror.example/v2"]},
-        "proxy": {"proxies": {"http-proxy": "http://10.0.0.1:3128"}},
-        "no-proxy": {"proxies": {"no-proxy": "localhost,.example.com"}},
-        "authorization": {"authorization-plugins": ["opa"]},
-        "log-opts": {"log-opts": {"max-size": "10m", "tag": "{{.Name}}"}},
-        "empty": {"log-opts": {"splunk-url": "https://s:8088", "mode": ""}},
-        "path-of-a-key": {"tlskey": "/etc/docker/key.pem", "tlsverify": True},
-        "resource": {"node-generic-resources": ["GPU=UUID1"]},
-        "proxy-path": {"userland-proxy": False, "userland-proxy-path": "/usr/bin/x"},
-        "others": {"labels": ["mail=ops@example.com"], "mtu": 1400, "bip": None},
-        "an-option": {"runtimes": {"r": {"runtimeArgs": ["--debug", "x"]}}},
-        "path": {"registry-mirrors": ["https://mirror.example/docker-hub-proxy-cache-01/v2"]},
-        "pairs": {"log-opts": {"tag": "a=1;b=2, bypass=x compat=y"}},
-        "colons": {"log-opts": {"tag": "author: x, keys:y --token-file z"}},
-        "one-word": {"runtimes": {"r": {"runtimeArgs": ["--a --b c", "--d"]}}},
-    },
+    mirror={"registry-mirrors": ["https://mirror.example/v2"]},
+    proxy={"proxies": {"http-proxy": "http://10.0.0.1:3128"}},
+    no_proxy={"proxies": {"no-proxy": "localhost,.example.com"}},
+    authorization={"authorization-plugins": ["opa"]},
+    log_opts={"log-opts": {"max-size": "10m", "tag": "{{.Name}}"}},
+    empty={"log-opts": {"splunk-url": "https://s:8088", "mode": ""}},
+    path_of_a_key={"tlskey": "/etc/docker/key.pem", "tlsverify": True},
+    resource={"node-generic-resources": ["GPU=UUID1"]},
+    proxy_path={"userland-proxy": False, "userland-proxy-path": "/usr/bin/x"},
+    others={"labels": ["mail=ops@example.com"], "mtu": 1400, "bip": None},
+    an_option={"runtimes": {"r": {"runtimeArgs": ["--debug", "x"]}}},
+    path={"registry-mirrors": ["https://mirror.example/docker-hub-proxy-cache-01/v2"]},
+    pairs={"log-opts": {"tag": "a=1;b=2, bypass=x compat=y"}},
+    colons={"log-opts": {"tag": "author: x, keys:y --token-file z"}},
+    one_word={"runtimes": {"r": {"runtimeArgs": ["--a --b c", "--d"]}}},
 )
 def test_what_is_no_secret_is_shown_to_the_byte(value: Data) -> None:
     text = json.dumps(value, indent=3) + "\r\n"
@@ -186,13 +182,11 @@ def test_the_parts_of_an_address_are_secrets_one_by_one() -> None:
 
 @table(
     "line, expected",
-    {
-        "number": ('"mtu": 1400', '"mtu": 1400'),
-        "one-line": ('{"live-restore": true "dns": []}', '{"live-restore": true …: []}'),
-        "string": ('"a": "b"', '"a": …'),
-        "secret-number": ('"splunk-token": 12345', '"splunk-token": …'),
-        "yaml": ("http-proxy: http://a:b@c", "…: …:…:…"),
-    },
+    number=('"mtu": 1400', '"mtu": 1400'),
+    one_line=('{"live-restore": true "dns": []}', '{"live-restore": true …: []}'),
+    string=('"a": "b"', '"a": …'),
+    secret_number=('"splunk-token": 12345', '"splunk-token": …'),
+    yaml=("http-proxy: http://a:b@c", "…: …:…:…"),
 )
 def test_of_a_broken_line_only_its_shape_is_shown(line: str, expected: str) -> None:
     assert shown_line(line) == expected
@@ -207,14 +201,12 @@ def test_flags_of_dockerd_are_shown_without_secrets() -> None:
 
 @table(
     "word, expected",
-    {
-        "address": (
-            f"--registry-mirror=https://u:{SECRET}@m/?a=1&token=x",
-            "--registry-mirror=https://***@m/?***",
-        ),
-        "header": (f"--header=Authorization: Bearer {SECRET}", "--header=Authorization: ***"),
-        "password": (f"--password {SECRET}=x", "--password ***"),
-    },
+    address=(
+        f"--registry-mirror=https://u:{SECRET}@m/?a=1&token=x",
+        "--registry-mirror=https://***@m/?***",
+    ),
+    header=(f"--header=Authorization: Bearer {SECRET}", "--header=Authorization: ***"),
+    password=(f"--password {SECRET}=x", "--password ***"),
 )
 def test_a_flag_in_one_word_is_shown_without_secrets(word: str, expected: str) -> None:
     assert shown_words([word, "-D"]) == [expected, "-D"]

@@ -52,8 +52,7 @@ def test_a_new_fleet_has_its_hosts_and_parses(here: Path) -> None:
 
     written = {str(path.relative_to(here)) for path in here.rglob("*") if path.is_file()}
     assert written == set(fleet.files(fleet.Fleet()))
-    text = (here / fleet.INVENTORY).read_text()
-    assert '    "run-1.example.com",\n    "192.0.2.7",\n]' in text
+    assert '    "run-1.example.com",\n    "192.0.2.7",\n]' in (here / fleet.INVENTORY).read_text()
     for path in here.rglob("*.py"):
         ast.parse(path.read_text())
 
@@ -69,20 +68,18 @@ def test_nothing_is_overwritten(here: Path, capsys: Printed) -> None:
 
 @table(
     "known, says",
-    {
-        "an-option": ({"run": ["-oProxyCommand=x"]}, "not a host name"),
-        "a-connector": ({"run": ["@local"]}, "not a host name"),
-        "blanks": ({"run": ["a b"]}, "not a host name"),
-        "twice": ({"run": ["a", "a"]}, "a host is given twice, got a"),
-        "a-connector-that-builds": ({"build": [("@local", {})]}, "not a host name"),
-        "two-lines": ({"build": [("a\nb", {})]}, "not a host name"),
-        "no-name": ({"build": [("", {})]}, "not a host name"),
-        "an-option-as-an-address": (
-            {"coolify": [("one", {"ssh_hostname": "-oProxyCommand=x"})]},
-            "not a host name",
-        ),
-        "no-address": ({"coolify": [("one", {"ssh_hostname": ""})]}, "not a host name"),
-    },
+    an_option=({"run": ["-oProxyCommand=x"]}, "not a host name"),
+    a_connector=({"run": ["@local"]}, "not a host name"),
+    blanks=({"run": ["a b"]}, "not a host name"),
+    twice=({"run": ["a", "a"]}, "a host is given twice, got a"),
+    a_connector_that_builds=({"build": [("@local", {})]}, "not a host name"),
+    two_lines=({"build": [("a\nb", {})]}, "not a host name"),
+    no_name=({"build": [("", {})]}, "not a host name"),
+    an_option_as_an_address=(
+        {"coolify": [("one", {"ssh_hostname": "-oProxyCommand=x"})]},
+        "not a host name",
+    ),
+    no_address=({"coolify": [("one", {"ssh_hostname": ""})]}, "not a host name"),
 )
 def test_what_is_no_host_is_refused(tmp_path: Path, known: Data, says: str) -> None:
     with pytest.raises(Problem, match=says):
@@ -93,30 +90,26 @@ def test_what_is_no_host_is_refused(tmp_path: Path, known: Data, says: str) -> N
 
 @table(
     "typed, expected",
-    {
-        "plan": ("plan", "gvisor.py --dry --diff"),
-        "apply": ("apply -y", "gvisor.py -y"),
-        "limit": ("apply -y --limit canary", "gvisor.py -y --limit=canary"),
-        "options-of-pyinfra": ("audit -- --ssh-user debian", "audit.py -y --ssh-user debian"),
-        "remove": ("remove -y", "remove.py -y"),
-        "to-a-generation": ("rollback --to 3 -y", "rollback.py --data=gvisor_generation=3 -y"),
-        "every-check": (
-            "apply --proof -y",
-            "gvisor.py --data=gvisor_proof=always --data=gvisor_proof_rows=True -y",
-        ),
-        "doctor": ("doctor", "doctor.py -y"),
-        "another-deploy": ("plan --deploy coolify", "coolify.py --dry --diff"),
-        "rollback": ("rollback -y", "rollback.py -y"),
-    },
+    plan=("plan", "gvisor.py --dry --diff"),
+    apply=("apply -y", "gvisor.py -y"),
+    limit=("apply -y --limit canary", "gvisor.py -y --limit=canary"),
+    options_of_pyinfra=("audit -- --ssh-user debian", "audit.py -y --ssh-user debian"),
+    remove=("remove -y", "remove.py -y"),
+    to_a_generation=("rollback --to 3 -y", "rollback.py --data=gvisor_generation=3 -y"),
+    every_check=(
+        "apply --proof -y",
+        "gvisor.py --data=gvisor_proof=always --data=gvisor_proof_rows=True -y",
+    ),
+    doctor=("doctor", "doctor.py -y"),
+    another_deploy=("plan --deploy coolify", "coolify.py --dry --diff"),
+    rollback=("rollback -y", "rollback.py -y"),
 )
 def test_a_command_is_pyinfra_with_the_fleets_files(
     here: Path, ran: Runs, typed: str, expected: str
 ) -> None:
     main(["init", "run-1"])
 
-    code = main(typed.split())
-
-    assert code == 0
+    assert main(typed.split()) == 0
     assert ran == [[fleet.INVENTORY, *f"deploys/{expected}".split()]]
 
 
@@ -136,10 +129,8 @@ def test_a_permit_runs_one_command_of_docker_on_its_node(here: Path, ran: Runs) 
 
 @table(
     "words, says",
-    {
-        "short": (("--reason", "x", "--", "docker", "ps"), "write 10 characters or more"),
-        "no-docker": (("--reason", "a look at it", "--", "sh"), "permit runs a command of docker"),
-    },
+    short=(("--reason", "x", "--", "docker", "ps"), "write 10 characters or more"),
+    no_docker=(("--reason", "a look at it", "--", "sh"), "permit runs a command of docker"),
 )
 def test_a_permit_without_a_reason_or_for_another_command_is_refused(
     here: Path, ran: Runs, words: tuple[str, ...], says: str, capsys: Printed
@@ -173,15 +164,13 @@ def test_without_a_terminal_a_change_needs_yes(
 
 @table(
     "typed",
-    {
-        "no-command": ["aply"],
-        "no-option": ["plan", "--nope"],
-        "no-action": ["releases"],
-        "a-host-without-limit": ["plan", "canary"],
-        "no-generation": ["rollback", "--to", "0"],
-        "a-token-without-coolify": ["init", "--token-file", "x"],
-        "hosts-and-coolify": ["init", "run-1", "--coolify", "https://c.example"],
-    },
+    no_command=["aply"],
+    no_option=["plan", "--nope"],
+    no_action=["releases"],
+    a_host_without_limit=["plan", "canary"],
+    no_generation=["rollback", "--to", "0"],
+    a_token_without_coolify=["init", "--token-file", "x"],
+    hosts_and_coolify=["init", "run-1", "--coolify", "https://c.example"],
 )
 def test_a_wrong_command_line_is_no_pending_change(here: Path, typed: list[str]) -> None:
     assert main(typed) == 1
@@ -214,12 +203,10 @@ def test_a_fleet_is_what_coolify_knows(here: Path) -> None:
 
 @table(
     "name",
-    {
-        "code": 'a",__import__("os").getpid(),"b',
-        "an-apostrophe": "o'brien",
-        "a-blank": "my server",
-        "other-letters": "f\u00fcr \\n",
-    },
+    code='a",__import__("os").getpid(),"b',
+    an_apostrophe="o'brien",
+    a_blank="my server",
+    other_letters="f\u00fcr \\n",
 )
 def test_a_name_that_somebody_chose_in_coolify_stays_a_text(here: Path, name: str) -> None:
     address = {"ssh_hostname": "192.0.2.7", "ssh_port": 22, "ssh_user": name}
@@ -295,11 +282,9 @@ def test_pyinfras_exit_code_for_a_wrong_command_is_not_ours(here: Path, capfd: P
 
 @table(
     "files, says",
-    {
-        "none": ({}, "no SSH key in"),
-        "a-key": ({"id_ed25519": ""}, "/.ssh/id_ed25519"),
-        "by-config": ({"config": "Host *\n  identityfile x\n"}, "IdentityFile in"),
-    },
+    none=({}, "no SSH key in"),
+    a_key=({"id_ed25519": ""}, "/.ssh/id_ed25519"),
+    by_config=({"config": "Host *\n  identityfile x\n"}, "IdentityFile in"),
 )
 def test_the_doctor_says_which_ssh_keys_there_are(
     here: Path, monkeypatch: Patch, files: dict[str, str], says: str

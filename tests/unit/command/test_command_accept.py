@@ -95,9 +95,7 @@ def test_a_fleet_from_before_takes_this_packages_deploy(here: Path, answer: Answ
 def test_an_image_is_written_and_applied(here: Path, answer: Answering, capsys: Printed) -> None:
     runs = answer(FOUND)
 
-    code = main(["accept", IMAGE, "-y", "--limit", "run", "--reason", "we compared the id"])
-
-    assert code == 0
+    assert main(["accept", IMAGE, "-y", "--limit", "run", "--reason", "we compared the id"]) == 0
     assert [item["shape"] for item in written(here)] == ["coolify-cleanup", "coolify-helper"]
     assert {item["reason"] for item in written(here)} == {"we compared the id"}
     assert runs == [
@@ -125,7 +123,7 @@ APP = {"coolify.managed": "true", "coolify.type": "application", "coolify.name":
 TENANT = replace(FOUND, pulled=pulled(SHOP, container("shop", of=SHOP, labels=APP)))
 
 
-@table("found", {"plain": FOUND, "doubtful": BUILT})
+@table("found", plain=FOUND, doubtful=BUILT)
 def test_somebody_who_says_yes_is_asked_by_pyinfra_before_a_change(
     here: Path, answer: Answering, types: Typing, found: HostFound
 ) -> None:
@@ -176,7 +174,7 @@ def test_before_a_switch_it_is_only_written(here: Path, answer: Answering, capsy
     assert "entries take effect with gvisor_default" in capsys.readouterr().out
 
 
-@table("found, thing", {"made-on-the-node": (BUILT, IMAGE), "of-a-tenant": (TENANT, "shop")})
+@table("found, thing", made_on_the_node=(BUILT, IMAGE), of_a_tenant=(TENANT, "shop"))
 def test_yes_does_not_accept_a_doubtful_thing_without_a_reason(
     here: Path, answer: Answering, capsys: Printed, found: HostFound, thing: str
 ) -> None:
@@ -214,12 +212,10 @@ def test_entries_of_others_stay(here: Path, answer: Answering) -> None:
 
 @table(
     "typed, says",
-    {
-        "tag": (["docker.io/coollabsio/coolify-helper:1"], "a name is no identity"),
-        "reason": ([IMAGE, "--reason", "short"], "--reason is too short"),
-        "unknown": (["f" * 12], "no node has such an image or container"),
-        "nothing": (["--", "--ssh-user", "x"], "give the id of an image"),
-    },
+    tag=(["docker.io/coollabsio/coolify-helper:1"], "a name is no identity"),
+    reason=([IMAGE, "--reason", "short"], "--reason is too short"),
+    unknown=(["f" * 12], "no node has such an image or container"),
+    nothing=(["--", "--ssh-user", "x"], "give the id of an image"),
 )
 def test_what_cannot_be_accepted_is_refused_and_nothing_is_written(
     here: Path, answer: Answering, typed: list[str], says: str, capsys: Printed

@@ -154,10 +154,8 @@ def test_a_change_is_pending_shown_by_diff_and_not_made(folder: Folder) -> None:
 
 @table(
     "inventory, expected",
-    {
-        "half": ("half.py", {"@local": "pending", "127.0.0.1": "unreachable"}),
-        "none": ("away.py", {"127.0.0.1": "unreachable", "127.0.0.2": "unreachable"}),
-    },
+    half=("half.py", {"@local": "pending", "127.0.0.1": "unreachable"}),
+    none=("away.py", {"127.0.0.1": "unreachable", "127.0.0.2": "unreachable"}),
 )
 def test_a_host_that_is_not_reached_is_an_error_and_every_host_is_told(
     folder: Folder, inventory: str, expected: dict[str, str]
@@ -187,16 +185,14 @@ def test_a_fact_that_fails_is_an_error_though_the_deploy_goes_on(folder: Folder)
 
 @table(
     "arguments, said",
-    {
-        "no-inventory": (["her.py", "still.py"], "has no hosts, got her.py"),
-        "broken-inventory": (["raising.py", "still.py"], "the inventory broke"),
-        "broken-deploy": (["here.py", "broken.py"], "the deploy broke"),
-        "no-operations": (["here.py", "nothing.py"], "no operation for it"),
-        "one-without": (["here.py", "still.py", "nothing.py"], "nothing.py has no operation"),
-        "one-limit": (["here.py", "still.py", "--limit", "@local", "--limit", "x"], "got x"),
-        "none": (["here.py", "still.py", "--", "--exclude=run"], "no host is left"),
-        "config": (["here.py", "still.py", "--config", "x.py"], "no such config"),
-    },
+    no_inventory=(["her.py", "still.py"], "has no hosts, got her.py"),
+    broken_inventory=(["raising.py", "still.py"], "the inventory broke"),
+    broken_deploy=(["here.py", "broken.py"], "the deploy broke"),
+    no_operations=(["here.py", "nothing.py"], "no operation for it"),
+    one_without=(["here.py", "still.py", "nothing.py"], "nothing.py has no operation"),
+    one_limit=(["here.py", "still.py", "--limit", "@local", "--limit", "x"], "got x"),
+    none=(["here.py", "still.py", "--", "--exclude=run"], "no host is left"),
+    config=(["here.py", "still.py", "--config", "x.py"], "no such config"),
 )
 def test_what_looked_at_nothing_is_a_fault(folder: Folder, arguments: list[str], said: str) -> None:
     ran = folder.drift(*arguments)
@@ -208,19 +204,17 @@ def test_what_looked_at_nothing_is_a_fault(folder: Folder, arguments: list[str],
 
 @table(
     "arguments, said",
-    {
-        "nothing": ([], "deploys/gvisor.py does not exist in "),
-        "no-deploy": (["here.py", "stil.py"], "stil.py does not exist in "),
-        "one-of-two-deploys": (["here.py", "still.py", "stil.py"], "does not exist"),
-        "a-command": (["here.py", "exec"], "deploys/exec.py does not exist"),
-        "an-operation": (["here.py", "server.shell"], "deploys/server.shell.py"),
-        "unknown-option": (["here.py", "still.py", "--nope"], "--nope"),
-        "data": (["here.py", "still.py", "--data", "hunter2"], "KEY=VALUE"),
-        "no-time": (["here.py", "still.py", "--timeout-s", "0"], "--timeout-s"),
-        "nan": (["here.py", "still.py", "--timeout-s", "nan"], "--timeout-s"),
-        "yes": (["here.py", "still.py", "--", "-y"], "-y cannot be passed"),
-        "limit": (["here.py", "still.py", "--", "--limit=x"], "--limit cannot"),
-    },
+    nothing=([], "deploys/gvisor.py does not exist in "),
+    no_deploy=(["here.py", "stil.py"], "stil.py does not exist in "),
+    one_of_two_deploys=(["here.py", "still.py", "stil.py"], "does not exist"),
+    a_command=(["here.py", "exec"], "deploys/exec.py does not exist"),
+    an_operation=(["here.py", "server.shell"], "deploys/server.shell.py"),
+    unknown_option=(["here.py", "still.py", "--nope"], "--nope"),
+    data=(["here.py", "still.py", "--data", "hunter2"], "KEY=VALUE"),
+    no_time=(["here.py", "still.py", "--timeout-s", "0"], "--timeout-s"),
+    nan=(["here.py", "still.py", "--timeout-s", "nan"], "--timeout-s"),
+    yes=(["here.py", "still.py", "--", "-y"], "-y cannot be passed"),
+    limit=(["here.py", "still.py", "--", "--limit=x"], "--limit cannot"),
 )
 def test_a_wrong_command_line_is_an_error(folder: Folder, arguments: list[str], said: str) -> None:
     ran = folder.drift(*arguments)
@@ -232,9 +226,7 @@ def test_a_wrong_command_line_is_an_error(folder: Folder, arguments: list[str], 
 
 
 def test_yes_in_the_environment_does_not_hide_what_is_pending(folder: Folder) -> None:
-    ran = folder.drift("here.py", "change.py", PYINFRA_YES="1")
-
-    assert ran.returncode == 2
+    assert folder.drift("here.py", "change.py", PYINFRA_YES="1").returncode == 2
     assert (folder.path / "text").read_text() == "a=1\n"
 
 
@@ -353,7 +345,6 @@ def _is_dead(pid: int) -> bool:
 
 PAGE = (ROOT / "docs" / "drift.md").read_text()
 CI_PAGE = (ROOT / "docs" / "how-to" / "ci.md").read_text()
-PROGRAM = ".venv/bin/pyinfra-gvisor"
 
 
 @pytest.fixture
@@ -363,7 +354,7 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("fleet/inventories", "fleet/deploys", ".venv/bin"):
         (tmp_path / name).mkdir(parents=True)
     (fleet / "text").write_text(FILES["text"])
-    program = tmp_path / PROGRAM
+    program = tmp_path / ".venv/bin/pyinfra-gvisor"
     program.write_text(
         f"#!/bin/sh\nexport PYTHONPATH={shlex.quote(str(ROOT))}\n"
         f'exec {shlex.join(COMMAND[:-1])} "$@"\n'
@@ -393,11 +384,9 @@ def sh(script: str, directory: Path) -> Ran:
 
 @table(
     "inventory, deploy, mail",
-    {
-        "in-sync": ("here.py", "still.py", ""),
-        "pending": ("here.py", "change.py", "pending: 1 pending, of 1 host\n"),
-        "error": ("empty.py", "still.py", "error: no host was checked\n"),
-    },
+    in_sync=("here.py", "still.py", ""),
+    pending=("here.py", "change.py", "pending: 1 pending, of 1 host\n"),
+    error=("empty.py", "still.py", "error: no host was checked\n"),
 )
 def test_cron_hears_only_of_drift(checkout: Path, inventory: str, deploy: str, mail: str) -> None:
     found = re.search(r"^17 5 \* \* \* (.*)$", CI_PAGE, re.MULTILINE)

@@ -33,8 +33,6 @@ from tests.picture import CAPTURED, PICTURE, picture
 from tests.table import table
 from tools.__main__ import cli as tools
 
-README_MAX = 6000
-README_COMMANDS_MAX = 8
 OUTSIDE = ("https://gvisor.dev", "https://pyinfra.com", "https://coolify.io")
 PROGRAM = "pyinfra-gvisor"
 SHA512 = "0" * 128
@@ -88,7 +86,7 @@ def test_the_readme_is_short_and_links_only_to_the_web() -> None:
 
     links = re.findall(r"\]\(([^)]*)\)", text)
 
-    assert len(text) <= README_MAX
+    assert len(text) <= 6000
     assert links
     assert {link for link in links if not link.startswith(OUTSIDE)} == set()
 
@@ -107,7 +105,7 @@ def test_the_readme_has_the_first_commands_of_getting_started() -> None:
 
     begin = [command.text for command in all_commands(START)]
 
-    assert 0 < len(typed) <= README_COMMANDS_MAX
+    assert 0 < len(typed) <= 8
     assert [text for text in begin if text in typed][: len(typed)] == typed
 
 
@@ -245,7 +243,7 @@ def test_an_attack_is_of_somebody_who_is_named_and_is_made_by_tests(row: list[st
     assert where in ATTACKERS
 
 
-@table("page", {"security": SECURITY, "threat-model": THREATS})
+@table("page", security=SECURITY, threat_model=THREATS)
 def test_a_page_names_tests_that_are_there(page: str) -> None:
     named = TEST.findall(page)
 

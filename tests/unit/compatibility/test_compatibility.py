@@ -36,41 +36,39 @@ COMMITS = {"ContainerdCommit": {"ID": "1.7.24~ds1-6"}, "RuncCommit": {"ID": "v1.
 
 @table(
     "node, expected",
-    {
-        "debian": ({}, {"distribution": "Debian 13", "init": "systemd"}),
-        "kernel": ({}, {"kernel": "6.12.9+deb13-amd64", "arch": "x86_64"}),
-        "cgroup-2": ({}, {"cgroup_version": 2, "cgroup_driver": "systemd"}),
-        "docker": ({}, {"docker": "29.8.2", "image_store": "overlay2"}),
-        "not-told": ({}, {"containerd": None, "runc": None, "firewall_backend": None}),
-        "utc-day-of-the-proof": ({}, {"date": date(2026, 11, 27)}),
-        "apt": ({}, {"runsc": "20260928.0", "runsc_source": "debian", "runsc_lab_build": None}),
-        "ubuntu": ({"os": "ubuntu 24.04 noble"}, {"distribution": "Ubuntu 24.04"}),
-        "no-version": ({"os": "debian unknown forky"}, {"distribution": "Debian forky"}),
-        "cgroup-1": (
-            {"cgroup": "1", "docker": {"CgroupDriver": "cgroupfs"}},
-            {"cgroup_version": 1, "cgroup_driver": "cgroupfs"},
-        ),
-        "sysvinit": ({"supervisor": "sysvinit"}, {"init": "sysvinit"}),
-        "by-hand": ({"supervisor": "process"}, {"init": "by hand"}),
-        "store-of-containerd": (
-            {"docker": {"Driver": "overlayfs", "DriverStatus": SNAPSHOTTER}},
-            {"image_store": "containerd: overlayfs"},
-        ),
-        "null": ({"docker": {"DriverStatus": None}}, {"image_store": "overlay2"}),
-        "firewall-backend": (
-            {"docker": {"FirewallBackend": {"Driver": "nftables"}}},
-            {"firewall_backend": "nftables"},
-        ),
-        "containerd-and-runc": (
-            {"docker": COMMITS},
-            {"containerd": "1.7.24~ds1-6", "runc": "v1.2.4-0-g6c52b3f"},
-        ),
-        "runc-says-itself": ({"docker": COMMITS, "runc_version": "1.3.3"}, {"runc": "1.3.3"}),
-        "lab-build": (
-            {"source": f"{LAB_PATH}-0123456789ab/{ARCHIVE}"},
-            {"runsc_source": None, "runsc_lab_build": GVISOR},
-        ),
-    },
+    debian=({}, {"distribution": "Debian 13", "init": "systemd"}),
+    kernel=({}, {"kernel": "6.12.9+deb13-amd64", "arch": "x86_64"}),
+    cgroup_2=({}, {"cgroup_version": 2, "cgroup_driver": "systemd"}),
+    docker=({}, {"docker": "29.8.2", "image_store": "overlay2"}),
+    not_told=({}, {"containerd": None, "runc": None, "firewall_backend": None}),
+    utc_day_of_the_proof=({}, {"date": date(2026, 11, 27)}),
+    apt=({}, {"runsc": "20260928.0", "runsc_source": "debian", "runsc_lab_build": None}),
+    ubuntu=({"os": "ubuntu 24.04 noble"}, {"distribution": "Ubuntu 24.04"}),
+    no_version=({"os": "debian unknown forky"}, {"distribution": "Debian forky"}),
+    cgroup_1=(
+        {"cgroup": "1", "docker": {"CgroupDriver": "cgroupfs"}},
+        {"cgroup_version": 1, "cgroup_driver": "cgroupfs"},
+    ),
+    sysvinit=({"supervisor": "sysvinit"}, {"init": "sysvinit"}),
+    by_hand=({"supervisor": "process"}, {"init": "by hand"}),
+    store_of_containerd=(
+        {"docker": {"Driver": "overlayfs", "DriverStatus": SNAPSHOTTER}},
+        {"image_store": "containerd: overlayfs"},
+    ),
+    null=({"docker": {"DriverStatus": None}}, {"image_store": "overlay2"}),
+    firewall_backend=(
+        {"docker": {"FirewallBackend": {"Driver": "nftables"}}},
+        {"firewall_backend": "nftables"},
+    ),
+    containerd_and_runc=(
+        {"docker": COMMITS},
+        {"containerd": "1.7.24~ds1-6", "runc": "v1.2.4-0-g6c52b3f"},
+    ),
+    runc_says_itself=({"docker": COMMITS, "runc_version": "1.3.3"}, {"runc": "1.3.3"}),
+    lab_build=(
+        {"source": f"{LAB_PATH}-0123456789ab/{ARCHIVE}"},
+        {"runsc_source": None, "runsc_lab_build": GVISOR},
+    ),
 )
 def test_a_record_says_what_the_node_is(node: Data, expected: Data) -> None:
     found = recorded(**node)
@@ -80,16 +78,14 @@ def test_a_record_says_what_the_node_is(node: Data, expected: Data) -> None:
 
 @table(
     "word, kind",
-    {
-        "docker": ("docker", "lab container"),
-        "podman": ("podman", "lab container"),
-        "lxc": ("lxc", "container"),
-        "nspawn": ("systemd-nspawn", "container"),
-        "kvm": ("kvm", "virtual machine"),
-        "qemu": ("qemu", "virtual machine"),
-        "amazon": ("amazon", "virtual machine"),
-        "none": ("none", "server"),
-    },
+    docker=("docker", "lab container"),
+    podman=("podman", "lab container"),
+    lxc=("lxc", "container"),
+    nspawn=("systemd-nspawn", "container"),
+    kvm=("kvm", "virtual machine"),
+    qemu=("qemu", "virtual machine"),
+    amazon=("amazon", "virtual machine"),
+    none=("none", "server"),
 )
 def test_what_saw_it_is_what_the_node_runs_on(word: str, kind: str) -> None:
     assert seen_by(word) == kind
@@ -98,21 +94,19 @@ def test_what_saw_it_is_what_the_node_runs_on(word: str, kind: str) -> None:
 
 @table(
     "source, kind",
-    {
-        "official": (
-            OFFICIAL_URL.format(release="20260928.0", arch="x86_64", file="gvisor.tar.bz2"),
-            "official",
-        ),
-        "github": (GITHUB_URL.format(release="20260928.0", arch="x86_64"), "github"),
-        "apt": (f"apt {APT_URL}", "apt"),
-        "apt-mirror": ("apt https://mirror.acme.example/gvisor", "apt mirror"),
-        "debian": ("Debian's package runsc", "debian"),
-        "https": ("https://files.acme.example/gvisor.tar.bz2", "URL"),
-        "http": ("http://10.0.0.9/gvisor.tar.bz2", "URL"),
-        "file": ("/home/acme/gvisor.tar.bz2", "file"),
-        "no-lab-build": ("/home/acme/lab-build-of-mine@v1/gvisor.tar.bz2", "file"),
-        "nobody-knows": ("", "unknown"),
-    },
+    official=(
+        OFFICIAL_URL.format(release="20260928.0", arch="x86_64", file="gvisor.tar.bz2"),
+        "official",
+    ),
+    github=(GITHUB_URL.format(release="20260928.0", arch="x86_64"), "github"),
+    apt=(f"apt {APT_URL}", "apt"),
+    apt_mirror=("apt https://mirror.acme.example/gvisor", "apt mirror"),
+    debian=("Debian's package runsc", "debian"),
+    https=("https://files.acme.example/gvisor.tar.bz2", "URL"),
+    http=("http://10.0.0.9/gvisor.tar.bz2", "URL"),
+    file=("/home/acme/gvisor.tar.bz2", "file"),
+    no_lab_build=("/home/acme/lab-build-of-mine@v1/gvisor.tar.bz2", "file"),
+    nobody_knows=("", "unknown"),
 )
 def test_of_a_source_only_the_kind_is_told(source: str, kind: str) -> None:
     assert source_kind(source) == kind
@@ -154,15 +148,13 @@ def test_the_timings_are_those_of_the_proof_and_of_the_run() -> None:
 
 @table(
     "settings, lines, on",
-    {
-        "neither": ({}, [], (False, False)),
-        "firewall": ({"gvisor_egress": {}}, firewall(), (True, False)),
-        "firewall-not-loaded": ({"gvisor_egress": {}}, [], (False, False)),
-        "firewall-not-declared": ({}, firewall(), (False, False)),
-        "kernel": ({"gvisor_kernel": {}}, in_force(), (False, True)),
-        "kernel-not-in-effect": ({"gvisor_kernel": {}}, told(), (False, False)),
-        "kernel-not-declared": ({}, in_force(), (False, False)),
-    },
+    neither=({}, [], (False, False)),
+    firewall=({"gvisor_egress": {}}, firewall(), (True, False)),
+    firewall_not_loaded=({"gvisor_egress": {}}, [], (False, False)),
+    firewall_not_declared=({}, firewall(), (False, False)),
+    kernel=({"gvisor_kernel": {}}, in_force(), (False, True)),
+    kernel_not_in_effect=({"gvisor_kernel": {}}, told(), (False, False)),
+    kernel_not_declared=({}, in_force(), (False, False)),
 )
 def test_what_stands_around_the_sandbox_counts_where_it_is_declared_and_active(
     settings: Data, lines: list[str], on: tuple[bool, bool]
@@ -215,17 +207,15 @@ def test_a_record_of_a_node_with_telling_names_has_none_of_them() -> None:
 
 @table(
     "node, said",
-    {
-        "another-state": ({"proof": {"fingerprint": "x"}}, "the node has no valid proof"),
-        "failed": ({"proof": {"failed": ["exec"]}}, "the node has no valid proof"),
-        "no-time": ({"proof": {"at": None}}, "the date of the node's proof is unknown"),
-        "older-proof": ({"proof": {"outcomes": None}}, "has no results for each runtime"),
-        "another-runtime": ({"proof": {"outcomes": {"x": {}}}}, "no results"),
-        "damaged": ({"proof": {"outcomes": {"runsc": 7}}}, "is damaged"),
-        "text": ({"proof": {"outcomes": {"runsc": {"ok": "x"}}}}, "ok does not fit"),
-        "nothing-told": ({"virtualization": ""}, "it is unknown whether"),
-        "a-path": ({"docker": {"Driver": "/srv/acme"}}, "image_store does not fit"),
-    },
+    another_state=({"proof": {"fingerprint": "x"}}, "the node has no valid proof"),
+    failed=({"proof": {"failed": ["exec"]}}, "the node has no valid proof"),
+    no_time=({"proof": {"at": None}}, "the date of the node's proof is unknown"),
+    older_proof=({"proof": {"outcomes": None}}, "has no results for each runtime"),
+    another_runtime=({"proof": {"outcomes": {"x": {}}}}, "no results"),
+    damaged=({"proof": {"outcomes": {"runsc": 7}}}, "is damaged"),
+    text=({"proof": {"outcomes": {"runsc": {"ok": "x"}}}}, "ok does not fit"),
+    nothing_told=({"virtualization": ""}, "it is unknown whether"),
+    a_path=({"docker": {"Driver": "/srv/acme"}}, "image_store does not fit"),
 )
 def test_where_something_is_not_known_there_is_no_record(node: Data, said: str) -> None:
     with pytest.raises(Problem, match=said):
@@ -234,21 +224,18 @@ def test_where_something_is_not_known_there_is_no_record(node: Data, said: str) 
 
 @table(
     "key, value",
-    {
-        "path": ("docker", "/usr/bin/dockerd"),
-        "long": ("distribution", "x" * 81),
-        "another-key": ("host", "acme-host"),
-        "path-as-lab-build": ("runsc_lab_build", "/srv/acme@v1"),
-        "seen-by-nobody": ("seen_by", "a friend"),
-        "no-runtime": ("runtimes", []),
-    },
+    path=("docker", "/usr/bin/dockerd"),
+    long=("distribution", "x" * 81),
+    another_key=("host", "acme-host"),
+    path_as_lab_build=("runsc_lab_build", "/srv/acme@v1"),
+    seen_by_nobody=("seen_by", "a friend"),
+    no_runtime=("runtimes", []),
 )
 def test_a_record_has_no_room_for_anything_else(key: str, value: Any) -> None:
     with pytest.raises(ValueError, match=key):
         record(**{key: value})
 
 
-ROOT = DOCS.parent
 NAME = (
     "debian-13_docker-26.1.5-dfsg1_overlay2_cgroup-v2-systemd_x86_64_runsc-20260928.0_"
     "virtual-machine.json"
@@ -282,7 +269,7 @@ def test_the_committed_table_is_what_the_records_give() -> None:
 def test_every_test_that_the_page_names_is_there() -> None:
     named = re.findall(r"`(tests/\S+\.py)::(\w+)`", (DOCS / PAGE).read_text())
 
-    files = {file: (ROOT / file).read_text() for file, _ in named}
+    files = {file: (DOCS.parent / file).read_text() for file, _ in named}
     missing = [name for file, name in named if f"def {name}(" not in files[file]]
 
     assert len(named) == 8
@@ -299,21 +286,19 @@ def test_a_record_that_a_run_wrote_is_named_after_the_host_and_read_back(tmp_pat
 
 @table(
     "changes, name",
-    {
-        "plain": ({}, NAME),
-        "store": (
-            {"image_store": "containerd: overlayfs"},
-            NAME.replace("overlay2", "containerd-overlayfs"),
-        ),
-        "cgroup": (
-            {"cgroup_version": 1, "cgroup_driver": "cgroupfs"},
-            NAME.replace("v2-systemd", "v1-cgroupfs"),
-        ),
-        "started-by-hand": ({"init": "by hand"}, NAME.replace("x86_64", "x86_64_by-hand")),
-        "gvisor-lab-build": (LAB, NAME.replace("20260928.0", "20260905.0-lab-build")),
-        "docker-too": ({"docker_lab_build": MOBY}, NAME.replace("dfsg1", "dfsg1-lab-build")),
-        "seen-by": ({"seen_by": "server"}, NAME.replace("virtual-machine", "server")),
-    },
+    plain=({}, NAME),
+    store=(
+        {"image_store": "containerd: overlayfs"},
+        NAME.replace("overlay2", "containerd-overlayfs"),
+    ),
+    cgroup=(
+        {"cgroup_version": 1, "cgroup_driver": "cgroupfs"},
+        NAME.replace("v2-systemd", "v1-cgroupfs"),
+    ),
+    started_by_hand=({"init": "by hand"}, NAME.replace("x86_64", "x86_64_by-hand")),
+    gvisor_lab_build=(LAB, NAME.replace("20260928.0", "20260905.0-lab-build")),
+    docker_too=({"docker_lab_build": MOBY}, NAME.replace("dfsg1", "dfsg1-lab-build")),
+    seen_by=({"seen_by": "server"}, NAME.replace("virtual-machine", "server")),
 )
 def test_a_kept_record_is_named_after_its_combination(changes: Data, name: str) -> None:
     assert row_name(record(**changes)) == name
@@ -333,9 +318,7 @@ def test_a_later_record_of_the_same_combination_takes_the_place(docs: Path, tmp_
     later = record(date="2026-11-27", kernel="6.12.10+deb13-amd64")
 
     main(["add", written(tmp_path, record())], docs=docs)
-    code = main(["add", written(tmp_path, later)], docs=docs)
-
-    assert code == 0
+    assert main(["add", written(tmp_path, later)], docs=docs) == 0
     assert kept_records(docs / "compatibility") == [later]
 
 
@@ -355,17 +338,15 @@ LATER = record(date="2026-11-27").model_dump_json()
 
 @table(
     "texts, arguments, said",
-    {
-        "empty": (["{}"], [], "not a record: "),
-        "no-object": (["[]"], [], "not a record: "),
-        "no-json": (["no json"], [], "not a record: "),
-        "no-file": ([None], [], "cannot be read"),
-        "path-in-it": ([LATER.replace("overlay2", "/srv/acme")], [], "not a record: image_store"),
-        "older": ([record(date="2026-11-25").model_dump_json()], [], "but the kept one is of"),
-        "twice": ([LATER] * 2, [], "has the same combination"),
-        "one-is-bad": ([record(seen_by="server").model_dump_json(), "{}"], [], "not a record"),
-        "no-module": ([LATER], ["--docker-lab-build", "29.7.1"], "not a Go module"),
-    },
+    empty=(["{}"], [], "not a record: "),
+    no_object=(["[]"], [], "not a record: "),
+    no_json=(["no json"], [], "not a record: "),
+    no_file=([None], [], "cannot be read"),
+    path_in_it=([LATER.replace("overlay2", "/srv/acme")], [], "not a record: image_store"),
+    older=([record(date="2026-11-25").model_dump_json()], [], "but the kept one is of"),
+    twice=([LATER] * 2, [], "has the same combination"),
+    one_is_bad=([record(seen_by="server").model_dump_json(), "{}"], [], "not a record"),
+    no_module=([LATER], ["--docker-lab-build", "29.7.1"], "not a Go module"),
 )
 def test_what_cannot_be_added_is_told_and_nothing_is_changed(
     docs: Path,
@@ -382,9 +363,7 @@ def test_what_cannot_be_added_is_told_and_nothing_is_changed(
         if text is not None:
             path.write_text(text)
 
-    code = main(["add", *arguments, *map(str, paths)], docs=docs)
-
-    assert code == 1
+    assert main(["add", *arguments, *map(str, paths)], docs=docs) == 1
     assert said in capsys.readouterr().err
     assert kept_records(docs / "compatibility") == [record()]
 
@@ -392,16 +371,12 @@ def test_what_cannot_be_added_is_told_and_nothing_is_changed(
 def test_a_kept_record_under_another_name_is_told(docs: Path, capsys: Printed) -> None:
     (docs / "compatibility" / "mine.json").write_text(record().model_dump_json())
 
-    code = main(["table"], docs=docs)
-
-    assert code == 1
+    assert main(["table"], docs=docs) == 1
     assert f"rename the file to {NAME}" in capsys.readouterr().err
 
 
 def test_without_a_clone_nothing_is_written(tmp_path: Path, capsys: Printed) -> None:
-    code = main(["add", written(tmp_path, record())], docs=tmp_path / "none")
-
-    assert code == 1
+    assert main(["add", written(tmp_path, record())], docs=tmp_path / "none") == 1
     assert "run this in a clone" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
@@ -436,10 +411,8 @@ def test_a_row_says_what_was_seen_by_what_and_when() -> None:
 
 @table(
     "timings, took",
-    {
-        "nothing-known": ({"proof_s": None, "run_s": None}, ""),
-        "a-person-was-asked": ({"proof_s": 2.34, "run_s": None}, "proof 2.3 s"),
-    },
+    nothing_known=({"proof_s": None, "run_s": None}, ""),
+    a_person_was_asked=({"proof_s": 2.34, "run_s": None}, "proof 2.3 s"),
 )
 def test_a_row_says_no_time_that_nobody_knows(timings: Data, took: str) -> None:
     found = record(timings={**timings, "hosts": 1, "changes": 0})

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 
-import pytest
-
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.base.json_text import JsonText
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.transaction import transaction
 from tests.node.bad_files import BadFile, only_labels_added, refused
@@ -45,15 +41,3 @@ def test_every_file_is_refused_in_one_short_printable_line_or_planned() -> None:
     }
     assert wrong == {}
     assert len(said) == len(FILES) >= 200
-
-
-def test_the_line_of_a_fault_is_shown_where_unicode_separates_lines_too() -> None:
-    with pytest.raises(Problem, match=r"^line 2 column 1: not JSON .*, got 7}; "):
-        JsonText('{"a": "\u2028\u2028",\n7}')
-
-
-def test_half_of_a_surrogate_pair_is_written_as_an_escape() -> None:
-    document = JsonText("{}").set(("\ud800",), {"a": "\udfff"})
-
-    document.text.encode()
-    assert json.loads(document.text) == {"\ud800": {"a": "\udfff"}}

@@ -59,13 +59,11 @@ AT_START = ["cdi", "containerd-migration", "containerd-snapshotter", "embedded-c
 
 @table(
     "path, force",
-    {
-        "inside-runtimes": (("runtimes", "log-driver"), Force.RELOAD),
-        "inside-log-opts": (("log-opts", "debug"), Force.RESTART),
-        "inside-features": (("features", "buildkit"), Force.RELOAD),
-        "feature-that-nobody-knows": (("features", "no-such"), Force.RELOAD),
-        **{name: (("features", name), Force.RESTART) for name in (*AT_START, "time-namespaces")},
-    },
+    inside_runtimes=(("runtimes", "log-driver"), Force.RELOAD),
+    inside_log_opts=(("log-opts", "debug"), Force.RESTART),
+    inside_features=(("features", "buildkit"), Force.RELOAD),
+    feature_that_nobody_knows=(("features", "no-such"), Force.RELOAD),
+    **{name: (("features", name), Force.RESTART) for name in (*AT_START, "time-namespaces")},
 )
 def test_an_entry_needs_what_its_key_needs(path: tuple[str, ...], force: Force) -> None:
     assert force_of(path) is force
@@ -76,15 +74,13 @@ def test_an_entry_needs_what_its_key_needs(path: tuple[str, ...], force: Force) 
 # command/daemon_unix.go
 @table(
     "path, expected",
-    {
-        "log-driver": (("log-driver",), True),
-        "inside-log-opts": (("log-opts", "max-size"), True),
-        "default-runtime": (("default-runtime",), True),
-        "no-new-privileges": (("no-new-privileges",), True),
-        "live-restore": (("live-restore",), False),
-        "taken-at-a-containers-restart": (("default-ulimits", "nofile"), False),
-        "userland-proxy": (("userland-proxy",), False),
-    },
+    log_driver=(("log-driver",), True),
+    inside_log_opts=(("log-opts", "max-size"), True),
+    default_runtime=(("default-runtime",), True),
+    no_new_privileges=(("no-new-privileges",), True),
+    live_restore=(("live-restore",), False),
+    taken_at_a_containers_restart=(("default-ulimits", "nofile"), False),
+    userland_proxy=(("userland-proxy",), False),
 )
 def test_only_some_keys_reach_new_containers_alone(path: tuple[str, ...], expected: bool) -> None:
     assert only_new_containers(path) is expected
@@ -115,7 +111,8 @@ def test_no_insecure_registries_leave_dockers_own_default_for_loopback(
 
 @table(
     "version, there",
-    {"which-refuses-the-key": ((29, 6), False), "which-knows-the-key": ((29, 7), True)},
+    which_refuses_the_key=((29, 6), False),
+    which_knows_the_key=((29, 7), True),
 )
 def test_a_key_is_neutralised_only_for_a_dockerd_that_knows_it(
     version: Version, *, there: bool
@@ -163,15 +160,13 @@ def test_a_name_without_effect_is_no_key_and_what_is_meant_by_it_is_one() -> Non
 
 @table(
     "text, version",
-    {
-        "debian": ("26.1.5+dfsg1", (26, 1)),
-        "candidate": ("20.10.24~rc1", (20, 10)),
-        "v": ("v29.0", (29, 0)),
-        "no-number": ("library-import", None),
-        "untagged": ("0.0.0-20241223130549-3b49deb58cdf", None),
-        "major-alone": ("26", None),
-        "empty": ("", None),
-    },
+    debian=("26.1.5+dfsg1", (26, 1)),
+    candidate=("20.10.24~rc1", (20, 10)),
+    v=("v29.0", (29, 0)),
+    no_number=("library-import", None),
+    untagged=("0.0.0-20241223130549-3b49deb58cdf", None),
+    major_alone=("26", None),
+    empty=("", None),
 )
 def test_a_version_is_its_first_two_numbers(text: str, version: tuple[int, int] | None) -> None:
     assert version_of(text) == version
@@ -183,13 +178,11 @@ CONFIG, CONFIG_20 = "moby daemon/config/config", "moby v20.10 daemon/config/conf
 
 @table(
     "key, row",
-    {
-        "reload": ("debug", ("reload", False, "", "moby daemon/reload.go")),
-        "new": ("log-opts", ("restart", True, "", f"{CONFIG}.go")),
-        "member": (STORE, ("restart", False, "from 24.0", "moby v29 daemon/image_store_choice.go")),
-        "since": ("bip6", ("restart", False, "from 28.0", f"{CONFIG}_linux.go")),
-        "until": ("graph", ("restart", False, "before 24.0", f"{CONFIG_20}.go")),
-    },
+    reload=("debug", ("reload", False, "", "moby daemon/reload.go")),
+    new=("log-opts", ("restart", True, "", f"{CONFIG}.go")),
+    member=(STORE, ("restart", False, "from 24.0", "moby v29 daemon/image_store_choice.go")),
+    since=("bip6", ("restart", False, "from 28.0", f"{CONFIG}_linux.go")),
+    until=("graph", ("restart", False, "before 24.0", f"{CONFIG_20}.go")),
 )
 def test_the_table_can_be_printed(key: str, row: tuple[str, bool, str, str]) -> None:
     rows = as_rows()

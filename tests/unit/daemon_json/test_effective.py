@@ -23,19 +23,15 @@ ALL: dict[str, Json] = {**PROXY_OFF, **LIVE, **RUNTIME, "log-opts": {"max-size":
 
 @table(
     "wanted",
-    {
-        "after-everything": ALL,
-        "after-an-empty-object": {"runtimes": {}},
-        "after-what-is-the-default-anyway": {"default-runtime": "runc"},
-    },
+    after_everything=ALL,
+    after_an_empty_object={"runtimes": {}},
+    after_what_is_the_default_anyway={"default-runtime": "runc"},
 )
 @table(
     "before",
-    {
-        "no-file": None,
-        "foreign-keys": '{"dns": ["1.1.1.1"], "log-opts": {"tag": "t"}}',
-        "as-wanted-already": '{"live-restore": true, "userland-proxy": false}',
-    },
+    no_file=None,
+    foreign_keys='{"dns": ["1.1.1.1"], "log-opts": {"tag": "t"}}',
+    as_wanted_already='{"live-restore": true, "userland-proxy": false}',
 )
 def test_a_second_run_changes_nothing(before: str | None, wanted: dict[str, Json]) -> None:
     live = "live-restore" in (before or "")
@@ -49,25 +45,18 @@ def test_a_second_run_changes_nothing(before: str | None, wanted: dict[str, Json
 
 @table(
     "live, runtimes, default, force",
-    {
-        "same": (True, {"runsc": RUNSC}, "runsc", Force.NOTHING),
-        "runtime-not-registered": (True, {}, "runsc", Force.RELOAD),
-        "runtime-at-another-path": (True, {"runsc": {"path": "/x"}}, "runsc", Force.RELOAD),
-        "live-restore-is-off": (False, {"runsc": RUNSC}, "runsc", Force.RELOAD),
-        "another-default": (True, {"runsc": RUNSC}, "runc", Force.RELOAD),
-        "arguments": (
-            True,
-            {"runsc": {**RUNSC, "runtimeArgs": ["--debug"]}},
-            "runsc",
-            Force.RELOAD,
-        ),
-        "docker-28-adds-a-status": (
-            True,
-            {"runsc": {**RUNSC, "status": {"x": "y"}}},
-            "runsc",
-            Force.NOTHING,
-        ),
-    },
+    same=(True, {"runsc": RUNSC}, "runsc", Force.NOTHING),
+    runtime_not_registered=(True, {}, "runsc", Force.RELOAD),
+    runtime_at_another_path=(True, {"runsc": {"path": "/x"}}, "runsc", Force.RELOAD),
+    live_restore_is_off=(False, {"runsc": RUNSC}, "runsc", Force.RELOAD),
+    another_default=(True, {"runsc": RUNSC}, "runc", Force.RELOAD),
+    arguments=(True, {"runsc": {**RUNSC, "runtimeArgs": ["--debug"]}}, "runsc", Force.RELOAD),
+    docker_28_adds_a_status=(
+        True,
+        {"runsc": {**RUNSC, "status": {"x": "y"}}},
+        "runsc",
+        Force.NOTHING,
+    ),
 )
 def test_a_reload_that_dockerd_refused_is_owed_where_file_and_daemon_differ(
     live: bool, runtimes: dict[str, Any], default: str, force: Force
@@ -107,24 +96,22 @@ def recorded(*started_with: dict[str, Json] | None, by: str = IDENTITY) -> dict[
 
 @table(
     "given, wanted, force",
-    {
-        "written-after-the-start": ({"mtime_s": LATER_S}, PROXY_OFF, Force.RESTART),
-        "written-in-that-very-second": ({"mtime_s": STARTED_S}, PROXY_OFF, Force.RESTART),
-        "written-a-second-before": ({"mtime_s": STARTED_S - 1}, PROXY_OFF, Force.NOTHING),
-        "started-without-it": (recorded({}), PROXY_OFF, Force.RESTART),
-        "started-with-it": (recorded(PROXY_OFF), PROXY_OFF, Force.NOTHING),
-        "started-with-another-value": (recorded({PROXY: True}), PROXY_OFF, Force.RESTART),
-        "record-does-not-know": (recorded(None), PROXY_OFF, Force.RESTART),
-        "record-of-another-process": (recorded(PROXY_OFF, by="a/1/1"), PROXY_OFF, Force.RESTART),
-        "restarted-by-somebody": (
-            {**recorded({}, {}, by="a/1/1"), "mtime_s": EARLIER_S},
-            PROXY_OFF,
-            Force.NOTHING,
-        ),
-        "loaded-without-it": (recorded({}, {}), DEBUG, Force.RELOAD),
-        "loaded-with-it": (recorded({}, DEBUG), DEBUG, Force.NOTHING),
-        "record-does-not-know-what-was-loaded": (recorded({}), DEBUG, Force.RELOAD),
-    },
+    written_after_the_start=({"mtime_s": LATER_S}, PROXY_OFF, Force.RESTART),
+    written_in_that_very_second=({"mtime_s": STARTED_S}, PROXY_OFF, Force.RESTART),
+    written_a_second_before=({"mtime_s": STARTED_S - 1}, PROXY_OFF, Force.NOTHING),
+    started_without_it=(recorded({}), PROXY_OFF, Force.RESTART),
+    started_with_it=(recorded(PROXY_OFF), PROXY_OFF, Force.NOTHING),
+    started_with_another_value=(recorded({PROXY: True}), PROXY_OFF, Force.RESTART),
+    record_does_not_know=(recorded(None), PROXY_OFF, Force.RESTART),
+    record_of_another_process=(recorded(PROXY_OFF, by="a/1/1"), PROXY_OFF, Force.RESTART),
+    restarted_by_somebody=(
+        {**recorded({}, {}, by="a/1/1"), "mtime_s": EARLIER_S},
+        PROXY_OFF,
+        Force.NOTHING,
+    ),
+    loaded_without_it=(recorded({}, {}), DEBUG, Force.RELOAD),
+    loaded_with_it=(recorded({}, DEBUG), DEBUG, Force.NOTHING),
+    record_does_not_know_what_was_loaded=(recorded({}), DEBUG, Force.RELOAD),
 )
 def test_what_is_owed_is_decided_from_what_dockerd_started_with_or_last_loaded(
     given: dict[str, Any], wanted: dict[str, Json], force: Force
@@ -144,15 +131,13 @@ FEATURES: dict[str, Json] = {"features": {**STORE, **BUILDKIT}}
 
 @table(
     "text, wanted, restart, started_with, loaded",
-    {
-        "no-file": (None, LIVE, "auto", {}, LIVE),
-        "nothing": (DNS | DEBUG, {}, "auto", DNS, DEBUG),
-        "reload": (DNS | DEBUG, LIVE, "auto", DNS, LIVE | DEBUG),
-        "restart": (DNS | DEBUG, PROXY_OFF, "auto", DNS | PROXY_OFF, DEBUG),
-        "restart-left-owed": (DNS, PROXY_OFF | LIVE, "reload", DNS, LIVE),
-        "one-feature": ({"features": STORE}, {}, "auto", {"features": STORE}, {}),
-        "features": (None, FEATURES, "auto", {"features": STORE}, {"features": BUILDKIT}),
-    },
+    no_file=(None, LIVE, "auto", {}, LIVE),
+    nothing=(DNS | DEBUG, {}, "auto", DNS, DEBUG),
+    reload=(DNS | DEBUG, LIVE, "auto", DNS, LIVE | DEBUG),
+    restart=(DNS | DEBUG, PROXY_OFF, "auto", DNS | PROXY_OFF, DEBUG),
+    restart_left_owed=(DNS, PROXY_OFF | LIVE, "reload", DNS, LIVE),
+    one_feature=({"features": STORE}, {}, "auto", {"features": STORE}, {}),
+    features=(None, FEATURES, "auto", {"features": STORE}, {"features": BUILDKIT}),
 )
 def test_what_dockerd_was_started_with_and_will_have_loaded_is_on_record(
     text: dict[str, Json] | None,
@@ -170,13 +155,11 @@ def test_what_dockerd_was_started_with_and_will_have_loaded_is_on_record(
 
 @table(
     "features, started_with, loaded, force",
-    {
-        "store-only-loaded": (STORE, {}, {"features": STORE}, Force.RESTART),
-        "store-since-the-start": (STORE, {"features": STORE}, {}, Force.NOTHING),
-        "another-feature": (BUILDKIT, {"features": STORE}, {}, Force.RELOAD),
-        "that-is-loaded": (BUILDKIT, {}, {"features": BUILDKIT}, Force.NOTHING),
-        "none": ({}, {}, {"features": {}}, Force.NOTHING),
-    },
+    store_only_loaded=(STORE, {}, {"features": STORE}, Force.RESTART),
+    store_since_the_start=(STORE, {"features": STORE}, {}, Force.NOTHING),
+    another_feature=(BUILDKIT, {"features": STORE}, {}, Force.RELOAD),
+    that_is_loaded=(BUILDKIT, {}, {"features": BUILDKIT}, Force.NOTHING),
+    none=({}, {}, {"features": {}}, Force.NOTHING),
 )
 def test_each_feature_is_in_force_by_what_dockerd_read_it_at(
     features: dict[str, Json],

@@ -12,6 +12,7 @@ from pyinfra_gvisor.daemon_json.log_drivers import GENERIC, OPTIONS, REQUIRED, S
 from pyinfra_gvisor.daemon_json.merge import flatten
 from pyinfra_gvisor.daemon_json.refusals import refuse
 from pyinfra_gvisor.node import Node
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import info, node
 
@@ -63,9 +64,7 @@ def with_docker(version: str = "26.1.5", plugins: dict[str, Json] | None = None)
 
 
 @table("options, message", BAD_VALUES)
-def test_an_option_that_json_file_cannot_read_is_refused(
-    options: dict[str, Json], message: str
-) -> None:
+def test_an_option_that_json_file_cannot_read_is_refused(options: Data, message: str) -> None:
     with pytest.raises(Problem, match=f"^/log-opts/(max-)?{message}"):
         check({"log-opts": options}, ours=False)
 
@@ -77,15 +76,13 @@ def test_an_option_that_json_file_reads_is_not_refused(options: dict[str, Json])
 
 @table(
     "options, refused",
-    {
-        "one-file-and-compress-by-default": ({"max-file": "1"}, True),
-        "one-file": ({"max-file": "1", "compress": "false"}, False),
-        "no-file": ({"max-file": "0", "compress": "false"}, False),
-        "less-than-no-file": ({"max-file": "-1", "compress": "false"}, True),
-        "size-0": ({"max-size": "0"}, False),
-        "no-size": ({"max-size": "10 megs"}, True),
-        "compress": ({"max-size": "1m", "compress": "true"}, False),
-    },
+    one_file_and_compress_by_default=({"max-file": "1"}, True),
+    one_file=({"max-file": "1", "compress": "false"}, False),
+    no_file=({"max-file": "0", "compress": "false"}, False),
+    less_than_no_file=({"max-file": "-1", "compress": "false"}, True),
+    size_0=({"max-size": "0"}, False),
+    no_size=({"max-size": "10 megs"}, True),
+    compress=({"max-size": "1m", "compress": "true"}, False),
 )
 def test_the_local_driver_has_rules_of_its_own(options: dict[str, Json], refused: bool) -> None:
     with pytest.raises(Problem, match=r"^/log-opts/max-") if refused else nullcontext():
@@ -94,12 +91,10 @@ def test_the_local_driver_has_rules_of_its_own(options: dict[str, Json], refused
 
 @table(
     "driver, option, message",
-    {
-        "i": ({}, "max-sise", "json-file; did you mean max-size"),
-        "underscore": ({"log-driver": "json-file"}, "max_size", r"json-file; .*max-size\?$"),
-        "local": ({"log-driver": "local"}, "labels", "local; use"),
-        "documented-only": ({"log-driver": "awslogs"}, "awslogs-create-stream", "awslogs"),
-    },
+    i=({}, "max-sise", "json-file; did you mean max-size"),
+    underscore=({"log-driver": "json-file"}, "max_size", r"json-file; .*max-size\?$"),
+    local=({"log-driver": "local"}, "labels", "local; use"),
+    documented_only=({"log-driver": "awslogs"}, "awslogs-create-stream", "awslogs"),
 )
 def test_an_option_that_the_driver_does_not_know_is_refused(
     driver: dict[str, Json], option: str, message: str
@@ -167,11 +162,9 @@ def test_an_address_for_syslog_needs_a_protocol() -> None:
 
 @table(
     "name, advice",
-    {
-        "misspelt": ("jsonfile", r"did you mean json-file\?"),
-        "another-case": ("Journald", r"did you mean journald\?"),
-        "built-without-it": ("gcplogs", "use one of "),
-    },
+    misspelt=("jsonfile", r"did you mean json-file\?"),
+    another_case=("Journald", r"did you mean journald\?"),
+    built_without_it=("gcplogs", "use one of "),
 )
 def test_a_driver_that_this_dockerd_does_not_have_is_refused(name: str, advice: str) -> None:
     with pytest.raises(Problem, match=f"^/log-driver is unknown to .*, got {name}; {advice}"):
@@ -180,25 +173,19 @@ def test_a_driver_that_this_dockerd_does_not_have_is_refused(name: str, advice: 
 
 @table(
     "value, flags",
-    {
-        "none-with-any-option": ({"log-driver": "none", "log-opts": {"whatever": "x"}}, []),
-        "in-the-list": ({"log-driver": "syslog"}, []),
-        "plugin": ({"log-driver": "grafana/loki-docker-driver:latest", **LOKI}, []),
-        "plugins-alias": ({"log-driver": "loki", **LOKI}, []),
-        "default": ({"log-driver": ""}, []),
-        "of-a-flag": (LOKI, ["--log-driver=loki"]),
-    },
+    none_with_any_option=({"log-driver": "none", "log-opts": {"whatever": "x"}}, []),
+    in_the_list=({"log-driver": "syslog"}, []),
+    plugin=({"log-driver": "grafana/loki-docker-driver:latest", **LOKI}, []),
+    plugins_alias=({"log-driver": "loki", **LOKI}, []),
+    default=({"log-driver": ""}, []),
+    of_a_flag=(LOKI, ["--log-driver=loki"]),
 )
-def test_a_driver_that_may_be_there_is_not_refused(
-    value: dict[str, Json], flags: list[str]
-) -> None:
+def test_a_driver_that_may_be_there_is_not_refused(value: Data, flags: list[str]) -> None:
     check(value, found=node(docker=info(Plugins=LISTED), flags=flags))
 
 
-@table("plugins", {"an-empty-list": {"Log": []}, "no-list": {}, "no-plugins": None})
-def test_without_a_list_of_drivers_those_that_docker_brings_are_known(
-    plugins: dict[str, Json] | None,
-) -> None:
+@table("plugins", an_empty_list={"Log": []}, no_list={}, no_plugins=None)
+def test_without_a_list_of_drivers_those_that_docker_brings_are_known(plugins: Data | None) -> None:
     check({"log-driver": "logentries"}, found=with_docker(plugins=plugins))
 
     with pytest.raises(Problem, match=r"^/log-driver is unknown"):

@@ -47,9 +47,7 @@ def test_install_change_then_remove_gives_the_original_to_the_byte(
     one = bring(text, first)
     two = bring(one.text, second, one.owned)
 
-    removed = bring(two.text, {}, two.owned)
-
-    assert removed.text == text
+    assert bring(two.text, {}, two.owned).text == text
 
 
 @given(documents(), wishes(), st.randoms(use_true_random=False))
@@ -107,13 +105,12 @@ def test_a_value_of_ours_that_somebody_changed_is_set_back_while_wanted_and_left
 
 
 Wish = Mapping[Path, Json]
-Draw = Callable[..., Any]
 ORDERS = st.permutations(["one", "two"])
 BOTH = ("one", "two")
 
 
 @st.composite
-def pairs(draw: Draw) -> dict[str, Wish]:
+def pairs(draw: Callable[..., Any]) -> dict[str, Wish]:
     """What two owners want: some paths each, and some that both do."""
     wanted = flatten(draw(wishes()))
     who = {path: draw(st.sampled_from([("one",), ("two",), BOTH])) for path in wanted}
@@ -191,9 +188,7 @@ def test_where_there_was_no_file_there_is_none_after_both_have_gone(
     merged = installed(None, wanted, order)
 
     one = bring_by(merged.text, {}, gone[0], merged.owned)
-    two = bring_by(one.text, {}, gone[1], one.owned)
-
-    assert two.text is None
+    assert bring_by(one.text, {}, gone[1], one.owned).text is None
 
 
 @given(documents(), pairs())

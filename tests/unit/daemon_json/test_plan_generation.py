@@ -47,10 +47,8 @@ def edited(given: dict[str, Any], key: str, value: Json) -> dict[str, Any]:
 
 @table(
     "key, value, kept, drifted",
-    {
-        "of-theirs-stays": ("dns", ["9.9.9.9"], {"dns": ["9.9.9.9"]}, ()),
-        "of-ours-is-told": ("live-restore", False, {"dns": ["1.1.1.1"]}, ("/live-restore",)),
-    },
+    of_theirs_stays=("dns", ["9.9.9.9"], {"dns": ["9.9.9.9"]}, ()),
+    of_ours_is_told=("live-restore", False, {"dns": ["1.1.1.1"]}, ("/live-restore",)),
 )
 def test_what_others_have_changed_since_stays_or_is_told(
     key: str, value: Json, kept: dict[str, Json], drifted: tuple[str, ...]
@@ -90,7 +88,7 @@ def test_going_back_and_forth_by_a_reload_gives_the_same_file_and_is_written_dow
     assert records(onwards, node(**taken))["applied"]["generation"] is None
 
 
-@table("original", {"file": ORIGINAL, "no-file": None})
+@table("original", file=ORIGINAL, no_file=None)
 def test_before_us_there_was_the_original_to_the_byte(original: str | None) -> None:
     bare: dict[str, Any] = {"daemon_json": original}
 
@@ -101,11 +99,9 @@ def test_before_us_there_was_the_original_to_the_byte(original: str | None) -> N
 
 @table(
     "before, since",
-    {
-        "another-value": (EARLIER, MIRROR),
-        "came-later": ({}, MIRROR),
-        "has-gone": (MIRROR, {}),
-    },
+    another_value=(EARLIER, MIRROR),
+    came_later=({}, MIRROR),
+    has_gone=(MIRROR, {}),
 )
 def test_every_owner_has_again_what_it_had(before: dict[str, Json], since: dict[str, Json]) -> None:
     both = changed(changed(BARE, OLD), before, "mirrors")
@@ -120,13 +116,11 @@ def test_every_owner_has_again_what_it_had(before: dict[str, Json], since: dict[
 
 @table(
     "before, since",
-    {
-        "handed-on": (("a",), ("b",)),
-        "handed-back": (("b",), ("a",)),
-        "agreed-on-another-value": (("a", "b"), ("a", "b")),
-        "shared-since": (("a",), ("a", "b")),
-        "given-up-by-one": (("a", "b"), ("b",)),
-    },
+    handed_on=(("a",), ("b",)),
+    handed_back=(("b",), ("a",)),
+    agreed_on_another_value=(("a", "b"), ("a", "b")),
+    shared_since=(("a",), ("a", "b")),
+    given_up_by_one=(("a", "b"), ("b",)),
 )
 def test_a_key_goes_back_to_its_owners_and_its_value_whoever_has_it_now(
     before: tuple[str, ...], since: tuple[str, ...]

@@ -31,20 +31,16 @@ def died(plan: Plan, before: dict[str, Any], text: str | None) -> dict[str, Any]
 
 @table(
     "wanted",
-    {
-        "live-restore": {"live-restore": True},
-        "runtimes": {"runtimes": {"runsc": RUNSC}},
-        "debug": {"debug": True},
-    },
+    live_restore={"live-restore": True},
+    runtimes={"runtimes": {"runsc": RUNSC}},
+    debug={"debug": True},
 )
 def test_an_installation_that_died_before_its_reload_is_reloaded(wanted: dict[str, Json]) -> None:
     before = after(plan_daemon_json(node(daemon_json=ORIGINAL), {"shutdown-timeout": 20}))
     plan = plan_daemon_json(node(**before), {"shutdown-timeout": 20, **wanted})
     left = node(**died(plan, before, plan.after))
 
-    again = plan_daemon_json(left, {"shutdown-timeout": 20, **wanted})
-
-    assert again.action is Force.RELOAD
+    assert plan_daemon_json(left, {"shutdown-timeout": 20, **wanted}).action is Force.RELOAD
 
 
 def test_a_runtime_whose_removal_died_before_its_reload_is_unregistered() -> None:
@@ -62,11 +58,9 @@ def test_a_runtime_whose_removal_died_before_its_reload_is_unregistered() -> Non
 
 @table(
     "wanted, version",
-    {
-        "live-restore": ({"live-restore": True}, "29.8.2"),
-        "no-registries": ({"insecure-registries": ["x:1"]}, "29.9.0"),
-        "default-registries": ({"insecure-registries": ["x:1"]}, "29.10.0"),
-    },
+    live_restore=({"live-restore": True}, "29.8.2"),
+    no_registries=({"insecure-registries": ["x:1"]}, "29.9.0"),
+    default_registries=({"insecure-registries": ["x:1"]}, "29.10.0"),
 )
 def test_a_removal_that_died_at_the_neutral_values_still_gives_the_original_back(
     wanted: dict[str, Json], version: str
@@ -98,25 +92,24 @@ def test_an_installation_on_a_daemon_that_somebody_restarted_meanwhile_owes_noth
 
 @table(
     "record",
-    {"null": None, "a-list": [], "text": "x", "wrong-types": {"dockerd": 3, "started_with": "x"}},
+    null=None,
+    a_list=[],
+    text="x",
+    wrong_types={"dockerd": 3, "started_with": "x"},
 )
 def test_a_damaged_record_of_what_was_applied_counts_as_none(record: object) -> None:
     found = node(daemon_json="{}", state={"applied": record})
 
-    plan = plan_daemon_json(found, {"userland-proxy": False})
-
-    assert plan.action is Force.RESTART
+    assert plan_daemon_json(found, {"userland-proxy": False}).action is Force.RESTART
 
 
 @table(
     "original",
-    {
-        "usual": ORIGINAL,
-        "nothing-but-white-space": "{ }\n",
-        "an-empty-object": '{"runtimes": {\n}, "dns": []}',
-    },
+    usual=ORIGINAL,
+    nothing_but_white_space="{ }\n",
+    an_empty_object='{"runtimes": {\n}, "dns": []}',
 )
-@table("written", {"file": True, "no-file": False})
+@table("written", file=True, no_file=False)
 def test_an_installation_that_died_anywhere_is_finished_and_its_original_comes_back_to_the_byte(
     original: str, written: bool
 ) -> None:
@@ -133,7 +126,8 @@ def test_an_installation_that_died_anywhere_is_finished_and_its_original_comes_b
 
 @table(
     "wanted, expected",
-    {"removed": ({}, ORIGINAL), "wanted-still": ({"runtimes": {"runsc": RUNSC}}, None)},
+    removed=({}, ORIGINAL),
+    wanted_still=({"runtimes": {"runsc": RUNSC}}, None),
 )
 def test_a_change_that_died_before_it_wrote_the_file_leaves_the_old_value_ours(
     wanted: dict[str, Json], expected: str | None
@@ -157,18 +151,11 @@ BOTH: dict[str, Json] = {**PROXY_OFF, **LIVE}
 
 @table(
     "wanted, restart, force, owed",
-    {
-        "restarted": (BOTH, "auto", Force.RESTART, ()),
-        "owed": (PROXY_OFF, "reload", Force.NOTHING, ("/userland-proxy",)),
-        "reloaded-and-owed": (BOTH, "reload", Force.RELOAD, ("/userland-proxy",)),
-        "of-features-too": (
-            FEATURES,
-            "reload",
-            Force.RELOAD,
-            ("/features/containerd-snapshotter",),
-        ),
-        "a-reload-is-no-restart": (LIVE, "never", Force.RELOAD, ()),
-    },
+    restarted=(BOTH, "auto", Force.RESTART, ()),
+    owed=(PROXY_OFF, "reload", Force.NOTHING, ("/userland-proxy",)),
+    reloaded_and_owed=(BOTH, "reload", Force.RELOAD, ("/userland-proxy",)),
+    of_features_too=(FEATURES, "reload", Force.RELOAD, ("/features/containerd-snapshotter",)),
+    a_reload_is_no_restart=(LIVE, "never", Force.RELOAD, ()),
 )
 def test_a_restart_is_made_or_owed_as_the_policy_says(
     wanted: dict[str, Json], restart: Restart, force: Force, owed: tuple[str, ...]
@@ -181,15 +168,8 @@ def test_a_restart_is_made_or_owed_as_the_policy_says(
 
 @table(
     "restart, force, owed, reason",
-    {
-        "made": ("auto", Force.RESTART, (), "restart, .*already in the file, but dockerd"),
-        "still-owed": (
-            "reload",
-            Force.NOTHING,
-            ("/userland-proxy",),
-            "take effect when dockerd is",
-        ),
-    },
+    made=("auto", Force.RESTART, (), "restart, .*already in the file, but dockerd"),
+    still_owed=("reload", Force.NOTHING, ("/userland-proxy",), "take effect when dockerd is"),
 )
 def test_an_owed_restart_is_made_as_soon_as_it_is_allowed(
     restart: Restart, force: Force, owed: tuple[str, ...], reason: str
@@ -207,21 +187,17 @@ def test_an_owed_restart_is_made_as_soon_as_it_is_allowed(
 
 @table(
     "given, restart, force",
-    {
-        "restarted": ({}, "auto", Force.RESTART),
-        "reload-only": ({}, "reload", Force.RELOAD),
-        "never": ({}, "never", Force.RELOAD),
-        "in-a-swarm": ({"swarm": "active"}, "auto", Force.RELOAD),
-    },
+    restarted=({}, "auto", Force.RESTART),
+    reload_only=({}, "reload", Force.RELOAD),
+    never=({}, "never", Force.RELOAD),
+    in_a_swarm=({"swarm": "active"}, "auto", Force.RELOAD),
 )
 def test_a_docker_that_loses_something_at_a_reload_is_restarted_where_that_ends_nothing(
     given: dict[str, str], restart: Restart, force: Force
 ) -> None:
     found = node(docker=info(ServerVersion="28.5.2", **given))
 
-    plan = plan_daemon_json(found, {"debug": True}, restart=restart)
-
-    assert plan.action is force
+    assert plan_daemon_json(found, {"debug": True}, restart=restart).action is force
     assert plan_daemon_json(found, {}, restart=restart).action is Force.NOTHING
 
 
@@ -232,7 +208,7 @@ def test_what_needs_a_restart_is_refused_where_none_is_allowed() -> None:
         plan_daemon_json(node(), {**BOTH, "mtu": 1400}, restart="never")
 
 
-@table("restart", {"reload": "reload", "never": "never"})
+@table("restart", reload="reload", never="never")
 def test_an_owed_restart_that_somebody_made_is_owed_no_longer(restart: Restart) -> None:
     given = after(plan_daemon_json(node(), BOTH, restart="reload"))
     given["mtime_s"], given["ticks"] = 0, 60_000
@@ -274,19 +250,15 @@ def test_a_foreign_key_that_was_changed_since_the_start_is_owed_and_left() -> No
 
 @table(
     "before, restart, neutral",
-    {
-        "a-reload": (LIVE, "auto", True),
-        "a-restart-reads-all-anew": (BOTH, "auto", False),
-        "a-reload-instead-of-a-restart": (BOTH, "reload", True),
-        "nothing-that-a-reload-would-read": (PROXY_OFF, "reload", False),
-        "runtimes": ({"runtimes": {"runsc": RUNSC}}, "never", True),
-    },
+    a_reload=(LIVE, "auto", True),
+    a_restart_reads_all_anew=(BOTH, "auto", False),
+    a_reload_instead_of_a_restart=(BOTH, "reload", True),
+    nothing_that_a_reload_would_read=(PROXY_OFF, "reload", False),
+    runtimes=({"runtimes": {"runsc": RUNSC}}, "never", True),
 )
 def test_values_are_made_ineffective_first_only_where_a_reload_would_keep_them(
     before: dict[str, Json], restart: Restart, neutral: bool
 ) -> None:
     settled = node(**after(plan_daemon_json(node(), before)))
 
-    plan = plan_daemon_json(settled, {}, restart=restart)
-
-    assert (plan.neutral is not None) is neutral
+    assert (plan_daemon_json(settled, {}, restart=restart).neutral is not None) is neutral

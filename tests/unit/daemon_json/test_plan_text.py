@@ -19,6 +19,7 @@ from pyinfra_gvisor.daemon_json.transaction import transaction
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.planning.preflight import notes
 from pyinfra_gvisor.proof.skipped_checks import why_not_reload
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import RUNSC, Running, after, info, node
 
@@ -35,11 +36,9 @@ def test_an_empty_file_that_an_old_dockerd_does_not_start_with_is_refused() -> N
 
 @table(
     "state, message",
-    {
-        "unreadable": ("unreadable", "^cannot be read; connect as root or with sudo$"),
-        "directory": ("directory", "^is a directory; "),
-        "dangling": ("dangling", "^is a symbolic link without a target; "),
-    },
+    unreadable=("unreadable", "^cannot be read; connect as root or with sudo$"),
+    directory=("directory", "^is a directory; "),
+    dangling=("dangling", "^is a symbolic link without a target; "),
 )
 def test_a_file_that_is_not_known_is_refused_even_where_nothing_is_wanted(
     state: str, message: str
@@ -50,7 +49,7 @@ def test_a_file_that_is_not_known_is_refused_even_where_nothing_is_wanted(
         plan_daemon_json(node().model_copy(update={"daemon_json": file}), {})
 
 
-@table("text", {"nothing": "", "white-space": " \t\r\n"})
+@table("text", nothing="", white_space=" \t\r\n")
 def test_an_empty_file_is_taken_as_dockerd_takes_it_and_given_back_to_the_byte(text: str) -> None:
     installed = after(plan_daemon_json(node(daemon_json=text), {"debug": True}))
 
@@ -89,35 +88,27 @@ def test_a_key_that_would_stay_live_is_made_neutral_before_it_goes(
 
 @table(
     "before, wanted",
-    {
-        "neutral-already": ({"live-restore": False}, {}),
-        "read-at-start-only": ({"userland-proxy": False}, {}),
-        "changed-and-not-removed": ({"labels": ["a=b"]}, {"labels": ["c=d"]}),
-        "one-runtime-of-two": (
-            {"runtimes": {"runsc": RUNSC, "net": {"path": "/n"}}},
-            {"runtimes": {"runsc": RUNSC}},
-        ),
-    },
+    neutral_already=({"live-restore": False}, {}),
+    read_at_start_only=({"userland-proxy": False}, {}),
+    changed_and_not_removed=({"labels": ["a=b"]}, {"labels": ["c=d"]}),
+    one_runtime_of_two=(
+        {"runtimes": {"runsc": RUNSC, "net": {"path": "/n"}}},
+        {"runtimes": {"runsc": RUNSC}},
+    ),
 )
-def test_no_neutral_value_is_written_where_none_is_needed(
-    before: dict[str, Json], wanted: dict[str, Json]
-) -> None:
-    installed = after(plan_daemon_json(node(), before))
-
-    assert plan_daemon_json(node(**installed), wanted).neutral is None
+def test_no_neutral_value_is_written_where_none_is_needed(before: Data, wanted: Data) -> None:
+    assert plan_daemon_json(node(**after(plan_daemon_json(node(), before))), wanted).neutral is None
 
 
 @table(
     "text, expected",
-    {
-        "none": (None, LOGGING),
-        "same-driver": ('{"log-driver": "json-file"}', LOGGING),
-        "other-driver": ('{"log-driver": "local"}', {"log-driver": "local"}),
-        "options-of-their-own": (
-            '{"log-opts": {"tag": "t"}}',
-            {"log-opts": {"tag": "t"}, "log-driver": "json-file"},
-        ),
-    },
+    none=(None, LOGGING),
+    same_driver=('{"log-driver": "json-file"}', LOGGING),
+    other_driver=('{"log-driver": "local"}', {"log-driver": "local"}),
+    options_of_their_own=(
+        '{"log-opts": {"tag": "t"}}',
+        {"log-opts": {"tag": "t"}, "log-driver": "json-file"},
+    ),
 )
 def test_a_default_is_set_only_where_the_node_has_no_value_of_its_own(
     text: str | None, expected: dict[str, Json]
@@ -129,12 +120,10 @@ def test_a_default_is_set_only_where_the_node_has_no_value_of_its_own(
 
 @table(
     "wanted, if_absent, expected",
-    {
-        "same": ({}, LOGGING, LOGGING),
-        "another-value": ({}, {"log-driver": "local"}, {"log-driver": "local"}),
-        "none": ({}, {}, None),
-        "another-that-is-wanted": (LOCAL, LOGGING, LOCAL | {"log-opts": {"max-size": "10m"}}),
-    },
+    same=({}, LOGGING, LOGGING),
+    another_value=({}, {"log-driver": "local"}, {"log-driver": "local"}),
+    none=({}, {}, None),
+    another_that_is_wanted=(LOCAL, LOGGING, LOCAL | {"log-opts": {"max-size": "10m"}}),
 )
 def test_a_default_of_ours_follows_what_is_declared(
     wanted: dict[str, Json], if_absent: dict[str, Json], expected: dict[str, Json] | None
@@ -165,13 +154,11 @@ def told(wanted: dict[str, Json], restart: Restart = "auto", **given: Any) -> li
 
 @table(
     "wanted, given, first",
-    {
-        "new": (LIVE, {}, "new, reload"),
-        "changed": (LIVE, {"daemon_json": '{"mtu": 1}'}, "changed, reload"),
-        "restart": (RESTART, {}, "new, restart"),
-        "removed": ({}, after(plan_daemon_json(node(), LIVE)), "removed, reload"),
-        "owed": (LIVE, {"daemon_json": '{"live-restore": true}'}, "unchanged, reload"),
-    },
+    new=(LIVE, {}, "new, reload"),
+    changed=(LIVE, {"daemon_json": '{"mtu": 1}'}, "changed, reload"),
+    restart=(RESTART, {}, "new, restart"),
+    removed=({}, after(plan_daemon_json(node(), LIVE)), "removed, reload"),
+    owed=(LIVE, {"daemon_json": '{"live-restore": true}'}, "unchanged, reload"),
 )
 def test_the_first_line_says_what_happens_to_the_file_and_with_which_force(
     wanted: dict[str, Json], given: dict[str, Any], first: str
@@ -186,13 +173,11 @@ CRUN = '{"default-runtime": "crun", "runtimes": {"crun": {"path": "/usr/bin/crun
 
 @table(
     "wanted, given, line",
-    {
-        "on": (DEFAULT, {}, "runsc, no longer runc"),
-        "another-was-on": (DEFAULT, {"daemon_json": CRUN}, "runsc, no longer crun"),
-        "off": (BY_NAME, after(plan_daemon_json(node(), DEFAULT)), "runc, no longer runsc"),
-        "somebody-elses": (BY_NAME, {"daemon_json": CRUN}, None),
-        "none": (LIVE, after(plan_daemon_json(node(), LIVE)), None),
-    },
+    on=(DEFAULT, {}, "runsc, no longer runc"),
+    another_was_on=(DEFAULT, {"daemon_json": CRUN}, "runsc, no longer crun"),
+    off=(BY_NAME, after(plan_daemon_json(node(), DEFAULT)), "runc, no longer runsc"),
+    somebody_elses=(BY_NAME, {"daemon_json": CRUN}, None),
+    none=(LIVE, after(plan_daemon_json(node(), LIVE)), None),
 )
 def test_another_default_runtime_is_told_with_what_new_containers_get(
     wanted: dict[str, Json], given: dict[str, Any], line: str | None
@@ -251,16 +236,14 @@ def test_of_a_restart_that_stays_owed_the_rest_is_reloaded_and_touches_nobody() 
 
 @table(
     "state, end",
-    {
-        "undone": (
-            {"last-run": {"result": "reverted", "reason": "the change was interrupted"}},
-            "reverted, because the change was interrupted",
-        ),
-        "without-a-reason": ({"last-run": {"result": "left"}}, "left"),
-        "without-a-result": ({"last-run": {}}, "ended"),
-        "no-record": ({}, "ended"),
-        "damaged-record": ({"last-run": "x"}, "ended"),
-    },
+    undone=(
+        {"last-run": {"result": "reverted", "reason": "the change was interrupted"}},
+        "reverted, because the change was interrupted",
+    ),
+    without_a_reason=({"last-run": {"result": "left"}}, "left"),
+    without_a_result=({"last-run": {}}, "ended"),
+    no_record=({}, "ended"),
+    damaged_record=({"last-run": "x"}, "ended"),
 )
 def test_how_an_interrupted_change_ended_is_told_from_the_nodes_own_record(
     state: dict[str, object], end: str
@@ -272,12 +255,10 @@ def test_how_an_interrupted_change_ended_is_told_from_the_nodes_own_record(
 
 @table(
     "unheard, proof, told_of",
-    {
-        "unheard": (True, None, True),
-        "proof-before": (True, {"at": "2026-11-29T15:40:42+00:00"}, True),
-        "a-later-run-proved": (True, {"at": "2026-11-29T15:40:44+00:00"}, False),
-        "heard": (False, None, False),
-    },
+    unheard=(True, None, True),
+    proof_before=(True, {"at": "2026-11-29T15:40:42+00:00"}, True),
+    a_later_run_proved=(True, {"at": "2026-11-29T15:40:44+00:00"}, False),
+    heard=(False, None, False),
 )
 def test_a_change_that_ended_without_its_run_is_told_until_a_later_run_has_looked(
     unheard: bool, proof: object, told_of: bool
@@ -301,7 +282,7 @@ def test_what_somebody_changed_is_told() -> None:
     assert "  changed by somebody else, left as they are: /debug" in lines
 
 
-@table("release, told_of", {"old-set-up": ("/usr/local/bin", True), "ours": (OURS, False)})
+@table("release, told_of", old_set_up=("/usr/local/bin", True), ours=(OURS, False))
 def test_sandboxes_of_an_older_set_up_are_named(release: str, told_of: bool) -> None:
     old = Running("old", runtime="runsc", argv0="runsc-sandbox", executable=f"{release}/runsc")
 
@@ -313,12 +294,10 @@ def test_sandboxes_of_an_older_set_up_are_named(release: str, told_of: bool) -> 
 
 @table(
     "version, is_told",
-    {
-        "before": ("27.5.1", False),
-        "first": ("28.0.0", True),
-        "last": ("29.2.9", True),
-        "corrected": ("29.3.0", False),
-    },
+    before=("27.5.1", False),
+    first=("28.0.0", True),
+    last=("29.2.9", True),
+    corrected=("29.3.0", False),
 )
 def test_a_reload_says_what_a_docker_forgets_by_it(version: str, is_told: bool) -> None:
     docker = info(ServerVersion=version)
@@ -332,7 +311,6 @@ def test_a_reload_says_what_a_docker_forgets_by_it(version: str, is_told: bool) 
 
 
 ON = '{\n  "userland-proxy": true\n}\n'
-PATH = {"userland-proxy-path": "/usr/bin/docker-proxy"}
 NO_PATH = 'dockerd refuses every reload: "userland-proxy" is true without "userland-proxy-path"'
 
 
@@ -343,15 +321,13 @@ def of(version: str, text: str | None = ON, **given: Any) -> Any:
 
 @table(
     "version, text, refused",
-    {
-        "no-path": ("26.1.5", ON, True),
-        "no-path-in-29": ("29.7.1", ON, True),
-        "before-25": ("24.0.9", ON, False),
-        "a-path": ("26.1.5", '{"userland-proxy": true, "userland-proxy-path": "/x"}', False),
-        "off": ("26.1.5", '{"userland-proxy": false}', False),
-        "not-json": ("26.1.5", "{", False),
-        "no-file": ("26.1.5", None, False),
-    },
+    no_path=("26.1.5", ON, True),
+    no_path_in_29=("29.7.1", ON, True),
+    before_25=("24.0.9", ON, False),
+    a_path=("26.1.5", '{"userland-proxy": true, "userland-proxy-path": "/x"}', False),
+    off=("26.1.5", '{"userland-proxy": false}', False),
+    not_json=("26.1.5", "{", False),
+    no_file=("26.1.5", None, False),
 )
 def test_a_file_that_dockerd_refuses_to_reload_is_named_with_the_way_out(
     version: str, text: str | None, refused: bool
@@ -366,11 +342,9 @@ def test_a_file_that_dockerd_refuses_to_reload_is_named_with_the_way_out(
 
 @table(
     "version, wanted, refused",
-    {
-        "no-path": ("26.1.5", {}, True),
-        "a-path": ("26.1.5", PATH, False),
-        "before-25": ("20.10.24", {}, False),
-    },
+    no_path=("26.1.5", {}, True),
+    a_path=("26.1.5", {"userland-proxy-path": "/usr/bin/docker-proxy"}, False),
+    before_25=("20.10.24", {}, False),
 )
 def test_a_declaration_that_makes_such_a_file_is_refused(
     version: str, wanted: dict[str, Any], refused: bool
@@ -391,10 +365,8 @@ def staged(found: Node, plan: Plan) -> dict[str, str | None]:
     }
 
 
-@table("wanted", {"reload": {"runtimes": {"runsc": RUNSC}}, "restart": {"no-new-privileges": True}})
-def test_dockerd_loads_a_file_without_the_key_of_somebody_else_which_stays(
-    wanted: dict[str, Any],
-) -> None:
+@table("wanted", reload={"runtimes": {"runsc": RUNSC}}, restart={"no-new-privileges": True})
+def test_dockerd_loads_a_file_without_the_key_of_somebody_else_which_stays(wanted: Data) -> None:
     found = of("26.1.5")
     plan = plan_daemon_json(found, wanted)
 

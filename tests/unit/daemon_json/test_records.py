@@ -81,9 +81,7 @@ def test_a_lost_record_without_a_copy_is_refused_with_the_way_out(given: Data, s
 
 
 def test_what_was_recovered_gives_the_original_back_to_the_byte() -> None:
-    found = changed(without=("state.owned",))
-
-    assert plan_daemon_json(found, {}, owner=GVISOR).after == ORIGINAL
+    assert plan_daemon_json(changed(without=("state.owned",)), {}, owner=GVISOR).after == ORIGINAL
 
 
 def test_a_record_without_a_copy_gets_one_and_then_rests() -> None:

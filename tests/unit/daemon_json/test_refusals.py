@@ -19,6 +19,7 @@ from pyinfra_gvisor.daemon_json.refusals import (
     refuse_moving,
 )
 from pyinfra_gvisor.node import Node
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import RUNSC, Running, after, in_base64, info, node
 
@@ -34,20 +35,16 @@ def check(found: Node, wanted: dict[str, Json], foreign: dict[str, Json] | None 
 
 @table(
     "given, wanted, foreign",
-    {
-        "dockers-own-default": ({}, {"default-runtime": "io.containerd.runc.v2"}, {}),
-        "default-of-others": (PROXY, RUNTIME, {"default-runtime": "runsc"}),
-        "no-default": (PROXY, RUNTIME, {}),
-        "no-swarm-known-to-old-docker": ({"docker": info(swarm="")}, {"live-restore": True}, {}),
-        "live-restore-off": ({"docker": info(swarm="active")}, {"live-restore": False}, {}),
-        "value-of-a-flag": ({"flags": ["--log-level", "debug"]}, {"debug": True}, {}),
-        "value-like-a-key": ({"flags": ["--label", "labels"]}, {"features": {}}, {}),
-        "longer-flag": ({"flags": ["--live-restore-x"]}, {"live-restore": True}, {}),
-    },
+    dockers_own_default=({}, {"default-runtime": "io.containerd.runc.v2"}, {}),
+    default_of_others=(PROXY, RUNTIME, {"default-runtime": "runsc"}),
+    no_default=(PROXY, RUNTIME, {}),
+    no_swarm_known_to_old_docker=({"docker": info(swarm="")}, {"live-restore": True}, {}),
+    live_restore_off=({"docker": info(swarm="active")}, {"live-restore": False}, {}),
+    value_of_a_flag=({"flags": ["--log-level", "debug"]}, {"debug": True}, {}),
+    value_like_a_key=({"flags": ["--label", "labels"]}, {"features": {}}, {}),
+    longer_flag=({"flags": ["--live-restore-x"]}, {"live-restore": True}, {}),
 )
-def test_what_works_is_not_refused(
-    given: dict[str, Any], wanted: dict[str, Json], foreign: dict[str, Json]
-) -> None:
+def test_what_works_is_not_refused(given: Data, wanted: Data, foreign: Data) -> None:
     check(node(**given), wanted, foreign)
 
 
@@ -61,7 +58,7 @@ def test_a_default_runtime_that_is_not_registered_is_refused() -> None:
         check(node(), {"default-runtime": "runsc"}, {"runtimes": {"net": RUNSC}})
 
 
-@table("socket", {"var": "/var/run/docker.sock", "run": "/run/docker.sock"})
+@table("socket", var="/var/run/docker.sock", run="/run/docker.sock")
 def test_a_default_runtime_that_takes_docker_sock_from_a_container_is_refused_by_its_name(
     socket: str,
 ) -> None:
@@ -78,18 +75,16 @@ def test_live_restore_is_refused_in_swarm_mode() -> None:
 
 @table(
     "flags, key, value",
-    {
-        "same-name": (["--live-restore"], "live-restore", True),
-        "with-value": (["--userland-proxy=false"], "userland-proxy", False),
-        "singular": (["--log-opt", "max-size=10m"], "log-opts", {"max-size": "5m"}),
-        "labels": (["--label=a"], "labels", ["b"]),
-        "mirrors": (["--registry-mirror", "https://x"], "registry-mirrors", []),
-        "add-runtime": (["--add-runtime=x=/x"], "runtimes", {"runsc": RUNSC}),
-        "short": (["-D"], "debug", True),
-        "short-with-word": (["-H", "fd://"], "hosts", ["fd://"]),
-        "short-run-together": (["-Hfd://"], "hosts", ["fd://"]),
-        "short-log-level": (["-l", "warn"], "log-level", "info"),
-    },
+    same_name=(["--live-restore"], "live-restore", True),
+    with_value=(["--userland-proxy=false"], "userland-proxy", False),
+    singular=(["--log-opt", "max-size=10m"], "log-opts", {"max-size": "5m"}),
+    labels=(["--label=a"], "labels", ["b"]),
+    mirrors=(["--registry-mirror", "https://x"], "registry-mirrors", []),
+    add_runtime=(["--add-runtime=x=/x"], "runtimes", {"runsc": RUNSC}),
+    short=(["-D"], "debug", True),
+    short_with_word=(["-H", "fd://"], "hosts", ["fd://"]),
+    short_run_together=(["-Hfd://"], "hosts", ["fd://"]),
+    short_log_level=(["-l", "warn"], "log-level", "info"),
 )
 def test_a_key_that_dockerds_own_flag_sets_is_refused(
     flags: list[str], key: str, value: Json
@@ -114,10 +109,8 @@ def busy(**given: Any) -> Node:
 
 @table(
     "given, why",
-    {
-        "swarm": ({"docker": info(swarm="active")}, "in a swarm, got app; "),
-        "flag": ({"flags": ["--live-restore=false"]}, "--live-restore=false, got app; "),
-    },
+    swarm=({"docker": info(swarm="active")}, "in a swarm, got app; "),
+    flag=({"flags": ["--live-restore=false"]}, "--live-restore=false, got app; "),
 )
 def test_a_restart_that_would_end_running_containers_is_refused_by_their_names(
     given: dict[str, Any], why: str
@@ -129,38 +122,27 @@ def test_a_restart_that_would_end_running_containers_is_refused_by_their_names(
 def test_what_stays_owed_ends_no_container_and_is_not_refused() -> None:
     found = busy(docker=info(swarm="active"))
 
-    plan = plan_daemon_json(found, PROXY_OFF, restart="reload")
-
-    assert plan.unapplied == ("/userland-proxy",)
+    assert plan_daemon_json(found, PROXY_OFF, restart="reload").unapplied == ("/userland-proxy",)
 
 
 @table(
     "found, wanted",
-    {
-        "live-restore-can-be-switched-on": (busy(), {**PROXY_OFF, "live-restore": False}),
-        "by-flag": (busy(flags=["--live-restore"], docker=info(live_restore=True)), PROXY_OFF),
-        "nothing-runs": (node(docker=info(swarm="active")), PROXY_OFF),
-        "a-reload": (busy(docker=info(swarm="active")), {"labels": ["a=b"]}),
-    },
+    live_restore_can_be_switched_on=(busy(), {**PROXY_OFF, "live-restore": False}),
+    by_flag=(busy(flags=["--live-restore"], docker=info(live_restore=True)), PROXY_OFF),
+    nothing_runs=(node(docker=info(swarm="active")), PROXY_OFF),
+    a_reload=(busy(docker=info(swarm="active")), {"labels": ["a=b"]}),
 )
-def test_a_change_that_stops_no_container_is_not_refused(
-    found: Node, wanted: dict[str, Json]
-) -> None:
+def test_a_change_that_stops_no_container_is_not_refused(found: Node, wanted: Data) -> None:
     assert plan_daemon_json(found, wanted).changes
 
 
 @table(
     "given, can",
-    {
-        "plain": ({}, True),
-        "down": ({"without": ("info", "dockerd", "clock")}, True),
-        "swarm": ({"docker": info(swarm="active")}, False),
-        "a-flag-that-the-file-may-not-repeat": ({"flags": ["--live-restore"]}, False),
-        "flag-of-the-next-start": (
-            {"unit": in_base64("ExecStart=dockerd --live-restore=false")},
-            False,
-        ),
-    },
+    plain=({}, True),
+    down=({"without": ("info", "dockerd", "clock")}, True),
+    swarm=({"docker": info(swarm="active")}, False),
+    a_flag_that_the_file_may_not_repeat=({"flags": ["--live-restore"]}, False),
+    flag_of_the_next_start=({"unit": in_base64("ExecStart=dockerd --live-restore=false")}, False),
 )
 def test_whether_the_file_may_switch_live_restore_on_depends_on_the_node(
     given: dict[str, Any], can: bool
@@ -199,12 +181,10 @@ def test_another_feature_is_no_move() -> None:
 
 @table(
     "before, wanted, status, refused",
-    {
-        "named-as-in-use": ({}, STORE, CONTAINERDS, False),
-        "graph-driver-in-use": ({}, STORE, [["Backing Filesystem", "extfs"]], True),
-        "driver-without-status": ({}, STORE, None, True),
-        "left-to-docker-again": (STORE, {}, CONTAINERDS, True),
-    },
+    named_as_in_use=({}, STORE, CONTAINERDS, False),
+    graph_driver_in_use=({}, STORE, [["Backing Filesystem", "extfs"]], True),
+    driver_without_status=({}, STORE, None, True),
+    left_to_docker_again=(STORE, {}, CONTAINERDS, True),
 )
 def test_to_name_the_image_store_that_docker_has_chosen_itself_is_no_move(
     before: dict[str, Json], wanted: dict[str, Json], status: Json, *, refused: bool
@@ -218,11 +198,10 @@ def test_to_name_the_image_store_that_docker_has_chosen_itself_is_no_move(
 
 @table(
     "given, wanted",
-    {"a-setting": ({}, MOVED), "a-removal": (after(plan_daemon_json(node(), MOVED)), {})},
+    a_setting=({}, MOVED),
+    a_removal=(after(plan_daemon_json(node(), MOVED)), {}),
 )
-def test_the_refusal_says_who_lives_there_and_what_is_possible(
-    given: dict[str, Any], wanted: dict[str, Json]
-) -> None:
+def test_the_refusal_says_who_lives_there_and_what_is_possible(given: Data, wanted: Data) -> None:
     with pytest.raises(Problem) as refused:
         plan_daemon_json(node(**given, containers=BUSY), wanted)
 
@@ -235,17 +214,13 @@ def test_the_refusal_says_who_lives_there_and_what_is_possible(
 
 @table(
     "containers, before, restart",
-    {
-        "nobody-lives-there": ([], {}, "auto"),
-        "it-is-there-already": (BUSY, MOVED, "auto"),
-        "left-owed": (BUSY, {}, "reload"),
-    },
+    nobody_lives_there=([], {}, "auto"),
+    it_is_there_already=(BUSY, MOVED, "auto"),
+    left_owed=(BUSY, {}, "reload"),
 )
 def test_a_home_that_does_not_change_under_anybody_is_not_refused(
     containers: list[Running], before: dict[str, Json], restart: Restart
 ) -> None:
     found = node(containers=containers, daemon_json=json.dumps(before))
 
-    plan = plan_daemon_json(found, MOVED, restart=restart)
-
-    assert plan.changes
+    assert plan_daemon_json(found, MOVED, restart=restart).changes

@@ -15,8 +15,8 @@ CLAIM = "step claim; write_state owned.json < $work/intent"
 CUT = f"{CLAIM}; step write; step 'reload after'; put after"
 
 
-@table("mode", {"boot": "boot", "run": ""})
-@table("cut", {"after-a-claim": CLAIM, "after-a-file": CUT})
+@table("mode", boot="boot", run="")
+@table("cut", after_a_claim=CLAIM, after_a_file=CUT)
 def test_an_interrupted_change_is_undone(tmp_path: Path, cut: str, mode: str) -> None:
     change = Change(tmp_path)
     change.after(cut)
@@ -30,8 +30,8 @@ def test_an_interrupted_change_is_undone(tmp_path: Path, cut: str, mode: str) ->
     assert change.left() == []
 
 
-@table("mode", {"boot": "boot", "run": ""})
-@table("before", {"file": "old", "none": None})
+@table("mode", boot="boot", run="")
+@table("before", file="old", none=None)
 def test_a_change_that_lost_the_previous_file_touches_nothing_and_ends(
     tmp_path: Path, mode: str, before: str | None
 ) -> None:
@@ -45,8 +45,7 @@ def test_a_change_that_lost_the_previous_file_touches_nothing_and_ends(
     assert said.endswith("failed\n")
     assert change.file.read_text() == "new"
     assert change.left() == []
-    record = json.loads((change.state_dir / "last-run.json").read_text())
-    assert record["result"] == "revert failed"
+    assert json.loads((change.state_dir / "last-run.json").read_text())["result"] == "revert failed"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +65,7 @@ def test_a_rollback_that_is_cut_while_it_cleans_up_is_finished_by_the_next(
     assert not change.pending.exists()
 
 
-@table("expected, there", {"file": ("0" * 64, True), "none": ("absent", False)})
+@table("expected, there", file=("0" * 64, True), none=("absent", False))
 def test_a_file_of_others_is_removed_only_where_there_was_none(
     tmp_path: Path, expected: str, there: bool
 ) -> None:
@@ -80,9 +79,7 @@ def test_a_file_of_others_is_removed_only_where_there_was_none(
 def test_without_what_was_staged_no_file_is_put_aside(tmp_path: Path) -> None:
     change = Change(tmp_path, None)
 
-    said = change.after("say theirs > $target; rm -rf $staged; put_aside || say kept")
-
-    assert said == "kept\n"
+    assert change.after("say theirs > $target; rm -rf $staged; put_aside || say kept") == "kept\n"
     assert change.file.read_text() == "theirs\n"
 
 
@@ -92,19 +89,17 @@ RELOADED = "step write; step 'reload after'; put after"
 
 @table(
     "hooks, restarts",
-    {
-        "reloads": ("", 0),
-        "refuses": ("reload_dockerd() { false; }", 1),
-        "refuses-beside-units": ("reload_dockerd() { false; }; check_units() { false; }", 0),
-        "refuses-with-jobs": ("reload_dockerd() { false; }; wait_for_ephemeral() { false; }", 0),
-        "does-not-run": (
-            (
-                "reload_dockerd() { false; }; check_units() { false; }; service_runs() { false; }\n"
-                "identity() { true; }"
-            ),
-            1,
+    reloads=("", 0),
+    refuses=("reload_dockerd() { false; }", 1),
+    refuses_beside_units=("reload_dockerd() { false; }; check_units() { false; }", 0),
+    refuses_with_jobs=("reload_dockerd() { false; }; wait_for_ephemeral() { false; }", 0),
+    does_not_run=(
+        (
+            "reload_dockerd() { false; }; check_units() { false; }; service_runs() { false; }\n"
+            "identity() { true; }"
         ),
-    },
+        1,
+    ),
 )
 def test_where_others_have_restarted_dockerd_a_reload_goes_back_if_it_can(
     tmp_path: Path, hooks: str, restarts: int
@@ -128,7 +123,7 @@ def test_what_a_dockerd_that_others_have_started_has_read_is_not_known(tmp_path:
     assert record.read_text() == '{"dockerd":"boot/1/1"}\n'
 
 
-@table("answers, restarts", {"up": ("true", 0), "down": ("false", 1)})
+@table("answers, restarts", up=("true", 0), down=("false", 1))
 def test_a_change_without_force_goes_back_to_a_dockerd_that_runs(
     tmp_path: Path, answers: str, restarts: int
 ) -> None:
@@ -164,9 +159,7 @@ def test_after_a_cut_before_the_restart_it_counts_as_made(tmp_path: Path) -> Non
     change = Change(tmp_path, action="restart")
     change.after("step write; put() { exit 9; }; snapshot() { true; }; restart_with after on off")
 
-    said = change.told("resume")
-
-    assert "restarted" in said
+    assert "restarted" in change.told("resume")
     assert change.file.read_text() == "old"
 
 
@@ -189,7 +182,7 @@ def change(tmp_path: Path) -> Change:
     return made
 
 
-@table("steps, final", {"on": (FORWARD, "new"), "back": (BACK, "old")})
+@table("steps, final", on=(FORWARD, "new"), back=(BACK, "old"))
 def test_a_restart_goes_through_live_restore(change: Change, steps: str, final: str) -> None:
     said = change.after(f"{steps} || say failed", hooks=LOADED)
 
@@ -198,15 +191,26 @@ def test_a_restart_goes_through_live_restore(change: Change, steps: str, final: 
     assert change.file.read_text() == final
 
 
-def test_live_restore_that_others_switch_off_while_the_change_waits_is_seen(
-    change: Change,
+@table(
+    "steps, hooks, reason",
+    others_switch_it_off_while_the_change_waits=(
+        FORWARD,
+        f"{LOADED}wait_for_ephemeral() {{ loaded=theirs; }}",
+        "live-restore is no longer on",
+    ),
+    it_cannot_be_switched_on_on_the_way_back=(
+        BACK,
+        "live_restore_is() { false; }",
+        "live-restore could not be switched on",
+    ),
+)
+def test_a_dockerd_that_answers_is_not_restarted_without_live_restore(
+    change: Change, steps: str, hooks: str, reason: str
 ) -> None:
-    others = "wait_for_ephemeral() { loaded=theirs; }"
-
-    said = change.after(f"{FORWARD} || say failed: $reason", hooks=LOADED + others)
+    said = change.after(f"{steps} || say failed: $reason", hooks=hooks)
 
     assert "restarted" not in said
-    assert "failed: live-restore is no longer on" in said
+    assert f"failed: {reason}" in said
 
 
 @pytest.mark.parametrize("state", ["active", "reloading", "activating"])
@@ -233,23 +237,10 @@ def test_a_dockerd_that_hangs_is_restarted_on_the_way_back_and_told_to_reload_fi
     assert "failed" not in said
 
 
-def test_a_dockerd_that_answers_without_live_restore_is_not_restarted_on_the_way_back(
-    change: Change,
-) -> None:
-    refuses = "live_restore_is() { false; }"
-
-    said = change.after(f"{BACK} || say failed: $reason", hooks=refuses)
-
-    assert "restarted" not in said
-    assert "failed: live-restore could not be switched on" in said
-
-
 @table(
     "steps, hooks",
-    {
-        "not-running": (BACK, "identity() { true; }; service_runs() { false; }"),
-        "not-ours-to-switch": (FORWARD, "can_live_restore=no"),
-    },
+    not_running=(BACK, "identity() { true; }; service_runs() { false; }"),
+    not_ours_to_switch=(FORWARD, "can_live_restore=no"),
 )
 def test_a_dockerd_that_does_not_run_or_may_not_have_it_is_not_asked(
     change: Change, steps: str, hooks: str
@@ -264,10 +255,8 @@ def test_a_dockerd_that_does_not_run_or_may_not_have_it_is_not_asked(
 
 @table(
     "snapshot, said",
-    {
-        "once-not": ('[ "$(wc -l < $work/asked)" -gt 1 ]', ""),
-        "never": ("false", "failed: the Docker API does not list the containers"),
-    },
+    once_not=('[ "$(wc -l < $work/asked)" -gt 1 ]', ""),
+    never=("false", "failed: the Docker API does not list the containers"),
 )
 def test_what_runs_is_asked_again_before_a_restart(
     change: Change, snapshot: str, said: str
@@ -300,28 +289,24 @@ def refused(planned: Change, said: str, reason: str) -> bool:
 
 @table(
     "body, reason",
-    {
-        "since-the-plan": (
-            "say theirs > $file; prepare",
-            "the file has changed since it was read; run again",
-        ),
-        "while-it-is-staged": (
-            'cp() { say theirs > $file; command cp "$@"; }; prepare',
-            "the file has just changed; run again",
-        ),
-    },
+    since_the_plan=(
+        "say theirs > $file; prepare",
+        "the file has changed since it was read; run again",
+    ),
+    while_it_is_staged=(
+        'cp() { say theirs > $file; command cp "$@"; }; prepare',
+        "the file has just changed; run again",
+    ),
 )
 def test_a_file_that_has_changed_since_the_plan_is_left_alone(
     planned: Change, body: str, reason: str
 ) -> None:
-    said = planned.told(body, hooks=FIT)
-
-    assert refused(planned, said, reason)
+    assert refused(planned, planned.told(body, hooks=FIT), reason)
     assert planned.file.read_text() == "theirs\n"
     assert planned.left() == []
 
 
-@table("asked, ended", {"ended": (2, True), "still-run": (9, False)})
+@table("asked, ended", ended=(2, True), still_run=(9, False))
 def test_rm_containers_are_waited_for_and_not_ended(
     planned: Change, asked: int, ended: bool
 ) -> None:
@@ -341,11 +326,9 @@ def test_rm_containers_are_waited_for_and_not_ended(
 
 @table(
     "record, said",
-    {
-        "applied": ('{"id":"a1","result":"applied"}', "this change was already applied\nwell\n"),
-        "failed": ('{"id":"a1","result":"reverted"}', "last-run.json\nbadly\n"),
-        "another": ('{"id":"b2","result":"applied"}', "goes on\nwell\n"),
-    },
+    applied=('{"id":"a1","result":"applied"}', "this change was already applied\nwell\n"),
+    failed=('{"id":"a1","result":"reverted"}', "last-run.json\nbadly\n"),
+    another=('{"id":"b2","result":"applied"}', "goes on\nwell\n"),
 )
 def test_a_change_that_is_sent_twice_is_made_once(planned: Change, record: str, said: str) -> None:
     (planned.state_dir / "last-run.json").write_text(f"{record}\n")
@@ -356,7 +339,7 @@ def test_a_change_that_is_sent_twice_is_made_once(planned: Change, record: str, 
     assert ("goes on" in told) is ("goes on" in said)
 
 
-@table("action, delayed", {"restart": ("restart", True), "reload": ("reload", False)})
+@table("action, delayed", restart=("restart", True), reload=("reload", False))
 def test_systemds_repeats_are_delayed_before_its_files_are_written_and_while_they_are_there(
     tmp_path: Path, action: str, delayed: bool
 ) -> None:

@@ -97,17 +97,15 @@ def detached(tmp_path: Path) -> Iterator[Detached]:
         begun.wait()
 
 
-@table("systemd", {"systemd": True, "no-systemd": False})
+@table("systemd", systemd=True, no_systemd=False)
 @table(
     "text, expected",
-    {
-        "fails": ("echo out; echo err >&2; exit 7", (7, "out\n", "err\n")),
-        "ends-well": ("echo out; echo err >&2", (0, "out\n", "err\n")),
-        "nothing": ("", (0, "\n", "")),
-        "stops": ("set -eu; false; echo unreachable", (1, "\n", "")),
-        "to-the-byte": ("printf 'a\\n\\n  b%%'", (0, "a\n\n  b%", "")),
-        "not-understood": ("if then", (2, "", None)),
-    },
+    fails=("echo out; echo err >&2; exit 7", (7, "out\n", "err\n")),
+    ends_well=("echo out; echo err >&2", (0, "out\n", "err\n")),
+    nothing=("", (0, "\n", "")),
+    stops=("set -eu; false; echo unreachable", (1, "\n", "")),
+    to_the_byte=("printf 'a\\n\\n  b%%'", (0, "a\n\n  b%", "")),
+    not_understood=("if then", (2, "", None)),
 )
 def test_exit_code_and_both_streams_are_those_of_the_script(
     detached: Detached, text: str, expected: tuple[int, str, str | None], systemd: bool
@@ -167,7 +165,9 @@ def test_the_script_runs_in_a_session_of_its_own_and_what_it_says_is_for_root_al
 
 @table(
     "ended_by",
-    {"connection-lost": signal.SIGHUP, "terminated": signal.SIGTERM, "killed": signal.SIGKILL},
+    connection_lost=signal.SIGHUP,
+    terminated=signal.SIGTERM,
+    killed=signal.SIGKILL,
 )
 def test_when_the_session_ends_the_script_goes_on_and_takes_its_directory_along(
     detached: Detached, ended_by: signal.Signals
@@ -210,7 +210,7 @@ def test_what_dead_runs_have_left_is_removed(detached: Detached) -> None:
     assert detached.left() == []
 
 
-@table("who", {"script": "pid", "session": "follower"})
+@table("who", script="pid", session="follower")
 def test_a_run_of_which_somebody_is_alive_is_kept(detached: Detached, who: str) -> None:
     with process() as alive:
         detached.old_run("other", **{"pid": DEAD, "follower": DEAD, who: alive})
@@ -220,7 +220,7 @@ def test_a_run_of_which_somebody_is_alive_is_kept(detached: Detached, who: str) 
         assert (code, detached.left()) == (0, ["run.other"])
 
 
-@table("pid", {"no": None, "empty": ""})
+@table("pid", no=None, empty="")
 def test_a_run_that_is_about_to_start_is_kept(detached: Detached, pid: str | None) -> None:
     detached.old_run("other", pid=pid)
 
@@ -246,12 +246,10 @@ def test_two_runs_at_once_do_not_disturb_each_other(detached: Detached) -> None:
 
 @table(
     "arrived",
-    {
-        "nothing": 0,
-        "a-piece-of-a-line": 3,
-        "all-but-its-end": -len(transaction.END) - 2,
-        "not-all-of-its-end": -2,
-    },
+    nothing=0,
+    a_piece_of_a_line=3,
+    all_but_its_end=-len(transaction.END) - 2,
+    not_all_of_its_end=-2,
 )
 def test_what_arrives_in_part_is_not_begun(detached: Detached, arrived: int) -> None:
     follower, stdin = transaction.detached("echo one\necho two\n")
@@ -264,7 +262,7 @@ def test_what_arrives_in_part_is_not_begun(detached: Detached, arrived: int) -> 
     assert not detached.runs.exists()
 
 
-@table("text", {"short": "echo done", "more-than-a-pipe-holds": "# a long line of text\n" * 10_000})
+@table("text", short="echo done", more_than_a_pipe_holds="# a long line of text\n" * 10_000)
 def test_a_node_without_room_for_it_is_an_error_once_all_is_read(
     detached: Detached, text: str
 ) -> None:

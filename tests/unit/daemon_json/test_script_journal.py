@@ -41,9 +41,7 @@ def test_it_says_which_variable_it_misses(journal: Journal, name: str) -> None:
 def test_everything_is_written_down_for_root_before_the_first_change(journal: Journal) -> None:
     journal.files |= {"on": "on", "old_off": "off"}
 
-    said = journal.good("write_down")
-
-    assert said == ""
+    assert journal.good("write_down") == ""
     assert staged(journal) == {"after": "new", "on": "on", "old_off": "off", "old": "old"}
     assert journal.staged.stat().st_mode & 0o7777 == 0o700
     work = journal.state_dir / ".pending"
@@ -63,8 +61,8 @@ def test_what_a_killed_run_had_written_down_is_no_part_of_the_next(journal: Jour
     assert not (journal.state_dir / ".pending" / "leftover").exists()
 
 
-@table("unit", {"systemd": UNIT, "no-unit": ""})
-@table("before", {"file": "old", "none": None})
+@table("unit", systemd=UNIT, no_unit="")
+@table("before", file="old", none=None)
 def test_a_change_that_has_ended_leaves_nothing_behind(
     tmp_path: Path, unit: str, before: str | None
 ) -> None:
@@ -109,9 +107,7 @@ def test_a_reboot_runs_only_a_script_that_the_change_left(tmp_path: Path) -> Non
 
     first = subprocess.run(check, check=False)
     (journal.pending / "transaction.sh").write_text("echo another")
-    second = subprocess.run(check, check=False)
-
-    assert (first.returncode, second.returncode) == (0, 1)
+    assert (first.returncode, subprocess.run(check, check=False).returncode) == (0, 1)
 
 
 def test_what_others_want_of_the_unit_stays(tmp_path: Path) -> None:
@@ -127,36 +123,30 @@ def test_what_others_want_of_the_unit_stays(tmp_path: Path) -> None:
 
 @table(
     "program, body",
-    {
-        "cannot-copy": ("cp", "write_down"),
-        "cannot-write": ("base64", "write_down"),
-        "cannot-give-away": ("chown", "write_down"),
-        "cannot-move": ("mv", "write_down; begin"),
-        "cannot-keep": ("mv", "write_down; keep_generation"),
-        "cannot-put": ("perl", "write_down; put after"),
-        "cannot-record": ("mv", "say x | write_state owned.json"),
-        "cannot-sync": ("sync", "say x | write_state owned.json"),
-    },
+    cannot_copy=("cp", "write_down"),
+    cannot_write=("base64", "write_down"),
+    cannot_give_away=("chown", "write_down"),
+    cannot_move=("mv", "write_down; begin"),
+    cannot_keep=("mv", "write_down; keep_generation"),
+    cannot_put=("perl", "write_down; put after"),
+    cannot_record=("mv", "say x | write_state owned.json"),
+    cannot_sync=("sync", "say x | write_state owned.json"),
 )
 def test_a_disk_that_is_full_is_no_success(journal: Journal, program: str, body: str) -> None:
     journal.breaks(program)
 
-    ran = journal.run(f"{{ {body}; }} && say done")
-
-    assert "done" not in ran.stdout
+    assert "done" not in journal.run(f"{{ {body}; }} && say done").stdout
     assert journal.file.read_text() == "old"
 
 
 @table(
     "body, after, expected",
-    {
-        "file": ("put after", "new", "new"),
-        "no-file": ("put neutral", "new", None),
-        "no-file-again": ("put neutral; put neutral", "new", None),
-        "no-file-without-another-on-the-way": ("put after", None, None),
-        "again": ("put after; put after; put old; put after", "new", "new"),
-        "full-disk": ("begin; trap '' XFSZ; ulimit -f 0; put after", "new", "new"),
-    },
+    file=("put after", "new", "new"),
+    no_file=("put neutral", "new", None),
+    no_file_again=("put neutral; put neutral", "new", None),
+    no_file_without_another_on_the_way=("put after", None, None),
+    again=("put after; put after; put old; put after", "new", "new"),
+    full_disk=("begin; trap '' XFSZ; ulimit -f 0; put after", "new", "new"),
 )
 def test_what_is_staged_becomes_the_file_and_stays_and_what_is_not_is_none(
     journal: Journal, body: str, after: str | None, expected: str | None
@@ -169,7 +159,7 @@ def test_what_is_staged_becomes_the_file_and_stays_and_what_is_not_is_none(
     assert staged(journal) == ({"old": "old"} if after is None else {"after": after, "old": "old"})
 
 
-@table("mode", {"secret": 0o600, "shared": 0o664})
+@table("mode", secret=0o600, shared=0o664)
 def test_mode_and_owner_of_the_file_stay(journal: Journal, mode: int) -> None:
     journal.file.chmod(mode)
     if os.geteuid() == 0:  # only root may give a file away
@@ -243,9 +233,7 @@ def test_no_argument_of_a_program_has_what_is_masked(journal: Journal) -> None:
     journal.variables = {**journal.variables, "hide": "s/hunter2/***/g"}
     spy = 'sed() { case "$*" in *hunter2*) say told ;; esac; command sed "$@"; }'
 
-    said = journal.good(f"{spy}; write_down; say 'refused hunter2' | masked")
-
-    assert said == "refused ***\n"
+    assert journal.good(f"{spy}; write_down; say 'refused hunter2' | masked") == "refused ***\n"
 
 
 def have(journal: Journal, *names: str) -> None:
@@ -258,12 +246,10 @@ def have(journal: Journal, *names: str) -> None:
 
 @table(
     "there, number",
-    {
-        "first": ((), 1),
-        "second": (("1",), 2),
-        "by-number-and-not-by-name": (("9", "10", "2"), 11),
-        "others-are-passed-over": (("3", "backup", "7x"), 4),
-    },
+    first=((), 1),
+    second=(("1",), 2),
+    by_number_and_not_by_name=(("9", "10", "2"), 11),
+    others_are_passed_over=(("3", "backup", "7x"), 4),
 )
 def test_a_generation_is_numbered_after_the_newest(
     journal: Journal, there: tuple[str, ...], number: int
@@ -276,7 +262,7 @@ def test_a_generation_is_numbered_after_the_newest(
     assert number in journal.generations()
 
 
-@table("there", {"file-and-record": ["daemon.json", "owned.json"], "nothing": []})
+@table("there", file_and_record=["daemon.json", "owned.json"], nothing=[])
 def test_a_generation_is_the_file_and_the_records_before_the_change(
     tmp_path: Path, there: list[str]
 ) -> None:
@@ -307,13 +293,11 @@ def test_a_generation_that_was_only_begun_is_no_part_of_the_next(journal: Journa
 
 @table(
     "there, keep, kept",
-    {
-        "just-as-many": (range(1, 10), 10, list(range(1, 11))),
-        "one-too-many": (range(1, 11), 10, list(range(2, 12))),
-        "many-too-many": (range(1, 31), 10, list(range(22, 32))),
-        "with-gaps": ([1, 29, 30], 10, [29, 30, 31]),
-        "only-one": (range(1, 4), 1, [4]),
-    },
+    just_as_many=(range(1, 10), 10, list(range(1, 11))),
+    one_too_many=(range(1, 11), 10, list(range(2, 12))),
+    many_too_many=(range(1, 31), 10, list(range(22, 32))),
+    with_gaps=([1, 29, 30], 10, [29, 30, 31]),
+    only_one=(range(1, 4), 1, [4]),
 )
 def test_only_the_newest_generations_are_kept_beside_what_is_none(
     tmp_path: Path, there: list[int], keep: int, kept: list[int]
@@ -329,14 +313,12 @@ def test_only_the_newest_generations_are_kept_beside_what_is_none(
 
 @table(
     "steps, asked, reached",
-    {
-        "none": ([], "write", False),
-        "earlier": (["claim", "write"], "claim", True),
-        "with-a-space": (["restart after"], "restart after", True),
-        "a-part-of-it": (["restart after"], "restart", False),
-        "read-as-a-pattern": (["done"], "don.", True),
-        "the-end-of-another": (["undone"], "done", False),
-    },
+    none=([], "write", False),
+    earlier=(["claim", "write"], "claim", True),
+    with_a_space=(["restart after"], "restart after", True),
+    a_part_of_it=(["restart after"], "restart", False),
+    read_as_a_pattern=(["done"], "don.", True),
+    the_end_of_another=(["undone"], "done", False),
 )
 def test_a_step_is_reached_once_it_is_written_down_by_this_run_or_another(
     journal: Journal, steps: list[str], asked: str, reached: bool
@@ -348,7 +330,7 @@ def test_a_step_is_reached_once_it_is_written_down_by_this_run_or_another(
     assert said == ("yes\n" if reached else "no\n")
 
 
-@table("body", {"empty": ": > f", "none": ":"})
+@table("body", empty=": > f", none=":")
 def test_a_file_that_is_empty_is_not_one_that_is_absent(journal: Journal, body: str) -> None:
     said = journal.good(f"cd '{journal.state_dir}'; {body}; sha256_of f")
 

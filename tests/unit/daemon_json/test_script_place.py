@@ -76,22 +76,12 @@ def test_only_what_this_change_sets_is_changed_in_the_text_of_others(journal: Jo
 
 @table(
     "theirs, name, expected",
-    {
-        "back": ({"runtimes": {"kata": {}}}, "old", {"runtimes": {"kata": {}}}),
-        "beside-ours": (
-            {"runtimes": {"runsc": RUNSC, "kata": {}}},
-            "old",
-            {"runtimes": {"kata": {}}},
-        ),
-        "none-of-theirs": ({"runtimes": {"runsc": RUNSC}}, "old", {}),
-        "theirs-first": (
-            {"runtimes": {"kata": {}}},
-            "after",
-            {"runtimes": {"kata": {}, "runsc": RUNSC}},
-        ),
-        "their-own-key": ({"mtu": 9000}, "old", {"mtu": 9000}),
-        "their-key-removed": ({}, "old_on", {"live-restore": True}),
-    },
+    back=({"runtimes": {"kata": {}}}, "old", {"runtimes": {"kata": {}}}),
+    beside_ours=({"runtimes": {"runsc": RUNSC, "kata": {}}}, "old", {"runtimes": {"kata": {}}}),
+    none_of_theirs=({"runtimes": {"runsc": RUNSC}}, "old", {}),
+    theirs_first=({"runtimes": {"kata": {}}}, "after", {"runtimes": {"kata": {}, "runsc": RUNSC}}),
+    their_own_key=({"mtu": 9000}, "old", {"mtu": 9000}),
+    their_key_removed=({}, "old_on", {"live-restore": True}),
 )
 def test_entries_of_others_in_an_object_stay(
     journal: Journal, theirs: dict[str, Any], name: str, expected: dict[str, Any]
@@ -105,21 +95,19 @@ def test_entries_of_others_in_an_object_stay(
 
 @table(
     "theirs, said",
-    {
-        "our-key": (
-            '{"live-restore": "no"}',
-            "another program has just changed /live-restore, which this change sets",
-        ),
-        "our-object": (
-            '{"runtimes": []}',
-            "another program has just changed /runtimes, which this change sets",
-        ),
-        "half-written": ("{", "another program has left no JSON object in it"),
-        "comma": ('{"a": 1,}', "another program has left no JSON object in it"),
-        "list": ("[]", "another program has left no JSON object in it"),
-        "empty": ("", "another program has left no JSON object in it"),
-        "twice": ('{"a": 1, "a": 2}', "another program has left no JSON"),
-    },
+    our_key=(
+        '{"live-restore": "no"}',
+        "another program has just changed /live-restore, which this change sets",
+    ),
+    our_object=(
+        '{"runtimes": []}',
+        "another program has just changed /runtimes, which this change sets",
+    ),
+    half_written=("{", "another program has left no JSON object in it"),
+    comma=('{"a": 1,}', "another program has left no JSON object in it"),
+    list=("[]", "another program has left no JSON object in it"),
+    empty=("", "another program has left no JSON object in it"),
+    twice=('{"a": 1, "a": 2}', "another program has left no JSON"),
 )
 def test_what_cannot_be_merged_is_left_and_named(journal: Journal, theirs: str, said: str) -> None:
     journal.variables["place_program"] = PROGRAM.replace("$patience_s = 3", "$patience_s = 0.2")
@@ -218,9 +206,7 @@ def test_what_is_written_between_the_look_and_the_write_stays(
     program = PROGRAM.replace(moment, f"spy() if $::n++ < 3; {moment}", 1) + spy
     journal.variables["place_program"] = program.replace("? 316", "? 316" if exchange else "? -1")
 
-    said = put(journal, "after")
-
-    assert said == "noted\ndone"
+    assert put(journal, "after") == "noted\ndone"
     assert json.loads(journal.file.read_text()) == json.loads(AFTER) | UPLOADS
 
 

@@ -49,12 +49,10 @@ SYSTEMD = part("daemon_json/service_systemd", unit="a.service")
 
 @table(
     "supervisor, part",
-    {
-        "systemd": ("systemd docker.service", "systemd"),
-        "openrc": ("openrc", "init"),
-        "sysvinit": ("sysvinit", "init"),
-        "process": ("process", "process"),
-    },
+    systemd=("systemd docker.service", "systemd"),
+    openrc=("openrc", "init"),
+    sysvinit=("sysvinit", "init"),
+    process=("process", "process"),
 )
 def test_the_part_is_the_one_for_who_starts_dockerd(supervisor: str, part: str) -> None:
     assert service_script(node(supervisor=supervisor)) == f"daemon_json/service_{part}"
@@ -90,12 +88,10 @@ def systemctl(tools: Path, restart: str, state: str = "activating") -> Path:
 
 @table(
     "restart, state, verb, ended",
-    {
-        "starts": ("exit 0", "active", f"restart {ALONE}", []),
-        "fails": ("exit 1", "active", f"restart {ALONE}", ENDED),
-        "hangs": ("exec sleep 60", "activating", f"restart {ALONE}", ENDED),
-        "does-not-run": ("exit 0", "failed", "start", []),
-    },
+    starts=("exit 0", "active", f"restart {ALONE}", []),
+    fails=("exit 1", "active", f"restart {ALONE}", ENDED),
+    hangs=("exec sleep 60", "activating", f"restart {ALONE}", ENDED),
+    does_not_run=("exit 0", "failed", "start", []),
 )
 def test_systemds_restart_is_bounded_reaches_no_other_unit_and_ends_a_start_that_fails(
     tools: Path, restart: str, state: str, verb: str, ended: list[str]
@@ -117,12 +113,10 @@ case $* in *RequiredBy*) printf '{dependents}' ;; *NeedDaemonReload*) echo {pend
 
 @table(
     "dependents, pending, delayed",
-    {
-        "a-unit-that-stops-with-it": ("\\n\\nstack.service docker.socket\\n", "no", True),
-        "nobody": ("\\n\\n", "no", False),
-        "only-dockers-socket": ("\\ndocker.socket\\n", "no", False),
-        "a-change-that-is-not-loaded": ("stack.service\\n", "yes", False),
-    },
+    a_unit_that_stops_with_it=("\\n\\nstack.service docker.socket\\n", "no", True),
+    nobody=("\\n\\n", "no", False),
+    only_dockers_socket=("\\ndocker.socket\\n", "no", False),
+    a_change_that_is_not_loaded=("stack.service\\n", "yes", False),
 )
 def test_where_units_stop_with_dockerd_systemd_gets_no_time_to_repeat_a_failed_start(
     tools: Path, tmp_path: Path, dependents: str, pending: str, delayed: bool
@@ -144,9 +138,7 @@ def test_a_unit_that_cannot_be_reloaded_gets_the_signal(tools: Path) -> None:
     told = tools.parent / "told"
     stub(tools, "systemctl", f'echo "$*" >> {told}; [ "$1" != reload ]')
 
-    ran = run(f"{SYSTEMD}service_reload", path=tools)
-
-    assert ran.returncode == 0
+    assert run(f"{SYSTEMD}service_reload", path=tools).returncode == 0
     assert "kill --kill-who=main --signal=HUP a.service" in told.read_text()
 
 
@@ -163,17 +155,15 @@ def test_systemds_log_is_that_of_this_unit_since_then(tools: Path) -> None:
 @pytest.mark.parametrize("name", ["daemon_json/service_init", "daemon_json/service_process"])
 @table(
     "before, change, expected",
-    {
-        "news": (OLD, f"printf '%s' '{NEW}' >> LOG", 'level=fatal msg="no luck"\n'),
-        "nothing-new": (OLD, "true", ""),
-        "rotated": (OLD * 9, f"printf '%s' '{OLD}' > LOG", OLD),
-        "gone": (OLD, "rm LOG", ""),
-        "long-line": (
-            "",
-            "printf '%0400d failed to x\\n' 0 | tr 0 y >> LOG",
-            "y" * 400 + " failed to x\n",
-        ),
-    },
+    news=(OLD, f"printf '%s' '{NEW}' >> LOG", 'level=fatal msg="no luck"\n'),
+    nothing_new=(OLD, "true", ""),
+    rotated=(OLD * 9, f"printf '%s' '{OLD}' > LOG", OLD),
+    gone=(OLD, "rm LOG", ""),
+    long_line=(
+        "",
+        "printf '%0400d failed to x\\n' 0 | tr 0 y >> LOG",
+        "y" * 400 + " failed to x\n",
+    ),
 )
 def test_a_log_file_is_read_from_where_it_ended_before(
     tmp_path: Path, name: str, before: str, change: str, expected: str
@@ -190,12 +180,10 @@ def test_a_log_file_is_read_from_where_it_ended_before(
 
 @table(
     "words",
-    {
-        "spaces-and-nothing": ["a", "b c", ""],
-        "what-a-shell-knows": ["it's", '"', "$HOME `id` \\ * ;"],
-        "newlines": ["a\nb", "\n"],
-        "unicode-and-tab": ["gr\u00fc\u00df", "\t"],
-    },
+    spaces_and_nothing=["a", "b c", ""],
+    what_a_shell_knows=["it's", '"', "$HOME `id` \\ * ;"],
+    newlines=["a\nb", "\n"],
+    unicode_and_tab=["gr\u00fc\u00df", "\t"],
 )
 def test_words_survive_being_quoted(tmp_path: Path, words: list[str]) -> None:
     given = tmp_path / "words"
@@ -209,14 +197,12 @@ def test_words_survive_being_quoted(tmp_path: Path, words: list[str]) -> None:
 
 @table(
     "flags, expected",
-    {
-        "none": ([], "/run/docker.pid"),
-        "two-words": (["-D", "--pidfile", "/a b"], "/a b"),
-        "one-word": (["--pidfile=/x=y"], "/x=y"),
-        "short": (["-p", "/x"], "/x"),
-        "short-run-together": (["-p/x"], "/x"),
-        "another-flag": (["--label", "pidfile=/x"], "/run/docker.pid"),
-    },
+    none=([], "/run/docker.pid"),
+    two_words=(["-D", "--pidfile", "/a b"], "/a b"),
+    one_word=(["--pidfile=/x=y"], "/x=y"),
+    short=(["-p", "/x"], "/x"),
+    short_run_together=(["-p/x"], "/x"),
+    another_flag=(["--label", "pidfile=/x"], "/run/docker.pid"),
 )
 def test_the_pid_file_is_the_one_that_dockerd_was_told(flags: list[str], expected: str) -> None:
     with subprocess.Popen(["sh", "-c", "read -r _", *flags], stdin=subprocess.PIPE) as running:
@@ -296,14 +282,12 @@ def with_docker(directory: Path, docker: str, body: str) -> subprocess.Completed
 
 @table(
     "events, back, lost",
-    {
-        "gone-before-dockerd-answered": ("", True, "web"),
-        "died": ("die 137\\n", True, "web"),
-        "stopped-later": ("kill <no value>\\ndie 137\\n", True, ""),
-        "removed-later": ("destroy <no value>\\n", True, ""),
-        "ended-by-itself": ("die 0\\n", True, ""),
-        "not-known-since-when": ("kill <no value>\\n", False, "web"),
-    },
+    gone_before_dockerd_answered=("", True, "web"),
+    died=("die 137\\n", True, "web"),
+    stopped_later=("kill <no value>\\ndie 137\\n", True, ""),
+    removed_later=("destroy <no value>\\n", True, ""),
+    ended_by_itself=("die 0\\n", True, ""),
+    not_known_since_when=("kill <no value>\\n", False, "web"),
 )
 def test_a_container_is_lost_unless_it_ended_after_dockerd_was_back(
     tmp_path: Path, events: str, back: bool, lost: str
@@ -343,13 +327,11 @@ def test_on_a_full_disk_no_container_is_called_lost(tmp_path: Path) -> None:
 
 @table(
     "spared, watched",
-    {
-        "name": ("web", False),
-        "short-id": ("c0ffee123456", False),
-        "longer": ("c0ffee1234567", False),
-        "less-than-docker-shows": ("c0ffee", True),
-        "another-id": ("c0ffee123456f", True),
-    },
+    name=("web", False),
+    short_id=("c0ffee123456", False),
+    longer=("c0ffee1234567", False),
+    less_than_docker_shows=("c0ffee", True),
+    another_id=("c0ffee123456f", True),
 )
 def test_a_container_that_may_end_is_known_by_name_and_by_id(
     tmp_path: Path, spared: str, watched: bool
@@ -373,13 +355,11 @@ esac
 
 @table(
     "code, second, printed",
-    {
-        "described": (0, "c1 c2 c3", "job"),
-        "one-has-ended": (1, "c1 c2", "job"),
-        "one-has-ended-and-one-come": (1, "c1 c2 c4", "job"),
-        "one-not-described": (1, "c1 c2 c3", "unknown\n"),
-        "no-answer-in-time": (124, "c1 c2", "unknown\n"),
-    },
+    described=(0, "c1 c2 c3", "job"),
+    one_has_ended=(1, "c1 c2", "job"),
+    one_has_ended_and_one_come=(1, "c1 c2 c4", "job"),
+    one_not_described=(1, "c1 c2 c3", "unknown\n"),
+    no_answer_in_time=(124, "c1 c2", "unknown\n"),
 )
 def test_a_container_of_which_docker_says_nothing_is_not_one_that_may_end(
     tmp_path: Path, code: int, second: str, printed: str

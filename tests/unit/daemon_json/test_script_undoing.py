@@ -57,7 +57,7 @@ def test_generations_are_printed_as_they_are_read(tmp_path: Path) -> None:
     assert (eleventh.number, eleventh.text) == (11, None)
 
 
-@table("there", {"empty": True, "none": False})
+@table("there", empty=True, none=False)
 def test_a_node_without_generations_has_none(tmp_path: Path, there: bool) -> None:
     root = tmp_path / "generations"
     if there:
@@ -109,7 +109,7 @@ def test_a_docker_that_does_not_answer_is_not_a_node_without_containers(tmp_path
         parse_runtime_users(said)
 
 
-@table("there, told", {"removed-meanwhile": (False, True), "not-told": (True, False)})
+@table("there, told", removed_meanwhile=(False, True), not_told=(True, False))
 def test_a_container_counts_unless_it_was_removed_meanwhile(
     tmp_path: Path, there: bool, told: bool
 ) -> None:
@@ -148,9 +148,7 @@ def test_who_has_come_since_the_plan_stops_a_change_before_it_begins(
     assert said == "containers use runtimes that are to be removed: shop uses net; run again\n"
 
 
-@table(
-    "leaving, code", {"used-by-nobody": (',"net"]', 0), "none-leaves-and-nobody-is-asked": ("", 1)}
-)
+@table("leaving, code", used_by_nobody=(',"net"]', 0), none_leaves_and_nobody_is_asked=("", 1))
 def test_a_change_goes_on_where_nobody_uses_what_leaves(
     tmp_path: Path, leaving: str, code: int
 ) -> None:
@@ -212,9 +210,7 @@ def ours(tmp_path: Path) -> Gvisor:
 
 
 def test_everything_goes_and_no_directory_is_left(ours: Gvisor) -> None:
-    ended = ours.remove(ours.wrapper, ours.release("1"), ours.release("2"))
-
-    assert ended == (0, "")
+    assert ours.remove(ours.wrapper, ours.release("1"), ours.release("2")) == (0, "")
     for path in (ours.gvisor, ours.state_dir, ours.runs):
         assert not path.exists()
     assert not ours.link.is_symlink()
@@ -240,9 +236,7 @@ def test_a_file_of_others_that_was_put_aside_is_kept_beside_theirs(
 
 
 def test_what_is_not_named_stays(ours: Gvisor) -> None:
-    ended = ours.remove(ours.release("2"), link="no", state="no")
-
-    assert ended == (0, "")
+    assert ours.remove(ours.release("2"), link="no", state="no") == (0, "")
     assert not ours.release("2").exists()
     for path in (ours.release("1"), ours.wrapper, ours.link, ours.state_dir, ours.runs):
         assert path.exists()
@@ -257,14 +251,12 @@ def test_removing_again_is_no_error(ours: Gvisor) -> None:
 
 @table(
     "path",
-    {
-        "all-releases": "{root}/gvisor/releases/",
-        "all-wrappers": "{root}/gvisor/runtimes/",
-        "the-directory-itself": "{root}/gvisor",
-        "elsewhere": "{root}/other",
-        "relative": "other",
-        "empty": "",
-    },
+    all_releases="{root}/gvisor/releases/",
+    all_wrappers="{root}/gvisor/runtimes/",
+    the_directory_itself="{root}/gvisor",
+    elsewhere="{root}/other",
+    relative="other",
+    empty="",
 )
 def test_a_path_that_is_none_of_ours_is_refused_and_stays(
     ours: Gvisor, tmp_path: Path, path: str

@@ -16,6 +16,7 @@ from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.daemon_json.merge import Owned, digest
 from pyinfra_gvisor.daemon_json.plan import Restart, plan_daemon_json
 from pyinfra_gvisor.daemon_json.transaction import transaction
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import LATER_S, RUNSC, UNIT_FLAGS, after, info, node
 from tests.unit.shells import run
@@ -71,15 +72,13 @@ def test_a_script_is_read_by_sh(name: str) -> None:
 
 @table(
     "wanted, given",
-    {
-        "usual": ({**RUNTIME, "live-restore": True}, {}),
-        "nasty-file": (
-            {"bip": NASTY},
-            {"daemon_json": json.dumps({"default-network-opts": {NASTY: {NASTY: NASTY}}})},
-        ),
-        "nasty-flags": ({}, {"flags": ("--label", NASTY, "")}),
-        "no-dockerd": ({}, {"without": ("dockerd", "clock", "info")}),
-    },
+    usual=({**RUNTIME, "live-restore": True}, {}),
+    nasty_file=(
+        {"bip": NASTY},
+        {"daemon_json": json.dumps({"default-network-opts": {NASTY: {NASTY: NASTY}}})},
+    ),
+    nasty_flags=({}, {"flags": ("--label", NASTY, "")}),
+    no_dockerd=({}, {"without": ("dockerd", "clock", "info")}),
 )
 def test_a_transaction_is_read_by_sh(wanted: dict[str, Json], given: dict[str, Any]) -> None:
     assert read_by_sh(made(wanted, **given)) == ""
@@ -87,13 +86,11 @@ def test_a_transaction_is_read_by_sh(wanted: dict[str, Json], given: dict[str, A
 
 @table(
     "value",
-    {
-        "nasty": NASTY,
-        "empty": "",
-        "an-option": "-n",
-        "unicode": "gr\u00fc\u00df \u2028",
-        "number": 60,
-    },
+    nasty=NASTY,
+    empty="",
+    an_option="-n",
+    unicode="gr\u00fc\u00df \u2028",
+    number=60,
 )
 def test_a_variable_of_a_script_holds_its_value_to_the_byte(value: str | int) -> None:
     text = script(first=value, second="behind")
@@ -104,7 +101,9 @@ def test_a_variable_of_a_script_holds_its_value_to_the_byte(value: str | int) ->
 
 @table(
     "text, expected",
-    {"none": (None, "-"), "empty": ("", ""), "unicode": ("gr\u00fc\u00df\n", "Z3LDvMOfCg==")},
+    none=(None, "-"),
+    empty=("", ""),
+    unicode=("gr\u00fc\u00df\n", "Z3LDvMOfCg=="),
 )
 def test_text_is_encoded_so_that_none_and_empty_differ(text: str | None, expected: str) -> None:
     assert encoded(text) == expected
@@ -136,19 +135,14 @@ def test_a_file_that_goes_away_is_no_file_and_not_an_empty_one() -> None:
 
 @table(
     "wanted, expected",
-    {
-        "still-the-default": ({"debug": True}, [["runsc", RUNSC["path"]]]),
-        "the-new-default": ({"default-runtime": "net"}, [["net", "crun"]]),
-        "no-default-any-more": ({"default-runtime": "runc"}, []),
-        "changed": (
-            {"default-runtime": "runc", "runtimes": {"net": {"path": "/new"}}},
-            [["net", "/new"]],
-        ),
-        "with-all-its-flags": (
-            {"runtimes": {"runsc": {"path": "/a b", "runtimeArgs": ["--x", NASTY, ""]}}},
-            [["runsc", "/a b", "--x", NASTY, ""]],
-        ),
-    },
+    still_the_default=({"debug": True}, [["runsc", RUNSC["path"]]]),
+    the_new_default=({"default-runtime": "net"}, [["net", "crun"]]),
+    no_default_any_more=({"default-runtime": "runc"}, []),
+    changed=({"default-runtime": "runc", "runtimes": {"net": {"path": "/new"}}}, [["net", "/new"]]),
+    with_all_its_flags=(
+        {"runtimes": {"runsc": {"path": "/a b", "runtimeArgs": ["--x", NASTY, ""]}}},
+        [["runsc", "/a b", "--x", NASTY, ""]],
+    ),
 )
 def test_only_a_runtime_of_ours_that_changes_or_is_the_default_has_to_work(
     wanted: dict[str, Json], expected: list[list[str]]
@@ -168,12 +162,10 @@ def test_only_a_runtime_of_ours_that_changes_or_is_the_default_has_to_work(
 
 @table(
     "wanted, before, expected",
-    {
-        "off": ({"live-restore": False}, None, "false"),
-        "not-said": ({"debug": True}, None, ""),
-        "not-said-after-a-restart": (PROXY_OFF, None, "false"),
-        "somebody-elses-after-a-restart": (PROXY_OFF, '{"live-restore": true}', "true"),
-    },
+    off=({"live-restore": False}, None, "false"),
+    not_said=({"debug": True}, None, ""),
+    not_said_after_a_restart=(PROXY_OFF, None, "false"),
+    somebody_elses_after_a_restart=(PROXY_OFF, '{"live-restore": true}', "true"),
 )
 def test_the_live_restore_to_look_for_is_that_of_the_file_and_off_after_a_restart_without_it(
     wanted: dict[str, Json], before: str | None, expected: str
@@ -207,7 +199,7 @@ def test_records_hold_one_line_each() -> None:
     assert applied["started_with"]["bip"] == "a\nb"
 
 
-@table("flags", {"debians-unit": UNIT_FLAGS, "none": (), "nasty": ("--label", NASTY, "", "--x=*")})
+@table("flags", debians_unit=UNIT_FLAGS, none=(), nasty=("--label", NASTY, "", "--x=*"))
 def test_dockerd_checks_the_file_together_with_its_own_flags(flags: tuple[str, ...]) -> None:
     head = made({}, flags=flags).split("#!/bin/sh")[0]
     stub = "program=shown; shown() { printf '%s\\0' \"$@\"; }\n"
@@ -245,10 +237,8 @@ def switched(text: str) -> dict[str, Json]:
     return {name: decoded(text, f"{name}_b64") for name in there}
 
 
-@table("before", {"file": {"mtu": 1}, "no-file": {}})
-def test_a_new_file_without_live_restore_is_started_with_it_on_then_off(
-    before: dict[str, Json],
-) -> None:
+@table("before", file={"mtu": 1}, no_file={})
+def test_a_new_file_without_live_restore_is_started_with_it_on_then_off(before: Data) -> None:
     on, off = LIVE, {"live-restore": False}
 
     found = switched(made(PROXY_OFF, daemon_json=json.dumps(before) if before else None))
@@ -263,19 +253,17 @@ def test_a_new_file_without_live_restore_is_started_with_it_on_then_off(
 
 @table(
     "wanted, restart, before, there",
-    {
-        "new-has-it": ({**PROXY_OFF, **LIVE}, "auto", '{"mtu": 1}', {"old_on", "old_off"}),
-        "old-has-it": (
-            {**PROXY_OFF, "live-restore": False},
-            "auto",
-            '{"live-restore": true}',
-            {"on", "off"},
-        ),
-        "both-have-it": (PROXY_OFF, "auto", '{"live-restore": true}', set()),
-        "both-have-it-off": (PROXY_OFF, "auto", '{"live-restore": false}', {*SWITCHED}),
-        "only-the-way-back-may-need-a-restart": (RUNTIME, "auto", None, {"old_on", "old_off"}),
-        "nor-does-one-that-is-owed": (PROXY_OFF, "reload", None, {"old_on", "old_off"}),
-    },
+    new_has_it=({**PROXY_OFF, **LIVE}, "auto", '{"mtu": 1}', {"old_on", "old_off"}),
+    old_has_it=(
+        {**PROXY_OFF, "live-restore": False},
+        "auto",
+        '{"live-restore": true}',
+        {"on", "off"},
+    ),
+    both_have_it=(PROXY_OFF, "auto", '{"live-restore": true}', set()),
+    both_have_it_off=(PROXY_OFF, "auto", '{"live-restore": false}', {*SWITCHED}),
+    only_the_way_back_may_need_a_restart=(RUNTIME, "auto", None, {"old_on", "old_off"}),
+    nor_does_one_that_is_owed=(PROXY_OFF, "reload", None, {"old_on", "old_off"}),
 )
 def test_a_file_that_has_live_restore_on_is_started_with_as_it_is(
     wanted: dict[str, Json], restart: Restart, before: str | None, there: set[str]
@@ -293,11 +281,9 @@ def test_where_the_file_may_not_switch_it_live_restore_is_left_alone() -> None:
 
 @table(
     "wanted, before, was",
-    {
-        "going-back-may-restart": (RUNTIME, None, None),
-        "somebody-has-it-off": (PROXY_OFF, '{"live-restore": false}', "false"),
-        "wanted": (LIVE, '{"live-restore" : false}', "false"),
-    },
+    going_back_may_restart=(RUNTIME, None, None),
+    somebody_has_it_off=(PROXY_OFF, '{"live-restore": false}', "false"),
+    wanted=(LIVE, '{"live-restore" : false}', "false"),
 )
 def test_what_live_restore_is_switched_to_on_the_way_is_known_as_ours(
     wanted: dict[str, Json], before: str | None, was: str | None

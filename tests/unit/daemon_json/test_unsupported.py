@@ -14,6 +14,7 @@ from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
 from pyinfra_gvisor.daemon_json.refusals import refuse_firewall_change
 from pyinfra_gvisor.planning.preflight import preflight
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import LATER_S, applied, info, node
 from tests.unit.settings.loaded_settings import good
@@ -39,48 +40,39 @@ FLAG = ["--firewall-backend=nftables"]
 
 
 LATER = docker_29("29.99.0", FirewallBackend={"Driver": "nftables"})
-ELSEWHERE = ["--config-file=/etc/docker/other.json"]
 
 
 @table(
     "given, value",
-    {
-        "iptables-by-default": (IPTABLES, {}),
-        "iptables": (IPTABLES, {"firewall-backend": "iptables"}),
-        "empty": (IPTABLES, {"firewall-backend": ""}),
-        "not-told": ({"docker": docker_29(FirewallBackend=None)}, {}),
-        "beside-firewalld": (FIREWALLD, OURS),
-        "by-a-flag": ({**NFTABLES, "flags": FLAG}, {}),
-        "default-of-a-later-docker": ({"docker": LATER}, {}),
-        "another-file": ({**NFTABLES, "flags": ELSEWHERE}, {}),
-        "down": ({"without": ("info", "dockerd", "clock")}, OURS),
-    },
+    iptables_by_default=(IPTABLES, {}),
+    iptables=(IPTABLES, {"firewall-backend": "iptables"}),
+    empty=(IPTABLES, {"firewall-backend": ""}),
+    not_told=({"docker": docker_29(FirewallBackend=None)}, {}),
+    beside_firewalld=(FIREWALLD, OURS),
+    by_a_flag=({**NFTABLES, "flags": FLAG}, {}),
+    default_of_a_later_docker=({"docker": LATER}, {}),
+    another_file=({**NFTABLES, "flags": ["--config-file=/etc/docker/other.json"]}, {}),
+    down=({"without": ("info", "dockerd", "clock")}, OURS),
 )
-def test_the_firewall_that_docker_has_is_supported(
-    given: dict[str, Any], value: dict[str, Json]
-) -> None:
+def test_the_firewall_that_docker_has_is_supported(given: Data, value: Data) -> None:
     refuse_firewall_change(node(**given), value)
 
 
 @table(
     "given, value, said",
-    {
-        "to-nftables": (
-            {"docker": docker_29(FirewallBackend=None)},
-            OURS,
-            (
-                "iptables, got nftables by /firewall-backend in /etc/docker/daemon.json; keep "
-                "iptables; or change the backend without this package, and reboot the node"
-            ),
+    to_nftables=(
+        {"docker": docker_29(FirewallBackend=None)},
+        OURS,
+        (
+            "iptables, got nftables by /firewall-backend in /etc/docker/daemon.json; keep "
+            "iptables; or change the backend without this package, and reboot the node"
         ),
-        "back-by-default": (NFTABLES, {}, "nftables, got iptables by default, because nothing se"),
-        "back": (FIREWALLD, {"firewall-backend": "iptables"}, "nftables, got iptables by"),
-        "flag": ({**IPTABLES, "flags": FLAG}, {}, "iptables, got nftables by a flag of dockerd's;"),
-    },
+    ),
+    back_by_default=(NFTABLES, {}, "nftables, got iptables by default, because nothing se"),
+    back=(FIREWALLD, {"firewall-backend": "iptables"}, "nftables, got iptables by"),
+    flag=({**IPTABLES, "flags": FLAG}, {}, "iptables, got nftables by a flag of dockerd's;"),
 )
-def test_another_firewall_at_the_next_start_is_refused(
-    given: dict[str, Any], value: dict[str, Json], said: str
-) -> None:
+def test_another_firewall_at_the_next_start_is_refused(given: Data, value: Data, said: str) -> None:
     message = f"the next start of dockerd would change its firewall backend from {said}"
 
     with pytest.raises(Problem, match=re.escape(message)):
@@ -89,12 +81,10 @@ def test_another_firewall_at_the_next_start_is_refused(
 
 @table(
     "wanted, restart, is_refused",
-    {
-        "a-restart-of-ours": ({"no-new-privileges": True}, "auto", True),
-        "a-restart-left-owed": ({"no-new-privileges": True}, "reload", False),
-        "a-reload": ({"debug": True}, "auto", False),
-        "ours-too": (OURS, "reload", True),
-    },
+    a_restart_of_ours=({"no-new-privileges": True}, "auto", True),
+    a_restart_left_owed=({"no-new-privileges": True}, "reload", False),
+    a_reload=({"debug": True}, "auto", False),
+    ours_too=(OURS, "reload", True),
 )
 def test_what_others_have_written_is_no_reason_to_refuse_what_restarts_nothing(
     wanted: dict[str, Json], restart: Literal["auto", "reload"], *, is_refused: bool
@@ -120,24 +110,17 @@ NOT_OFF_YET = {
 
 @table(
     "given, got",
-    {
-        "debians-runc": (runc("1.1.15+ds1-2+b4"), "1.1.15"),
-        "dockers-runc": (runc("v1.1.12-0-g51d5e946"), "1.1.12"),
-        "runc-says-it-itself": ({**runc(""), "runc_version": "1.1.12-0ubuntu3.1"}, "1.1.12"),
-        "beside-another-default": (
-            {"docker": docker_29(default_runtime="runsc"), "runc_version": "1.0.0~rc93+ds1"},
-            "1.0.0",
-        ),
-        "feature-on": (
-            {**OLD_RUNC, "daemon_json": '{"features": {"time-namespaces": true}}'},
-            "1.1.15",
-        ),
-        "feature-not-off-yet": ({**OLD_RUNC, **NOT_OFF_YET}, "1.1.15"),
-    },
+    debians_runc=(runc("1.1.15+ds1-2+b4"), "1.1.15"),
+    dockers_runc=(runc("v1.1.12-0-g51d5e946"), "1.1.12"),
+    runc_says_it_itself=({**runc(""), "runc_version": "1.1.12-0ubuntu3.1"}, "1.1.12"),
+    beside_another_default=(
+        {"docker": docker_29(default_runtime="runsc"), "runc_version": "1.0.0~rc93+ds1"},
+        "1.0.0",
+    ),
+    feature_on=({**OLD_RUNC, "daemon_json": '{"features": {"time-namespaces": true}}'}, "1.1.15"),
+    feature_not_off_yet=({**OLD_RUNC, **NOT_OFF_YET}, "1.1.15"),
 )
-def test_a_runc_without_time_namespaces_is_refused_under_docker_29(
-    given: dict[str, Any], got: str
-) -> None:
+def test_a_runc_without_time_namespaces_is_refused_under_docker_29(given: Data, got: str) -> None:
     assert problems_of(**given) == [
         f"Docker 29.7.1 needs runc 1.2 or later, got {got}; upgrade runc"
     ]

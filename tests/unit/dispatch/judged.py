@@ -172,6 +172,18 @@ class Judged:
             return self.told(self.call(*words, runtime=runtime))
         return self.decided(*words, runtime=runtime)
 
+    def made(
+        self,
+        *mounts: Mapping[str, Any],
+        spec: Mapping[str, Any] | None = None,
+        runtime: str = "gvisor",
+        **container: Any,
+    ) -> str:
+        """Write a container with these mounts in its specification, and create it."""
+        self.container(**container)
+        self.spec(*mounts, **(spec or {}))
+        return self.create(runtime)
+
     def decided(self, *words: str, runtime: str = "gvisor") -> str:
         """Return the same by the judge alone, in this process."""
         wrapper, log = str(self.wrapper[runtime]), str(self.log)

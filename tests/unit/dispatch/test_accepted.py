@@ -18,6 +18,8 @@ from pyinfra_gvisor.dispatch.accepted import (
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.planning.examined import settings_line
 from pyinfra_gvisor.settings import load_settings
+from tests.arguments import Patch
+from tests.table import table
 from tests.unit.dispatch.infrastructure import IMAGE
 
 
@@ -58,9 +60,7 @@ def test_entries_are_sorted_so_that_a_change_is_a_small_diff() -> None:
 
 def test_what_others_wrote_stays_and_the_same_container_is_replaced() -> None:
     others = entry(shape=None, name="agent", without_labels=["com.docker.compose."])
-    old = entry(reason="another reason")
-
-    assert merged([others, old], [entry()]) == (others, entry())
+    assert merged([others, entry(reason="another reason")], [entry()]) == (others, entry())
 
 
 def test_the_same_image_with_other_flags_on_another_node_is_one_more_entry() -> None:
@@ -82,20 +82,19 @@ def test_a_symlink_and_its_files_rights_stay(path: Path, tmp_path: Path) -> None
     assert read_accepted(path) == (entry(),)
 
 
-DAMAGES = [
-    pytest.param("[\n  {\n", "line 3 column 1", id="cut-short"),
-    pytest.param("[\n<<<<<<< HEAD\n]", "line 2 column 1", id="merge-conflict"),
-    pytest.param("{}", "must be a list of entries, got dict", id="no-list"),
-    pytest.param('[{"image": "x"}]', "entry 1: ", id="no-id"),
-    pytest.param('[{"image": "a", "image": "b"}]', "a key exists twice", id="key-twice"),
-    pytest.param("[1]", "entry 1: ", id="no-entry"),
-    pytest.param("[" * 100_000, "", id="deep"),
-]
-
-
-@pytest.mark.parametrize(("text", "says"), DAMAGES)
+@table(
+    "text, says",
+    cut_short=("[\n  {\n", "line 3 column 1"),
+    merge_conflict=("[\n<<<<<<< HEAD\n]", "line 2 column 1"),
+    no_list=("{}", "must be a list of entries, got dict"),
+    no_id=('[{"image": "x"}]', "entry 1: "),
+    key_twice=('[{"image": "a", "image": "b"}]', "a key exists twice"),
+    no_entry=("[1]", "entry 1: "),
+    deep=("[" * 100_000, ""),
+    not_utf_8=('["\xff"]', "not UTF-8 at byte 2"),
+)
 def test_a_damaged_file_is_refused_where_it_is_damaged(path: Path, text: str, says: str) -> None:
-    path.write_text(text)
+    path.write_bytes(text.encode("latin-1"))
 
     with pytest.raises(Problem) as caught:
         read_accepted(path)
@@ -104,16 +103,7 @@ def test_a_damaged_file_is_refused_where_it_is_damaged(path: Path, text: str, sa
     assert "infrastructure.json" in str(caught.value)
 
 
-def test_a_file_that_is_not_utf_8_is_refused(path: Path) -> None:
-    path.write_bytes(b'["\xff"]')
-
-    with pytest.raises(Problem, match="not UTF-8 at byte 2"):
-        read_accepted(path)
-
-
-def test_settings_name_the_file(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_name_the_file(path: Path, tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.chdir(tmp_path)
     write_accepted(path, [entry()])
 
@@ -171,12 +161,10 @@ def test_the_text_ends_with_a_line() -> None:
     assert accepted_text([]) == "[]\n"
 
 
-@pytest.mark.parametrize(
-    ("default", "says"),
-    [
-        pytest.param("sandbox", "also by default (runsc); 1 accepted as infrastructure", id="on"),
-        pytest.param("off", "1 accepted as infrastructure, unused", id="off"),
-    ],
+@table(
+    "default, says",
+    on=("sandbox", "also by default (runsc); 1 accepted as infrastructure"),
+    off=("off", "1 accepted as infrastructure, unused"),
 )
 def test_the_doctor_says_how_many_are_accepted(default: str, says: str) -> None:
     data = {"gvisor_default": default, "gvisor_infrastructure": [entry().written()]}

@@ -85,9 +85,7 @@ def sandbox(node: Judged) -> None:
 
 def outside(node: Judged) -> None:
     """Create a container that the policy names."""
-    node.container()
-    node.spec()
-    assert node.create(DEFAULT) == "runc"
+    assert node.made(runtime=DEFAULT) == "runc"
     started(node)
 
 
@@ -152,9 +150,7 @@ def test_a_container_judged_before_is_no_pass_for_another_one(node: Judged) -> N
     node.spec()
     node.environment = {"pyinfra_gvisor_judged": OTHER}
 
-    said = node.create()
-
-    assert said.startswith("refused: a sandbox may not have: privileged")
+    assert node.create().startswith("refused: a sandbox may not have: privileged")
 
 
 def test_a_sandbox_whose_wrapper_is_missing_is_not_called_by_runc(node: Judged) -> None:
@@ -193,9 +189,7 @@ def test_the_mark_stays_if_the_runtime_cannot_delete(node: Judged) -> None:
     sandbox(node)
     node.runs("runsc", then="exit 5")
 
-    ran = node.call("delete", ID, runtime=DEFAULT)
-
-    assert ran.returncode == 5
+    assert node.call("delete", ID, runtime=DEFAULT).returncode == 5
     assert (node.marks / ID).is_symlink()
 
 
@@ -210,9 +204,7 @@ def test_two_containers_have_two_marks(node: Judged) -> None:
     assert (first, started(node)) == ("runsc", "runc")
 
 
-@pytest.mark.parametrize(
-    "is_sandbox", [pytest.param(True, id="runsc"), pytest.param(False, id="runc")]
-)
+@table("is_sandbox", runsc=True, runc=False)
 def test_without_marks_what_runsc_keeps_on_disk_tells(node: Judged, *, is_sandbox: bool) -> None:
     if is_sandbox:
         (node.state / f"{ID}_sandbox:{ID}.state").touch()
@@ -223,10 +215,7 @@ def test_without_marks_what_runsc_keeps_on_disk_tells(node: Judged, *, is_sandbo
 
 
 def test_a_container_that_is_refused_leaves_no_mark(node: Judged) -> None:
-    node.container(others={"Image": f"sha256:{9:064x}"}, host={"Privileged": True})
-    node.spec()
-
-    node.create(DEFAULT)
+    node.made(runtime=DEFAULT, others={"Image": f"sha256:{9:064x}"}, host={"Privileged": True})
 
     assert not node.marks.exists()
 
@@ -280,10 +269,7 @@ def test_a_container_of_ours_with_a_permit_runs_where_the_permit_says(node: Judg
     started(node)
     node.permit("unsealed\n")
 
-    second = node.create(DEFAULT)
-    third = node.create()
-
-    assert (first, second, third) == ("runc", "runsc", "runsc")
+    assert (first, node.create(DEFAULT), node.create()) == ("runc", "runsc", "runsc")
 
 
 @pytest.mark.parametrize("where", ["runc", "unsealed"])
@@ -380,19 +366,15 @@ def test_a_permit_for_runc_breaks_no_seal_of_a_named_runtime(node: Judged) -> No
     node.spec()
     node.permit("runc\n")
 
-    said = node.create()
-
-    assert said.startswith("refused: a sandbox may not have: privileged")
+    assert node.create().startswith("refused: a sandbox may not have: privileged")
 
 
-@pytest.mark.parametrize(
+@table(
     "words",
-    [
-        pytest.param((), id="nothing"),
-        pytest.param(("features",), id="features"),
-        pytest.param(("--version",), id="version"),
-        pytest.param(("list",), id="list"),
-    ],
+    nothing=(),
+    features=("features",),
+    version=("--version",),
+    list=("list",),
 )
 def test_calls_that_are_about_no_container_go_to_runsc(
     node: Judged, words: tuple[str, ...]

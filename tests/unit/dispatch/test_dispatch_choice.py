@@ -10,6 +10,7 @@ import pytest
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.pulled import Container
 from pyinfra_gvisor.judge.infrastructure import differences
+from tests.table import table
 from tests.unit.dispatch.dispatch_files import IMAGE, bind, write_container
 from tests.unit.dispatch.judged import ID, NOT_ALLOWED, TODO, Judged, bound
 
@@ -75,39 +76,32 @@ def node(tmp_path: Path) -> Judged:
     return Judged(tmp_path, None, ENTRY)
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
-    [
-        pytest.param({}, id="exact"),
-        pytest.param({"config": {"Env": ["TOKEN=b", "PATH=/bin"]}}, id="free-variable"),
-        pytest.param({"config": {"Env": ["PATH=/bin"]}}, id="free-variable-unset"),
-        pytest.param({"config": {"Image": "evil:1"}}, id="other-tag-of-the-image"),
-        pytest.param({"host": {"MaskedPaths": None, "ReadonlyPaths": None}}, id="default-paths"),
-        pytest.param({"host": {"NetworkMode": "apps"}}, id="network-of-its-own"),
-    ],
+    exact={},
+    free_variable={"config": {"Env": ["TOKEN=b", "PATH=/bin"]}},
+    free_variable_unset={"config": {"Env": ["PATH=/bin"]}},
+    other_tag_of_the_image={"config": {"Image": "evil:1"}},
+    default_paths={"host": {"MaskedPaths": None, "ReadonlyPaths": None}},
+    network_of_its_own={"host": {"NetworkMode": "apps"}},
 )
 def test_a_container_as_accepted_runs_under_runc(node: Judged, changes: dict[str, Any]) -> None:
-    said = create(node, **changes)
-
-    assert said == "runc"
+    assert create(node, **changes) == "runc"
 
 
-@pytest.mark.parametrize(
-    ("to", "name", "options", "other"),
-    [
-        pytest.param("/data", "data", {}, "", id="its-volume"),
-        pytest.param("/cache", "c" * 64, {}, "", id="one-without-a-name"),
-        pytest.param("/data", "mine", {}, "volume=mine:/data:rw", id="another-volume"),
-        pytest.param("/cache", "mine", {}, "volume=mine:/cache:rw", id="one-with-a-name"),
-        pytest.param("/data", "d" * 64, {}, "volume:/data:rw", id="none-with-its-name"),
-        pytest.param(
-            "/data",
-            "data",
-            {"MountType": "none", "MountOpts": "bind", "MountDevice": "/etc"},
-            "/",
-            id="a-directory-of-the-node",
-        ),
-    ],
+@table(
+    "to, name, options, other",
+    its_volume=("/data", "data", {}, ""),
+    one_without_a_name=("/cache", "c" * 64, {}, ""),
+    another_volume=("/data", "mine", {}, "volume=mine:/data:rw"),
+    one_with_a_name=("/cache", "mine", {}, "volume=mine:/cache:rw"),
+    none_with_its_name=("/data", "d" * 64, {}, "volume:/data:rw"),
+    a_directory_of_the_node=(
+        "/data",
+        "data",
+        {"MountType": "none", "MountOpts": "bind", "MountDevice": "/etc"},
+        "/",
+    ),
 )
 def test_a_volume_fulfils_an_entry_by_its_name(
     node: Judged, to: str, name: str, options: dict[str, str], other: str
@@ -141,10 +135,7 @@ def test_no_sandbox_has_a_volume_to_which_infrastructure_writes(
 
 def test_a_sandbox_may_write_to_a_volume_that_infrastructure_only_reads(node: Judged) -> None:
     point = node.volume("logs")
-    node.container(mounts={"/x": point}, others=STRANGER)
-    node.spec(bound(point["Source"], "/x"))
-
-    assert node.create() == "runsc"
+    assert node.made(bound(point["Source"], "/x"), mounts={"/x": point}, others=STRANGER) == "runsc"
 
 
 NAMELESS = "e" * 64
@@ -160,19 +151,14 @@ def test_no_sandbox_has_a_nameless_volume_of_infrastructure_however_it_came_by_i
     node.container(mounts={"/x": point}, others=STRANGER)
     node.spec(bound(point["Source"], "/x"))
 
-    said = node.create(runtime)
-
-    assert "on /x (a volume to which infrastructure writes)" in said
+    assert "on /x (a volume to which infrastructure writes)" in node.create(runtime)
 
 
 def test_sandboxes_may_share_a_nameless_volume_also_with_an_imitator(node: Judged) -> None:
     point = node.volume(NAMELESS)
     write_container(node.data, 9, name="agent-b", mounts={**MOUNTS, "/cache": point})
     write_container(node.data, 10, name="other", others=STRANGER, mounts={"/y": point})
-    node.container(mounts={"/x": point}, others=STRANGER)
-    node.spec(bound(point["Source"], "/x"))
-
-    assert node.create() == "runsc"
+    assert node.made(bound(point["Source"], "/x"), mounts={"/x": point}, others=STRANGER) == "runsc"
 
 
 IMITATORS = [
@@ -281,12 +267,10 @@ def test_who_accepts_such_a_container_is_told_the_same(changes: dict[str, Any], 
     assert [item.what for item in said][:1] == [what]
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
-    [
-        pytest.param({"others": {"Image": f"sha256:{8:064x}"}}, id="other-image"),
-        pytest.param({"others": {"Image": ""}}, id="no-image-id"),
-    ],
+    other_image={"others": {"Image": f"sha256:{8:064x}"}},
+    no_image_id={"others": {"Image": ""}},
 )
 def test_another_image_is_no_infrastructure_whatever_else_is_the_same(
     node: Judged, changes: dict[str, Any]
@@ -298,20 +282,16 @@ def test_another_image_is_no_infrastructure_whatever_else_is_the_same(
 
 
 def test_an_imitator_that_asks_for_nothing_forbidden_runs_in_the_sandbox(node: Judged) -> None:
-    said = create(node, mounts={})
-
-    assert said == "runsc"
+    assert create(node, mounts={}) == "runsc"
 
 
-@pytest.mark.parametrize(
+@table(
     "image",
-    [
-        pytest.param("ghcr.io/coollabsio/coolify-helper:1.2", id="tag"),
-        pytest.param(f"ghcr.io/coollabsio/coolify-helper@{IMAGE}", id="digest"),
-        pytest.param(f"ghcr.io/coollabsio/coolify-helper:1@{IMAGE}", id="tag-and-digest"),
-        pytest.param("coollabsio/coolify-helper", id="registry-of-docker"),
-        pytest.param("index.docker.io/coollabsio/coolify-helper", id="old-registry-of-docker"),
-    ],
+    tag="ghcr.io/coollabsio/coolify-helper:1.2",
+    digest=f"ghcr.io/coollabsio/coolify-helper@{IMAGE}",
+    tag_and_digest=f"ghcr.io/coollabsio/coolify-helper:1@{IMAGE}",
+    registry_of_docker="coollabsio/coolify-helper",
+    old_registry_of_docker="index.docker.io/coollabsio/coolify-helper",
 )
 def test_an_unknown_image_of_a_known_name_is_refused_with_the_command_that_accepts_it(
     tmp_path: Path, image: str
@@ -338,14 +318,12 @@ def test_an_unknown_image_whose_command_operators_choose_is_refused_with_the_con
     assert said.endswith(" run on the controller: pyinfra-gvisor accept coolify-proxy")
 
 
-@pytest.mark.parametrize(
+@table(
     "image",
-    [
-        pytest.param("localhost:5000/coollabsio/coolify-helper", id="other-registry"),
-        pytest.param("evil.example/coollabsio/coolify-helper:1", id="other-registry-with-tag"),
-        pytest.param("coolify-helper", id="library"),
-        pytest.param(IMAGE, id="id"),
-    ],
+    other_registry="localhost:5000/coollabsio/coolify-helper",
+    other_registry_with_tag="evil.example/coollabsio/coolify-helper:1",
+    library="coolify-helper",
+    id=IMAGE,
 )
 def test_an_image_of_another_name_is_only_a_container_with_docker_sock(
     tmp_path: Path, image: str

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.arguments import Data
+from tests.table import table
 from tests.unit.dispatch.judged import ID, NOT_ALLOWED, TODO, Judged
 
 RUNTIMES = [pytest.param("gvisor", id="sealed"), pytest.param("gvisordefault", id="default")]
-REPAIR = "; reinstall python3 and run pyinfra-gvisor apply"
 
 
 @pytest.fixture
@@ -24,14 +25,6 @@ def node(tmp_path: Path) -> Judged:
     found.container()
     found.spec()
     return found
-
-
-def limit(node: Judged, runtime: str, limit_s: int) -> None:
-    """Give the judge of a runtime less than its 60 s."""
-    wrapper = node.wrapper[runtime]
-    text = wrapper.read_text()
-    assert text.count("\nlimit_s=60\n") == 1
-    wrapper.write_text(text.replace("\nlimit_s=60\n", f"\nlimit_s={limit_s}\n"))
 
 
 def failed(node: Judged, runtime: str = "gvisor") -> str:
@@ -62,20 +55,18 @@ def test_a_missing_judge_refuses(node: Judged, runtime: str) -> None:
 
     assert said.startswith("the judge ended with code 2, so this container was not started: ")
     assert str(node.wrapper["judge"]) in said
-    assert said.endswith(REPAIR)
+    assert said.endswith("; reinstall python3 and run pyinfra-gvisor apply")
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize(
+@table(
     "text",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("}}}\n", id="syntax"),
-        pytest.param("1\n", id="says-nothing"),
-        pytest.param('print("maybe")\n', id="says-something-else"),
-        pytest.param("raise SystemExit(3)\n", id="ends-without-a-reason"),
-        pytest.param("import os\nos.kill(os.getpid(), 9)\n", id="killed"),
-    ],
+    empty="",
+    syntax="}}}\n",
+    says_nothing="1\n",
+    says_something_else='print("maybe")\n',
+    ends_without_a_reason="raise SystemExit(3)\n",
+    killed="import os\nos.kill(os.getpid(), 9)\n",
 )
 def test_a_damaged_judge_refuses(node: Judged, runtime: str, text: str) -> None:
     node.is_whole = True
@@ -113,7 +104,9 @@ def test_a_judge_that_hangs_is_ended_by_its_own_alarm(node: Judged, runtime: str
     path = node.bundle / "config.json"
     path.unlink()
     os.mkfifo(path)
-    limit(node, runtime, 1)
+    wrapper = node.wrapper[runtime]
+    before, after = wrapper.read_text().split("\nlimit_s=60\n")
+    wrapper.write_text(f"{before}\nlimit_s=1\n{after}")
 
     said = failed(node, runtime)
 
@@ -136,56 +129,42 @@ def test_a_file_of_docker_that_is_cut_refuses(
     text = path.read_text()
     path.write_text(text[: int(len(text) * part)])
 
-    said = failed(node, runtime)
-
-    assert said == f"{path} is not complete"
+    assert failed(node, runtime) == f"{path} is not complete"
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize(
+@table(
     "text",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("null", id="null"),
-        pytest.param("[]", id="list"),
-        pytest.param('{"root":{}}', id="without-path"),
-        pytest.param('{"root":{"path":"/x"}', id="cut"),
-        pytest.param("\0\xff{", id="no-json"),
-    ],
+    empty="",
+    null="null",
+    list="[]",
+    without_path='{"root":{}}',
+    cut='{"root":{"path":"/x"}',
+    no_json="\0\xff{",
 )
 def test_a_specification_that_is_damaged_refuses(node: Judged, runtime: str, text: str) -> None:
     path = node.bundle / "config.json"
     path.write_bytes(text.encode("latin-1"))
 
-    said = failed(node, runtime)
-
-    assert said == f"{path} is not complete"
+    assert failed(node, runtime) == f"{path} is not complete"
 
 
 def test_missing_files_of_docker_refuse(node: Judged) -> None:
     (node.data / "containers" / ID / "config.v2.json").unlink()
 
-    said = failed(node)
-
-    assert said == f"Docker's files about this container were not found above {node.rootfs}"
+    assert failed(node) == f"Docker's files about this container were not found above {node.rootfs}"
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize(
+@table(
     "much",
-    [
-        pytest.param({"config": {"Labels": {f"l{n}": '\\"\n' for n in range(70000)}}}, id="labels"),
-        pytest.param({"config": {"Env": ["A=" + '"\n' * 70000]}}, id="one-variable"),
-        pytest.param({"config": {"Labels": {"x": "y" * 10_000_000}}}, id="ten-megabytes"),
-        pytest.param(
-            {"host": {"Annotations": {f"a{n}": "" for n in range(70000)}}}, id="annotations"
-        ),
-        pytest.param({"host": {"Binds": ["v:/x"] * 70000}}, id="list-before"),
-    ],
+    labels={"config": {"Labels": {f"l{n}": '\\"\n' for n in range(70000)}}},
+    one_variable={"config": {"Env": ["A=" + '"\n' * 70000]}},
+    ten_megabytes={"config": {"Labels": {"x": "y" * 10_000_000}}},
+    annotations={"host": {"Annotations": {f"a{n}": "" for n in range(70000)}}},
+    list_before={"host": {"Binds": ["v:/x"] * 70000}},
 )
-def test_a_flood_of_values_hides_nothing(
-    node: Judged, runtime: str, much: dict[str, dict[str, object]]
-) -> None:
+def test_a_flood_of_values_hides_nothing(node: Judged, runtime: str, much: dict[str, Data]) -> None:
     (node.data / "containers" / ID / "config.v2.json").unlink()
     (node.data / "containers" / ID / "hostconfig.json").unlink()
     (node.data / "containers" / ID).rmdir()
@@ -213,18 +192,14 @@ def test_json_that_is_nested_too_deeply_refuses(node: Judged) -> None:
     path = node.data / "containers" / ID / "config.v2.json"
     path.write_text(path.read_text()[:-1] + ',"X":' + "[" * 100_000 + "]" * 100_000 + "}")
 
-    said = failed(node)
-
-    assert said == f"{path} is not complete"
+    assert failed(node) == f"{path} is not complete"
 
 
-@pytest.mark.parametrize(
+@table(
     "name",
-    [
-        pytest.param('"\\\n\t\x01', id="controls"),
-        pytest.param("é中😀", id="unicode"),
-        pytest.param("\ufffd", id="replacement"),
-    ],
+    controls='"\\\n\t\x01',
+    unicode="é中😀",
+    replacement="\ufffd",
 )
 def test_what_docker_shows_is_json_whatever_a_tenant_writes(node: Judged, name: str) -> None:
     (node.data / "containers" / ID / "hostconfig.json").write_text(
@@ -259,13 +234,11 @@ def test_without_a_log_the_reason_goes_to_standard_error(node: Judged) -> None:
     assert not (node.root / "started").exists()
 
 
-@pytest.mark.parametrize("word", [pytest.param("", id="empty"), pytest.param("all\n", id="other")])
+@table("word", empty="", other="all\n")
 def test_a_damaged_permit_refuses(node: Judged, word: str) -> None:
     node.permit(word)
 
-    said = failed(node)
-
-    assert said == f"{node.permits}/{ID} is damaged"
+    assert failed(node) == f"{node.permits}/{ID} is damaged"
 
 
 FORGED: dict[str, Callable[[Path], object]] = {
@@ -295,9 +268,7 @@ def test_a_permit_counts_only_while_a_proof_runs(
     permit = node.permit("runc\n")
     end(node)
 
-    said = failed(node)
-
-    assert said == f"{permit} was not written by pyinfra-gvisor, find out who did"
+    assert failed(node) == f"{permit} was not written by pyinfra-gvisor, find out who did"
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
@@ -316,6 +287,4 @@ def test_a_judge_that_sends_a_sealed_container_to_runc_refuses(node: Judged) -> 
     node.is_whole = True
     node.wrapper["judge"].write_text('print("runc")\n')
 
-    said = failed(node, "gvisor")
-
-    assert said == f"{node.wrapper['gvisor']}: unknown decision"
+    assert failed(node, "gvisor") == f"{node.wrapper['gvisor']}: unknown decision"

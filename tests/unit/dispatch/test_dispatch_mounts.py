@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.dispatch.seal import Seal
+from tests.table import table
 from tests.unit.dispatch.dispatch_files import bind
 from tests.unit.dispatch.judged import ID, NOT_ALLOWED, TODO, Judged, bound
 
 HOLDS = "(the volume holds files of the node)"
+REPLACED = "refused: the file or directory {} was replaced during the start"
 
 
 @pytest.fixture
@@ -25,9 +27,7 @@ def node(tmp_path: Path) -> Judged:
 
 def mount(node: Judged, source: str | Path, **point: Any) -> str:
     """Create a container with this mount, and return what started or was refused."""
-    node.container(mounts={"/x": {**bind(source), **point}})
-    node.spec(bound(source, "/x"))
-    return node.create()
+    return node.made(bound(source, "/x"), mounts={"/x": {**bind(source), **point}})
 
 
 def refused(source: str | Path, why: str) -> str:
@@ -35,34 +35,28 @@ def refused(source: str | Path, why: str) -> str:
     return f"{NOT_ALLOWED}mount of {source} on /x {why}{TODO}"
 
 
-@pytest.mark.parametrize(
+@table(
     "path",
-    [
-        pytest.param("allowed", id="the-directory"),
-        pytest.param("allowed/", id="trailing-slash"),
-        pytest.param("allowed/a/b", id="below"),
-        pytest.param("allowed//a/./b", id="slashes-and-dots"),
-        pytest.param("secret/../allowed/a", id="dots-into"),
-        pytest.param("link-into", id="link-into"),
-    ],
+    the_directory="allowed",
+    trailing_slash="allowed/",
+    below="allowed/a/b",
+    slashes_and_dots="allowed//a/./b",
+    dots_into="secret/../allowed/a",
+    link_into="link-into",
 )
 def test_what_is_in_an_allowed_directory_may_be_mounted(node: Judged, path: str) -> None:
     (node.root / "link-into").symlink_to("allowed/a")
 
-    said = mount(node, f"{node.root}/{path}")
-
-    assert said == "runsc"
+    assert mount(node, f"{node.root}/{path}") == "runsc"
 
 
-@pytest.mark.parametrize(
-    ("path", "is_itself"),
-    [
-        pytest.param("secret", True, id="another-directory"),
-        pytest.param("allowed/../secret", False, id="dots-out"),
-        pytest.param("allowed/link", False, id="link-out"),
-        pytest.param("allowed/a/links/b", False, id="link-above"),
-        pytest.param("allowed-not", True, id="same-beginning"),
-    ],
+@table(
+    "path, is_itself",
+    another_directory=("secret", True),
+    dots_out=("allowed/../secret", False),
+    link_out=("allowed/link", False),
+    link_above=("allowed/a/links/b", False),
+    same_beginning=("allowed-not", True),
 )
 def test_what_is_elsewhere_on_the_node_is_refused_with_its_real_path(
     node: Judged, path: str, *, is_itself: bool
@@ -82,9 +76,7 @@ def test_what_is_elsewhere_on_the_node_is_refused_with_its_real_path(
 def test_a_source_that_is_missing_is_refused(node: Judged) -> None:
     source = node.root / "allowed" / "nowhere"
 
-    said = mount(node, source)
-
-    assert said == refused(source, "(not found)")
+    assert mount(node, source) == refused(source, "(not found)")
 
 
 def test_an_allowed_directory_may_be_a_link_itself(tmp_path: Path) -> None:
@@ -92,32 +84,25 @@ def test_an_allowed_directory_may_be_a_link_itself(tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to("disk")
     node = Judged(tmp_path, Seal(binds=(str(tmp_path / "data"),)))
 
-    said = mount(node, tmp_path / "data" / "a")
-
-    assert said == "runsc"
+    assert mount(node, tmp_path / "data" / "a") == "runsc"
 
 
 def test_a_plain_volume_and_a_part_of_it_may_be_mounted(node: Judged) -> None:
     point = node.volume("plain")
     part = Path(point["Source"]) / "sub"
     part.mkdir()
-    node.container(mounts={"/x": point, "/y": {**point, "Source": str(part)}})
-    node.spec(bound(point["Source"], "/x"), bound(part, "/y"))
+    mounts = {"/x": point, "/y": {**point, "Source": str(part)}}
 
-    said = node.create()
-
-    assert said == "runsc"
+    assert node.made(bound(point["Source"], "/x"), bound(part, "/y"), mounts=mounts) == "runsc"
 
 
-@pytest.mark.parametrize(
-    ("options", "is_allowed"),
-    [
-        pytest.param({"MountType": "none", "MountOpts": "bind"}, False, id="bind"),
-        pytest.param({"MountType": "tmpfs", "MountOpts": "size=1m,rbind"}, False, id="tmpfs-bind"),
-        pytest.param({"MountType": "ext4", "MountOpts": ""}, False, id="disk"),
-        pytest.param({"MountType": "overlay", "MountOpts": "lowerdir=/etc"}, False, id="overlay"),
-        pytest.param({"MountType": "tmpfs", "MountOpts": "size=1m"}, True, id="tmpfs"),
-    ],
+@table(
+    "options, is_allowed",
+    bind=({"MountType": "none", "MountOpts": "bind"}, False),
+    tmpfs_bind=({"MountType": "tmpfs", "MountOpts": "size=1m,rbind"}, False),
+    disk=({"MountType": "ext4", "MountOpts": ""}, False),
+    overlay=({"MountType": "overlay", "MountOpts": "lowerdir=/etc"}, False),
+    tmpfs=({"MountType": "tmpfs", "MountOpts": "size=1m"}, True),
 )
 def test_a_volume_is_judged_by_its_options_before_docker_mounts_it(
     node: Judged, options: dict[str, str], *, is_allowed: bool
@@ -146,9 +131,7 @@ def test_a_file_system_of_the_network_may_be_mounted_where_the_seal_allows_it(
     node = Judged(tmp_path, Seal(network_volumes="allow", reason="apps share their uploads"))
     point = node.volume("vol", **NFS)
 
-    said = mount(node, point["Source"], **point)
-
-    assert said == "runsc"
+    assert mount(node, point["Source"], **point) == "runsc"
 
 
 def test_a_network_that_is_below_all_volumes_is_the_operators(node: Judged) -> None:
@@ -164,17 +147,13 @@ def test_a_volume_that_is_an_allowed_directory_by_its_options_may_be_mounted(nod
     device = str(node.root / "allowed" / "a")
     point = node.volume("vol", MountType="none", MountOpts="bind", MountDevice=device)
 
-    said = mount(node, point["Source"], **point)
-
-    assert said == "runsc"
+    assert mount(node, point["Source"], **point) == "runsc"
 
 
 def test_a_volume_whose_source_is_elsewhere_is_refused(node: Judged) -> None:
-    point = node.volume("vol")
+    secret = str(node.root / "secret")
 
-    said = mount(node, node.root / "secret", **{**point, "Source": str(node.root / "secret")})
-
-    assert said == refused(node.root / "secret", HOLDS)
+    assert mount(node, secret, **{**node.volume("vol"), "Source": secret}) == refused(secret, HOLDS)
 
 
 def test_a_volume_of_a_plugin_must_not_be_a_directory_of_the_node(node: Judged) -> None:
@@ -209,9 +188,7 @@ def test_a_container_starts_with_the_files_that_were_judged(node: Judged) -> Non
     (node.root / "allowed" / "a b\\c\nd").mkdir()
     mount(node, node.root / "allowed" / "a b\\c\nd")
 
-    said = start(node, "/", *inner(node))
-
-    assert said == "runsc"
+    assert start(node, "/", *inner(node)) == "runsc"
     assert not (node.mounts / ID).exists()
 
 
@@ -219,51 +196,38 @@ def test_a_container_does_not_start_with_other_files(node: Judged) -> None:
     mount(node, node.root / "allowed" / "a")
     (expected,) = inner(node)
 
-    said = start(node, "/", "/etc")
-
-    assert said == f"refused: the file or directory {expected} was replaced during the start"
+    assert start(node, "/", "/etc") == REPLACED.format(expected)
 
 
 def test_two_mounts_of_one_directory_are_counted(node: Judged) -> None:
     source = node.root / "allowed" / "a"
-    node.container(mounts={"/x": bind(source), "/y": bind(source)})
-    node.spec(bound(source, "/x"), bound(source, "/y"))
-    node.create()
+    mounts = {"/x": bind(source), "/y": bind(source)}
+    node.made(bound(source, "/x"), bound(source, "/y"), mounts=mounts)
     expected, _ = inner(node)
 
-    said = start(node, expected, "/etc")
-
-    assert said == f"refused: the file or directory {expected} was replaced during the start"
+    assert start(node, expected, "/etc") == REPLACED.format(expected)
 
 
 def test_a_volume_does_not_stand_in_for_a_directory_that_was_replaced(node: Judged) -> None:
     source = node.root / "allowed" / "a"
     point = node.volume("v", MountType="none", MountOpts="bind", MountDevice=str(source))
     point["Source"] = str(source)  # as if it were mounted
-    node.container(mounts={"/x": bind(source), "/y": point})
-    node.spec(bound(source, "/x"), bound(source, "/y"))
-    node.create()
+    node.made(bound(source, "/x"), bound(source, "/y"), mounts={"/x": bind(source), "/y": point})
     expected, _ = inner(node)
 
-    said = start(node, "/etc", expected)
-
-    assert said == f"refused: the file or directory {expected} was replaced during the start"
+    assert start(node, "/etc", expected) == REPLACED.format(expected)
 
 
 def test_a_file_that_was_deleted_after_it_was_mounted_is_the_same_file(node: Judged) -> None:
     mount(node, node.root / "allowed" / "a")
 
-    said = start(node, f"{inner(node)[0]}//deleted")
-
-    assert said == "runsc"
+    assert start(node, f"{inner(node)[0]}//deleted") == "runsc"
 
 
 def test_a_container_does_not_start_if_runsc_says_nothing_about_its_mounts(node: Judged) -> None:
     mount(node, node.root / "allowed" / "a")
 
-    said = node.decided("start", ID)
-
-    assert said.startswith("refused: cannot read ")
+    assert node.decided("start", ID).startswith("refused: cannot read ")
 
 
 def test_what_to_check_is_removed_with_the_container(node: Judged) -> None:
@@ -275,26 +239,18 @@ def test_what_to_check_is_removed_with_the_container(node: Judged) -> None:
 
 
 def test_a_container_without_files_of_the_node_needs_no_check(node: Judged) -> None:
-    node.container(mounts={"/x": node.volume("plain")})
-    node.spec(bound(node.data / "volumes" / "plain" / "_data", "/x"))
+    point = node.volume("plain")
 
-    node.create()
+    mount(node, point["Source"], **point)
 
     assert not node.mounts.exists()
 
 
-@pytest.mark.parametrize(
-    "command", [pytest.param("run", id="run"), pytest.param("restore", id="restore")]
-)
+@pytest.mark.parametrize("command", ["run", "restore"])
 def test_what_cannot_be_checked_before_its_start_may_not_mount_files_of_the_node(
     node: Judged, command: str
 ) -> None:
-    source = node.root / "allowed" / "a"
-    node.container(mounts={"/x": bind(source)})
-    node.spec(bound(source, "/x"))
+    mount(node, node.root / "allowed" / "a")
 
-    said = node.create(command=command)
-
-    assert (
-        said == "refused: a container with mounts of the node cannot be restored from a checkpoint"
-    )
+    said = "a container with mounts of the node cannot be restored from a checkpoint"
+    assert node.create(command=command) == f"refused: {said}"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.dispatch.seal import Seal
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.dispatch.dispatch_files import bind
 from tests.unit.dispatch.judged import ID, NAMESPACES, NOT_ALLOWED, TODO, Judged, bound
@@ -17,75 +18,49 @@ OTHER = f"{8:064x}"
 
 
 def test_a_plain_container_starts(tmp_path: Path) -> None:
-    node = Judged(tmp_path)
-    node.container()
-    node.spec()
-
-    said = node.create()
-
-    assert said == "runsc"
+    assert Judged(tmp_path).made() == "runsc"
 
 
-@pytest.mark.parametrize(
-    ("host", "what"),
-    [
-        pytest.param({"Privileged": True}, "privileged", id="privileged"),
-        pytest.param({"NetworkMode": "host"}, "network namespace of the node", id="network"),
-        pytest.param({"PidMode": "host"}, "pid namespace of the node", id="pid"),
-        pytest.param({"IpcMode": "host"}, "ipc namespace of the node", id="ipc"),
-        pytest.param({"UTSMode": "host"}, "uts namespace of the node", id="uts"),
-        pytest.param(
-            {"PidMode": f"container:{OTHER}"},
-            "PID namespace of another container",
-            id="pid-of-another",
-        ),
-        pytest.param({"Sysctls": {"kernel.shmmax": "9"}}, "sysctl kernel.shmmax", id="sysctl"),
-        pytest.param(
-            {"Devices": [{"PathOnHost": "/dev/vda", "PathInContainer": "/dev/null"}]},
-            "device /dev/vda",
-            id="device",
-        ),
-        pytest.param(
-            {"Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/vda"}]},
-            "device /dev/null",
-            id="device-with-another-name",
-        ),
-        pytest.param(
-            {"DeviceCgroupRules": ["c 1:1 rwm"]}, "device rule c 1:1 rwm", id="device-rule"
-        ),
-        pytest.param({"DeviceRequests": [{"Driver": ""}]}, "devices of driver gpu", id="gpus"),
-        pytest.param({"DeviceRequests": [{"Driver": "cdi"}]}, "devices of driver cdi", id="cdi"),
-        pytest.param(
-            {"Annotations": {"dev.gvisor.flag.debug": "1"}},
-            "annotation dev.gvisor.flag.debug",
-            id="annotation",
-        ),
-        pytest.param(
-            {"Annotations": {"io.containerd.runc.v2.group": "1"}},
-            "annotation io.containerd.runc.v2.group",
-            id="annotation-of-the-shim",
-        ),
-        pytest.param({"CgroupParent": "../../tmp"}, "control group ../../tmp", id="control-group"),
-    ],
+@table(
+    "host, what",
+    privileged=({"Privileged": True}, "privileged"),
+    network=({"NetworkMode": "host"}, "network namespace of the node"),
+    pid=({"PidMode": "host"}, "pid namespace of the node"),
+    ipc=({"IpcMode": "host"}, "ipc namespace of the node"),
+    uts=({"UTSMode": "host"}, "uts namespace of the node"),
+    pid_of_another=({"PidMode": f"container:{OTHER}"}, "PID namespace of another container"),
+    sysctl=({"Sysctls": {"kernel.shmmax": "9"}}, "sysctl kernel.shmmax"),
+    device=(
+        {"Devices": [{"PathOnHost": "/dev/vda", "PathInContainer": "/dev/null"}]},
+        "device /dev/vda",
+    ),
+    device_with_another_name=(
+        {"Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/vda"}]},
+        "device /dev/null",
+    ),
+    device_rule=({"DeviceCgroupRules": ["c 1:1 rwm"]}, "device rule c 1:1 rwm"),
+    gpus=({"DeviceRequests": [{"Driver": ""}]}, "devices of driver gpu"),
+    cdi=({"DeviceRequests": [{"Driver": "cdi"}]}, "devices of driver cdi"),
+    annotation=(
+        {"Annotations": {"dev.gvisor.flag.debug": "1"}},
+        "annotation dev.gvisor.flag.debug",
+    ),
+    annotation_of_the_shim=(
+        {"Annotations": {"io.containerd.runc.v2.group": "1"}},
+        "annotation io.containerd.runc.v2.group",
+    ),
+    control_group=({"CgroupParent": "../../tmp"}, "control group ../../tmp"),
 )
-def test_what_a_container_asks_for_in_vain_is_named(
-    tmp_path: Path, host: dict[str, Any], what: str
-) -> None:
-    node = Judged(tmp_path)
-    node.container(host=host)
-    node.spec()
-
-    said = node.create()
-
-    assert said == f"{NOT_ALLOWED}{what}{TODO}"
+def test_what_a_container_asks_for_in_vain_is_named(tmp_path: Path, host: Data, what: str) -> None:
+    assert Judged(tmp_path).made(host=host) == f"{NOT_ALLOWED}{what}{TODO}"
 
 
 def test_with_remapped_users_those_of_the_node_are_refused(tmp_path: Path) -> None:
     node = Judged(tmp_path, data="docker/100000.100000")
-    node.container(host={"UsernsMode": "host"})
-    node.spec()
 
-    assert node.create() == f"{NOT_ALLOWED}user namespace of the node{TODO}"
+    said = node.made(host={"UsernsMode": "host"})
+
+    assert said == f"{NOT_ALLOWED}user namespace of the node{TODO}"
 
 
 ZONE = "localtime"  # the harness has this file in place of /etc/localtime
@@ -93,16 +68,14 @@ ZONE = "localtime"  # the harness has this file in place of /etc/localtime
 
 @table(
     "host, mount, gone",
-    {
-        "users-of-the-node-as-every-container-has-them": ({"UsernsMode": "host"}, {}, ""),
-        "its-time-zone": ({}, {"to": "/etc/localtime"}, ""),
-        "its-time-zone-elsewhere": ({}, {"to": "/usr/share/zone"}, ""),
-        "sysctls-of-many-images": (
-            {"Sysctls": {"net.core.somaxconn": "9", "net.ipv4.ip_unprivileged_port_start": "0"}},
-            {},
-            "sysctl net.core.somaxconn; sysctl net.ipv4.ip_unprivileged_port_start",
-        ),
-    },
+    users_of_the_node_as_every_container_has_them=({"UsernsMode": "host"}, {}, ""),
+    its_time_zone=({}, {"to": "/etc/localtime"}, ""),
+    its_time_zone_elsewhere=({}, {"to": "/usr/share/zone"}, ""),
+    sysctls_of_many_images=(
+        {"Sysctls": {"net.core.somaxconn": "9", "net.ipv4.ip_unprivileged_port_start": "0"}},
+        {},
+        "sysctl net.core.somaxconn; sysctl net.ipv4.ip_unprivileged_port_start",
+    ),
 )
 def test_what_many_apps_ask_for_by_habit_is_no_reason_to_refuse_them(
     tmp_path: Path, host: dict[str, Any], mount: dict[str, str], gone: str
@@ -113,16 +86,13 @@ def test_what_many_apps_ask_for_by_habit_is_no_reason_to_refuse_them(
     zone = tmp_path / ZONE
     zone.symlink_to("zones/Berlin")
     mounts = {mount["to"]: bind(zone, writable=False)} if mount else {}
-    node.container(host=host, mounts=mounts)
-    node.spec(*(bound(zone, to) for to in mounts))
-
-    assert node.create() == "runsc"
+    assert node.made(*(bound(zone, to) for to in mounts), host=host, mounts=mounts) == "runsc"
     journal = tmp_path / "journal"
     removed = journal.read_text() if journal.exists() else ""
     assert removed == (f"-t pyinfra-gvisor -- container app: removed {gone}\n" if gone else "")
 
 
-@table("kind", {"writable": "file", "a-directory": "directory", "with-another-sysctl": "sysctl"})
+@table("kind", writable="file", a_directory="directory", with_another_sysctl="sysctl")
 def test_more_than_habit_is_refused_as_before(tmp_path: Path, kind: str) -> None:
     node = Judged(tmp_path)
     zone, other = tmp_path / ZONE, {"Sysctls": {"net.core.somaxconn": "9", "kernel.shmmax": "9"}}
@@ -195,12 +165,7 @@ def test_logs_that_dockerd_sends_elsewhere_or_that_pass_for_the_nodes_are_refuse
     node = Judged(tmp_path)
     units(tmp_path)
     daemon_logs(node, "gelf", {"gelf-address": "udp://10.0.0.9:1"})
-    node.container(host=host, name="sshd")
-    node.spec()
-
-    said = node.create()
-
-    assert said == f"{NOT_ALLOWED}{what}{TODO}"
+    assert node.made(host=host, name="sshd") == f"{NOT_ALLOWED}{what}{TODO}"
 
 
 def units(root: Path) -> None:
@@ -235,61 +200,35 @@ def daemon_logs(node: Judged, driver: str, options: dict[str, str]) -> None:
 def test_other_logs_are_no_reason(tmp_path: Path, host: dict[str, Any]) -> None:
     node = Judged(tmp_path)
     daemon_logs(node, "gelf", {"gelf-address": "udp://10.0.0.9:1"})
-    node.container(host=host)
-    node.spec()
-
-    assert node.create() == "runsc"
+    assert node.made(host=host) == "runsc"
 
 
 def test_a_log_driver_is_allowed_with_a_reason(tmp_path: Path) -> None:
     node = Judged(tmp_path, Seal(log_drivers="allow", reason="apps log to our own collector"))
-    node.container(host=logged("fluentd"))
-    node.spec()
-
-    assert node.create() == "runsc"
+    assert node.made(host=logged("fluentd")) == "runsc"
 
 
-@pytest.mark.parametrize(
-    ("host", "spec"),
-    [
-        pytest.param(
-            {"Init": True}, [bound("/usr/bin/docker-init", "/sbin/docker-init")], id="init"
-        ),
-        pytest.param(
-            {}, [bound("/usr/bin/docker-init", "/sbin/docker-init")], id="init-by-default"
-        ),
-        pytest.param({"CgroupParent": "/tenants/a"}, [], id="control-group"),
-        pytest.param({"Annotations": {"keep.me": "1"}}, [], id="other-annotation"),
-        pytest.param(
-            {"Devices": [{"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse"}]},
-            [],
-            id="fuse",
-        ),
-        pytest.param(
-            {"CapAdd": ["SYS_ADMIN"], "SecurityOpt": ["seccomp=unconfined"]}, [], id="caps"
-        ),
-    ],
+@table(
+    "host, spec",
+    init=({"Init": True}, [bound("/usr/bin/docker-init", "/sbin/docker-init")]),
+    init_by_default=({}, [bound("/usr/bin/docker-init", "/sbin/docker-init")]),
+    control_group=({"CgroupParent": "/tenants/a"}, []),
+    other_annotation=({"Annotations": {"keep.me": "1"}}, []),
+    fuse=({"Devices": [{"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse"}]}, []),
+    caps=({"CapAdd": ["SYS_ADMIN"], "SecurityOpt": ["seccomp=unconfined"]}, []),
 )
-def test_what_gvisor_contains_is_no_reason(
-    tmp_path: Path, host: dict[str, Any], spec: list[dict[str, Any]]
-) -> None:
-    node = Judged(tmp_path)
-    node.container(host=host)
-    node.spec(*spec)
-
-    said = node.create()
-
-    assert said == "runsc"
+def test_what_gvisor_contains_is_no_reason(tmp_path: Path, host: Data, spec: list[Data]) -> None:
+    assert Judged(tmp_path).made(*spec, host=host) == "runsc"
 
 
-@pytest.mark.parametrize(
-    ("name", "destination"),
-    [
-        pytest.param("resolv.conf", "/etc/resolv.conf", id="resolv.conf"),
-        pytest.param("hosts", "/etc/hosts", id="hosts"),
-        pytest.param("hostname", "/etc/hostname", id="hostname"),
-        pytest.param("mounts/shm", "/dev/shm", id="shm"),
-    ],
+@table(
+    "name, destination",
+    {
+        "resolv.conf": ("resolv.conf", "/etc/resolv.conf"),
+        "hosts": ("hosts", "/etc/hosts"),
+        "hostname": ("hostname", "/etc/hostname"),
+        "shm": ("mounts/shm", "/dev/shm"),
+    },
 )
 def test_the_files_of_a_container_whose_namespaces_are_shared_are_allowed_in_their_place_only(
     tmp_path: Path, name: str, destination: str
@@ -309,32 +248,26 @@ def test_the_files_of_a_container_whose_namespaces_are_shared_are_allowed_in_the
 
 def test_secrets_and_configs_of_swarm_are_allowed(tmp_path: Path) -> None:
     node = Judged(tmp_path)
-    node.container()
     own = f"{node.data}/containers/{ID}/mounts"
-    node.spec(bound(f"{own}/secrets/a", "/run/secrets/a"), bound(f"{own}/configs/b", "/b"))
+    mounts = bound(f"{own}/secrets/a", "/run/secrets/a"), bound(f"{own}/configs/b", "/b")
 
-    said = node.create()
-
-    assert said == "runsc"
+    assert node.made(*mounts) == "runsc"
 
 
-@pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in NAMESPACES])
+@pytest.mark.parametrize("kind", NAMESPACES)
 def test_a_namespace_that_the_specification_lacks_is_the_nodes(tmp_path: Path, kind: str) -> None:
-    node = Judged(tmp_path)
-    node.container()
-    node.spec(namespaces=[{"type": other} for other in NAMESPACES if other != kind])
+    others = [{"type": other} for other in NAMESPACES if other != kind]
 
-    said = node.create()
+    said = Judged(tmp_path).made(spec={"namespaces": others})
 
     assert said == f"{NOT_ALLOWED}{kind} namespace of the node{TODO}"
 
 
 def join(node: Judged, path: str, kind: str = "network") -> str:
     """Create a container with a namespace of another one, and return what came of it."""
-    node.container(host={"NetworkMode": f"container:{OTHER}"})
     own = [{"type": other} for other in NAMESPACES if other != kind]
-    node.spec(namespaces=[*own, {"type": kind, "path": path}])
-    return node.create()
+    spec = {"namespaces": [*own, {"type": kind, "path": path}]}
+    return node.made(spec=spec, host={"NetworkMode": f"container:{OTHER}"})
 
 
 def test_the_network_of_a_container_in_gvisor_may_be_shared(tmp_path: Path) -> None:
@@ -362,18 +295,17 @@ def test_a_namespace_of_a_container_outside_of_gvisor_is_refused(
     assert said == f"{NOT_ALLOWED}{kind} namespace of a container outside of gVisor{TODO}"
 
 
-@pytest.mark.parametrize(
-    ("path", "said"),
-    [
-        pytest.param("/docker/buildkit/abc", "runsc", id="buildkits-own"),
-        pytest.param("system.slice:docker:abc", "runsc", id="by-systemd"),
-        pytest.param(
-            "/../../tmp/x.slice:abc",
+@table(
+    "path, said",
+    buildkits_own=("/docker/buildkit/abc", "runsc"),
+    by_systemd=("system.slice:docker:abc", "runsc"),
+    that_leads_up=(
+        "/../../tmp/x.slice:abc",
+        (
             "refused: a build step in a sandbox may not have: control group "
-            "/../../tmp/x.slice:abc. Build without, or allow it in gvisor_seal",
-            id="that-leads-up",
+            "/../../tmp/x.slice:abc. Build without, or allow it in gvisor_seal"
         ),
-    ],
+    ),
 )
 def test_a_build_step_stays_below_its_control_group(tmp_path: Path, path: str, said: str) -> None:
     node = Judged(tmp_path)
@@ -386,97 +318,78 @@ def test_a_build_step_stays_below_its_control_group(tmp_path: Path, path: str, s
 
 
 def test_a_device_that_only_the_specification_has_is_refused(tmp_path: Path) -> None:
-    node = Judged(tmp_path)
-    node.container()
-    node.spec(linux={"devices": [{"path": "/dev/nvidiactl", "type": "c", "major": 195}]})
+    devices = [{"path": "/dev/nvidiactl", "type": "c", "major": 195}]
 
-    said = node.create()
+    said = Judged(tmp_path).made(spec={"linux": {"devices": devices}})
 
     assert said == f"{NOT_ALLOWED}device /dev/nvidiactl{TODO}"
 
 
 def test_a_mount_that_docker_does_not_know_is_refused(tmp_path: Path) -> None:
-    node = Judged(tmp_path)
-    node.container()
-    node.spec(bound("/usr/lib/libcuda.so", "/usr/lib/libcuda.so"))
-
-    said = node.create()
+    said = Judged(tmp_path).made(bound("/usr/lib/libcuda.so", "/usr/lib/libcuda.so"))
 
     assert said == f"{NOT_ALLOWED}mount of /usr/lib/libcuda.so on /usr/lib/libcuda.so{TODO}"
 
 
 def test_files_of_a_driver_are_allowed_with_its_devices(tmp_path: Path) -> None:
     node = Judged(tmp_path, Seal(devices="allow", reason="our workers need the GPU"))
-    node.container(host={"DeviceRequests": [{"Driver": "cdi"}]})
-    node.spec(bound("/usr/lib/libcuda.so", "/usr/lib/libcuda.so"))
+    mount = bound("/usr/lib/libcuda.so", "/usr/lib/libcuda.so")
 
-    said = node.create()
-
-    assert said == "runsc"
+    assert node.made(mount, host={"DeviceRequests": [{"Driver": "cdi"}]}) == "runsc"
 
 
 def test_a_bind_that_calls_itself_a_tmpfs_is_refused(tmp_path: Path) -> None:
-    node = Judged(tmp_path)
-    node.container(host={"Tmpfs": {"/x": "bind"}})
-    node.spec({"destination": "/x", "type": "tmpfs", "source": "tmpfs", "options": ["bind"]})
+    mount = {"destination": "/x", "type": "tmpfs", "source": "tmpfs", "options": ["bind"]}
 
-    said = node.create()
+    said = Judged(tmp_path).made(mount, host={"Tmpfs": {"/x": "bind"}})
 
     assert said == f"{NOT_ALLOWED}mount of tmpfs on /x{TODO}"
 
 
 def test_a_long_list_of_reasons_is_cut(tmp_path: Path) -> None:
-    node = Judged(tmp_path)
-    node.container(host={"Sysctls": {f"a.{number}": "1" for number in range(9)}})
-    node.spec()
-
-    said = node.create()
+    said = Judged(tmp_path).made(host={"Sysctls": {f"a.{number}": "1" for number in range(9)}})
 
     kept = "; ".join(f"sysctl a.{number}" for number in range(5))
     assert said == f"{NOT_ALLOWED}{kept}; and 4 more{TODO}"
 
 
-STRIPPED = {
-    "annotations": ({"dev.gvisor.x": "1", "keep.me": '"\\é'}, {"keep.me": '"\\é'}),
-    "sysctls": ({"net.core.somaxconn": "9", "a.b": "1"}, {"a.b": "1"}),
-    "devices": ([{"path": "/dev/sda"}], []),
-}
-HOST = {
-    "annotations": {"Annotations": {"dev.gvisor.x": "1"}},
-    "sysctls": {"Sysctls": {"net.core.somaxconn": "9"}},
-    "devices": {"Devices": [{"PathOnHost": "/dev/sda", "PathInContainer": "/dev/sda"}]},
-}
-LOGGED = {
-    "annotations": "annotation dev.gvisor.x",
-    "sysctls": "sysctl net.core.somaxconn",
-    "devices": "device /dev/sda",
-}
+KEPT = {"keep.me": '"\\é'}
 
 
-def parts(kind: str, value: object) -> dict[str, Any]:
-    """The arguments of ``spec`` with which a part of the specification has this value."""
-    if kind == "annotations":
-        return {"annotations": value}
-    return {"linux": {"sysctl" if kind == "sysctls" else kind: value}}
-
-
-@pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in STRIPPED])
+@table(
+    "kind, host, before, after, logged",
+    annotations=(
+        "annotations",
+        {"Annotations": {"dev.gvisor.x": "1"}},
+        {"annotations": {"dev.gvisor.x": "1", **KEPT}},
+        {"annotations": KEPT},
+        "annotation dev.gvisor.x",
+    ),
+    sysctls=(
+        "sysctls",
+        {"Sysctls": {"net.core.somaxconn": "9"}},
+        {"linux": {"sysctl": {"net.core.somaxconn": "9", "a.b": "1"}}},
+        {"linux": {"sysctl": {"a.b": "1"}}},
+        "sysctl net.core.somaxconn",
+    ),
+    devices=(
+        "devices",
+        {"Devices": [{"PathOnHost": "/dev/sda", "PathInContainer": "/dev/sda"}]},
+        {"linux": {"devices": [{"path": "/dev/sda"}]}},
+        {"linux": {"devices": []}},
+        "device /dev/sda",
+    ),
+)
 def test_what_is_stripped_is_gone_and_logged_and_every_other_byte_is_the_same(
-    tmp_path: Path, kind: str
+    tmp_path: Path, *, kind: str, host: Any, before: Any, after: Any, logged: str
 ) -> None:
     node = Judged(tmp_path, Seal.model_validate({kind: "strip"}))
-    node.container(name="app", host=HOST[kind])
-    before, after = STRIPPED[kind]
-    wanted = node.spec(hostname="bär", **parts(kind, after))
-    node.spec(hostname="bär", **parts(kind, before))
+    wanted = node.spec(hostname="bär", **after)
 
-    said = node.create()
-
-    assert said == "runsc"
-    assert (node.bundle / "config.json").read_text() == wanted
-    assert (tmp_path / "journal").read_text() == (
-        f"-t pyinfra-gvisor -- container app: removed {LOGGED[kind]}\n"
-    )
+    assert node.made(host=host, spec={"hostname": "bär", **before}) == "runsc"
+    assert node.text() == wanted
+    journal = (tmp_path / "journal").read_text()
+    assert journal == f"-t pyinfra-gvisor -- container app: removed {logged}\n"
 
 
 def test_hooks_of_devices_are_stripped_and_dockers_own_stays(tmp_path: Path) -> None:
@@ -487,9 +400,7 @@ def test_hooks_of_devices_are_stripped_and_dockers_own_stays(tmp_path: Path) -> 
     wanted = node.spec(hooks={"prestart": [own]})
     node.spec(hooks={"prestart": [others, own], "createContainer": [others]})
 
-    said = node.create()
-
-    assert said == "runsc"
+    assert node.create() == "runsc"
     assert (node.bundle / "config.json").read_text() == wanted
 
 
@@ -511,6 +422,4 @@ def test_a_mount_source_with_any_characters_is_told_in_valid_json(tmp_path: Path
     node.container(mounts={"/x": bind(source)})
     node.spec(bound(source, "/x"))
 
-    said = node.create()
-
-    assert said == f"{NOT_ALLOWED}mount of {source} on /x (directory of the node){TODO}"
+    assert node.create() == f"{NOT_ALLOWED}mount of {source} on /x (directory of the node){TODO}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,9 +75,7 @@ def test_volumes_of_the_image_are_mounts_that_a_container_has() -> None:
     one = image("quay.io/prometheus/node-exporter:v1", Volumes={"/data": {}, "/host": {}})
     exporter = container("exporter", of=one, mounts=["/:/host:ro"])
 
-    entry = entry_of(only(one, exporter))
-
-    assert entry.optional_mounts == ("volume:/data:rw",)
+    assert entry_of(only(one, exporter)).optional_mounts == ("volume:/data:rw",)
 
 
 def test_the_health_check_of_docker_run_is_added_to_the_images() -> None:
@@ -134,20 +133,18 @@ def test_a_node_exporter_of_compose_is_accepted_with_its_project() -> None:
     assert entry_of(by_compose[0]).labels == labels
 
 
-NEVER = [
-    pytest.param({"Privileged": True}, "privileges", id="privileged"),
-    pytest.param({"Devices": [{"PathOnHost": "/dev/kvm"}]}, "Devices", id="devices"),
-    pytest.param({"NetworkMode": "container:x"}, "network", id="network-of-another"),
-    pytest.param({"PidMode": "container:x"}, "PID namespace", id="processes-of-another"),
-    pytest.param({"IpcMode": "host"}, "IPC namespace", id="ipc"),
-    pytest.param({"SecurityOpt": ["seccomp=unconfined"]}, "SecurityOpt", id="security"),
-    pytest.param({"Dns": ["10.0.0.1"], "Links": ["/a:/b"]}, "Dns, Links", id="resolver-and-links"),
-    pytest.param({"MaskedPaths": []}, "MaskedPaths", id="unmasked"),
-    pytest.param({"CgroupParent": "/x"}, "control group", id="control-group"),
-]
-
-
-@pytest.mark.parametrize(("host", "named"), NEVER)
+@table(
+    "host, named",
+    privileged=({"Privileged": True}, "privileges"),
+    devices=({"Devices": [{"PathOnHost": "/dev/kvm"}]}, "Devices"),
+    network_of_another=({"NetworkMode": "container:x"}, "network"),
+    processes_of_another=({"PidMode": "container:x"}, "PID namespace"),
+    ipc=({"IpcMode": "host"}, "IPC namespace"),
+    security=({"SecurityOpt": ["seccomp=unconfined"]}, "SecurityOpt"),
+    resolver_and_links=({"Dns": ["10.0.0.1"], "Links": ["/a:/b"]}, "Dns, Links"),
+    unmasked=({"MaskedPaths": []}, "MaskedPaths"),
+    control_group=({"CgroupParent": "/x"}, "control group"),
+)
 def test_what_no_entry_can_allow_is_named(host: dict[str, Any], named: str) -> None:
     proposal = only(PLAIN, container("agent", of=PLAIN, host=host))
 
@@ -206,9 +203,7 @@ def test_variables_that_its_shape_leaves_free_are_not_worth_a_note() -> None:
 def test_a_container_of_a_known_image_that_asks_for_nothing_needs_no_entry() -> None:
     upload = container("backup-of-1", mounts=["/data/coolify/backups/a:/a:ro"])
 
-    found = proposals(pulled(image(), upload))
-
-    assert {item.subject for item in found} == {image()["RepoTags"][0]}
+    assert {item.subject for item in proposals(pulled(image(), upload))} == {image()["RepoTags"][0]}
 
 
 def test_a_table_says_what_is_accepted_and_what_is_not() -> None:
@@ -226,9 +221,7 @@ def test_an_entry_that_is_accepted_otherwise_is_told_apart() -> None:
     helper, _ = proposals(pulled(image()))
     old = entry_of(helper).model_copy(update={"command": ("old",)})
 
-    row = list(lines([helper], [old]))[1]
-
-    assert row.endswith("other")
+    assert list(lines([helper], [old]))[1].endswith("other")
 
 
 def test_no_entry_is_offered_for_a_tenants_app() -> None:
@@ -282,13 +275,11 @@ def test_the_reason_says_what_was_accepted_and_where() -> None:
     assert with_reason(one, "we looked at it", "").reason == "we looked at it"
 
 
-NOTHING = [
-    pytest.param("c" * 12, "no node has such an image or container", id="unknown"),
-    pytest.param("aaaa", "no known shape", id="too-short"),
-]
-
-
-@pytest.mark.parametrize(("wanted", "says"), NOTHING)
+@table(
+    "wanted, says",
+    unknown=("c" * 12, "no node has such an image or container"),
+    too_short=("aaaa", "no known shape"),
+)
 def test_what_no_host_has_is_refused(wanted: str, says: str) -> None:
     with pytest.raises(Problem, match=says):
         chosen([found_on(image())], [wanted], None)
@@ -341,28 +332,22 @@ def test_an_image_whose_command_operators_choose_needs_a_container() -> None:
 def test_the_same_image_with_other_flags_on_two_nodes_is_two_entries() -> None:
     other = found_on(PROXY, proxy(Args=["--", "--other"]), host="run-2")
 
-    picked = chosen([found_on(PROXY, proxy()), other], ["coolify-proxy"], None)
-
-    assert len(picked) == 2
+    assert len(chosen([found_on(PROXY, proxy()), other], ["coolify-proxy"], None)) == 2
 
 
-MISFITS = [
-    pytest.param({"env": ["NPM_TOKEN=1"]}, r"\(NPM_TOKEN\), which env_free would", id="variable"),
-    pytest.param({"env": ["GIT_DIR=1"]}, r"\(GIT_DIR\), which env would", id="that-runs-commands"),
-    pytest.param({"Cmd": ["id"]}, "command, which command would allow", id="command"),
-    pytest.param({"User": "1"}, "user, which user would allow", id="user"),
-    pytest.param({"WorkingDir": "/"}, "directory, which working_dir would", id="directory"),
-    pytest.param({"host": {"CapAdd": ["A"]}}, "which capabilities would", id="capabilities"),
-    pytest.param({"host": {"NetworkMode": "host"}}, "which network would", id="network"),
-    pytest.param(
-        {"mounts": (f"{SOCKET}:rw", "/etc:/x:ro")}, "which optional_mounts would", id="mount"
-    ),
-    pytest.param({"host": {"AutoRemove": False}}, "removal, which no key allows", id="removal"),
-    pytest.param({"host": {"Privileged": True}}, "privileges, which no key", id="privileged"),
-]
-
-
-@pytest.mark.parametrize(("changes", "says"), MISFITS)
+@table(
+    "changes, says",
+    variable=({"env": ["NPM_TOKEN=1"]}, r"\(NPM_TOKEN\), which env_free would"),
+    that_runs_commands=({"env": ["GIT_DIR=1"]}, r"\(GIT_DIR\), which env would"),
+    command=({"Cmd": ["id"]}, "command, which command would allow"),
+    user=({"User": "1"}, "user, which user would allow"),
+    directory=({"WorkingDir": "/"}, "directory, which working_dir would"),
+    capabilities=({"host": {"CapAdd": ["A"]}}, "which capabilities would"),
+    network=({"host": {"NetworkMode": "host"}}, "which network would"),
+    mount=({"mounts": (f"{SOCKET}:rw", "/etc:/x:ro")}, "which optional_mounts would"),
+    removal=({"host": {"AutoRemove": False}}, "removal, which no key allows"),
+    privileged=({"host": {"Privileged": True}}, "privileges, which no key"),
+)
 def test_a_container_that_its_entry_would_not_fit_is_refused_with_the_key(
     changes: dict[str, Any], says: str
 ) -> None:
@@ -446,59 +431,30 @@ def warned(*found: HostFound, name: str = IMAGE, shape: str | None = None) -> li
     return [line.removeprefix("WARNING  ") for line in said if line.startswith("WARNING")]
 
 
-def test_an_image_that_was_pulled_is_shown_without_a_warning() -> None:
-    assert warned(found_on(image())) == []
+TAGS, DIGESTS = image()["RepoTags"], image()["RepoDigests"]
+EVIL = {"RepoDigests": [f"evil/x@sha256:{'d' * 64}"]}
+MIRROR = f"mirror.example.com/x@sha256:{'e' * 64}"
+OF_NONE = "no digest is of docker.io/coollabsio/coolify-helper: "
+LATER = "this tag was given later, to an image of docker.io/evil/x"
 
 
-def test_an_image_without_a_digest_was_made_on_the_node() -> None:
-    (text,) = warned(found_on({**image(), "RepoDigests": []}))
+@table(
+    "changes, said",
+    pulled=({}, None),
+    pulled_by_its_digest=({"RepoTags": []}, None),
+    one_more_repository=({"RepoDigests": [*DIGESTS, MIRROR]}, None),
+    made_on_the_node=({"RepoDigests": []}, "no repository digest: the image was built or loaded.*"),
+    tag_of_anothers_image=(EVIL, f"{OF_NONE}{LATER}"),
+    a_second_tag=({**EVIL, "RepoTags": ["evil/x:0", "evil/x:1", *TAGS]}, f"{OF_NONE}.*"),
+    containerds_store=({"Containerd": True}, ".*docker buildx imagetools inspect.*"),
+    its_digest=({"Containerd": True, "RepoTags": []}, f".*inspect {DIGESTS[0]}"),
+)
+def test_an_image_is_doubted_by_its_tags_and_digests(changes: Any, said: str | None) -> None:
+    shape = None if changes.get("RepoTags", TAGS) else "coolify-helper"
 
-    assert text.startswith("no repository digest: the image was built or loaded on the node")
+    found = warned(found_on({**image(), **changes}), shape=shape)
 
-
-def test_a_tag_that_was_given_to_another_repositorys_image_is_seen() -> None:
-    (text,) = warned(found_on({**image(), "RepoDigests": [f"evil/x@sha256:{'d' * 64}"]}))
-
-    assert text == (
-        "no digest is of docker.io/coollabsio/coolify-helper: this tag was given later, to an "
-        "image of docker.io/evil/x"
-    )
-
-
-def test_an_image_that_was_pulled_by_its_digest_has_no_tag_and_no_warning() -> None:
-    assert warned(found_on({**image(), "RepoTags": []}), shape="coolify-helper") == []
-
-
-def test_a_second_tag_that_was_given_on_the_node_is_seen() -> None:
-    own = image()
-    tags = [f"evil/x:{number}" for number in range(2)] + own["RepoTags"]
-
-    (text,) = warned(
-        found_on({**own, "RepoTags": tags, "RepoDigests": [f"evil/x@sha256:{'d' * 64}"]})
-    )
-
-    assert text.startswith("no digest is of docker.io/coollabsio/coolify-helper: ")
-
-
-def test_a_digest_of_one_more_repository_is_no_doubt_about_the_tag() -> None:
-    own = image()
-    digests = [*own["RepoDigests"], f"mirror.example.com/x@sha256:{'e' * 64}"]
-
-    assert warned(found_on({**own, "RepoDigests": digests})) == []
-
-
-def test_without_a_tag_containerds_digest_is_what_to_compare() -> None:
-    found = found_on({**image(), "RepoTags": [], "Containerd": True})
-
-    (text,) = warned(found, shape="coolify-helper")
-
-    assert text.endswith(f"inspect {image()['RepoDigests'][0]}")
-
-
-def test_with_containerds_store_a_digest_proves_nothing() -> None:
-    (text,) = warned(found_on({**image(), "Containerd": True}))
-
-    assert "docker buildx imagetools inspect" in text
+    assert [bool(re.fullmatch(said or "", text)) for text in found] == [True] * bool(said)
 
 
 def test_the_same_tag_with_another_image_on_another_node_is_seen() -> None:
@@ -559,14 +515,12 @@ def test_a_node_tells_of_known_images_and_of_what_a_sandbox_would_refuse(tmp_pat
 
 @table(
     "options, mount",
-    {
-        "none": (None, "volume=data:/data:rw"),
-        "a-size": ({"o": "size=1g"}, "volume=data:/data:rw"),
-        "a-directory": (
-            {"type": "none", "o": "bind", "device": "/etc"},
-            "/var/lib/docker/volumes/data/_data:/data:rw",
-        ),
-    },
+    none=(None, "volume=data:/data:rw"),
+    a_size=({"o": "size=1g"}, "volume=data:/data:rw"),
+    a_directory=(
+        {"type": "none", "o": "bind", "device": "/etc"},
+        "/var/lib/docker/volumes/data/_data:/data:rw",
+    ),
 )
 def test_a_volume_that_is_something_else_by_its_options_is_no_plain_volume(
     tmp_path: Path, options: Mapping[str, str] | None, mount: str
@@ -633,16 +587,14 @@ def test_other_than_ascii_survives_the_fact(tmp_path: Path) -> None:
     assert "NAME=gr\u00fc\u00df \U0001f40b" in found.containers[0].config.env
 
 
-CUT = [
-    pytest.param([], id="nothing"),
-    pytest.param(pulled_lines(image())[:-1], id="cut-short"),
-    pytest.param(["what?", *pulled_lines()], id="other-line"),
-    pytest.param(["image {", *pulled_lines()], id="no-json"),
-    pytest.param([f"container {json.dumps({})}", *pulled_lines()], id="no-container"),
-]
-
-
-@pytest.mark.parametrize("output", CUT)
+@table(
+    "output",
+    nothing=[],
+    cut_short=pulled_lines(image())[:-1],
+    other_line=["what?", *pulled_lines()],
+    no_json=["image {", *pulled_lines()],
+    no_container=[f"container {json.dumps({})}", *pulled_lines()],
+)
 def test_an_answer_that_is_not_whole_is_refused(output: list[str]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - pydantic's and json's are among them
         parse_pulled(output)

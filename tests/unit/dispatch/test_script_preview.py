@@ -23,6 +23,7 @@ from pyinfra_gvisor.node.next_start import Place, place_lines
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrappers
 from pyinfra_gvisor.settings import load_settings
+from tests.table import table
 from tests.unit.answers import compact, info
 from tests.unit.dispatch.dispatch_files import (
     IMAGE,
@@ -96,15 +97,13 @@ def docker(tmp_path: Path) -> Docker:
     return Docker(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("host", "when"),
-    [
-        pytest.param({}, "start", id="the-default-runtime"),
-        pytest.param({"Runtime": ""}, "start", id="no-runtime"),
-        pytest.param({"Runtime": "runc"}, "recreated", id="runc"),
-        pytest.param({"Runtime": "io.containerd.runc.v2"}, "recreated", id="a-shim"),
-        pytest.param({"Runtime": "other"}, "recreated", id="a-runtime-of-somebody-else"),
-    ],
+@table(
+    "host, when",
+    the_default_runtime=({}, "start"),
+    no_runtime=({"Runtime": ""}, "start"),
+    runc=({"Runtime": "runc"}, "recreated"),
+    a_shim=({"Runtime": "io.containerd.runc.v2"}, "recreated"),
+    a_runtime_of_somebody_else=({"Runtime": "other"}, "recreated"),
 )
 def test_infrastructure_and_others_are_told_apart_whatever_runtime_they_were_created_with(
     docker: Docker, host: dict[str, Any], when: str
@@ -145,19 +144,17 @@ def test_who_shares_a_namespace_with_infrastructure_would_be_refused(
     assert f"{kind} namespace of a container outside of gVisor" in places[joins[0]].why
 
 
-@pytest.mark.parametrize(
-    ("name", "when"),
-    [
-        pytest.param("runc", "start", id="runc"),
-        pytest.param("io.containerd.runc.v2", "start", id="a-shim"),
-        pytest.param("x.runc.v2", "start", id="a-shim-that-is-not-listed"),
-        pytest.param("io.containerd.runtime.v1.linux", "start", id="the-oldest-shim"),
-        pytest.param("compat", "start", id="a-registered-alias"),
-        pytest.param("swapped", "recreated", id="an-alias-with-another-program"),
-        pytest.param("like.runc.v2", "recreated", id="another-program-by-a-name-like-runcs"),
-        pytest.param("crun", "recreated", id="another-program"),
-        pytest.param("nobody", "recreated", id="not-registered"),
-    ],
+@table(
+    "name, when",
+    runc=("runc", "start"),
+    a_shim=("io.containerd.runc.v2", "start"),
+    a_shim_that_is_not_listed=("x.runc.v2", "start"),
+    the_oldest_shim=("io.containerd.runtime.v1.linux", "start"),
+    a_registered_alias=("compat", "start"),
+    an_alias_with_another_program=("swapped", "recreated"),
+    another_program_by_a_name_like_runcs=("like.runc.v2", "recreated"),
+    another_program=("crun", "recreated"),
+    not_registered=("nobody", "recreated"),
 )
 def test_who_asks_for_runc_by_any_of_its_names_comes_to_the_dispatcher(
     tmp_path: Path, name: str, when: str
@@ -186,14 +183,12 @@ def test_a_container_that_asks_for_a_declared_runtime_never_gets_runc(docker: Do
     assert (place.where, place.why, place.when) == ("sandbox", "runtime runsc", "start")
 
 
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        pytest.param({"host": {"Privileged": True}}, "privileged", id="privileged"),
-        pytest.param({"host": {"NetworkMode": "host"}}, "network namespace", id="network"),
-        pytest.param({"host": {"Sysctls": {"a.b": "1"}}}, "sysctl a.b", id="sysctl"),
-        pytest.param({"mounts": {"/x": bind("/etc")}}, "mount of /etc on /x", id="bind"),
-    ],
+@table(
+    "changes, why",
+    privileged=({"host": {"Privileged": True}}, "privileged"),
+    network=({"host": {"NetworkMode": "host"}}, "network namespace"),
+    sysctl=({"host": {"Sysctls": {"a.b": "1"}}}, "sysctl a.b"),
+    bind=({"mounts": {"/x": bind("/etc")}}, "mount of /etc on /x"),
 )
 def test_what_the_seal_refuses_is_said_before_the_container_is_started(
     docker: Docker, changes: dict[str, Any], why: str
@@ -265,13 +260,11 @@ def test_a_container_that_was_removed_meanwhile_has_no_place(docker: Docker) -> 
     assert (node.places, node.places_error) == ({}, None)
 
 
-@pytest.mark.parametrize(
-    ("path", "answer"),
-    [
-        pytest.param("/containers/json?all=1", says("no", "500 Server Error"), id="containers"),
-        pytest.param("/containers/json?all=1", says("[{"), id="half-an-answer"),
-        pytest.param(IMAGES, says("no", "500 Server Error"), id="images"),
-    ],
+@table(
+    "path, answer",
+    containers=("/containers/json?all=1", says("no", "500 Server Error")),
+    half_an_answer=("/containers/json?all=1", says("[{")),
+    images=(IMAGES, says("no", "500 Server Error")),
 )
 def test_an_answer_that_docker_does_not_give_is_an_error_of_the_places_alone(
     docker: Docker, path: str, answer: Answer
@@ -328,18 +321,14 @@ def test_any_text_in_a_name_or_a_path_is_told_as_it_is(docker: Docker) -> None:
 def test_places_are_printed_as_json_and_read_back(docker: Docker) -> None:
     node = docker.node([write_container(docker.root, 1)])
 
-    again = Node.model_validate(json.loads(json.dumps(node.to_json())))
-
-    assert again.places == node.places != {}
+    assert Node.model_validate(json.loads(json.dumps(node.to_json()))).places == node.places != {}
 
 
 def test_sixty_containers_take_less_than_five_seconds(docker: Docker) -> None:
     identities = [write_container(docker.root, number) for number in range(1, 61)]
 
     began = time.monotonic()
-    node = docker.node(identities)
-
-    assert len(node.places) == 60
+    assert len(docker.node(identities).places) == 60
     assert time.monotonic() - began < 5
 
 

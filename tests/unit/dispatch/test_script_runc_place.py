@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.dispatch.programs import ASIDE, runc_text
+from tests.table import table
 
-LOG = "/var/lib/docker/buildkit/executor/runc-log.json"
-BUILD = ("--log", LOG, "--log-format", "json")
+BUILD = ("--log", "/var/lib/docker/buildkit/executor/runc-log.json", "--log-format", "json")
 MOBY = ("--root", "/var/run/docker/runtime-runc/moby", "--log", "/dev/null")
 TELL = '#!/bin/sh\necho "{} $*"\n'
 
@@ -58,42 +58,34 @@ def place(tmp_path: Path) -> Place:
     return found
 
 
-@pytest.mark.parametrize(
-    ("words", "who"),
-    [
-        pytest.param(("--version",), "runc", id="version"),
-        pytest.param(("features",), "runc", id="features"),
-        pytest.param((*MOBY, "create", "--bundle", "b", "id"), "dispatcher", id="create"),
-        pytest.param((*MOBY, "delete", "--force", "id"), "dispatcher", id="delete"),
-        pytest.param(("--root=/run/docker/runtime-runc/moby", "start", "id"), "dispatcher", id="="),
-        pytest.param(
-            ("--root", "/run/containerd/runc/moby", "kill", "id"), "dispatcher", id="shim"
-        ),
-        pytest.param(
-            ("--root", "/run/docker/runtime-runc/plugins.moby", "create", "id"), "runc", id="plugin"
-        ),
-        pytest.param(("--root", "/run/containerd/runc/k8s.io", "create", "id"), "runc", id="k8s"),
-        pytest.param(("run", "id"), "runc", id="by-hand"),
-        pytest.param((*BUILD, "run", "--bundle", "b", "--keep", "id"), "dispatcher", id="build"),
-        pytest.param((*BUILD, "kill", "id", "9"), "dispatcher", id="build-cancelled"),
-    ],
+@table(
+    "words, who",
+    {
+        "version": (("--version",), "runc"),
+        "features": (("features",), "runc"),
+        "create": ((*MOBY, "create", "--bundle", "b", "id"), "dispatcher"),
+        "delete": ((*MOBY, "delete", "--force", "id"), "dispatcher"),
+        "=": (("--root=/run/docker/runtime-runc/moby", "start", "id"), "dispatcher"),
+        "shim": (("--root", "/run/containerd/runc/moby", "kill", "id"), "dispatcher"),
+        "plugin": (("--root", "/run/docker/runtime-runc/plugins.moby", "create", "id"), "runc"),
+        "k8s": (("--root", "/run/containerd/runc/k8s.io", "create", "id"), "runc"),
+        "by-hand": (("run", "id"), "runc"),
+        "build": ((*BUILD, "run", "--bundle", "b", "--keep", "id"), "dispatcher"),
+        "build-cancelled": ((*BUILD, "kill", "id", "9"), "dispatcher"),
+    },
 )
 def test_calls_about_docker_go_to_the_dispatcher_and_others_to_runc(
     place: Place, words: Sequence[str], who: str
 ) -> None:
-    ran = place.call(*words)
-
-    assert ran.stdout == f"{who} {' '.join(words)}\n"
+    assert place.call(*words).stdout == f"{who} {' '.join(words)}\n"
 
 
-@pytest.mark.parametrize(
-    ("words", "who"),
-    [
-        pytest.param((*MOBY, "create", "id"), "runc", id="create"),
-        pytest.param((*BUILD, "run", "id"), "runc", id="build"),
-        pytest.param((*MOBY, "kill", "id"), "dispatcher", id="kill"),
-        pytest.param((*BUILD, "delete", "id"), "dispatcher", id="build-ended"),
-    ],
+@table(
+    "words, who",
+    create=((*MOBY, "create", "id"), "runc"),
+    build=((*BUILD, "run", "id"), "runc"),
+    kill=((*MOBY, "kill", "id"), "dispatcher"),
+    build_ended=((*BUILD, "delete", "id"), "dispatcher"),
 )
 def test_a_retired_one_puts_nothing_new_into_a_sandbox(
     place: Place, words: Sequence[str], who: str
@@ -144,6 +136,4 @@ def test_a_place_that_is_not_mounted_is_told_from_a_runc_that_is_missing(
 def test_the_dispatcher_is_told_where_runc_is(place: Place) -> None:
     write_program(place.dispatcher, '#!/bin/sh\necho "$pyinfra_gvisor_runc"\n')
 
-    ran = place.call(*MOBY, "start", "id")
-
-    assert ran.stdout == f"{place.program}{ASIDE}\n"
+    assert place.call(*MOBY, "start", "id").stdout == f"{place.program}{ASIDE}\n"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.base.scripts import program as load
+from tests.table import table
 from tests.unit.answers import info
 from tests.unit.fake_docker import daemon, routes
 from tests.unit.node_script import Machine
@@ -79,20 +80,15 @@ def test_shims_and_variables_are_found_where_dockerd_has_its_pid_file_elsewhere(
     assert found.gvisor_variables == ("containerd GVISOR_ENFORCE_RELEASE",)
 
 
-@pytest.mark.parametrize(
-    ("processes", "expected"),
-    [
-        pytest.param({7: (1, "/opt/containerd")}, "containerd /opt/containerd", id="of-systemd"),
-        pytest.param({7: (5, "/opt/containerd")}, "", id="of-a-container"),
-        pytest.param(
-            {6: (1, "/opt/dockerd"), 7: (6, "/opt/containerd (deleted)")},
-            "dockerd /opt/dockerd, containerd /opt/containerd (deleted)",
-            id="of-dockerd",
-        ),
-        pytest.param(
-            {6: (5, "/opt/dockerd"), 7: (6, "/opt/containerd")}, "", id="docker-in-docker"
-        ),
-    ],
+@table(
+    "processes, expected",
+    of_systemd=({7: (1, "/opt/containerd")}, "containerd /opt/containerd"),
+    of_a_container=({7: (5, "/opt/containerd")}, ""),
+    of_dockerd=(
+        {6: (1, "/opt/dockerd"), 7: (6, "/opt/containerd (deleted)")},
+        "dockerd /opt/dockerd, containerd /opt/containerd (deleted)",
+    ),
+    docker_in_docker=({6: (5, "/opt/dockerd"), 7: (6, "/opt/containerd")}, ""),
 )
 def test_engines_are_found_by_their_parents_where_systemd_listens_for_dockerd(
     tmp_path: Path, processes: dict[int, tuple[int, str]], expected: str

@@ -18,6 +18,7 @@ from pyinfra_gvisor.dispatch.proposals import proposals
 from pyinfra_gvisor.dispatch.shapes import SHAPES, Shape, repository
 from pyinfra_gvisor.judge.docker_files import read_container
 from pyinfra_gvisor.judge.infrastructure import decide
+from tests.table import table
 from tests.unit.dispatch.infrastructure import KNOWN, PROJECT, as_files, as_it_is, pulled
 
 SHAPE = [pytest.param(shape, id=shape.name) for shape in KNOWN]
@@ -89,34 +90,32 @@ def other_source(found: dict[str, Any]) -> None:
     found["Mounts"][0]["Source"] = "/data/coolify/applications/mine"
 
 
-IMITATORS = [
-    pytest.param(command, id="command"),
-    pytest.param(config(Entrypoint=["/bin/sh"]), id="entrypoint"),
-    pytest.param(config(User="1000"), id="user"),
-    pytest.param(config(WorkingDir="/tmp"), id="working-directory"),
-    pytest.param(config(Healthcheck={"Test": ["CMD-SHELL", "id"]}), id="health-check"),
-    pytest.param(variable("BASH_ENV=/proc/self/fd/0"), id="bash-env"),
-    pytest.param(variable("ENV=/x"), id="env"),
-    pytest.param(variable("LD_PRELOAD=/x.so"), id="ld-preload"),
-    pytest.param(variable("PERL5OPT=-M-x"), id="perl5opt"),
-    pytest.param(variable("GIT_SSH_COMMAND=id"), id="git"),
-    pytest.param(variable("DOCKER_HOST=tcp://x"), id="docker-host"),
-    pytest.param(variable("NPM_TOKEN=of-an-app"), id="variable-of-an-app"),
-    pytest.param(mount("/", "/node"), id="one-more-mount"),
-    pytest.param(mount("/data/coolify/applications/x/sh", "/bin/sh"), id="over-a-program"),
-    pytest.param(other_source, id="other-mount"),
-    pytest.param(lambda found: found.update(Mounts=[]), id="no-mounts"),
-    pytest.param(host(Privileged=True), id="privileged"),
-    pytest.param(host(CapAdd=["SYS_ADMIN"]), id="capability"),
-    pytest.param(host(Init=True), id="init"),
-    pytest.param(host(SecurityOpt=["seccomp=unconfined"]), id="security-options"),
-    pytest.param(host(NetworkMode="container:x"), id="network-of-another"),
-    pytest.param(host(PidMode="container:x"), id="processes-of-another"),
-    pytest.param(host(ExtraHosts=["registry:192.0.2.1"]), id="host-names"),
-]
-
-
-@pytest.mark.parametrize("imitate", IMITATORS)
+@table(
+    "imitate",
+    command=command,
+    entrypoint=config(Entrypoint=["/bin/sh"]),
+    user=config(User="1000"),
+    working_directory=config(WorkingDir="/tmp"),
+    health_check=config(Healthcheck={"Test": ["CMD-SHELL", "id"]}),
+    bash_env=variable("BASH_ENV=/proc/self/fd/0"),
+    env=variable("ENV=/x"),
+    ld_preload=variable("LD_PRELOAD=/x.so"),
+    perl5opt=variable("PERL5OPT=-M-x"),
+    git=variable("GIT_SSH_COMMAND=id"),
+    docker_host=variable("DOCKER_HOST=tcp://x"),
+    variable_of_an_app=variable("NPM_TOKEN=of-an-app"),
+    one_more_mount=mount("/", "/node"),
+    over_a_program=mount("/data/coolify/applications/x/sh", "/bin/sh"),
+    other_mount=other_source,
+    no_mounts=lambda found: found.update(Mounts=[]),
+    privileged=host(Privileged=True),
+    capability=host(CapAdd=["SYS_ADMIN"]),
+    init=host(Init=True),
+    security_options=host(SecurityOpt=["seccomp=unconfined"]),
+    network_of_another=host(NetworkMode="container:x"),
+    processes_of_another=host(PidMode="container:x"),
+    host_names=host(ExtraHosts=["registry:192.0.2.1"]),
+)
 @pytest.mark.parametrize("shape", SHAPE)
 def test_the_accepted_image_is_no_infrastructure_in_another_way(
     shape: Shape, imitate: Change, tmp_path: Path
@@ -169,16 +168,14 @@ def test_an_app_whose_build_variables_are_named_may_have_them(tmp_path: Path) ->
     assert said(tmp_path, container, (wider,)).startswith("runc: ")
 
 
-NAMES = [
-    pytest.param("traefik:v3.6", "docker.io/library/traefik", id="official"),
-    pytest.param("coollabsio/sentinel", "docker.io/coollabsio/sentinel", id="of-docker-hub"),
-    pytest.param("localhost:5000/a/b:1", "localhost:5000/a/b", id="port"),
-    pytest.param("ghcr.io/a/b@sha256:0", "ghcr.io/a/b", id="digest"),
-    pytest.param("index.docker.io/a/b:1", "docker.io/a/b", id="index"),
-]
-
-
-@pytest.mark.parametrize(("written", "meant"), NAMES)
+@table(
+    "written, meant",
+    official=("traefik:v3.6", "docker.io/library/traefik"),
+    of_docker_hub=("coollabsio/sentinel", "docker.io/coollabsio/sentinel"),
+    port=("localhost:5000/a/b:1", "localhost:5000/a/b"),
+    digest=("ghcr.io/a/b@sha256:0", "ghcr.io/a/b"),
+    index=("index.docker.io/a/b:1", "docker.io/a/b"),
+)
 def test_python_and_perl_read_an_images_name_alike(written: str, meant: str) -> None:
     (perl,) = re.findall(
         r"^sub repository .*?^}$", program("dispatch/pulled.pl"), re.DOTALL | re.MULTILINE

@@ -394,9 +394,7 @@ def test_files_go_only_into_containers_without_files_of_the_node(
     text = json.dumps(mounts).replace("LOCALTIME", str(localtime))
     write_container(node.data, OTHER, name="other", mounts=json.loads(text))
 
-    why = asked(node, f"PUT /containers/{name}/archive?path=/")
-
-    assert bool(why) is refused
+    assert bool(asked(node, f"PUT /containers/{name}/archive?path=/")) is refused
 
 
 def test_files_go_into_infrastructure(node: Judged) -> None:

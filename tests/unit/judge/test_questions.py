@@ -15,8 +15,6 @@ from pyinfra_gvisor.judge.questions import answer
 from tests.table import table
 from tests.unit.dispatch.judged import ID, Judged
 
-BEGIN = "pyinfra-gvisor asks\0"
-
 
 @table(
     "question, code",
@@ -33,7 +31,7 @@ def test_only_who_begins_as_we_do_is_answered(tmp_path: Path, question: str, cod
     node = Judged(tmp_path)
     words = (node.wrapper["gvisor"], "create", "", "/", node.bundle, "create", ID)
     call = "".join(f"{word}\0" for word in words)
-    asked = question.format(begin=BEGIN, sum="0123abcd", call=call)
+    asked = question.format(begin="pyinfra-gvisor asks\0", sum="0123abcd", call=call)
 
     said = answer(asked.encode("utf-8", "surrogateescape"), "judge-1-0123abcd", node.paths)
 

@@ -21,7 +21,7 @@ from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from tests.table import table
 from tests.unit.answers import answer
-from tests.unit.kernel.kernel_answers import ALL, WEAK, in_force, surface, told
+from tests.unit.kernel.kernel_answers import ALL, in_force, surface, told
 from tests.unit.settings.loaded_settings import good, problems_of
 
 FEW = Kernel(modules=("sctp", "tipc"), sysctls={"vm.swappiness": "10"})
@@ -81,13 +81,11 @@ def test_the_files_say_what_is_declared_and_can_be_read_back() -> None:
 
 @table(
     "kernel, kept_out",
-    {
-        "none": ({"modules": []}, ()),
-        "not-managed": ({"modules": None}, ()),
-        "hyphens-and-twice": ({"modules": ["b", "a-b", "a_b"]}, ("a_b", "b")),
-        "besides": ({"modules": ["sctp"], "also": ["esp4"]}, ("esp4", "sctp")),
-        "needed": ({"modules": ["sctp", "rds"], "needed": ["sctp"]}, ("rds",)),
-    },
+    none=({"modules": []}, ()),
+    not_managed=({"modules": None}, ()),
+    hyphens_and_twice=({"modules": ["b", "a-b", "a_b"]}, ("a_b", "b")),
+    besides=({"modules": ["sctp"], "also": ["esp4"]}, ("esp4", "sctp")),
+    needed=({"modules": ["sctp", "rds"], "needed": ["sctp"]}, ("rds",)),
 )
 def test_modules_are_those_named_and_not_needed(kernel: Any, kept_out: tuple[str, ...]) -> None:
     wanted = loaded(**kernel)
@@ -121,12 +119,10 @@ DOTTED = "net/ipv4/conf/eth0.100/mc_forwarding"  # an interface whose name has a
 
 @table(
     "text, key",
-    {
-        "dots": ("net.ipv4.tcp_syncookies", "net.ipv4.tcp_syncookies"),
-        "slashes": ("net/ipv4/tcp_syncookies", "net.ipv4.tcp_syncookies"),
-        "dots-and-a-slash": ("net.ipv4.conf.eth0/100.mc_forwarding", DOTTED),
-        "slashes-and-a-dot": (DOTTED, DOTTED),
-    },
+    dots=("net.ipv4.tcp_syncookies", "net.ipv4.tcp_syncookies"),
+    slashes=("net/ipv4/tcp_syncookies", "net.ipv4.tcp_syncookies"),
+    dots_and_a_slash=("net.ipv4.conf.eth0/100.mc_forwarding", DOTTED),
+    slashes_and_a_dot=(DOTTED, DOTTED),
 )
 def test_a_key_has_one_form(text: str, key: str) -> None:
     assert sysctl_key(text) == key
@@ -135,16 +131,14 @@ def test_a_key_has_one_form(text: str, key: str) -> None:
 
 @table(
     "kernel, expected",
-    {
-        "hyphen": ({"also": ["br-netfilter"]}, "needs this module, got br_netfilter"),
-        "pattern": ({"also": ["nf_tables"]}, "needs this module, got nf_tables"),
-        "gvisor": ({"also": ["kvm_intel"]}, "gVisor needs this module, got kvm"),
-        "boot": ({"also": ["virtio_net"]}, "the node itself needs"),
-        "an-option": ({"modules": ["-r"]}, "not the name of a kernel module, got -r"),
-        "lines": ({"modules": ["a\nb"]}, "not the name of a kernel module, got a?"),
-        "no-name": ({"modules": [""]}, "not the name of a kernel module"),
-        "needed": ({"needed": ["sctpp"]}, "a module that is not blocked, got sctpp"),
-    },
+    hyphen=({"also": ["br-netfilter"]}, "needs this module, got br_netfilter"),
+    pattern=({"also": ["nf_tables"]}, "needs this module, got nf_tables"),
+    gvisor=({"also": ["kvm_intel"]}, "gVisor needs this module, got kvm"),
+    boot=({"also": ["virtio_net"]}, "the node itself needs"),
+    an_option=({"modules": ["-r"]}, "not the name of a kernel module, got -r"),
+    lines=({"modules": ["a\nb"]}, "not the name of a kernel module, got a?"),
+    no_name=({"modules": [""]}, "not the name of a kernel module"),
+    needed=({"needed": ["sctpp"]}, "a module that is not blocked, got sctpp"),
 )
 def test_what_is_no_module_or_must_stay_is_refused(kernel: Any, expected: str) -> None:
     assert expected in problem(**kernel)
@@ -153,29 +147,27 @@ def test_what_is_no_module_or_must_stay_is_refused(kernel: Any, expected: str) -
 
 @table(
     "key, value, expected",
-    {
-        "forwarding": ("net.ipv4.ip_forward", 0, "Docker forwards"),
-        "of-one": ("net/ipv6/conf/eth0.1/forwarding", 0, "Docker forwards"),
-        "localnet": ("net.ipv4.conf.all.route_localnet", 0, "Docker publishes"),
-        "bridge": ("net.bridge.bridge-nf-call-iptables", 0, "its bridges"),
-        "namespaces": ("user.max_user_namespaces", 0, "user namespaces"),
-        "modules": ("kernel.modules_disabled", 1, "only a reboot reverts"),
-        "modprobe": ("kernel.modprobe", "/bin/false", "Docker needs kernel modules"),
-        "bpf": ("kernel.unprivileged_bpf_disabled", 1, "write 2, which"),
-        "ptrace": ("kernel.yama.ptrace_scope", 3, "the ptrace that sandboxes need"),
-        "one-word": ("kernel", 1, "not the name of a sysctl, got kernel"),
-        "absolute": ("/kernel/x", 1, "not the name of a sysctl"),
-        "an-option": ("-kernel.x", 1, "not the name of a sysctl"),
-        "upwards": ("kernel/../../etc/x", 1, "not the name of a sysctl"),
-        "pattern": ("net.ipv4.conf.*.rp_filter", 1, "not the name of a sysctl"),
-        "two-lines": ("kernel.x\ny", 1, "not the name of a sysctl"),
-        "no-value": ("kernel.x", "", "not the value of a sysctl"),
-        "value-of-two-lines": ("kernel.x", "1\n2", "not the value of a sysctl"),
-        "fraction": ("kernel.x", 1.5, "input should be"),
-        "control-character": ("kernel.x", "\x1b[31m", "not the value of a sysctl"),
-        "long": ("kernel.x", "1" * 300, "not the value of a sysctl"),
-        "boolean": ("kernel.x", True, "input should be"),
-    },
+    forwarding=("net.ipv4.ip_forward", 0, "Docker forwards"),
+    of_one=("net/ipv6/conf/eth0.1/forwarding", 0, "Docker forwards"),
+    localnet=("net.ipv4.conf.all.route_localnet", 0, "Docker publishes"),
+    bridge=("net.bridge.bridge-nf-call-iptables", 0, "its bridges"),
+    namespaces=("user.max_user_namespaces", 0, "user namespaces"),
+    modules=("kernel.modules_disabled", 1, "only a reboot reverts"),
+    modprobe=("kernel.modprobe", "/bin/false", "Docker needs kernel modules"),
+    bpf=("kernel.unprivileged_bpf_disabled", 1, "write 2, which"),
+    ptrace=("kernel.yama.ptrace_scope", 3, "the ptrace that sandboxes need"),
+    one_word=("kernel", 1, "not the name of a sysctl, got kernel"),
+    absolute=("/kernel/x", 1, "not the name of a sysctl"),
+    an_option=("-kernel.x", 1, "not the name of a sysctl"),
+    upwards=("kernel/../../etc/x", 1, "not the name of a sysctl"),
+    pattern=("net.ipv4.conf.*.rp_filter", 1, "not the name of a sysctl"),
+    two_lines=("kernel.x\ny", 1, "not the name of a sysctl"),
+    no_value=("kernel.x", "", "not the value of a sysctl"),
+    value_of_two_lines=("kernel.x", "1\n2", "not the value of a sysctl"),
+    fraction=("kernel.x", 1.5, "input should be"),
+    control_character=("kernel.x", "\x1b[31m", "not the value of a sysctl"),
+    long=("kernel.x", "1" * 300, "not the value of a sysctl"),
+    boolean=("kernel.x", True, "input should be"),
 )
 def test_what_is_no_setting_of_ours_is_refused(key: str, value: object, expected: str) -> None:
     assert expected in problem(sysctls={key: value})
@@ -202,18 +194,6 @@ def planned(*lines: str, wanted: Kernel | None = ALL) -> PartPlan:
     return plan_kernel(surface(lines), wanted)
 
 
-def test_a_weak_node_gets_two_files_and_every_setting() -> None:
-    plan = planned(*told())
-
-    assert plan.action == "apply"
-    assert [item.path for item in plan.files] == [MODULES_FILE, SYSCTL_FILE]
-    assert plan.settings == ALL.settings
-    assert plan.lines[0] == f"write {MODULES_FILE}: block {', '.join(ALL.kept_out)}"
-    said = {f"{key}: {WEAK[key]} -> {value}" for key, value in ALL.settings.items()}
-    assert said <= {*plan.lines}
-    assert (plan.removed, plan.warnings) == ((), (INTERFACES,))
-
-
 LACKS = "net.core.bpf_jit_harden"
 LACKING = {LACKS: ""}
 LOOSE = Kernel(sysctls={"kernel.kptr_restrict": "0"})
@@ -224,18 +204,16 @@ NO_MODULES, NO_SETTINGS = Kernel(modules=()), Kernel(sysctls=None)
 
 @table(
     "lines, wanted",
-    {
-        "as-declared": (in_force(), ALL),
-        "few": (in_force(FEW), FEW),
-        "no-modules": (in_force(NO_MODULES), NO_MODULES),
-        "no-settings": (in_force(NO_SETTINGS), NO_SETTINGS),
-        "a-setting-that-the-kernel-lacks": (in_force(values=LACKING), ALL),
-        "set-more-strictly-since": (in_force(values=STRICTER), ALL),
-        "a-module-is-loaded": (in_force(modules={"tipc": 2}), ALL),
-        "a-kernel-without-modules": (in_force(loads=False), ALL),
-        "another-file": (in_force(later=[f"/etc/sysctl.conf:{KEY}=1"]), ALL),
-        "nothing-there-and-nothing-wanted": (told(), None),
-    },
+    as_declared=(in_force(), ALL),
+    few=(in_force(FEW), FEW),
+    no_modules=(in_force(NO_MODULES), NO_MODULES),
+    no_settings=(in_force(NO_SETTINGS), NO_SETTINGS),
+    a_setting_that_the_kernel_lacks=(in_force(values=LACKING), ALL),
+    set_more_strictly_since=(in_force(values=STRICTER), ALL),
+    a_module_is_loaded=(in_force(modules={"tipc": 2}), ALL),
+    a_kernel_without_modules=(in_force(loads=False), ALL),
+    another_file=(in_force(later=[f"/etc/sysctl.conf:{KEY}=1"]), ALL),
+    nothing_there_and_nothing_wanted=(told(), None),
 )
 def test_a_second_plan_does_nothing(lines: list[str], wanted: Kernel | None) -> None:
     assert planned(*lines, wanted=wanted) == PartPlan()
@@ -247,16 +225,14 @@ MODULES_WRITTEN = f"write {MODULES_FILE}: block {', '.join(OTHERS)}; allow esp4"
 
 @table(
     "lines, wanted, said",
-    {
-        "mode": (in_force(stat="666:0:0"), ALL, f"write {SYSCTL_FILE}: correct mode and owner"),
-        "owner": (in_force(stat="644:1:0"), ALL, f"write {SYSCTL_FILE}: correct mode and owner"),
-        "content": (in_force(texts={SYSCTL_FILE: ""}), ALL, f"write {SYSCTL_FILE}"),
-        "modules": (in_force(texts={MODULES_FILE: OTHER_MODULES}), ALL, MODULES_WRITTEN),
-        "lacking": (told(values=LACKING), ALL, f"{LACKS}: skipped, this kernel does not have it"),
-        "not-known-yet": (told(), FEW, "vm.swappiness: set to 10"),
-        "an-operators-own": (told(values=STRICTER), LOOSE, "kernel.kptr_restrict: 2 -> 0"),
-        "not-ours-any-more": (in_force(values={KEY: "7"}), None, LEFT),
-    },
+    mode=(in_force(stat="666:0:0"), ALL, f"write {SYSCTL_FILE}: correct mode and owner"),
+    owner=(in_force(stat="644:1:0"), ALL, f"write {SYSCTL_FILE}: correct mode and owner"),
+    content=(in_force(texts={SYSCTL_FILE: ""}), ALL, f"write {SYSCTL_FILE}"),
+    modules=(in_force(texts={MODULES_FILE: OTHER_MODULES}), ALL, MODULES_WRITTEN),
+    lacking=(told(values=LACKING), ALL, f"{LACKS}: skipped, this kernel does not have it"),
+    not_known_yet=(told(), FEW, "vm.swappiness: set to 10"),
+    an_operators_own=(told(values=STRICTER), LOOSE, "kernel.kptr_restrict: 2 -> 0"),
+    not_ours_any_more=(in_force(values={KEY: "7"}), None, LEFT),
 )
 def test_what_is_done_or_left_is_told(lines: list[str], wanted: Kernel | None, said: str) -> None:
     plan = planned(*lines, wanted=wanted)
@@ -267,12 +243,10 @@ def test_what_is_done_or_left_is_told(lines: list[str], wanted: Kernel | None, s
 
 @table(
     "key, value",
-    {
-        "hidden-from-root-too": ("kernel.kptr_restrict", "2"),
-        "for-good": ("kernel.unprivileged_bpf_disabled", "1"),
-        "group-writable-too": ("fs.protected_fifos", "2"),
-        "always": ("net.ipv4.tcp_syncookies", "2"),
-    },
+    hidden_from_root_too=("kernel.kptr_restrict", "2"),
+    for_good=("kernel.unprivileged_bpf_disabled", "1"),
+    group_writable_too=("fs.protected_fifos", "2"),
+    always=("net.ipv4.tcp_syncookies", "2"),
 )
 def test_what_is_set_more_strictly_is_left_to_whoever_set_it(key: str, value: str) -> None:
     plan = planned(*told(values={key: value}))
@@ -317,20 +291,16 @@ def test_a_value_that_was_the_same_before_us_is_not_mentioned() -> None:
 
 @table(
     "lines",
-    {
-        "an-empty-record": told(kept=True),
-        "a-record-without-a-file": told(before={KEY: "1"}, written={KEY: "0"}),
-        "an-empty-file": told(texts={MODULES_FILE: ""}),
-    },
+    an_empty_record=told(kept=True),
+    a_record_without_a_file=told(before={KEY: "1"}, written={KEY: "0"}),
+    an_empty_file=told(texts={MODULES_FILE: ""}),
 )
 def test_what_is_left_of_it_goes_too(lines: list[str]) -> None:
     assert surface(lines).there
     assert planned(*lines, wanted=None).action == "remove"
 
 
-@table(
-    "wanted, gone", {"modules": (NO_MODULES, MODULES_FILE), "settings": (NO_SETTINGS, SYSCTL_FILE)}
-)
+@table("wanted, gone", modules=(NO_MODULES, MODULES_FILE), settings=(NO_SETTINGS, SYSCTL_FILE))
 def test_one_half_can_be_had_without_the_other(wanted: Kernel, gone: str) -> None:
     plan = planned(*in_force(), wanted=wanted)
 
@@ -344,37 +314,32 @@ NO_EFFECT = f"this kernel cannot load modules, so {MODULES_FILE} has no effect o
 
 @table(
     "lines, wanted, warnings",
-    {
-        "loaded": (
-            told(modules={"tipc": 2, "ext4": 1, "esp4": 0}),
-            Kernel(also=("esp4",)),
-            [INTERFACES, STAYS.format("esp4", 0), STAYS.format("tipc", 2)],
-        ),
-        "builtin": (BUILTIN, ALL, ["cuse is built into this kernel and cannot be blocked"]),
-        "no-modules": (told(loads=False), ALL, [INTERFACES, NO_EFFECT]),
-    },
+    loaded=(
+        told(modules={"tipc": 2, "ext4": 1, "esp4": 0}),
+        Kernel(also=("esp4",)),
+        [INTERFACES, STAYS.format("esp4", 0), STAYS.format("tipc", 2)],
+    ),
+    builtin=(BUILTIN, ALL, ["cuse is built into this kernel and cannot be blocked"]),
+    no_modules=(told(loads=False), ALL, [INTERFACES, NO_EFFECT]),
 )
 def test_a_module_that_stays_is_told(lines: list[str], wanted: Kernel, warnings: Any) -> None:
     assert [*planned(*lines, wanted=wanted).warnings] == warnings
 
 
 LATER, LAST, UFW = "/etc/sysctl.d/99-x.conf", "/etc/sysctl.conf", "/etc/ufw/sysctl.conf"
-UFW_ON = "/etc/ufw/ufw.conf:ENABLED=yes"
 
 
 @table(
     "later, warned",
-    {
-        "etc": ([f"{LATER}:{KEY} = 1"], LATER),
-        "last": ([f"{LAST}:-net/ipv4/conf/all/send_redirects=1"], LAST),
-        "the-last-one-counts": ([f"{LAST}:{KEY}=1", f"{LATER}:{KEY}=0"], LAST),
-        "mended": ([f"{LATER}:{KEY}=1", f"{LAST}:{KEY}=0"], None),
-        "stricter": ([f"{LAST}:kernel.kptr_restrict=2"], None),
-        "read-before-ours": ([f"/etc/sysctl.d/90-a.conf:{KEY} = 1"], None),
-        "pattern": ([f"{LATER}:net.ipv4.conf.*.x = 1"], None),
-        "ufw-is-off": ([f"{UFW}:{KEY}=1"], None),
-        "ufw-is-on": ([UFW_ON, f"{UFW}:{KEY}=1"], UFW),
-    },
+    etc=([f"{LATER}:{KEY} = 1"], LATER),
+    last=([f"{LAST}:-net/ipv4/conf/all/send_redirects=1"], LAST),
+    the_last_one_counts=([f"{LAST}:{KEY}=1", f"{LATER}:{KEY}=0"], LAST),
+    mended=([f"{LATER}:{KEY}=1", f"{LAST}:{KEY}=0"], None),
+    stricter=([f"{LAST}:kernel.kptr_restrict=2"], None),
+    read_before_ours=([f"/etc/sysctl.d/90-a.conf:{KEY} = 1"], None),
+    pattern=([f"{LATER}:net.ipv4.conf.*.x = 1"], None),
+    ufw_is_off=([f"{UFW}:{KEY}=1"], None),
+    ufw_is_on=(["/etc/ufw/ufw.conf:ENABLED=yes", f"{UFW}:{KEY}=1"], UFW),
 )
 def test_a_file_that_says_otherwise_later_is_named(later: list[str], warned: str | None) -> None:
     plan = planned(*told(later=later))
@@ -399,11 +364,9 @@ def found(lines: Sequence[str] = (), **settings: Any) -> dict[str, Finding]:
 
 @table(
     "lines",
-    {
-        "as-declared": in_force(),
-        "stricter-or-lacking": in_force(values={**STRICTER, **LACKING}),
-        "a-kernel-without-modules": in_force(loads=False),
-    },
+    as_declared=in_force(),
+    stricter_or_lacking=in_force(values={**STRICTER, **LACKING}),
+    a_kernel_without_modules=in_force(loads=False),
 )
 def test_a_node_as_declared_is_clean(lines: list[str]) -> None:
     assert found(lines) == {}
@@ -422,43 +385,36 @@ def test_sandboxes_with_a_network_of_their_own_need_no_word_about_it() -> None:
     assert found(told(), gvisor_kernel=None, **own) == {}
 
 
-@table(
-    "lines, evidence",
-    {
-        "missing": (told(), "the file is missing"),
-        "content": (in_force(texts={SYSCTL_FILE: ""}), "its content was changed"),
-        "mode": (in_force(stat="666:0:0"), "its mode or owner was changed"),
-    },
-)
-def test_a_file_that_is_not_as_declared_is_found(lines: list[str], evidence: str) -> None:
-    finding = found(lines)[f"kernel-files {SYSCTL_FILE}"]
+def set_again(*later: str) -> list[str]:
+    """The lines of a node on which somebody has set one value back to 1."""
+    return in_force(values={KEY: "1"}, later=later)
 
-    assert finding.severity is Severity.MEDIUM
-    assert finding.evidence == evidence
+
+FILE, SETTING = f"kernel-files {SYSCTL_FILE}", f"kernel-setting {KEY}"
+BY_A_FILE = f"{KEY} is 1, declared 0; /etc/sysctl.conf sets it"
+
+
+@table(
+    "lines, key, evidence",
+    missing=(told(), FILE, "the file is missing"),
+    content=(in_force(texts={SYSCTL_FILE: ""}), FILE, "its content was changed"),
+    mode=(in_force(stat="666:0:0"), FILE, "its mode or owner was changed"),
+    set_by_nobody_knows_whom=(set_again(), SETTING, f"{KEY} is 1, declared 0"),
+    set_by_a_file=(set_again(f"/etc/sysctl.conf:{KEY}=1"), SETTING, BY_A_FILE),
+    third_value=(set_again(f"/etc/sysctl.conf:{KEY}=5"), SETTING, f"{KEY} is 1, declared 0"),
+)
+def test_what_is_not_as_declared_is_found(lines: list[str], key: str, evidence: str) -> None:
+    finding = found(lines)[key]
+
+    assert (finding.severity, finding.evidence) == (Severity.MEDIUM, evidence)
 
 
 def test_a_file_of_which_nothing_is_declared_is_found_and_a_loaded_module_is_not() -> None:
     every = found(in_force(modules={"tipc": 1}), gvisor_kernel=None)
 
     for path in (SYSCTL_FILE, MODULES_FILE):
-        evidence = every[f"kernel-files {path}"].evidence
-        assert evidence == "the file is on the node, but not declared"
+        assert every[f"kernel-files {path}"].evidence == "the file is on the node, but not declared"
     assert "kernel-module tipc" not in every
-
-
-@table(
-    "later, by",
-    {
-        "by-nobody-knows-whom": ([], ""),
-        "by-a-file": ([f"/etc/sysctl.conf:{KEY}=1"], "; /etc/sysctl.conf sets it"),
-        "a-file-has-a-third-value": ([f"/etc/sysctl.conf:{KEY}=5"], ""),
-    },
-)
-def test_a_setting_with_another_value_is_found(later: list[str], by: str) -> None:
-    finding = found(in_force(values={KEY: "1"}, later=later))[f"kernel-setting {KEY}"]
-
-    assert finding.severity is Severity.MEDIUM
-    assert finding.evidence == f"{KEY} is 1, declared 0{by}"
 
 
 def test_a_module_that_is_loaded_or_built_in_is_found() -> None:

@@ -164,9 +164,7 @@ def test_a_setting_that_is_not_ours_any_more_is_given_back_alone_and_if_empty(ho
     host.set("a.two", "")
     host.apply({**WANTED, "a.words": "4"})
 
-    ran = host.apply({"a.one": "0"})
-
-    assert ran.returncode == 0
+    assert host.apply({"a.one": "0"}).returncode == 0
     assert host.values() == {**WEAK, "a.one": "0", "a.two": "", "a.words": "1 2 3"}
     assert (host.files()[BEFORE], host.files()[WRITTEN]) == ("a.one 1\n", "a.one 0\n")
 
@@ -182,11 +180,9 @@ def test_a_setting_that_the_kernel_lacks_is_passed_over(host: Host) -> None:
 
 @table(
     "earlier, device, said",
-    {
-        "an-error": ({}, "/dev/full", "the kernel refuses '5' ("),
-        "while-in-force": ({"a.one": "0"}, "/dev/full", "the kernel refuses '5' ("),
-        "without-a-word": ({}, "/dev/null", "the kernel reads '1' after '5' was written; the earl"),
-    },
+    an_error=({}, "/dev/full", "the kernel refuses '5' ("),
+    while_in_force=({"a.one": "0"}, "/dev/full", "the kernel refuses '5' ("),
+    without_a_word=({}, "/dev/null", "the kernel reads '1' after '5' was written; the earl"),
 )
 def test_a_refusal_changes_nothing(host: Host, earlier: Any, device: str, said: str) -> None:
     host.apply(earlier)
@@ -218,9 +214,7 @@ def test_a_file_that_cannot_be_written_puts_the_values_back(host: Host) -> None:
     (host.root / "etc").mkdir()
     (host.root / "etc/sysctl.d").write_text("in the way")
 
-    ran = host.apply(WANTED)
-
-    assert ran.returncode != 0
+    assert host.apply(WANTED).returncode != 0
     assert host.values() == WEAK
     assert host.files() == {"etc/sysctl.d": "in the way"}
 

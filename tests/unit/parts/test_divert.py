@@ -198,7 +198,5 @@ def test_while_another_one_moves_runc_a_script_changes_nothing(tmp_path: Path, n
 def test_the_repair_gives_our_program_the_place_of_runc(tmp_path: Path) -> None:
     places = Places(tmp_path)
 
-    found = places.run("repair")
-
-    assert (found, places.runc.read_text()) == ((0, ""), places.program.read_text())
+    assert (places.run("repair"), places.runc.read_text()) == ((0, ""), places.program.read_text())
     assert Path(f"{places.runc}{VARIABLES['aside']}").read_text() == ELF

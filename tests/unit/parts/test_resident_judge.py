@@ -93,26 +93,24 @@ WRITES = tuple(f"write {item.path}" for item in judge_files(PROGRAM, DOCKER))
 
 @table(
     "lines, plan",
-    {
-        "not-there": ([], applied(*WRITES, FOLLOW)),
-        "as-declared": (told(), PartPlan()),
-        "not-asked": (
-            told(asked=False),
-            applied(*(f"write {path}" for path in (SOCKET, LINKS_PROGRAM, DROP_IN)), FOLLOW),
-        ),
-        "another-program": (
-            told(f"{PROGRAM}0"),
-            applied(*(f"write {path}" for path in (PERMIT, SERVE, LINKS_PROGRAM))),
-        ),
-        "no-addition": (told(without=DROP_IN), applied(f"write {DROP_IN}")),
-        "service-down": (told(service="failed"), applied()),
-        "socket-down": (told(socket="inactive"), applied()),
-        "nobody-answers": (told(answers=False), applied()),
-        "links-are-followed": (told(links="wanted"), applied(FOLLOW)),
-        "links-are-needed": (told(links="followed old-db old-app"), PartPlan()),
-        "links-in-report": (told(links="unwanted"), PartPlan()),
-        "not-enabled": (told(enabled=False), applied()),
-    },
+    not_there=([], applied(*WRITES, FOLLOW)),
+    as_declared=(told(), PartPlan()),
+    not_asked=(
+        told(asked=False),
+        applied(*(f"write {path}" for path in (SOCKET, LINKS_PROGRAM, DROP_IN)), FOLLOW),
+    ),
+    another_program=(
+        told(f"{PROGRAM}0"),
+        applied(*(f"write {path}" for path in (PERMIT, SERVE, LINKS_PROGRAM))),
+    ),
+    no_addition=(told(without=DROP_IN), applied(f"write {DROP_IN}")),
+    service_down=(told(service="failed"), applied()),
+    socket_down=(told(socket="inactive"), applied()),
+    nobody_answers=(told(answers=False), applied()),
+    links_are_followed=(told(links="wanted"), applied(FOLLOW)),
+    links_are_needed=(told(links="followed old-db old-app"), PartPlan()),
+    links_in_report=(told(links="unwanted"), PartPlan()),
+    not_enabled=(told(enabled=False), applied()),
 )
 def test_a_declared_one_gets_what_it_lacks(lines: list[str], plan: PartPlan) -> None:
     assert plan_judge(node_with(lines), PROGRAM, door=True) == plan
@@ -123,12 +121,10 @@ NO_MORE = f"write {SOCKET}", "have dockerd's unit not wait for it"
 
 @table(
     "lines, door, plan",
-    {
-        "not-there": ([], None, applied(*WRITES[:-2], door=False)),
-        "asked-and-not-declared": (told(), False, applied(*NO_MORE, door=False)),
-        "asked-for-now": (told(service="failed"), None, PartPlan()),
-        "not-asked": (told(asked=False), False, PartPlan()),
-    },
+    not_there=([], None, applied(*WRITES[:-2], door=False)),
+    asked_and_not_declared=(told(), False, applied(*NO_MORE, door=False)),
+    asked_for_now=(told(service="failed"), None, PartPlan()),
+    not_asked=(told(asked=False), False, PartPlan()),
 )
 def test_one_that_dockerd_is_not_to_ask_is_asked_until_daemon_json_is_written(
     lines: list[str], door: bool | None, plan: PartPlan
@@ -138,10 +134,8 @@ def test_one_that_dockerd_is_not_to_ask_is_asked_until_daemon_json_is_written(
 
 @table(
     "lines, plan",
-    {
-        "there": (told(), PartPlan("remove", ("stop the resident judge",))),
-        "not-there": ([], PartPlan()),
-    },
+    there=(told(), PartPlan("remove", ("stop the resident judge",))),
+    not_there=([], PartPlan()),
 )
 def test_one_that_is_not_declared_goes(lines: list[str], plan: PartPlan) -> None:
     assert plan_judge(node_with(lines), None, door=False) == plan
@@ -149,13 +143,11 @@ def test_one_that_is_not_declared_goes(lines: list[str], plan: PartPlan) -> None
 
 @table(
     "given, what",
-    {
-        "systemd": ({"init": "lab-init"}, "gvisor_default needs systemd"),
-        "python": ({"python": ""}, "gvisor_default needs Python 3.10 or later"),
-        "asyncio": ({"python": "3.11 json"}, "gvisor_default needs Python's asyncio"),
-        "kernel": ({"uname": "5.9.16 x86_64"}, "gvisor_default needs Linux 5.10"),
-        "linked": ({"linked_volume": "/var/lib/docker/volumes"}, "would not be found"),
-    },
+    systemd=({"init": "lab-init"}, "gvisor_default needs systemd"),
+    python=({"python": ""}, "gvisor_default needs Python 3.10 or later"),
+    asyncio=({"python": "3.11 json"}, "gvisor_default needs Python's asyncio"),
+    kernel=({"uname": "5.9.16 x86_64"}, "gvisor_default needs Linux 5.10"),
+    linked=({"linked_volume": "/var/lib/docker/volumes"}, "would not be found"),
 )
 def test_a_node_whose_docker_cannot_ask_is_refused(given: dict[str, str], what: str) -> None:
     with pytest.raises(Problem, match=what):
@@ -164,12 +156,10 @@ def test_a_node_whose_docker_cannot_ask_is_refused(given: dict[str, str], what: 
 
 @table("given", systemd={"init": "lab-init"}, asyncio={"python": "3.11 dataclasses json"})
 def test_without_that_a_node_that_cannot_have_it_is_only_warned(given: dict[str, str]) -> None:
-    plan = plan_judge(node_with(**given), PROGRAM, door=False)
-
-    assert plan == PartPlan(warnings=(NOT_RESIDENT,))
+    assert plan_judge(node_with(**given), PROGRAM, door=False) == PartPlan(warnings=(NOT_RESIDENT,))
 
 
-@table("named, exceeds", {"names-it": (True, True), "does-not": (False, False)})
+@table("named, exceeds", names_it=(True, True), does_not=(False, False))
 def test_a_daemon_json_that_names_it_is_more_than_is_declared(named: bool, exceeds: bool) -> None:
     node = node_with(told(asked=False), **(IS_ASKED if named else {}))
     (part,) = (part for part in PARTS if part.name == "judge")
@@ -192,12 +182,10 @@ def looked(lines: Sequence[str], settings: Any, **given: str) -> dict[str, Any]:
 
 @table(
     "lines, settings, given",
-    {
-        "asked": (told(), ASKED, IS_ASKED),
-        "not-asked": (told(asked=False), SEALED, {}),
-        "none-is-declared": ([], {"gvisor_runtimes": {"runsc": {}}}, {}),
-        "no-systemd": ([], SEALED, {"init": "lab-init"}),
-    },
+    asked=(told(), ASKED, IS_ASKED),
+    not_asked=(told(asked=False), SEALED, {}),
+    none_is_declared=([], {"gvisor_runtimes": {"runsc": {}}}, {}),
+    no_systemd=([], SEALED, {"init": "lab-init"}),
 )
 def test_a_node_as_declared_is_clean(lines: list[str], settings: Any, given: Any) -> None:
     assert looked(lines, settings, **given) == {}
@@ -205,10 +193,8 @@ def test_a_node_as_declared_is_clean(lines: list[str], settings: Any, given: Any
 
 @table(
     "lines, evidence",
-    {
-        "program": (told(asked=False, service="failed"), "its service is failed"),
-        "nothing-there": ([], "its socket is missing and its service is missing"),
-    },
+    program=(told(asked=False, service="failed"), "its service is failed"),
+    nothing_there=([], "its socket is missing and its service is missing"),
 )
 def test_one_that_only_wrappers_ask_and_is_not_resident_is_a_finding_of_low_severity(
     lines: list[str], evidence: str
@@ -220,18 +206,16 @@ def test_one_that_only_wrappers_ask_and_is_not_resident_is_a_finding_of_low_seve
 
 @table(
     "lines, settings, severity, evidence",
-    {
-        "service": (told(service="failed"), {}, Severity.HIGH, "its service is failed"),
-        "silent": (told(answers=False), {}, Severity.HIGH, "nobody answers where dockerd asks"),
-        "links": (told(links="wanted"), {}, Severity.HIGH, LINKS),
-        "links-of-old": (
-            told(links="followed db app"),
-            {},
-            Severity.MEDIUM,
-            f"{LINKS}, as db and 1 more {NEED}",
-        ),
-        "report": (told(), {"gvisor_door": "report"}, Severity.MEDIUM, "it only reports"),
-    },
+    service=(told(service="failed"), {}, Severity.HIGH, "its service is failed"),
+    silent=(told(answers=False), {}, Severity.HIGH, "nobody answers where dockerd asks"),
+    links=(told(links="wanted"), {}, Severity.HIGH, LINKS),
+    links_of_old=(
+        told(links="followed db app"),
+        {},
+        Severity.MEDIUM,
+        f"{LINKS}, as db and 1 more {NEED}",
+    ),
+    report=(told(), {"gvisor_door": "report"}, Severity.MEDIUM, "it only reports"),
 )
 def test_one_that_does_not_answer_dockerd_leaves_the_door_open(
     lines: list[str], settings: dict[str, Any], severity: Severity, evidence: str
@@ -255,11 +239,9 @@ AT_BOOT = "its socket is not enabled: it will not listen after a reboot"
 
 @table(
     "lines, subject, evidence",
-    {
-        "changed": (told(other=SERVICE), SERVICE, "the file was changed"),
-        "missing": (told(without=SOCKET), SOCKET, "the file is missing"),
-        "not-enabled": (told(enabled=False), NAME, AT_BOOT),
-    },
+    changed=(told(other=SERVICE), SERVICE, "the file was changed"),
+    missing=(told(without=SOCKET), SOCKET, "the file is missing"),
+    not_enabled=(told(enabled=False), NAME, AT_BOOT),
 )
 def test_files_other_than_installed_are_found(
     lines: list[str], subject: str, evidence: str

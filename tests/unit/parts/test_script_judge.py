@@ -99,11 +99,9 @@ STARTED = ["start socket", "restart service", "enable --quiet socket"]
 
 @table(
     "state, socket, opens",
-    {
-        "runs": ("active", "1", False),
-        "another-socket": ("active", "2", True),
-        "down": ("failed", "1", True),
-    },
+    runs=("active", "1", False),
+    another_socket=("active", "2", True),
+    down=("failed", "1", True),
 )
 def test_the_socket_stays_open_if_it_can(host: Host, state: str, socket: str, opens: bool) -> None:
     host.install()
@@ -117,14 +115,12 @@ def test_the_socket_stays_open_if_it_can(host: Host, state: str, socket: str, op
     assert host.link.is_symlink()
 
 
-@table("step", {"start": "start", "restart": "restart", "daemon-reload": "daemon-reload"})
+@table("step", start="start", restart="restart", daemon_reload="daemon-reload")
 def test_a_run_that_breaks_off_is_noticed_by_the_next(host: Host, step: str) -> None:
     host.install()
     host.systemctl("active", fails_at=step)
 
-    ran = host.install()
-
-    assert ran.returncode == 1
+    assert host.install().returncode == 1
     assert not host.link.is_symlink()
 
 
@@ -154,7 +150,7 @@ def test_where_links_in_volumes_stay_followed_the_next_run_tries_again(host: Hos
     assert (host.links.read_text(), host.link.exists()) == ("sync\n", False)
 
 
-@table("step", {"install": "install", "remove": "remove"})
+@table("step", install="install", remove="remove")
 def test_while_daemon_json_has_dockerd_ask_it_stays_so(host: Host, step: str) -> None:
     host.answering(0)
     host.install(asked=True)
@@ -225,12 +221,10 @@ KEEPER = "say() { printf '%s\\n' \"$*\"; }\n"
 
 @table(
     "state, code, address, wrong",
-    {
-        "active": ("active", 0, "", 0),
-        "asked": ("active", 0, "/run/asked.sock", 0),
-        "failed": ("failed", 0, "", 2),
-        "silent": ("active", 1, "/run/asked.sock", 1),
-    },
+    active=("active", 0, "", 0),
+    asked=("active", 0, "/run/asked.sock", 0),
+    failed=("failed", 0, "", 2),
+    silent=("active", 1, "/run/asked.sock", 1),
 )
 def test_the_keeper_notices_what_is_down_and_starts_it(
     host: Host, state: str, code: int, address: str, wrong: int

@@ -74,9 +74,7 @@ def keeper(tmp_path: Path) -> Keeper:
 
 
 def test_what_is_in_force_is_told_in_the_metrics_only(keeper: Keeper) -> None:
-    found = keeper.check()
-
-    assert (found, keeper.in_force()) == ((0, []), "1")
+    assert (keeper.check(), keeper.in_force()) == ((0, []), "1")
     assert "gvisor_keeper_last_run_timestamp_seconds" in keeper.metrics.read_text()
     assert keeper.metrics.stat().st_mode & 0o777 == 0o644
 
@@ -190,9 +188,7 @@ def test_a_check_that_can_never_be_made_is_an_error_after_a_while(keeper: Keeper
 
 
 def test_a_check_that_fails_by_itself_is_an_error(keeper: Keeper) -> None:
-    found = keeper.check(code="2")
-
-    assert found == (1, [f"<3>thing: the check ended with code 2; {ADVICE}"])
+    assert keeper.check(code="2") == (1, [f"<3>thing: the check ended with code 2; {ADVICE}"])
     assert keeper.in_force() == "0"
 
 
@@ -295,9 +291,7 @@ STOPPED = (
 def test_a_dockerd_that_does_not_run_is_not_asked_or_its_socket_would_start_it(
     runtimes: Runtimes, unit_state: str, code: int, said: list[str]
 ) -> None:
-    found = runtimes.check(unit_state)
-
-    assert found == (code, said)
+    assert runtimes.check(unit_state) == (code, said)
     assert not runtimes.asked.exists()
 
 

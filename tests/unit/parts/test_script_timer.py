@@ -122,9 +122,7 @@ def test_a_file_that_cannot_be_written_leaves_the_timer_off(host: Host) -> None:
     host.watch.parent.mkdir()
     host.watch.write_text("in the way")
 
-    ran = host.install()
-
-    assert ran.returncode != 0
+    assert host.install().returncode != 0
     assert not [line for line in host.told() if line.startswith("enable")]
 
 
@@ -138,9 +136,7 @@ def test_metrics_that_nobody_would_renew_go_and_others_stay(host: Host) -> None:
     kept = host.install(str(old))
     there = host.files()
     (host.watch / "policy").write_text(f"textfile {old}\n")
-    gone = host.install()
-
-    assert (kept.returncode, gone.returncode) == (0, 0)
+    assert (kept.returncode, host.install().returncode) == (0, 0)
     assert str(old) in there
     assert [path.name for path in host.texts.iterdir()] == ["other.prom"]
 
@@ -152,9 +148,7 @@ def test_a_policy_that_somebody_wrote_removes_no_file_of_others(host: Host, text
     host.install()
     (host.watch / "policy").write_text(f"textfile {host.texts / textfile}\n")
 
-    ran = host.remove()
-
-    assert ran.returncode == 0
+    assert host.remove().returncode == 0
     assert other.exists()
 
 
@@ -187,8 +181,6 @@ def test_a_removal_leaves_what_else_lies_beside_it(host: Host) -> None:
     release = host.watch.parent / "releases"
     release.mkdir()
 
-    ran = host.remove()
-
-    assert ran.returncode == 0
+    assert host.remove().returncode == 0
     assert release.exists()
     assert not host.watch.exists()

@@ -24,7 +24,6 @@ from tests.unit.egress.egress_states import told
 from tests.unit.kernel import kernel_answers
 from tests.unit.settings.loaded_settings import good
 
-STRICT = {"runsc": {"network": "none", "hardening": "strict"}}
 DECLARED: dict[str, dict[str, Any]] = {
     "runtimes": {"gvisor_runtimes": {"runsc": {}, "net": {"network": "sandbox"}}},
     "default": {"gvisor_default": "sandbox"},
@@ -111,9 +110,7 @@ def test_a_node_as_the_defaults_make_it_loses_nothing() -> None:
 
 
 def test_a_default_whose_absence_is_refused_is_named_without_its_seal() -> None:
-    node = node_with({"gvisor_default": "sandbox"})
-
-    assert list(refused(node)) == ["gvisor_default"]
+    assert list(refused(node_with({"gvisor_default": "sandbox"}))) == ["gvisor_default"]
 
 
 def test_a_default_that_goes_does_not_take_the_seal_along() -> None:
@@ -136,7 +133,7 @@ def test_a_runtime_that_is_not_declared_any_more_is_no_lost_choice_of_the_defaul
 
 
 def test_options_that_isolate_more_than_the_default_are_not_lost_with_their_key() -> None:
-    node = node_with({"gvisor_runtimes": STRICT})
+    node = node_with({"gvisor_runtimes": {"runsc": {"network": "none", "hardening": "strict"}}})
 
     found = refused(node)["gvisor_runtimes"]
 

@@ -23,6 +23,7 @@ from pyinfra_gvisor.planning.preflight import (
 from pyinfra_gvisor.proof.verdict import fingerprint
 from pyinfra_gvisor.releases import local
 from pyinfra_gvisor.settings import Settings
+from tests.arguments import Patch
 from tests.cases.proven import PROFILES, RELEASE, converged, proven
 from tests.table import table
 from tests.unit.answers import Running, node
@@ -46,11 +47,9 @@ def problems_of(data: dict[str, Any] | None = None, **given: Any) -> list[str]:
 
 @table(
     "data, refused",
-    {
-        "default": ({"gvisor_default": "sandbox"}, True),
-        "seal": ({"gvisor_seal": {}}, True),
-        "neither": ({}, False),
-    },
+    default=({"gvisor_default": "sandbox"}, True),
+    seal=({"gvisor_seal": {}}, True),
+    neither=({}, False),
 )
 def test_wrappers_that_run_the_judge_need_its_python(data: dict[str, Any], refused: bool) -> None:
     said = (
@@ -67,34 +66,26 @@ STORE = "/opt/gvisor/releases"
 
 @table(
     "given, message",
-    {
-        "architecture": ({"uname": "6.12.9 riscv64"}, "gVisor does not run on this .*riscv64; use"),
-        "kernel": (
-            {"uname": "5.5.9 x86_64"},
-            "gVisor needs Linux 5.6 or later, got 5.5.9; up",
-        ),
-        "kernel-of-no-number": (
-            {"uname": "own x86_64"},
-            "gVisor needs Linux 5.6 or later, got own",
-        ),
-        "page-size": ({"page_size": "16384"}, "gVisor needs pages of 4096 bytes, got 16384; boot "),
-        "user-namespaces": (
-            {"max_user_namespaces": "0"},
-            "user.max_user_namespaces is 0, but .*; run sysctl user.max_user_namespaces=10000$",
-        ),
-        "noexec": (
-            {"store_options": "rw,noexec,relatime"},
-            f"{STORE} is on a file system that is mounted noexec, got rw,noexec,relatime; mount ",
-        ),
-        "free-space": (
-            {"store_free": "1000 4096"},
-            f"{STORE} needs 768 MiB of free space for another release, got 3 MiB; free some space;",
-        ),
-        "stray-sidecars": (
-            {"stray_sidecars": "yes"},
-            "/usr/local/bin/gvisor-bin exists, and .*; remove /usr/local/bin/gvisor-bin; ",
-        ),
-    },
+    architecture=({"uname": "6.12.9 riscv64"}, "gVisor does not run on this .*riscv64; use"),
+    kernel=({"uname": "5.5.9 x86_64"}, "gVisor needs Linux 5.6 or later, got 5.5.9; up"),
+    kernel_of_no_number=({"uname": "own x86_64"}, "gVisor needs Linux 5.6 or later, got own"),
+    page_size=({"page_size": "16384"}, "gVisor needs pages of 4096 bytes, got 16384; boot "),
+    user_namespaces=(
+        {"max_user_namespaces": "0"},
+        "user.max_user_namespaces is 0, but .*; run sysctl user.max_user_namespaces=10000$",
+    ),
+    noexec=(
+        {"store_options": "rw,noexec,relatime"},
+        f"{STORE} is on a file system that is mounted noexec, got rw,noexec,relatime; mount ",
+    ),
+    free_space=(
+        {"store_free": "1000 4096"},
+        f"{STORE} needs 768 MiB of free space for another release, got 3 MiB; free some space;",
+    ),
+    stray_sidecars=(
+        {"stray_sidecars": "yes"},
+        "/usr/local/bin/gvisor-bin exists, and .*; remove /usr/local/bin/gvisor-bin; ",
+    ),
 )
 def test_a_machine_that_gvisor_does_not_run_on_is_refused_with_the_way_out(
     given: dict[str, str], message: str
@@ -107,18 +98,16 @@ def test_a_machine_that_gvisor_does_not_run_on_is_refused_with_the_way_out(
 
 @table(
     "given",
-    {
-        "plain": {},
-        "oldest-kernel": {"uname": "5.6.0 x86_64"},
-        "arm64": {"uname": "6.1.0-40-arm64 aarch64"},
-        "debians-name": {"uname": "6.1.0 amd64"},
-        "two-digit-major": {"uname": "10.0.1 x86_64"},
-        "no-such-limit": {"without": ("max_user_namespaces",)},
-        "one-user-namespace": {"max_user_namespaces": "1"},
-        "installed": {"store_free": "1000 4096", "releases": ["20260928.0"]},
-        "just-enough": {"store_free": "196608 4096"},
-        "somebodys-runsc": {"stray_sidecars": "yes", "runsc_file": "yes"},
-    },
+    plain={},
+    oldest_kernel={"uname": "5.6.0 x86_64"},
+    arm64={"uname": "6.1.0-40-arm64 aarch64"},
+    debians_name={"uname": "6.1.0 amd64"},
+    two_digit_major={"uname": "10.0.1 x86_64"},
+    no_such_limit={"without": ("max_user_namespaces",)},
+    one_user_namespace={"max_user_namespaces": "1"},
+    installed={"store_free": "1000 4096", "releases": ["20260928.0"]},
+    just_enough={"store_free": "196608 4096"},
+    somebodys_runsc={"stray_sidecars": "yes", "runsc_file": "yes"},
 )
 def test_a_machine_that_gvisor_just_runs_on_is_fit(given: dict[str, Any]) -> None:
     assert problems_of(**given) == []
@@ -131,30 +120,26 @@ def test_every_reason_is_told_at_once() -> None:
 
 
 def test_without_runtimes_only_docker_matters() -> None:
-    found = problems_of({"gvisor_runtimes": {}, **OLD}, uname="4.19.0 armv7l")
-
-    assert found == []
+    assert problems_of({"gvisor_runtimes": {}, **OLD}, uname="4.19.0 armv7l") == []
 
 
 @table(
     "flavour, given, message",
-    {
-        "there": ("present", {}, None),
-        "missing": ("present", {"without": NO_DOCKER}, "^Docker is not installed; "),
-        "missing-but-to-be-installed": ("debian", {"without": NO_DOCKER}, None),
-        "missing-but-docker-ce": ("docker-ce", {"without": NO_DOCKER}, None),
-        "down": (
-            "present",
-            {"without": DOWN, "docker_error": "connect: Connection refused"},
-            "^dockerd does not answer, got connect: Connection refused; ",
-        ),
-        "down-not-replaced": ("debian", {"without": DOWN}, "^dockerd does not answer, got no "),
-        "runs-without-client": (
-            "debian",
-            {"without": ("info", "docker_client")},
-            "^dockerd does not answer",
-        ),
-    },
+    there=("present", {}, None),
+    missing=("present", {"without": NO_DOCKER}, "^Docker is not installed; "),
+    missing_but_to_be_installed=("debian", {"without": NO_DOCKER}, None),
+    missing_but_docker_ce=("docker-ce", {"without": NO_DOCKER}, None),
+    down=(
+        "present",
+        {"without": DOWN, "docker_error": "connect: Connection refused"},
+        "^dockerd does not answer, got connect: Connection refused; ",
+    ),
+    down_not_replaced=("debian", {"without": DOWN}, "^dockerd does not answer, got no "),
+    runs_without_client=(
+        "debian",
+        {"without": ("info", "docker_client")},
+        "^dockerd does not answer",
+    ),
 )
 def test_docker_has_to_be_there_and_to_answer_or_to_be_installed(
     flavour: str, given: dict[str, Any], message: str | None
@@ -178,11 +163,9 @@ RISK = f"RISK ACCEPTED: runsc 20240729.0 is open to {KNOWN}. Reason given: {REAS
 
 @table(
     "data, said",
-    {
-        "accepted": (ACCEPTED, (RISK,)),
-        "safe-release": ({"gvisor_accept_risk": REASON}, ()),
-        "no-gvisor": ({**ACCEPTED, "gvisor_runtimes": {}}, ()),
-    },
+    accepted=(ACCEPTED, (RISK,)),
+    safe_release=({"gvisor_accept_risk": REASON}, ()),
+    no_gvisor=({**ACCEPTED, "gvisor_runtimes": {}}, ()),
 )
 def test_a_risk_that_is_accepted_is_no_reason_to_refuse_and_is_repeated(
     data: dict[str, Any], said: tuple[str, ...]
@@ -202,13 +185,11 @@ def test_a_dangerous_runtime_is_repeated_with_its_reason() -> None:
 
 @table(
     "release, kernel, network, refused",
-    {
-        "too-old": ("20240729.0", "6.11.0", "sandbox", True),
-        "older-kernel": ("20240729.0", "6.10.9", "sandbox", False),
-        "first-that-works": ("20240807.0", "6.18.0", "sandbox", False),
-        "hostinet": ("20240729.0", "6.18.0", "host", False),
-        "no-network": ("20240729.0", "6.18.0", "none", False),
-    },
+    too_old=("20240729.0", "6.11.0", "sandbox", True),
+    older_kernel=("20240729.0", "6.10.9", "sandbox", False),
+    first_that_works=("20240807.0", "6.18.0", "sandbox", False),
+    hostinet=("20240729.0", "6.18.0", "host", False),
+    no_network=("20240729.0", "6.18.0", "none", False),
 )
 def test_an_old_netstack_on_a_new_kernel_is_refused(
     release: str, kernel: str, network: str, refused: bool
@@ -223,11 +204,9 @@ def test_an_old_netstack_on_a_new_kernel_is_refused(
 
 @table(
     "flag, given, refused",
-    {
-        "on": ("--enable-core-tags", {"no_core_scheduling": "Invalid argument"}, True),
-        "off": ("--enable-core-tags=false", {"no_core_scheduling": "No such device"}, False),
-        "a-kernel-that-can": ("--enable-core-tags", {}, False),
-    },
+    on=("--enable-core-tags", {"no_core_scheduling": "Invalid argument"}, True),
+    off=("--enable-core-tags=false", {"no_core_scheduling": "No such device"}, False),
+    a_kernel_that_can=("--enable-core-tags", {}, False),
 )
 def test_core_tags_are_refused_where_the_kernel_has_none(
     flag: str, given: dict[str, str], refused: bool
@@ -241,11 +220,9 @@ def test_core_tags_are_refused_where_the_kernel_has_none(
 
 @table(
     "data, arch, refused",
-    {
-        "other-arch": ({"gvisor_sha512": {"x86_64": "0" * 128}}, "aarch64", True),
-        "this-arch": ({"gvisor_sha512": {"x86_64": "0" * 128}}, "x86_64", False),
-        "known-to-us": ({}, "aarch64", False),
-    },
+    other_arch=({"gvisor_sha512": {"x86_64": "0" * 128}}, "aarch64", True),
+    this_arch=({"gvisor_sha512": {"x86_64": "0" * 128}}, "x86_64", False),
+    known_to_us=({}, "aarch64", False),
 )
 def test_a_release_without_a_checksum_for_this_architecture_is_refused(
     data: dict[str, Any], arch: str, refused: bool
@@ -260,13 +237,11 @@ SHIM = {"foreign_shim": "/usr/local/bin/containerd-shim-runsc-v1"}
 
 @table(
     "given, settings, found",
-    {
-        "shim": (SHIM, {}, "containerd-shim-runsc-v1 (docker run --runtime io"),
-        "runtime": ({"foreign_runsc": "old"}, {}, "runtime old (starts runsc by"),
-        "runtime-that-a-run-replaces": ({"foreign_runsc": "runsc"}, {}, ""),
-        "no-default": (SHIM, {"gvisor_default": "off"}, ""),
-        "waived": (SHIM, {"gvisor_waivers": {"judge-bypassed": "only root uses kata here"}}, ""),
-    },
+    shim=(SHIM, {}, "containerd-shim-runsc-v1 (docker run --runtime io"),
+    runtime=({"foreign_runsc": "old"}, {}, "runtime old (starts runsc by"),
+    runtime_that_a_run_replaces=({"foreign_runsc": "runsc"}, {}, ""),
+    no_default=(SHIM, {"gvisor_default": "off"}, ""),
+    waived=(SHIM, {"gvisor_waivers": {"judge-bypassed": "only root uses kata here"}}, ""),
 )
 def test_a_default_that_containers_can_pass_by_is_refused(
     given: dict[str, str], settings: dict[str, Any], found: str
@@ -306,11 +281,9 @@ def test_every_rule_names_where_it_is_known_from() -> None:
 
 @table(
     "given, refused",
-    {
-        "there": ({"textfile_dir": "yes"}, []),
-        "not-there": ({"textfile_dir": "no"}, ["/srv/text is not a directory"]),
-        "nobody-looked": ({}, []),
-    },
+    there=({"textfile_dir": "yes"}, []),
+    not_there=({"textfile_dir": "no"}, ["/srv/text is not a directory"]),
+    nobody_looked=({}, []),
 )
 def test_metrics_need_their_directory(given: dict[str, str], refused: list[str]) -> None:
     settings = good(gvisor_textfile_dir="/srv/text", gvisor_runtimes={})
@@ -351,9 +324,7 @@ def test_a_directory_of_reports_that_is_no_good_is_named(
     assert f"{tmp_path} on the controller is not writable" in str(problem)
 
 
-def test_an_archive_is_read_once_for_all_hosts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_archive_is_read_once_for_all_hosts(tmp_path: Path, monkeypatch: Patch) -> None:
     archive = tmp_path / "gvisor.tar.bz2"
     archive.write_bytes(b"archive")
     local._sha512.cache_clear()
@@ -362,9 +333,7 @@ def test_an_archive_is_read_once_for_all_hosts(
     sums = {"x86_64": hashlib.sha512(b"archive").hexdigest()}
     wanted = good(gvisor_source=str(archive), gvisor_sha512=sums)
 
-    found = [release_problem(node(), wanted) for _ in range(3)]
-
-    assert found == [None] * 3
+    assert [release_problem(node(), wanted) for _ in range(3)] == [None] * 3
     digest.assert_called_once()
 
 
@@ -377,18 +346,14 @@ def test_a_release_that_is_there_needs_no_file() -> None:
 
 @table(
     "given, refused",
-    {
-        "never-proven": ({}, True),
-        "never-to-be-proven": ({"gvisor_proof": "never"}, False),
-        "no-gvisor": ({"gvisor_runtimes": {}}, False),
-    },
+    never_proven=({}, True),
+    never_to_be_proven=({"gvisor_proof": "never"}, False),
+    no_gvisor=({"gvisor_runtimes": {}}, False),
 )
 def test_an_image_is_needed_for_a_proof(given: dict[str, Any], refused: bool) -> None:
     settings = good(gvisor_proof_image="busybox", **given)
 
-    found = image_problem(node(proof_image="no"), settings, changes=False)
-
-    assert (found is not None) is refused
+    assert (image_problem(node(proof_image="no"), settings, changes=False) is not None) is refused
 
 
 def test_an_image_is_not_needed_while_a_proof_holds() -> None:

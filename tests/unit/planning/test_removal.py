@@ -72,7 +72,7 @@ def test_what_runs_on_nothing_of_ours_is_not_in_the_way() -> None:
     refuse_removal(ours(containers=[Running("web"), another]))
 
 
-@table("found", {"only-files": node(**INSTALLED), "with-the-keys-that-point-there": ours()})
+@table("found", only_files=node(**INSTALLED), with_the_keys_that_point_there=ours())
 def test_on_an_unused_node_everything_of_ours_goes(found: Node) -> None:
     plan = removal(found)
 
@@ -90,12 +90,10 @@ def test_what_a_running_sandbox_uses_stays_with_its_wrapper() -> None:
 
 @table(
     "found, users",
-    {
-        "another-owner": (ours(owners=("other",)), ()),
-        "shared": (ours(owners=(GVISOR, "other")), ()),
-        "running": (ours(), (user("shop"),)),
-        "stopped": (ours(), (user("shop", running=False),)),
-    },
+    another_owner=(ours(owners=("other",)), ()),
+    shared=(ours(owners=(GVISOR, "other")), ()),
+    running=(ours(), (user("shop"),)),
+    stopped=(ours(), (user("shop", running=False),)),
 )
 def test_what_another_owner_has_or_a_container_needs_to_start_stays_with_our_records(
     found: Node, users: tuple[RuntimeUser, ...]
@@ -119,9 +117,7 @@ def test_another_owner_of_another_key_keeps_only_our_records() -> None:
 def test_what_an_entry_that_is_not_ours_points_at_stays() -> None:
     found = node(**INSTALLED, daemon_json=compact({"runtimes": {"mine": {"path": WRAPPERS[OLD]}}}))
 
-    plan = removal(found)
-
-    assert plan.kept == (f"/opt/gvisor/releases/{OLD}",)
+    assert removal(found).kept == (f"/opt/gvisor/releases/{OLD}",)
 
 
 def test_a_link_of_somebody_else_stays() -> None:
@@ -130,12 +126,10 @@ def test_a_link_of_somebody_else_stays() -> None:
 
 @table(
     "found",
-    {
-        "never-there": node(),
-        "all-that-is-left-is-used": node(
-            releases=[NEW], wrappers={WRAPPERS[NEW]: "0" * 64}, containers=[sandbox("shop")]
-        ),
-    },
+    never_there=node(),
+    all_that_is_left_is_used=node(
+        releases=[NEW], wrappers={WRAPPERS[NEW]: "0" * 64}, containers=[sandbox("shop")]
+    ),
 )
 def test_a_second_removal_finds_nothing_to_do(found: Node) -> None:
     assert not removal(found).changes
@@ -146,7 +140,7 @@ def test_a_file_that_may_still_point_at_something_and_cannot_be_read_is_refused(
         removal(node(**INSTALLED, daemon_json='{"a" 1}'))
 
 
-@table("users, stays", {"used": ((user("proxy", DEFAULT_RUNTIME),), True), "unused": ((), False)})
+@table("users, stays", used=((user("proxy", DEFAULT_RUNTIME),), True), unused=((), False))
 def test_a_container_under_runc_keeps_every_default_runtime_that_it_may_remember(
     users: tuple[RuntimeUser, ...], stays: bool
 ) -> None:
@@ -205,16 +199,14 @@ def nobody_asks() -> Sequence[RuntimeUser]:
 
 @table(
     "lines",
-    {
-        "an-error": ["permission denied"],
-        "cut-off": [compact(["/shop", True, "runsc"])],
-        "not-json": ["[", END],
-        "a-number": ["5", END],
-        "too-short": ['["/shop",true]', END],
-        "no-name": ['[null,true,"runsc"]', END],
-        "not-whether-it-runs": ['["/shop","perhaps","runsc"]', END],
-        "deep": ["[" * 9999, END],
-    },
+    an_error=["permission denied"],
+    cut_off=[compact(["/shop", True, "runsc"])],
+    not_json=["[", END],
+    a_number=["5", END],
+    too_short=['["/shop",true]', END],
+    no_name=['[null,true,"runsc"]', END],
+    not_whether_it_runs=['["/shop","perhaps","runsc"]', END],
+    deep=["[" * 9999, END],
 )
 def test_an_answer_that_cannot_be_understood_is_an_error_of_this_host_alone(
     lines: list[str],
@@ -229,14 +221,12 @@ NOBODYS: dict[str, Any] = {"daemon_json": THEIRS, "docker": info(runtimes=THERE)
 
 @table(
     "given, wanted, owner",
-    {
-        "other-settings": (having(BOTH), ONE, GVISOR),
-        "removal": (having(BOTH), {}, GVISOR),
-        "in-other-case": (having(BOTH), {"runtimes": {"runsc": RUNSC, "Net": NET}}, GVISOR),
-        "no-runtime-at-all": (having(BOTH), {"runtimes": {}}, GVISOR),
-        "of-another-owner": (ANOTHERS, {}, "theirs"),
-        "of-nobody": (NOBODYS, {"runtimes": {}}, "theirs"),
-    },
+    other_settings=(having(BOTH), ONE, GVISOR),
+    removal=(having(BOTH), {}, GVISOR),
+    in_other_case=(having(BOTH), {"runtimes": {"runsc": RUNSC, "Net": NET}}, GVISOR),
+    no_runtime_at_all=(having(BOTH), {"runtimes": {}}, GVISOR),
+    of_another_owner=(ANOTHERS, {}, "theirs"),
+    of_nobody=(NOBODYS, {"runtimes": {}}, "theirs"),
 )
 def test_no_change_takes_away_what_a_container_needs_to_start(
     given: dict[str, Any], wanted: dict[str, Json], owner: str
@@ -254,11 +244,9 @@ def test_every_container_is_named_however_many_there_are() -> None:
 
 @table(
     "users",
-    {
-        "no-container": (),
-        "of-other-runtimes": (user("shop", "runsc"), user("web", "runc")),
-        "of-one-in-other-case": (user("shop", "Net"),),
-    },
+    no_container=(),
+    of_other_runtimes=(user("shop", "runsc"), user("web", "runc")),
+    of_one_in_other_case=(user("shop", "Net"),),
 )
 def test_what_nobody_uses_leaves_and_the_plan_says_so(users: tuple[RuntimeUser, ...]) -> None:
     found = node(**having(BOTH))
@@ -266,20 +254,17 @@ def test_what_nobody_uses_leaves_and_the_plan_says_so(users: tuple[RuntimeUser, 
     plan = planned(found, ONE, *users)
 
     assert runtimes(plan) == {"runsc": RUNSC}
-    lines = plan_lines(plan, found, wait_s=300)
-    assert "  runtimes removed, no container uses them: net" in lines
+    assert "  runtimes removed, no container uses them: net" in plan_lines(plan, found, wait_s=300)
 
 
 @table(
     "given, wanted",
-    {
-        "as-declared": (having(BOTH), BOTH),
-        "other-paths": (having(BOTH), {"runtimes": {"runsc": NET, "net": RUNSC}}),
-        "the-users-own-beside-ours": ({"daemon_json": THEIRS}, ONE),
-        "anothers": (having(BOTH, "theirs"), ONE),
-        "comes-back-as-it-was": (having(BOTH, daemon_json=THEIRS), ONE),
-        "a-temporary-one": (having({"runtimes": {"net": NET}}, CANARY), ONE),
-    },
+    as_declared=(having(BOTH), BOTH),
+    other_paths=(having(BOTH), {"runtimes": {"runsc": NET, "net": RUNSC}}),
+    the_users_own_beside_ours=({"daemon_json": THEIRS}, ONE),
+    anothers=(having(BOTH, "theirs"), ONE),
+    comes_back_as_it_was=(having(BOTH, daemon_json=THEIRS), ONE),
+    a_temporary_one=(having({"runtimes": {"net": NET}}, CANARY), ONE),
 )
 def test_where_none_leaves_nobody_is_asked(given: dict[str, Any], wanted: dict[str, Json]) -> None:
     planning = partial(plan_daemon_json, node(**given), wanted)
@@ -344,13 +329,11 @@ def test_a_rollback_does_not_take_a_runtime_away_that_is_used(old: dict[str, Any
 
 @table(
     "flags, wanted, action, leaving",
-    {
-        "of-a-flag": (["--add-runtime=net=/n"], {"mtu": 1400}, Force.RESTART, ()),
-        "in-two-words": (["--add-runtime", "net=/n"], {"mtu": 1400}, Force.RESTART, ()),
-        "a-restart": ([], {"mtu": 1400}, Force.RESTART, ("net",)),
-        "a-reload-that-reads-runtimes": ([], ONE, Force.RELOAD, ("net",)),
-        "a-reload-that-reads-none": ([], {"debug": True}, Force.RELOAD, ()),
-    },
+    of_a_flag=(["--add-runtime=net=/n"], {"mtu": 1400}, Force.RESTART, ()),
+    in_two_words=(["--add-runtime", "net=/n"], {"mtu": 1400}, Force.RESTART, ()),
+    a_restart=([], {"mtu": 1400}, Force.RESTART, ("net",)),
+    a_reload_that_reads_runtimes=([], ONE, Force.RELOAD, ("net",)),
+    a_reload_that_reads_none=([], {"debug": True}, Force.RELOAD, ()),
 )
 def test_what_only_the_live_daemon_knows_leaves_with_what_it_reads_next(
     flags: list[str], wanted: dict[str, Json], action: Force, leaving: tuple[str, ...]
@@ -370,9 +353,7 @@ def test_what_is_in_no_file_cannot_be_kept_and_is_refused_with_the_way_out() -> 
 def test_an_entry_that_somebody_deleted_by_hand_is_written_again_while_it_is_used() -> None:
     given = {**having(BOTH), "daemon_json": compact(ONE)}
 
-    plan = planned(node(**given), ONE, SHOP, keep_running=True)
-
-    assert runtimes(plan) == BOTH["runtimes"]
+    assert runtimes(planned(node(**given), ONE, SHOP, keep_running=True)) == BOTH["runtimes"]
 
 
 def test_a_name_that_is_no_ascii_is_compared_as_the_node_tells_it() -> None:

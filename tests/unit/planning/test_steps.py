@@ -22,6 +22,7 @@ from pyinfra_gvisor.planning.collection import (
 from pyinfra_gvisor.planning.steps import needs_collection, needs_engine, needs_trial
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
+from tests.arguments import Data
 from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, WANTED, converged, proven
 from tests.table import table
 from tests.unit.answers import Running, after, compact, info, node
@@ -49,12 +50,10 @@ def sandbox(name: str, release: str) -> Running:
 
 @table(
     "now, keep, old",
-    {
-        "only-the-present-one": (NOW, 1, (OLD, OLDER, OLDEST)),
-        "one-beside-it": (NOW, 2, (OLDER, OLDEST)),
-        "more-than-there-are": (NOW, 9, ()),
-        "though-newer-ones-are-there": (OLDEST, 1, (NOW, OLD, OLDER)),
-    },
+    only_the_present_one=(NOW, 1, (OLD, OLDER, OLDEST)),
+    one_beside_it=(NOW, 2, (OLDER, OLDEST)),
+    more_than_there_are=(NOW, 9, ()),
+    though_newer_ones_are_there=(OLDEST, 1, (NOW, OLD, OLDER)),
 )
 def test_the_present_one_and_the_newest_stay_by_date_and_number(
     now: str, keep: int, old: tuple[str, ...]
@@ -64,11 +63,9 @@ def test_the_present_one_and_the_newest_stay_by_date_and_number(
 
 @table(
     "given",
-    {
-        "container": {"containers": [sandbox("shop", OLDEST)]},
-        "runtime": {"docker": info(runtimes={"x": {"path": path(OLDEST)}})},
-        "file": {"daemon_json": compact({"runtimes": {"x": {"path": path(OLDEST)}}})},
-    },
+    container={"containers": [sandbox("shop", OLDEST)]},
+    runtime={"docker": info(runtimes={"x": {"path": path(OLDEST)}})},
+    file={"daemon_json": compact({"runtimes": {"x": {"path": path(OLDEST)}}})},
 )
 def test_what_is_seen_to_be_used_is_not_asked_about(given: dict[str, Any]) -> None:
     assert old_releases(node(releases=ALL, **given), NOW, 2) == (OLDER,)
@@ -122,14 +119,12 @@ def test_docker_is_a_step_only_where_it_is_missing_or_a_change_was_interrupted()
 
 @table(
     "given, release, expected",
-    {
-        "plain": ({}, RELEASE, False),
-        "as-declared": (proven(), RELEASE, False),
-        "another-release": (proven(), OLDER, True),
-        "interrupted": ({"pending": ""}, RELEASE, True),
-        "without-docker": ({"without": ("info",)}, RELEASE, False),
-        "docker-to-come": ({"without": ("info",), "daemon_json": "{}"}, RELEASE, True),
-    },
+    plain=({}, RELEASE, False),
+    as_declared=(proven(), RELEASE, False),
+    another_release=(proven(), OLDER, True),
+    interrupted=({"pending": ""}, RELEASE, True),
+    without_docker=({"without": ("info",)}, RELEASE, False),
+    docker_to_come=({"without": ("info",), "daemon_json": "{}"}, RELEASE, True),
 )
 def test_a_release_is_tried_only_where_a_runtime_may_be_switched(
     given: dict[str, Any], release: str, expected: bool
@@ -139,26 +134,20 @@ def test_a_release_is_tried_only_where_a_runtime_may_be_switched(
 
 @table(
     "given, expected",
-    {
-        "as-declared": (proven(), False),
-        "old-release": ({"releases": [OLDER]}, True),
-        "wrapper-of-no-release": ({"wrappers": {OLD_PATH: "0" * 64}}, True),
-    },
+    as_declared=(proven(), False),
+    old_release=({"releases": [OLDER]}, True),
+    wrapper_of_no_release=({"wrappers": {OLD_PATH: "0" * 64}}, True),
 )
-def test_releases_are_removed_only_where_there_is_another_one(
-    given: dict[str, Any], expected: bool
-) -> None:
+def test_releases_are_removed_only_where_there_is_another_one(given: Data, expected: bool) -> None:
     assert needs_collection(node(**given), RELEASE) is expected
 
 
 @table(
     "runtimes, profiles, tried",
-    {
-        "another-path": ({"runsc": {"path": OLD_PATH}}, PROFILES, {"runsccanary": PROFILE}),
-        "somebody-elses-set-up": ({"runsc": THEIRS}, PROFILES, {"runsccanary": PROFILE}),
-        "other-flags": ({"runsc": {"path": NEW_PATH}}, {"runsc": PLAIN}, {"runsccanary": PLAIN}),
-        "none-of-them": ({"runsc": {"path": NEW_PATH}}, {**PROFILES, "fresh": PLAIN}, {}),
-    },
+    another_path=({"runsc": {"path": OLD_PATH}}, PROFILES, {"runsccanary": PROFILE}),
+    somebody_elses_set_up=({"runsc": THEIRS}, PROFILES, {"runsccanary": PROFILE}),
+    other_flags=({"runsc": {"path": NEW_PATH}}, {"runsc": PLAIN}, {"runsccanary": PLAIN}),
+    none_of_them=({"runsc": {"path": NEW_PATH}}, {**PROFILES, "fresh": PLAIN}, {}),
 )
 def test_a_runtime_in_use_for_another_path_is_tried_under_a_temporary_name(
     runtimes: dict[str, Any], profiles: dict[str, Runtime], tried: dict[str, Runtime]

@@ -149,24 +149,22 @@ def test_what_was_reviewed_as_safe_needs_no_reason(flag: str) -> None:
 
 @table(
     "words, names",
-    {
-        "the-last-one-counts": ("--net-raw --net-raw=false", ""),
-        "with-one-dash-too": ("--net-raw=0 -net-raw", "net-raw"),
-        "value-as-a-word": ("--host-uds none", ""),
-        "dangerous-value-as-a-word": ("--host-uds all", "host-uds"),
-        "a-word-that-is-another-flags-value": (
-            "--ignore-cgroups --debug-log --ignore-cgroups=false",
-            "ignore-cgroups debug-log",
-        ),
-        "a-switch-takes-no-word": ("--debug false", ""),
-        "so-this-is-on": ("--net-raw false", "net-raw"),
-        "perhaps-a-value": ("--ignore-cgroups --new --ignore-cgroups=false", "ignore-cgroups new"),
-        "perhaps-a-flag": ("--new --net-raw", "new net-raw"),
-        "perhaps-two": ("--new --fdlimit --net-raw", "new fdlimit net-raw"),
-        "takes-dockers-first-word": ("--debug-log", "debug-log"),
-        "its-own-network": ("--network=host --net-raw", "net-raw"),
-        "no-flags": ("-- - ---x -= x ", ""),
-    },
+    the_last_one_counts=("--net-raw --net-raw=false", ""),
+    with_one_dash_too=("--net-raw=0 -net-raw", "net-raw"),
+    value_as_a_word=("--host-uds none", ""),
+    dangerous_value_as_a_word=("--host-uds all", "host-uds"),
+    a_word_that_is_another_flags_value=(
+        "--ignore-cgroups --debug-log --ignore-cgroups=false",
+        "ignore-cgroups debug-log",
+    ),
+    a_switch_takes_no_word=("--debug false", ""),
+    so_this_is_on=("--net-raw false", "net-raw"),
+    perhaps_a_value=("--ignore-cgroups --new --ignore-cgroups=false", "ignore-cgroups new"),
+    perhaps_a_flag=("--new --net-raw", "new net-raw"),
+    perhaps_two=("--new --fdlimit --net-raw", "new fdlimit net-raw"),
+    takes_dockers_first_word=("--debug-log", "debug-log"),
+    its_own_network=("--network=host --net-raw", "net-raw"),
+    no_flags=("-- - ---x -= x ", ""),
 )
 def test_words_are_read_as_go_reads_them(words: str, names: str) -> None:
     assert " ".join(opened(*words.split(" "))) == names
@@ -228,18 +226,13 @@ def test_letters_and_digits_are_a_name(name: str) -> None:
 
 @table(
     "name, message",
-    {
-        "runc": ("runc", "not a valid runtime name, got runc; use at most 40 lower-case letters"),
-        "node": ("node", "not a valid runtime name, got node; use"),
-        "too-long": ("a" * 41, "not a valid runtime name, got aaa"),
-        "digit-first": ("1a", "not a valid runtime name, got 1a"),
-        "underscore": ("a_b", "not a valid runtime name, got a_b"),
-        "not-ascii": ("é", "not a valid runtime name, got é"),
-        "canary": (
-            "runsccanary",
-            "names that end in canary are reserved to try releases, got r",
-        ),
-    },
+    runc=("runc", "not a valid runtime name, got runc; use at most 40 lower-case letters"),
+    node=("node", "not a valid runtime name, got node; use"),
+    too_long=("a" * 41, "not a valid runtime name, got aaa"),
+    digit_first=("1a", "not a valid runtime name, got 1a"),
+    underscore=("a_b", "not a valid runtime name, got a_b"),
+    not_ascii=("é", "not a valid runtime name, got é"),
+    canary=("runsccanary", "names that end in canary are reserved to try releases, got r"),
 )
 def test_another_name_is_refused(name: str, message: str) -> None:
     with pytest.raises(Problem, match=f"^{message}"):
@@ -248,15 +241,13 @@ def test_another_name_is_refused(name: str, message: str) -> None:
 
 @table(
     "flag, key",
-    {
-        "network": ("--network=none", "network"),
-        "one-dash": ("-platform=kvm", "platform"),
-        "overlay": ("--overlay", "overlay"),
-        "overlay2": ("--overlay2=all:memory", "overlay"),
-        "host-uds": ("--host-uds=all", "host_uds"),
-        "fsgofer-host-uds": ("--fsgofer-host-uds", "host_uds"),
-        "panic-log": ("--panic-log=/var/log/x", "panic_log"),
-    },
+    network=("--network=none", "network"),
+    one_dash=("-platform=kvm", "platform"),
+    overlay=("--overlay", "overlay"),
+    overlay2=("--overlay2=all:memory", "overlay"),
+    host_uds=("--host-uds=all", "host_uds"),
+    fsgofer_host_uds=("--fsgofer-host-uds", "host_uds"),
+    panic_log=("--panic-log=/var/log/x", "panic_log"),
 )
 def test_a_flag_that_a_key_stands_for_is_refused_with_the_key(flag: str, key: str) -> None:
     name = flag.strip("-").partition("=")[0]
@@ -279,15 +270,13 @@ def test_a_flag_that_hardening_sets_is_refused_beside_it(flag: str) -> None:
 
 @table(
     "flag",
-    {
-        "no-dash": "debug",
-        "three-dashes": "---debug",
-        "dashes-alone": "--",
-        "substitution": "--x=$(id)",
-        "space": "--x=a b",
-        "newline": "--x=a\n",
-        "quote": "--x='",
-    },
+    no_dash="debug",
+    three_dashes="---debug",
+    dashes_alone="--",
+    substitution="--x=$(id)",
+    space="--x=a b",
+    newline="--x=a\n",
+    quote="--x='",
 )
 def test_what_is_no_flag_is_refused(flag: str) -> None:
     assert refusal(flags=[flag]).startswith("String should match pattern")
@@ -302,12 +291,10 @@ def test_a_path_below_var_log_takes_panics(name: str) -> None:
 
 @table(
     "path",
-    {
-        "elsewhere": "/etc/x",
-        "variable-that-runsc-does-not-know": "/var/log/%ID%",
-        "space": "/var/log/a b",
-        "empty": "",
-    },
+    elsewhere="/etc/x",
+    variable_that_runsc_does_not_know="/var/log/%ID%",
+    space="/var/log/a b",
+    empty="",
 )
 def test_another_path_for_panics_is_refused(path: str) -> None:
     assert refusal(panic_log=path) == (
@@ -318,15 +305,13 @@ def test_another_path_for_panics_is_refused(path: str) -> None:
 
 @table(
     "asked, danger",
-    {
-        "a-flag": ({"flags": ["--net-raw"]}, RAW),
-        **{value: ({"host_uds": value}, UDS) for value in ("open", "create", "all")},
-        "allow-flag-override": (
-            {"flags": ["--allow-flag-override"], "network": "sandbox"},
-            "everybody who can set annotations can change the sandbox (--allow-flag-override)",
-        ),
-        "several": ({"host_uds": "open", "flags": ["--net-raw"]}, f"{UDS}; {RAW}"),
-    },
+    a_flag=({"flags": ["--net-raw"]}, RAW),
+    **{value: ({"host_uds": value}, UDS) for value in ("open", "create", "all")},
+    allow_flag_override=(
+        {"flags": ["--allow-flag-override"], "network": "sandbox"},
+        "everybody who can set annotations can change the sandbox (--allow-flag-override)",
+    ),
+    several=({"host_uds": "open", "flags": ["--net-raw"]}, f"{UDS}; {RAW}"),
 )
 def test_what_is_dangerous_needs_a_reason_which_is_repeated_on_one_line(
     asked: dict[str, Any], danger: str
@@ -346,19 +331,17 @@ def test_a_reason_without_a_danger_is_taken_and_not_repeated() -> None:
     assert risks({"a": Runtime(reason=REASON)}) == ()
 
 
-@table("reason", {"nine-characters": "because!!", "spaces": " " * 20})
+@table("reason", nine_characters="because!!", spaces=" " * 20)
 def test_a_reason_says_something(reason: str) -> None:
     assert "at least 10 characters" in refusal(host_uds="all", reason=reason)
 
 
 @table(
     "flags, on",
-    {
-        "not-given": ((), False),
-        "given": (("--enable-core-tags",), True),
-        "as-go-reads-it": (("-enable-core-tags=T",), True),
-        "the-last-counts": (("--enable-core-tags", "--enable-core-tags=0"), False),
-    },
+    not_given=((), False),
+    given=(("--enable-core-tags",), True),
+    as_go_reads_it=(("-enable-core-tags=T",), True),
+    the_last_counts=(("--enable-core-tags", "--enable-core-tags=0"), False),
 )
 def test_whether_a_switch_is_on_is_read_as_runsc_reads_it(flags: tuple[str, ...], on: bool) -> None:
     assert Runtime(flags=flags).has_on("enable-core-tags") is on

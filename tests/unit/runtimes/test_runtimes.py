@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 from pyinfra_gvisor.base.scripts import PATH, packed, script
 from pyinfra_gvisor.dispatch.policy import Dispatch
@@ -15,6 +14,7 @@ from pyinfra_gvisor.parts.resolver.files import ADDRESS, ADDRESS6
 from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import missing, too_old, wrapper, wrappers
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import node
 from tests.unit.settings.loaded_settings import good
@@ -22,7 +22,6 @@ from tests.unit.shells import run, stub
 
 RELEASE = "20260928.0"
 SELF = "20231106.0"
-RUNSC = "/opt/gvisor/releases/20260928.0/runsc"
 
 
 EVERYTHING = Runtime(
@@ -38,31 +37,25 @@ HARDENED = "--network=host --overlay2=none --oci-seccomp --directfs=false"
 
 @table(
     "release, runtime, flags",
-    {
-        "default": (RELEASE, Runtime(), "--network=host --overlay2=none"),
-        "netstack": (RELEASE, Runtime(network="sandbox"), "--network=sandbox --overlay2=none"),
-        "overlay-self": (RELEASE, Runtime(overlay="self"), "--network=host --overlay2=root:self"),
-        "overlay-memory": (
-            RELEASE,
-            Runtime(overlay="memory"),
-            "--network=host --overlay2=root:memory",
+    default=(RELEASE, Runtime(), "--network=host --overlay2=none"),
+    netstack=(RELEASE, Runtime(network="sandbox"), "--network=sandbox --overlay2=none"),
+    overlay_self=(RELEASE, Runtime(overlay="self"), "--network=host --overlay2=root:self"),
+    overlay_memory=(RELEASE, Runtime(overlay="memory"), "--network=host --overlay2=root:memory"),
+    all_in_one_order_whatever_theirs=(
+        RELEASE,
+        EVERYTHING,
+        (
+            "--network=host --platform=kvm --overlay2=none --host-uds=open "
+            "--panic-log=/var/log/gvisor/%TIMESTAMP%.panic --strace --debug"
         ),
-        "all-in-one-order-whatever-theirs": (
-            RELEASE,
-            EVERYTHING,
-            (
-                "--network=host --platform=kvm --overlay2=none --host-uds=open "
-                "--panic-log=/var/log/gvisor/%TIMESTAMP%.panic --strace --debug"
-            ),
-        ),
-        "strict-before-there-were-sidecars": ("20230306.0", STRICT, f"{HARDENED} --debug"),
-        "strict": (
-            "20260727.0",
-            STRICT,
-            f"{HARDENED} --sidecar-release-enforcement-policy=ALWAYS --debug",
-        ),
-        "before-there-was-overlay2": ("20221218.0", Runtime(), "--network=host"),
-    },
+    ),
+    strict_before_there_were_sidecars=("20230306.0", STRICT, f"{HARDENED} --debug"),
+    strict=(
+        "20260727.0",
+        STRICT,
+        f"{HARDENED} --sidecar-release-enforcement-policy=ALWAYS --debug",
+    ),
+    before_there_was_overlay2=("20221218.0", Runtime(), "--network=host"),
 )
 def test_a_wrapper_starts_its_release_with_its_flags(
     release: str, runtime: Runtime, flags: str
@@ -74,16 +67,14 @@ def test_a_wrapper_starts_its_release_with_its_flags(
 
 @table(
     "release, runtime, what, since",
-    {
-        "memory": ("20221218.0", Runtime(overlay="memory"), "overlay memory", "20221219.0"),
-        "memory-since": ("20221219.0", Runtime(overlay="memory"), "", ""),
-        "self-before-overlay2": ("20221218.0", Runtime(overlay="self"), "overlay self", SELF),
-        "self": ("20221219.0", Runtime(overlay="self"), "overlay self", SELF),
-        "self-since": (SELF, Runtime(overlay="self"), "", ""),
-        "strict": ("20230227.0", STRICT, "hardening strict", "20230306.0"),
-        "strict-since": ("20230306.0", STRICT, "", ""),
-        "none": ("20221218.0", Runtime(), "", ""),
-    },
+    memory=("20221218.0", Runtime(overlay="memory"), "overlay memory", "20221219.0"),
+    memory_since=("20221219.0", Runtime(overlay="memory"), "", ""),
+    self_before_overlay2=("20221218.0", Runtime(overlay="self"), "overlay self", SELF),
+    self=("20221219.0", Runtime(overlay="self"), "overlay self", SELF),
+    self_since=(SELF, Runtime(overlay="self"), "", ""),
+    strict=("20230227.0", STRICT, "hardening strict", "20230306.0"),
+    strict_since=("20230306.0", STRICT, "", ""),
+    none=("20221218.0", Runtime(), "", ""),
 )
 def test_a_release_is_too_old_for_what_it_has_not(
     release: str, runtime: Runtime, what: str, since: str
@@ -93,9 +84,7 @@ def test_a_release_is_too_old_for_what_it_has_not(
         f"use a later release, or remove {what} from gvisor_runtimes['fast']"
     )
 
-    problem = too_old(release, {"a": Runtime(), "fast": runtime})
-
-    assert str(problem) == (said if since else "None")
+    assert str(too_old(release, {"a": Runtime(), "fast": runtime})) == (said if since else "None")
 
 
 def test_with_dockers_names_it_sees_to_them_before_it_starts_the_same() -> None:
@@ -117,7 +106,7 @@ def test_a_reason_is_no_part_of_a_wrapper() -> None:
 def test_a_wrapper_passes_on_the_arguments_it_gets_one_by_one(tmp_path: Path) -> None:
     text = wrapper("runsc", RELEASE, Runtime(network="none")).text
     script = tmp_path / "wrapper"
-    script.write_text(text.replace(RUNSC, "printf '<%s>'"))
+    script.write_text(text.replace("/opt/gvisor/releases/20260928.0/runsc", "printf '<%s>'"))
 
     shown = subprocess.run(
         ["sh", script, "--root", "/a b", "", "$(id)"], check=True, capture_output=True, text=True
@@ -134,13 +123,11 @@ def test_the_path_of_a_wrapper_never_changes() -> None:
 
 @table(
     "name, release, runtime",
-    {
-        "name": ("other", RELEASE, Runtime()),
-        "release": ("runsc", "20260831.0", Runtime()),
-        "network": ("runsc", RELEASE, Runtime(network="none")),
-        "dns": ("runsc", RELEASE, Runtime(network="sandbox", dns="docker")),
-        "flags": ("runsc", RELEASE, Runtime(flags=("--debug",))),
-    },
+    name=("other", RELEASE, Runtime()),
+    release=("runsc", "20260831.0", Runtime()),
+    network=("runsc", RELEASE, Runtime(network="none")),
+    dns=("runsc", RELEASE, Runtime(network="sandbox", dns="docker")),
+    flags=("runsc", RELEASE, Runtime(flags=("--debug",))),
 )
 def test_another_wrapper_has_another_path(name: str, release: str, runtime: Runtime) -> None:
     assert wrapper(name, release, runtime).path != wrapper("runsc", RELEASE, Runtime()).path
@@ -152,15 +139,11 @@ def test_a_node_lacks_wrappers_that_are_absent_or_changed_or_not_executable() ->
     sums = {there.path: there.sha256, damaged.path: "0" * 64, idle.path: idle.sha256}
     found = node(wrappers=sums, not_executable=idle.path)
 
-    lacking = missing(found, (there, damaged, absent, idle))
-
-    assert lacking == (damaged, absent, idle)
+    assert missing(found, (there, damaged, absent, idle)) == (damaged, absent, idle)
 
 
-@table("runtimes", {"two": {"runsc": {}, "net": {"network": "sandbox"}}, "none": {}})
-def test_daemon_json_gets_a_path_and_no_arguments_for_each_runtime(
-    runtimes: dict[str, Any],
-) -> None:
+@table("runtimes", two={"runsc": {}, "net": {"network": "sandbox"}}, none={})
+def test_daemon_json_gets_a_path_and_no_arguments_for_each_runtime(runtimes: Data) -> None:
     paths = {
         name: {"path": wrapper(name, RELEASE, Runtime(**asked)).path}
         for name, asked in runtimes.items()
@@ -220,11 +203,9 @@ def test_wrappers_are_written_executable_and_whole_and_begin_no_log(tmp_path: Pa
 
 @table(
     "flags, said",
-    {
-        "unknown-flag": ("--bogus", "flag provided but not defined: -bogus"),
-        "unknown-value": ("--platform=xyz", "unknown platform: xyz"),
-        "cut-and-printable": ("--long", "0" * 200),
-    },
+    unknown_flag=("--bogus", "flag provided but not defined: -bogus"),
+    unknown_value=("--platform=xyz", "unknown platform: xyz"),
+    cut_and_printable=("--long", "0" * 200),
 )
 def test_flags_that_runsc_refuses_are_told_and_no_wrapper_is_written(
     tmp_path: Path, flags: str, said: str
@@ -245,13 +226,11 @@ REFUSES = "/usr/bin/python3 cannot load the judge: "
 
 @table(
     "text, said",
-    {
-        "no-runsc": ('#!/bin/sh\nexec /nowhere "$@"\n', "runsc 20240729.0 does not "),
-        "program": (f"{PYTHON}x = [)\n", f"{REFUSES}SyntaxError: "),
-        "module": (f"{PYTHON}import nothing\n", f"{REFUSES}ModuleNotFoundError: No module named "),
-        "cut": (judge_program()[:-20], REFUSES),
-        "no-python": (f"{PYTHON}# /no-python\n", "/no-python is missing; install python3\n"),
-    },
+    no_runsc=('#!/bin/sh\nexec /nowhere "$@"\n', "runsc 20240729.0 does not "),
+    program=(f"{PYTHON}x = [)\n", f"{REFUSES}SyntaxError: "),
+    module=(f"{PYTHON}import nothing\n", f"{REFUSES}ModuleNotFoundError: No module named "),
+    cut=(judge_program()[:-20], REFUSES),
+    no_python=(f"{PYTHON}# /no-python\n", "/no-python is missing; install python3\n"),
 )
 def test_what_cannot_run_is_told_and_not_written(tmp_path: Path, text: str, said: str) -> None:
     there = "/no-python" if "/no-python" in text else "/usr/bin/python3"

@@ -53,7 +53,7 @@ def test_a_new_directory_is_filled_at_once_and_not_when_dockerd_has_started(tmp_
     assert seen == "new"
 
 
-@table("seen", {"not-written": None, "cut-off-on-a-full-disk": ""})
+@table("seen", not_written=None, cut_off_on_a_full_disk="")
 def test_a_directory_that_is_not_remembered_may_be_the_old_one(
     tmp_path: Path, seen: str | None
 ) -> None:

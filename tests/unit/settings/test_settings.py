@@ -10,6 +10,7 @@ import pytest
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.settings import host_timeout_s, load_settings
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.settings.loaded_settings import good, problems_of
 
@@ -20,16 +21,14 @@ UNKNOWN = "20250101.0"  # a release whose checksum this package does not know
 
 @table(
     "data, attribute, value",
-    {
-        "release": ({"gvisor_release": "20260831.00"}, "release", "20260831.0"),
-        "runtimes-default": ({}, "runtimes", {"runsc": Runtime(network="host")}),
-        "runtimes": (
-            {"gvisor_runtimes": {"net2": {"network": "sandbox", "flags": ["--debug"]}}},
-            "runtimes",
-            {"net2": Runtime(network="sandbox", flags=("--debug",))},
-        ),
-        "others-data": ({"ssh_user": "x", "_sudo": True}, "proof", "changed"),
-    },
+    release=({"gvisor_release": "20260831.00"}, "release", "20260831.0"),
+    runtimes_default=({}, "runtimes", {"runsc": Runtime(network="host")}),
+    runtimes=(
+        {"gvisor_runtimes": {"net2": {"network": "sandbox", "flags": ["--debug"]}}},
+        "runtimes",
+        {"net2": Runtime(network="sandbox", flags=("--debug",))},
+    ),
+    others_data=({"ssh_user": "x", "_sudo": True}, "proof", "changed"),
 )
 def test_a_good_value_is_taken(data: dict[str, Any], attribute: str, value: object) -> None:
     assert getattr(good(**data), attribute) == value
@@ -105,13 +104,11 @@ def test_a_bad_value_is_told_by_its_key_with_what_was_got(
 
 @table(
     "data, limit_s",
-    {
-        "default": ({}, 1800),
-        "long-wait": ({"gvisor_restart_wait_s": 3000}, 3720),
-        "long-apply": ({"gvisor_restart_wait_s": 1799, "gvisor_apply_timeout_s": 3600}, 9599),
-        "explicit": ({"gvisor_host_timeout_s": 500}, 500),
-        "none": ({"gvisor_host_timeout_s": None}, 1800),
-    },
+    default=({}, 1800),
+    long_wait=({"gvisor_restart_wait_s": 3000}, 3720),
+    long_apply=({"gvisor_restart_wait_s": 1799, "gvisor_apply_timeout_s": 3600}, 9599),
+    explicit=({"gvisor_host_timeout_s": 500}, 500),
+    none=({"gvisor_host_timeout_s": None}, 1800),
 )
 def test_a_host_has_time_for_every_wait_of_a_change(data: dict[str, Any], limit_s: int) -> None:
     good(**data)
@@ -137,19 +134,17 @@ def test_a_time_limit_shorter_than_the_waits_of_a_change_is_refused() -> None:
 
 @table(
     "key, said",
-    {
-        "the-one-that-is-meant-alone": ("gvisor_relase", "use gvisor_release$"),
-        "runtimes": ("gvisor_runtime", "use .*gvisor_runtimes"),
-        "daemon-json": ("gvisor_daemon_jsn", "use .*gvisor_daemon_json"),
-        "nothing-behind-the-prefix": ("gvisor_", "use .*gvisor_"),
-        "misspelt-prefix": ("gvsor_release", "use gvisor_r"),
-        "misspelt-prefix-of-runtimes": ("gviser_runtimes", "use gvisor_r"),
-        "capital": ("gVisor_release", "use gvisor_r"),
-        "like-no-other": (
-            "gvisor_zzzzzzzzzzzzzzzzzzzz",
-            "list the keys with pyinfra-gvisor schema settings$",
-        ),
-    },
+    the_one_that_is_meant_alone=("gvisor_relase", "use gvisor_release$"),
+    runtimes=("gvisor_runtime", "use .*gvisor_runtimes"),
+    daemon_json=("gvisor_daemon_jsn", "use .*gvisor_daemon_json"),
+    nothing_behind_the_prefix=("gvisor_", "use .*gvisor_"),
+    misspelt_prefix=("gvsor_release", "use gvisor_r"),
+    misspelt_prefix_of_runtimes=("gviser_runtimes", "use gvisor_r"),
+    capital=("gVisor_release", "use gvisor_r"),
+    like_no_other=(
+        "gvisor_zzzzzzzzzzzzzzzzzzzz",
+        "list the keys with pyinfra-gvisor schema settings$",
+    ),
 )
 def test_an_unknown_key_is_told_with_the_keys_that_look_like_it(key: str, said: str) -> None:
     problems = problems_of(**{key: "x"})
@@ -174,9 +169,7 @@ def test_every_bad_key_and_every_fault_of_one_is_told_at_once() -> None:
 
 
 def test_what_was_got_is_cut() -> None:
-    problems = problems_of(gvisor_docker="x" * 500)
-
-    assert "x" * 61 not in problems["gvisor_docker"]
+    assert "x" * 61 not in problems_of(gvisor_docker="x" * 500)["gvisor_docker"]
 
 
 def test_an_unknown_release_without_a_checksum_is_told_at_the_checksum() -> None:
@@ -205,18 +198,14 @@ def test_the_hardened_default_is_what_docker_bench_asks_for() -> None:
 
 @table(
     "keys, expected",
-    {
-        "none-leaves-it-alone": ({"live-restore": None}, None),
-        "false-is-a-value": ({"live-restore": False}, False),
-        "zero-is-a-value": ({"live-restore": 0}, 0),
-        "empty-text-is-a-value": ({"live-restore": ""}, ""),
-        "empty-list-is-a-value": ({"live-restore": []}, []),
-        "empty-object-is-a-value": ({"live-restore": {}}, {}),
-    },
+    none_leaves_it_alone=({"live-restore": None}, None),
+    false_is_a_value=({"live-restore": False}, False),
+    zero_is_a_value=({"live-restore": 0}, 0),
+    empty_text_is_a_value=({"live-restore": ""}, ""),
+    empty_list_is_a_value=({"live-restore": []}, []),
+    empty_object_is_a_value=({"live-restore": {}}, {}),
 )
-def test_an_operators_key_counts_for_more_than_the_hardened_one(
-    keys: dict[str, Json], expected: Json
-) -> None:
+def test_an_operators_key_counts_for_more_than_the_hardened_one(keys: Data, expected: Json) -> None:
     wanted = good(gvisor_daemon_json=keys).wanted_daemon_json()
 
     assert wanted.get("live-restore") == expected
@@ -225,13 +214,11 @@ def test_an_operators_key_counts_for_more_than_the_hardened_one(
 
 @table(
     "owned, if_absent, key, expected",
-    {
-        "none-sets-no-default": ({}, {"metrics-addr": None}, "metrics-addr", None),
-        "own-default": ({}, {"log-driver": "local"}, "log-driver", "local"),
-        "owned-is-no-default": ({"metrics-addr": ":9"}, {}, "metrics-addr", None),
-        "left-alone": ({"log-driver": None}, {}, "log-driver", None),
-        "another-key": ({}, {"mtu": 1400}, "mtu", 1400),
-    },
+    none_sets_no_default=({}, {"metrics-addr": None}, "metrics-addr", None),
+    own_default=({}, {"log-driver": "local"}, "log-driver", "local"),
+    owned_is_no_default=({"metrics-addr": ":9"}, {}, "metrics-addr", None),
+    left_alone=({"log-driver": None}, {}, "log-driver", None),
+    another_key=({}, {"mtu": 1400}, "mtu", 1400),
 )
 def test_a_default_can_be_changed_switched_off_or_owned(
     owned: dict[str, Any], if_absent: dict[str, Any], key: str, expected: Json
@@ -256,15 +243,13 @@ DEB = {"x86_64": {"runsc.deb": SHA}}
 
 @table(
     "release, source, sha512",
-    {
-        "github": (KNOWN, "github", {}),
-        "loose": (OLD, "official", LOOSE),
-        "apt": (KNOWN, "apt", DEB),
-        "a-mirror-of-apt": (KNOWN, "apt+https://m/x", DEB),
-        "loose-files-in-a-directory-on-the-controller": (OLD, "/srv", LOOSE),
-        "unknown-with-a-checksum": (UNKNOWN, "official", {"x86_64": SHA}),
-        "unknown-of-debian": (UNKNOWN, "debian", {}),
-    },
+    github=(KNOWN, "github", {}),
+    loose=(OLD, "official", LOOSE),
+    apt=(KNOWN, "apt", DEB),
+    a_mirror_of_apt=(KNOWN, "apt+https://m/x", DEB),
+    loose_files_in_a_directory_on_the_controller=(OLD, "/srv", LOOSE),
+    unknown_with_a_checksum=(UNKNOWN, "official", {"x86_64": SHA}),
+    unknown_of_debian=(UNKNOWN, "debian", {}),
 )
 def test_a_release_its_source_and_its_sums_are_taken_together(
     release: str, source: str, sha512: dict[str, Any]
@@ -285,33 +270,26 @@ def test_the_timeout_goes_with_the_source() -> None:
 
 @table(
     "data, key, message",
-    {
-        "no-such-file": (
-            {"gvisor_sha512": {"x86_64": {"README": SHA}}},
-            "gvisor_sha512",
-            "['x86_64'] not a file of a release, got README; write gvisor.tar.bz2 or runsc or ",
-        ),
-        "short-sum-of-a-file": (
-            {"gvisor_sha512": {"x86_64": {"runsc": SHA[:-1]}}},
-            "gvisor_sha512",
-            "['x86_64'] not a sha512 of runsc, got abab",
-        ),
-        "apt-without-a-sum": (
-            {"gvisor_source": "apt"},
-            "gvisor_sha512",
-            "the sha512 of runsc.deb is unknown, got gvisor.tar.bz2; set gvisor_sha512 = ",
-        ),
-        "loose-files-from-github": (
-            {"gvisor_release": OLD, "gvisor_source": "github", "gvisor_sha512": LOOSE},
-            "gvisor_sha512",
-            "GitHub has only archives, but releases up to 20260817.0 are loose files; use ",
-        ),
-        "password-of-a-bad-source": (
-            {"gvisor_source": "ftp://me:secret@m/x"},
-            "gvisor_source",
-            "not a valid source, got ftp://m/x; write official, github, apt, debian, a URL or",
-        ),
-    },
+    no_such_file=(
+        {"gvisor_sha512": {"x86_64": {"README": SHA}}},
+        "gvisor_sha512",
+        "['x86_64'] not a file of a release, got README; write gvisor.tar.bz2 or runsc or ",
+    ),
+    short_sum_of_a_file=(
+        {"gvisor_sha512": {"x86_64": {"runsc": SHA[:-1]}}},
+        "gvisor_sha512",
+        "['x86_64'] not a sha512 of runsc, got abab",
+    ),
+    apt_without_a_sum=(
+        {"gvisor_source": "apt"},
+        "gvisor_sha512",
+        "the sha512 of runsc.deb is unknown, got gvisor.tar.bz2; set gvisor_sha512 = ",
+    ),
+    password_of_a_bad_source=(
+        {"gvisor_source": "ftp://me:secret@m/x"},
+        "gvisor_source",
+        "not a valid source, got ftp://m/x; write official, github, apt, debian, a URL or",
+    ),
 )
 def test_what_does_not_fit_together_is_told_before_any_node_is_asked(
     data: dict[str, Any], key: str, message: str

@@ -10,6 +10,7 @@ from threading import Timer
 from typing import Any
 
 from pyinfra_gvisor.policy.selectors import COOLIFY, Exemption, Selector
+from tests.arguments import Data
 from tests.table import table
 from tests.unit.answers import compact
 from tests.unit.fake_docker import (
@@ -110,9 +111,7 @@ def test_only_who_must_is_reported_and_exempt_are_counted(
     deep={"others": {"Args": [[[{"a": [{}, [], NASTY]}]]]}},
     others={"others": {"Pid": 9, "Args": [1.5e-7, -1, None, False]}},
 )
-def test_nasty_values_hide_or_add_nothing(
-    tmp_path: Path, bare: int, changes: dict[str, Any]
-) -> None:
+def test_nasty_values_hide_or_add_nothing(tmp_path: Path, bare: int, changes: Data) -> None:
     looked = Watched(tmp_path).look([container(1, bare, name="app", **changes)])
 
     assert looked.named == ["app"]

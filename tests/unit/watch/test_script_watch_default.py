@@ -111,9 +111,7 @@ def test_no_mount_of_a_container_keeps_it_from_being_reported(tmp_path: Path, ba
         docker.root, 1, name="shop", host=BARE, config={"User": "web"}, mounts={"/x": bind(pipe)}
     )
 
-    looked = docker.look([container(1, bare, name="shop")], answers={STOP: STOPPED})
-
-    assert STOP in looked.asked
+    assert STOP in docker.look([container(1, bare, name="shop")], answers={STOP: STOPPED}).asked
 
 
 def test_what_asks_for_a_declared_runtime_is_no_infrastructure(docker: Docker, bare: int) -> None:
@@ -192,9 +190,7 @@ def test_the_metrics_count_images_that_nobody_accepted(tmp_path: Path) -> None:
 def test_without_a_default_runtime_no_image_is_asked_for_or_counted(tmp_path: Path) -> None:
     watched = Watched(tmp_path, metrics=True)
 
-    looked = watched.look([])
-
-    assert not [path for path in looked.asked if "images" in path]
+    assert not [path for path in watched.look([]).asked if "images" in path]
     assert "images" not in watched.textfile.read_text()
 
 

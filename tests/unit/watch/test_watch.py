@@ -11,7 +11,7 @@ import pytest
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import FoundFile
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.parts.watch.files import POLICY, SCRIPT, SERVICE, TIMER, policy_text
+from pyinfra_gvisor.parts.watch.files import POLICY, SERVICE, TIMER, policy_text
 from pyinfra_gvisor.parts.watch.plan import Watch, plan_watch
 from pyinfra_gvisor.parts.watch.state import WatchState
 from pyinfra_gvisor.parts_common.plan import PartPlan
@@ -46,39 +46,6 @@ def texts(wanted: Watch) -> dict[str, str]:
     return {item.path: item.text for item in planned(wanted=wanted).files}
 
 
-def test_a_node_without_a_watch_gets_four_files_of_which_one_is_a_program() -> None:
-    plan = planned()
-
-    assert plan.action == "apply"
-    assert {item.path: item.mode for item in plan.files} == {
-        SCRIPT: "755",
-        POLICY: "644",
-        SERVICE: "644",
-        TIMER: "644",
-    }
-    assert [line for line in plan.lines if line.startswith("write ")] == [
-        f"write {path}" for path in (SCRIPT, POLICY, SERVICE, TIMER)
-    ]
-
-
-def test_a_second_plan_does_nothing() -> None:
-    assert planned(carried_out(planned())) == PartPlan()
-
-
-@table(
-    "wanted",
-    policy=Watch((), ()),
-    interval=Watch((COOLIFY,), (), interval_s=60),
-    action=Watch((COOLIFY,), (), action="stop"),
-    textfile=Watch((COOLIFY,), (), textfile_dir="/srv/text"),
-)
-def test_what_is_declared_otherwise_is_written_again(wanted: Watch) -> None:
-    plan = planned(carried_out(planned()), wanted)
-
-    assert plan.action == "apply"
-    assert plan.lines != planned().lines
-
-
 @table(
     "changes", stopped={"timer": "inactive"}, unknown={"timer": None}, disabled={"enabled": False}
 )
@@ -108,9 +75,7 @@ def test_a_watch_that_is_not_wanted_goes_and_one_that_is_not_there_is_left_so() 
 
 
 def test_what_is_left_of_a_watch_goes_too() -> None:
-    part = WatchState(files={POLICY: FoundFile(sha256="0" * 64)})
-
-    assert planned(part, None).action == "remove"
+    assert planned(WatchState(files={POLICY: FoundFile(sha256="0" * 64)}), None).action == "remove"
     assert planned(WatchState(enabled=True), None).action == "remove"
 
 

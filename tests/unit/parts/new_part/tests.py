@@ -46,7 +46,7 @@ def test_the_node_is_asked_and_its_answer_read(tmp_path: Path) -> None:
     assert machine.node().part(SampleState) == SampleState(text="hello")
 
 
-@table("prepare", {"interactive": True, "with-yes": False})
+@table("prepare", interactive=True, with_yes=False)
 def test_a_deploy_has_it_once_and_takes_it_away(prepare: bool) -> None:
     told = proven_answer()
     nodes = {
