@@ -1,7 +1,5 @@
 """What tests are handed, by short names."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

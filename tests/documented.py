@@ -1,7 +1,5 @@
 """What the docs tell a reader to type and to write, so that tests can do the same."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Iterator

@@ -6,8 +6,6 @@ with the PID; with the exit code, if asked for one that has ended. The child goe
 pyinfra`` does.
 """
 
-from __future__ import annotations
-
 import gc
 import json
 import os
@@ -66,7 +64,7 @@ class LoadedPyinfra:
         *,
         directory: Path | None = None,
         typed: str = "",
-    ) -> Started:
+    ) -> "Started":
         """Start a run, in its own process group, without waiting for it."""
         made = TemporaryDirectory()
         streams = [Path(made.name, name) for name in STREAMS]

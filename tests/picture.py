@@ -6,8 +6,6 @@ A picture of a terminal, from captured text with the terminal's colours.
     python -m tests.picture docs/images/run.ansi docs/images/run.svg
 """
 
-from __future__ import annotations
-
 import io
 import re
 import sys

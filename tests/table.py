@@ -1,7 +1,5 @@
 """A table of cases for one test: by their names, instead of a list with a name at each end."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

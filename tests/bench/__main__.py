@@ -5,8 +5,6 @@ Measures runs with nothing to do (ours, the floor, Ansible), the audit, the proo
 the firewall, of each network stack, of strict hardening, and of gVisor as the default.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import platform

@@ -1,7 +1,5 @@
 """Install ansible-core into its own virtual environment, apart from our dependencies."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import runpy

@@ -1,7 +1,5 @@
 """A further cost of a network stack: the wrapper of a container's start."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from statistics import median

@@ -1,7 +1,5 @@
 """Measure what ``gvisor_default`` costs: the same calls with the runtime asked for, and without."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Goals of the bench, each with the measure that decides it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@ Measure the cost of ``hardening: "strict"``: the same work under a standard and 
 with each network, on one node.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Run a command and measure its wall time and processor time on this machine."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import resource

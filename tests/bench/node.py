@@ -1,7 +1,5 @@
 """The node of the bench, and what a run costs it by its own account."""
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

@@ -1,7 +1,5 @@
 """Check the output of a run: it counts only if it did its whole job and nothing else."""
 
-from __future__ import annotations
-
 import re
 
 from pyinfra_gvisor.proof.checks import asked_of

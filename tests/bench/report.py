@@ -1,7 +1,5 @@
 """Render measured results as tables and sentences for README.md."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median

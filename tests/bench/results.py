@@ -1,7 +1,5 @@
 """Measured results, and numbers computed from several runs."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -5,8 +5,6 @@ nginx in a container answers another node through a published port: under runc, 
 node's network stack, and under runsc with gVisor's own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 

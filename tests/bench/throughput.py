@@ -5,8 +5,6 @@ A container on a run node sends to another node, receives from it and connects t
 and without them in turn.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The measured commands, on a node where nothing is left to do."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Containers on a run node that serve files on published ports, and a client on another node."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Iterator
@@ -84,7 +82,7 @@ class Answers:
     p99_ms: float
 
     @classmethod
-    def of(cls, output: str) -> Answers:
+    def of(cls, output: str) -> "Answers":
         """Parse the output of ``WRK_SCRIPT``. Raise ``BenchError`` after errors or no answers."""
         last = output.strip().rpartition("\n")[2]
         try:

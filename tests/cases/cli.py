@@ -1,7 +1,5 @@
 """pyinfra's own command line, as a process, over hosts that do not exist."""
 
-from __future__ import annotations
-
 import os
 import pty
 import signal

@@ -1,7 +1,5 @@
 """Of every test: the day on which what is known of releases was looked for, and a whole log."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, time, tzinfo
 
 import pytest
@@ -15,7 +13,7 @@ class Clock(datetime):
     """One that stands still."""
 
     @classmethod
-    def now(cls, tz: tzinfo | None = UTC) -> Clock:
+    def now(cls, tz: tzinfo | None = UTC) -> "Clock":
         """The beginning of that day."""
         return cls.combine(known().as_of, time(), tz)
 

@@ -1,7 +1,5 @@
 """pyinfra's real engine on hosts that do not exist: what is sent to them is written down."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import re
@@ -177,7 +175,7 @@ class Node:
         self.sent.append(Sent("upload", repr(FileUploadCommand(source, target))))
         return self.replies.get("upload", Reply()).ok
 
-    def connection(self, _state: State, _host: Host) -> Connection:
+    def connection(self, _state: State, _host: Host) -> "Connection":
         """Stands for the connector's class."""
         return Connection(self)
 
@@ -260,13 +258,13 @@ class Fleet:
         """Execute what was prepared."""
         run_ops(self.state)
 
-    def done(self, operation: Callable[..., Any], *arguments: Any, **named: Any) -> Fleet:
+    def done(self, operation: Callable[..., Any], *arguments: Any, **named: Any) -> "Fleet":
         """Prepare an operation and execute it; ``meta`` is what it said by host."""
         self.meta = self.add(operation, *arguments, **named)
         self.run()
         return self
 
-    def deployed(self, function: Callable[..., Any]) -> Fleet:
+    def deployed(self, function: Callable[..., Any]) -> "Fleet":
         """Prepare a deploy and execute it."""
         self.deploy(function)
         self.run()

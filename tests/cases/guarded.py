@@ -1,7 +1,5 @@
 """A node with a firewall, or without one, and what is sent to it when rules are loaded."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

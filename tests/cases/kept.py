@@ -1,7 +1,5 @@
 """What a node keeps of its earlier states, and what it says of its containers."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """A node on which everything is as the default settings ask for, and was proven."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json

@@ -1,7 +1,5 @@
 """The audit on the real engine: what it writes, whom it fails, and what else it asks."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import suppress

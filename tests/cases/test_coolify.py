@@ -1,7 +1,5 @@
 """The operations of a control host on the real engine, with a Coolify on loopback that is asked."""
 
-from __future__ import annotations
-
 import base64
 import re
 import shlex

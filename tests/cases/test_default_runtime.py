@@ -1,7 +1,5 @@
 """``gvisor_default`` on the real engine: previewed, on, changed, off, and taken back."""
 
-from __future__ import annotations
-
 import json
 import re
 from contextlib import suppress

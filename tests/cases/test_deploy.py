@@ -1,7 +1,5 @@
 """The whole deploy on the real engine: checked before the first change, told, quiet when done."""
 
-from __future__ import annotations
-
 import re
 import runpy
 

@@ -1,7 +1,5 @@
 """``docker.*``: the engine, daemon.json and its generations, each planned from one reading."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

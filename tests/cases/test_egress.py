@@ -1,7 +1,5 @@
 """The firewall on the real engine: tried, confirmed over a new connection, kept, taken off."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from paramiko import SSHException

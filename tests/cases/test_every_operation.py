@@ -5,8 +5,6 @@ With ``--yes`` pyinfra prepares nothing: an operation decides only when it is ex
 single operations and deploys run one way, therefore.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module

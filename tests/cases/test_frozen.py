@@ -1,7 +1,5 @@
 """A host that does not answer: it is given up in time, the others go on, and nobody hides it."""
 
-from __future__ import annotations
-
 import io
 import json
 import signal
@@ -147,7 +145,7 @@ class Ssh:
     def __init__(self, answers: int) -> None:
         self.answers, self.closed = answers, Event()
 
-    def get_transport(self) -> Ssh:
+    def get_transport(self) -> "Ssh":
         """Return itself."""
         return self
 

@@ -1,7 +1,5 @@
 """``gvisor.proof``: nothing is called isolated that was not seen to be."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

@@ -1,7 +1,5 @@
 """``gvisor.release``, ``gvisor.runtimes`` and ``gvisor.link``: files, wrappers and a link."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import shlex

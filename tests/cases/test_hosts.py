@@ -1,7 +1,5 @@
 """Green means looked at: no run without hosts or rights ends well, and no host is mistaken."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The deploy that says what a node has of the platform's own, in pyinfra's own process."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

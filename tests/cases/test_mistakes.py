@@ -1,7 +1,5 @@
 """What is said about mistakes by a run, by a dry run in the same words, and by a check."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """What a run says of a host in the end is what is so then, and nothing that nobody has seen."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from functools import partial

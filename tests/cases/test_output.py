@@ -1,7 +1,5 @@
 """What a whole run prints and writes: how much, how wide, how it ends, and its records."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Facts: read once, kept until something changes, never taken for an empty node, and printed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Generator, Sequence
 from importlib import import_module

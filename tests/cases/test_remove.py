@@ -1,7 +1,5 @@
 """The removal on the real engine: refused where it is in use, in order, quiet when done."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``resolver.resolver`` on the real engine, and the deploy, which has it before who asks it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pyinfra_gvisor.deploys.gvisor import run_node

@@ -1,7 +1,5 @@
 """``upgrade.*`` and the way back: proven before it is used, tidied up behind it, undone."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

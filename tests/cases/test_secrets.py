@@ -1,7 +1,5 @@
 """Secrets in anybody's daemon.json, wherever they may be: nothing that people read shows them."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """What an earlier run has left: an interrupted change, an owed restart, lost or newer records."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Watch and kernel settings on the real engine, and the steps of hosts with different parts."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A client of the stand-in API, and a clock that a test turns on by itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A stand-in for Coolify's HTTP API on loopback: as strict, slow and unreliable as asked for."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections import Counter
@@ -105,7 +103,7 @@ class ApiServer:
         """Where it is."""
         return f"http://{self.address[0]}:{self._server.server_port}"
 
-    def __enter__(self) -> ApiServer:
+    def __enter__(self) -> "ApiServer":
         Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 

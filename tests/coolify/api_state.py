@@ -1,7 +1,5 @@
 """What a stand-in Coolify knows: servers, what is on them, deployments; in its API's shapes."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """A node on which a container called ``coolify`` behaves like Coolify's, and how it is driven."""
 
-from __future__ import annotations
-
 import base64
 import itertools
 import json

@@ -5,8 +5,6 @@ It has no programs of its own: docker-compose.prod.yml mounts the node's PHP, an
 the image of Coolify is Alpine's and what runs in it cannot count on GNU's programs.
 """
 
-from __future__ import annotations
-
 import io
 import shutil
 import tarfile

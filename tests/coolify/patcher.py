@@ -1,7 +1,5 @@
 """``coolify/patch.php`` run on a tree that has what it looks at of Coolify's."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Mapping, Sequence

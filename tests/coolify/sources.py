@@ -1,7 +1,5 @@
 """Stand-ins of our own for the part of Coolify's sources that the patch is for, old and new."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A signed apt repository with a runsc package in gVisor's layout, made here."""
 
-from __future__ import annotations
-
 import atexit
 import hashlib
 import subprocess

@@ -1,7 +1,5 @@
 """Release archives, good and bad, and the server that has them."""
 
-from __future__ import annotations
-
 import bz2
 import io
 import os

@@ -1,7 +1,5 @@
 """What the tests of the audit share: a run of it, and what it wrote."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

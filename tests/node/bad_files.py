@@ -5,8 +5,6 @@ The change that is asked for is one label, unless a file says otherwise: a reloa
 ``docker info`` shows it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

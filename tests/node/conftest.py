@@ -1,7 +1,5 @@
 """Real nodes for tests: systemd, sshd and dockerd in containers, shared by all tests of a run."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

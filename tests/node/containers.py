@@ -1,7 +1,5 @@
 """Programs that are run on a node, and containers that tests start there."""
 
-from __future__ import annotations
-
 import time
 
 from tools.lab import LabNode

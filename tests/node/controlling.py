@@ -1,7 +1,5 @@
 """Run ``deploys/coolify.py`` on the stand-in for a control host, and read that host."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.coolify.host import SOURCE, VERSIONS, ControlHost

@@ -1,7 +1,5 @@
 """What Coolify does on a run node: apps from their compose files, and a reverse proxy for them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

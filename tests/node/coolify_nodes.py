@@ -1,7 +1,5 @@
 """Two nodes: a stand-in for Coolify's control host, and a run node that it deploys to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ As on a network file system whose server is gone, whoever asks for a file there 
 killed: fuse(4), linux/fuse.h.
 """
 
-from __future__ import annotations
-
 import os
 import struct
 import subprocess

@@ -1,7 +1,5 @@
 """Nodes where gVisor is the default: a node for each Docker, and containers on them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

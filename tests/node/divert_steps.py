@@ -1,7 +1,5 @@
 """A node where a run that gives or takes the place of runc is killed before one of its steps."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

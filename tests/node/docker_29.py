@@ -1,7 +1,5 @@
 """Docker 26.1 replaced by 29 under running containers: what the test did and saw."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +29,7 @@ class Seen:
     answers: Mapping[str, int]
 
     @classmethod
-    def of(cls, node: LabNode) -> Seen:
+    def of(cls, node: LabNode) -> "Seen":
         answers = {name: node.exec("docker", "exec", name, "true").code for name in CONTAINERS}
         return cls(daemon_json(node), docker_info(node), processes(node), answers)
 

@@ -1,7 +1,5 @@
 """A node that had Docker 29 from the start, with its images in containerd's store."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Firewall rules that stay unconfirmed, because their controller never confirms them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

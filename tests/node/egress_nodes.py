@@ -6,8 +6,6 @@ stand for the open internet. On every run node a container under runc and one un
 Docker's network ``six``, which has IPv4 and IPv6; both serve port 80, which is published too.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor

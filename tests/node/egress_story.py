@@ -1,7 +1,5 @@
 """The firewall's main job, run once for all tests: what containers reached before and after."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Flavours of the lab with the packages that tests need on a node, on top of their own images."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from tests.node.containers import must

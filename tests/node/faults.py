@@ -6,8 +6,6 @@ info``: a daemon that has one of them new and the other old is seen. The file ha
 so that every restart has to bring it along and take it away again.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

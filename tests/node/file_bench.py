@@ -1,7 +1,5 @@
 """A node on which many daemon.json files are tested, one after the other."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Containers that look like sandboxes and are none, and sandboxes that look odd."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 

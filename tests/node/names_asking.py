@@ -1,7 +1,5 @@
 """Ask for names while something happens to a node, and read what its resolver holds."""
 
-from __future__ import annotations
-
 import json
 import re
 import time

@@ -5,8 +5,6 @@ It is ``names_compose.yaml``. Whenever ``db`` starts it gets another address, si
 the first ones of its network, and leave one at a time.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ Docker does not know, at addresses of its own; and its mounts are shared, as sys
 machine and not in a container. Both are there again after a power cut.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any

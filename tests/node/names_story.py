@@ -1,7 +1,5 @@
 """The roll-out of names, run once for all tests: output, changes, and what containers resolve."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A node's networks on this machine: bridges and containers that are network namespaces only."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import queue

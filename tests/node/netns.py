@@ -1,7 +1,5 @@
 """Network namespaces of this machine, and Docker's resolver in them."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import secrets

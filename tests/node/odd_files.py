@@ -1,7 +1,5 @@
 """daemon.json files that look wrong and are right: the change is made, and nothing else."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 

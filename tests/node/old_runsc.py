@@ -7,8 +7,6 @@ A gVisor of 2024, as Debian carries it, and what still needs it.
 + Debian's package as a source
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tests.node.archives import SHIM, renamed

@@ -1,7 +1,5 @@
 """Programs of a test's own in the place of a node's. Our scripts search /usr/local last."""
 
-from __future__ import annotations
-
 from tests.node.audits import sh
 from tools.lab import LabNode
 

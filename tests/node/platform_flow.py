@@ -6,8 +6,6 @@ Its commands are those of v4.3.10: ``prepare_builder_image``, ``executeInDocker`
 The images are ours: a helper with bash, Docker's client and Compose, and a proxy that is a busybox.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import shlex
@@ -240,7 +238,7 @@ class Platform:
         within(SETTLED_S, is_whole)
         return found[-1]
 
-    def look(self) -> Seen:
+    def look(self) -> "Seen":
         """Return where everything runs."""
         running = processes(self.node)
         return Seen(

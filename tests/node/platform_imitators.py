@@ -1,7 +1,5 @@
 """Containers that want to be taken for the platform's own, or that want the node's files."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """A fleet of Coolify's run nodes that goes over to gVisor by default, and what happens there."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """A proof that is made on a node by itself, and a node whose runsc is something else."""
 
-from __future__ import annotations
-
 import ipaddress
 import json
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A reader of the docs: types each command of a page, in order, from an empty directory."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
@@ -88,7 +86,7 @@ class Shop:
     """The source, with the lock of the package."""
 
     @classmethod
-    def open(cls, directory: Path) -> Shop:
+    def open(cls, directory: Path) -> "Shop":
         """Build the package and fetch what it requires, for this Python and for a node's."""
         arch, bucket, sums = lab_arch(os.environ), directory / "bucket", {}
         for release in (DEFAULT, LATER):
@@ -156,7 +154,7 @@ class Reader:
         for command in all_commands(START)[:INSTALLING]:
             self._type(command)
 
-    def somewhere_else(self, home: Path, nodes: Mapping[str, LabNode]) -> Reader:
+    def somewhere_else(self, home: Path, nodes: Mapping[str, LabNode]) -> "Reader":
         """Return somebody with what is installed here, an empty directory, and these nodes."""
         other = replace(self, home=home, nodes=nodes, ran=self.ran[:INSTALLING], pages=[])
         other.path = f"{home}/bin:{self.path}"

@@ -1,7 +1,5 @@
 """Install one release by ``gvisor.release`` only."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Today's release in an archive that a node unpacks at once: bzip2 takes five seconds of CPU."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import tarfile

@@ -1,7 +1,5 @@
 """The resolver's program, started as systemd starts it, on any Python of this machine."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import subprocess
@@ -48,7 +46,7 @@ class Program:
         write_program(folder)
         (folder / "resolv.conf").write_text("nameserver 192.0.2.1\n")
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> "Program":
         command = [self._python, "-I", "-B", str(self._folder / "program")]
         options = [f"--docker={self._folder}/docker", f"--resolv-conf={self._folder}/resolv.conf"]
         sockets = inside(self.at.path, listening)

@@ -2,8 +2,6 @@
 
 # ruff: noqa: F401 - what a node looks like is taken from here, too
 
-from __future__ import annotations
-
 import ast
 import os
 import re

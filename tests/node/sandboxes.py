@@ -1,7 +1,5 @@
 """Sandboxes from any runsc, which Docker knows nothing of."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """A second dockerd on a node, beside the one that systemd runs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """What a node looks like: its files, its dockerd, its containers, and what must not be left."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """Decide which tests share a process: a lab can have one user at a time."""
 
-from __future__ import annotations
-
 from pathlib import PurePath
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The main job, run once for all tests: the nodes before, between and after."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

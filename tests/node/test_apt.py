@@ -1,7 +1,5 @@
 """A release out of a signed apt repository: never installed, and the node's apt stays as it is."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path

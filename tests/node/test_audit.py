@@ -1,7 +1,5 @@
 """Every finding is provoked for real and found, and a node as declared has none."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

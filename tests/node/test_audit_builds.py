@@ -1,7 +1,5 @@
 """A build is in no sandbox, as its own step sees it, and the audit says who builds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

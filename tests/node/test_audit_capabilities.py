@@ -1,7 +1,5 @@
 """Capabilities as a container has them, under runc and in a sandbox, and what the audit says."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.node.audits import LABELS, audit, sh

@@ -1,7 +1,5 @@
 """Archives that must not be installed: a clear error, and an unchanged node."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -4,8 +4,6 @@ daemon.json files on real nodes: a clear error and no change, or what was asked.
 ``tests/unit/daemon_json/test_bad_files.py`` has those whose text alone is refused. Here are some.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import re

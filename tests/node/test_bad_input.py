@@ -1,7 +1,5 @@
 """Bad input: a clear error, exit code 1, an unchanged node."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """A control host that drops --runtime, until the deploy has been there."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """From what a user types into Coolify to a container that is seen in gVisor, and back."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

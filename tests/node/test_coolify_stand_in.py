@@ -1,7 +1,5 @@
 """The stand-in for Coolify's control host behaves as Coolify's does where tests rely on it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

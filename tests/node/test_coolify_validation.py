@@ -1,7 +1,5 @@
 """The run node of Coolify's survives its validation: daemon.json merged, Docker restarted."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tests.node.coolify_nodes import Coolify

@@ -1,7 +1,5 @@
 """The control host with the oldest and the newest Docker that we support, and an older PHP."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

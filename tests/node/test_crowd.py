@@ -1,7 +1,5 @@
 """A node full of containers across the very first restart of its dockerd."""
 
-from __future__ import annotations
-
 import json
 import socket
 import sys

@@ -1,7 +1,5 @@
 """gVisor as the default: every container is in it, and works as if it had asked for it by name."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

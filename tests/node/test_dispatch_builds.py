@@ -1,7 +1,5 @@
 """Image builds with ``sandbox-all``: every step is in gVisor, and works as before."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Every row of the table of compose's options, started with Docker Compose."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A default runtime with something missing or broken: nothing starts outside of a sandbox."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Iterator

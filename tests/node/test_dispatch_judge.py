@@ -1,7 +1,5 @@
 """The resident judge: dockerd asks it before it acts, and needs it neither to run nor to start."""
 
-from __future__ import annotations
-
 import json
 import re
 import time

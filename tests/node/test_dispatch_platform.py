@@ -1,7 +1,5 @@
 """A platform works without a patch where gVisor is the default, and nobody can pass for it."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

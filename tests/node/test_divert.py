@@ -5,8 +5,6 @@ The faults that are the same with every Docker are tried on one node, by the lon
 run that is killed, or a node that loses power, before each single step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

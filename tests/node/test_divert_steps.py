@@ -6,8 +6,6 @@ with the same files after an earlier step. Slow: run by ``make test-all``, and b
 ``parts/divert/places.sh``, ``apply.sh``, ``repair.sh`` or ``remove.sh``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

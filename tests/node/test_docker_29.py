@@ -1,7 +1,5 @@
 """Docker 29: put under running containers, and what its own behaviour asks of daemon.json."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Every command of "Getting started" and the how-to pages does what its page says, on nodes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The drift command on nodes: what it says, what its exit code is, and that it only looks."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

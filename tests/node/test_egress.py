@@ -1,7 +1,5 @@
 """What containers reach before there are rules and behind them, on every version of Docker."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.node.egress_nodes import (

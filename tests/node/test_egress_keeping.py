@@ -1,7 +1,5 @@
 """Rules outlive what happens on a node; what they stop is told, what locks out is rolled back."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

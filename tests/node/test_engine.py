@@ -1,7 +1,5 @@
 """Docker itself: installed where it is missing and asked for, left as it is where it is there."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A change during which the daemon dies, hangs or does not start, or the machine plays tricks."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

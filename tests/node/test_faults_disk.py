@@ -1,7 +1,5 @@
 """A disk that is full at each write of a change, and full while a change is undone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

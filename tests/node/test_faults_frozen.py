@@ -1,7 +1,5 @@
 """Twelve hosts, of which one freezes, one falls silent and one is not there, on two real nodes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """A change that is interrupted at any step: its controller, its connection, its script, power."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """A change that is cut off at ten random moments, with everybody else at work all the while."""
 
-from __future__ import annotations
-
 import json
 import random
 import shlex

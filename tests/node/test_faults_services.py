@@ -1,7 +1,5 @@
 """The whole transaction where no systemd runs dockerd: changed, undone, and cut off by power."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """A restart of dockerd on a node where other units of systemd depend on it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """Another program writes daemon.json at every step of every change, and nothing of it is lost."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path

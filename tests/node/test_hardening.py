@@ -1,7 +1,5 @@
 """A strict runtime is proven, and each of its flags closes what is open without it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

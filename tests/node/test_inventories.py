@@ -1,7 +1,5 @@
 """The inventories that come with the package: your fleet, Coolify's control host, this machine."""
 
-from __future__ import annotations
-
 import io
 import json
 import runpy

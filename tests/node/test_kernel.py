@@ -1,7 +1,5 @@
 """The kernel's settings on a real node: nodes share a kernel, so only a namespace's are set."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

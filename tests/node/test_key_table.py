@@ -1,7 +1,5 @@
 """The table of dockerd's keys says what real dockerds say."""
 
-from __future__ import annotations
-
 import json
 
 from pyinfra_gvisor.base.json_text import Json

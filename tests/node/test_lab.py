@@ -1,7 +1,5 @@
 """The lab itself, in a lab of its own beside the demo's."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

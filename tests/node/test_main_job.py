@@ -1,7 +1,5 @@
 """A Docker node becomes a proven gVisor run node, on every version of Docker that we support."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Names as Docker has them, for sandboxes with a network stack of their own."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """A project of Docker Compose has its names through all that Compose does."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

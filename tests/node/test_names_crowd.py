@@ -1,7 +1,5 @@
 """Names for many containers at once, and for those that come and go."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What no program would send disturbs nobody but who sends it, and leaves nothing."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

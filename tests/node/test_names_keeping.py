@@ -1,7 +1,5 @@
 """Names outlive what happens on a node, and leave nothing when they go."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

@@ -1,7 +1,5 @@
 """An address that has come to another container is reached at once, under the same name."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.node.containers import remove_container

@@ -1,7 +1,5 @@
 """What the proof and the audit say of a runtime that has Docker's names by the resolver."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Who is no container of this node is not answered: another machine, and the node itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Several deploys on one daemon.json: each has its own keys, and takes none of another's."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What every part promises, asked of each of them, on nodes that have never met us."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

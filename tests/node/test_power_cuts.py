@@ -6,8 +6,6 @@ come and go, and each change brings another release. The run after a cut loses p
 step, until one comes through: what is half done adds up, as on a node whose power comes and goes.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field

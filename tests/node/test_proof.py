@@ -1,7 +1,5 @@
 """The proof cannot be fooled, and leaves nothing behind."""
 
-from __future__ import annotations
-
 import json
 import re
 import time

@@ -1,7 +1,5 @@
 """The proof sees the firewall at work: what it stops, what it lets through, and what it is not."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The proof with an image of the operator's own, of which nothing has to work."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

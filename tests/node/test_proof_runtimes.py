@@ -1,7 +1,5 @@
 """The proof of several runtimes at once, and of what a node may have given up."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """What clients reach stays reached, over IPv4 and IPv6, unless the plan has named it before."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

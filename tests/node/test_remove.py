@@ -1,7 +1,5 @@
 """Removal: the node is as it was before us, to the byte, and nobody's container is lost."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

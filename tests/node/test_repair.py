@@ -1,7 +1,5 @@
 """A damaged release is repaired by the next run, under a sandbox that runs from it throughout."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The resolver's program as it runs on a node, among real network namespaces of this machine."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket

@@ -1,7 +1,5 @@
 """Where dockerd must not be restarted: what is done all the same, and what is owed."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.node.running import Fleet

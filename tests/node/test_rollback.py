@@ -1,7 +1,5 @@
 """Rollback: our keys and the release as they were, everybody else's as they are."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """What differs between a runsc of 2024 and one of 2026, on the same node: docs/compatibility.md."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Several runtimes on one node: what each is, what is refused, and how one goes again."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where writes to the root file system go, by the overlay that a runtime asks for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

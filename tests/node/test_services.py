@@ -1,7 +1,5 @@
 """dockerd reloaded and restarted by whoever runs it: systemd, an init script, or nobody."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator

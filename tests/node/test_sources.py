@@ -1,7 +1,5 @@
 """A release onto a real node that has no way out, and what a second run does."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The daemon.json transaction: least force, no loss, and back to what was when anything fails."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.node.containers import remove_container, start_container

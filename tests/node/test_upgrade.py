@@ -1,7 +1,5 @@
 """From release to release and back while sandboxes run, and never to one that is not proven."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

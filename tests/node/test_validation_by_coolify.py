@@ -1,7 +1,5 @@
 """Run nodes survive Coolify's validation of a server: daemon.json merged, Docker restarted."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.node.running import Fleet

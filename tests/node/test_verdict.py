@@ -1,7 +1,5 @@
 """What looks like a sandbox and is none is told by all that tells, on each kind of Docker."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """The watch on real nodes: it finds what lacks its sandbox, and touches nothing it need not."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """What the tests of the daemon.json transaction share."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

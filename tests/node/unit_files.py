@@ -1,7 +1,5 @@
 """Units of systemd that run a container, as people write them beside Docker's own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

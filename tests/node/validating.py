@@ -1,7 +1,5 @@
 """Coolify's validation of a server, and what must be unchanged after it."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

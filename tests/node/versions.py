@@ -5,8 +5,6 @@ A test that is not in one of these files runs on one version. Whoever adds a fil
 with a file of moby (paths below are in it), or with the fault that was found on one version only.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable

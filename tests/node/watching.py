@@ -1,7 +1,5 @@
 """A node with a watch, read with plain commands: its journal, its timer, its files."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping

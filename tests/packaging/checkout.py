@@ -1,7 +1,5 @@
 """What this checkout holds, and environments to try it in."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -102,7 +100,7 @@ class Environment:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, requirements: Iterable[str] = DEPENDENCIES) -> Environment:
+    def create(cls, path: Path, requirements: Iterable[str] = DEPENDENCIES) -> "Environment":
         venv.create(path, symlinks=True)
         environment = cls(path)
         for found in _closure(requirements):

@@ -1,7 +1,5 @@
 """The bench counts only runs that did their job, and decides by medians."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """The docs as a site: it builds without a warning, links nowhere else, and names what is there."""
 
-from __future__ import annotations
-
 import ast
 import os
 import re

@@ -1,7 +1,5 @@
 """The HTML report in headless Chromium: it shows, it fits, it asks nobody, nothing is amiss."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

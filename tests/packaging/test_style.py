@@ -1,7 +1,5 @@
 """House rules that a machine can check, kept as tests so that they stay kept."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import inspect

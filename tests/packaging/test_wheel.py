@@ -1,7 +1,5 @@
 """What is installed, and what runs without installing anything."""
 
-from __future__ import annotations
-
 import runpy
 import tarfile
 import zipfile

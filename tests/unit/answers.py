@@ -4,8 +4,6 @@ What ``node/node_state.sh`` prints for a node, and the ``Node`` that it makes.
 A test names what its node has; everything else is a plain Debian 13 node with a running Docker.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

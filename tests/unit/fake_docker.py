@@ -1,7 +1,5 @@
 """A Docker API on a unix socket, as good or as bad as a test wants it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import socketserver

@@ -1,7 +1,5 @@
 """``node/node_state.sh`` with the paths of a test instead of the machine's."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The smallest program that says something, so that a test has a runsc that a kernel starts."""
 
-from __future__ import annotations
-
 import platform
 import struct
 

@@ -1,7 +1,5 @@
 """Shell scripts run as a node would run them, with paths and programs of the test's own."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

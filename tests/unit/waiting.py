@@ -1,7 +1,5 @@
 """Waiting for what another process or thread is about to do."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from time import monotonic, sleep
 

@@ -5,8 +5,6 @@ A virtual machine as a node: a kernel, modules and a boot of its own, as every s
 ``GVISOR_LAB_ARCH`` another architecture than this machine's.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

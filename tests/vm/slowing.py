@@ -1,7 +1,5 @@
 """Give a virtual machine less processor time, as on a crowded host."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

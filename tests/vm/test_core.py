@@ -5,8 +5,6 @@ The tests stand in the order in which they are run: from a plain server to one t
 decides itself where containers run.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

@@ -3,8 +3,6 @@ What comes after the main job on a machine of its own, in this order: Docker's n
 watch over a reboot, a proof while it is slow, removal.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any

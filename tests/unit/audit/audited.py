@@ -1,7 +1,5 @@
 """What an audit finds on a node that a test describes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """Apps, builds and volumes in an audit: who must be in a sandbox, and what opens the node."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pyinfra_gvisor.coolify.declared_apps import DeclaredApp, DeclaredApps

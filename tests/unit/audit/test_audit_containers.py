@@ -1,7 +1,5 @@
 """Containers in an audit: what each was given, what it is, and what the policy says to that."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The audit of a node on which every container runs in gVisor that is no infrastructure."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The node in an audit: releases, runtimes, the proof, daemon.json, builds, and other engines."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pyinfra_gvisor.policy.findings import Finding, Severity

@@ -1,7 +1,5 @@
 """The age of what runs in an audit, and an audit between a raised release and its deploy."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

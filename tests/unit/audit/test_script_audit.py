@@ -1,7 +1,5 @@
 """What the script of an audit tells of a node, with a Docker API of the test's own."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

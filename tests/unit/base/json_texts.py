@@ -1,7 +1,5 @@
 """Hypothesis: daemon.json files as people and tools write them, and what we may want in them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What inventories and the files beside them may say: groups, hosts of one name, settings."""
 
-from __future__ import annotations
-
 import re
 import runpy
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a daemon.json must be, and that changes are cut into its text, to the byte."""
 
-from __future__ import annotations
-
 import json
 import re
 

@@ -1,7 +1,5 @@
 """What people read: errors, the last lines of a run, and lines that are wider than the terminal."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

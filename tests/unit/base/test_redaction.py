@@ -1,7 +1,5 @@
 """What of daemon.json people see: that a secret is there, that it changes, and nothing else."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 

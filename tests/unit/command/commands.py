@@ -1,7 +1,5 @@
 """The command line ``pyinfra-gvisor``, as tests type it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

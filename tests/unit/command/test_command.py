@@ -1,7 +1,5 @@
 """The command ``pyinfra-gvisor``: what it writes for a new fleet, and what it has pyinfra run."""
 
-from __future__ import annotations
-
 import ast
 import json
 import os

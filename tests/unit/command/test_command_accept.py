@@ -1,7 +1,5 @@
 """``pyinfra-gvisor infrastructure`` and ``accept``: what is run, shown, asked and written."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Mapping

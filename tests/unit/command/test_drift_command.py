@@ -1,7 +1,5 @@
 """The drift command with a real pyinfra, and the examples of docs that use it."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import os

@@ -1,7 +1,5 @@
 """What a newcomer reads first can be done as it is written, and fits what the package has."""
 
-from __future__ import annotations
-
 import ast
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Records for tests: of a node as a test describes it, and made up whole."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

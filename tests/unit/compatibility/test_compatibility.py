@@ -1,7 +1,5 @@
 """Records of compatibility: what they say of a node, their files, and the table of docs."""
 
-from __future__ import annotations
-
 import re
 from datetime import date
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Compose files for tests: what they were before, and with our lines in them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import yaml

@@ -1,7 +1,5 @@
 """What ``coolify/state.sh`` prints on a control host that a test describes."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

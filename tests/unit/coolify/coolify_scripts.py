@@ -1,7 +1,5 @@
 """A control host of files and stub programs, and the scripts of Coolify's run on it."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Somebody who sets the option on the apps of a stand-in Coolify."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Coolify's API: who is told the token, what is an answer, its rate limit, time-outs and errors."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

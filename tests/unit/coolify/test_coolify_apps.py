@@ -1,7 +1,5 @@
 """Apps that get the option: each once, also if Coolify fails; and their restarts, if declared."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any

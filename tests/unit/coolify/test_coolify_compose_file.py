@@ -1,7 +1,5 @@
 """docker-compose.custom.yml gets our mounts and loses them again, whatever people do to it."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """What runs in Coolify's container: the entry script, and Horizon's processes beside the patch."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The runtime in Custom Docker Options: read as Coolify reads it, set without touching the rest."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Sequence

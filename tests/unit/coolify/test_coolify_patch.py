@@ -1,7 +1,5 @@
 """``coolify/patch.php``: what it puts in and takes out, and on which sources it changes nothing."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """What a control host says of itself, and what is done on it then."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """What is on a server, the verdict on it, with how few requests, and what people read of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any

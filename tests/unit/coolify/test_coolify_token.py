@@ -1,7 +1,5 @@
 """The token of Coolify's API: read from where nobody else reads, shown nowhere."""
 
-from __future__ import annotations
-
 import copy
 import os
 import pickle

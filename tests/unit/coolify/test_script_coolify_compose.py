@@ -1,7 +1,5 @@
 """``coolify/install.sh`` and ``remove.sh``: files, docker-compose.custom.yml and the timer."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``coolify/state.sh``, ``option.sh`` of the deploy and ``keep.sh`` of the timer."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -4,8 +4,6 @@
 What holds ports open is there as in a transaction, and finds no iptables to do it with.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 from pathlib import Path

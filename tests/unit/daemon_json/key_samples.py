@@ -1,7 +1,5 @@
 """A value of every kind that dockerd takes for each of its keys, and one that it refuses."""
 
-from __future__ import annotations
-
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.daemon_json.key_table import KEYS, Kind
 

@@ -1,7 +1,5 @@
 """The daemon.json files of the node test, without a node: refused in words, or planned."""
 
-from __future__ import annotations
-
 import re
 
 from pyinfra_gvisor.base.errors import Problem

@@ -1,7 +1,5 @@
 """What a change of each daemon.json key needs."""
 
-from __future__ import annotations
-
 import pytest
 
 from pyinfra_gvisor.base.json_text import Json

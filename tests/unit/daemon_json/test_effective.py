@@ -1,7 +1,5 @@
 """Nothing, reload or restart: the least force that brings daemon.json into force."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

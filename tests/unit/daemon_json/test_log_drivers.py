@@ -1,7 +1,5 @@
 """A log driver or an option that cannot work is refused: ``dockerd --validate`` takes them all."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 
 import pytest

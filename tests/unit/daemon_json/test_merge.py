@@ -1,7 +1,5 @@
 """Three-way merge: what we last wrote, what is there, what is wanted; also of several owners."""
 
-from __future__ import annotations
-
 import json
 from contextlib import nullcontext
 from typing import Any

@@ -1,9 +1,8 @@
 """What holds for every daemon.json, all that may be wanted in it, and any two owners of it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
+from random import Random
 from typing import Any
 
 from hypothesis import assume, example, given
@@ -52,7 +51,7 @@ def test_install_change_then_remove_gives_the_original_to_the_byte(
 
 @given(documents(), wishes(), st.randoms(use_true_random=False))
 def test_the_order_in_which_keys_are_wanted_does_not_matter(
-    text: str, wanted: dict[str, Json], random: st.random.Random
+    text: str, wanted: dict[str, Json], random: Random
 ) -> None:
     keys = list(wanted)
     random.shuffle(keys)

@@ -1,7 +1,5 @@
 """Going back to a generation: what is ours as it was, what others did since as it is."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

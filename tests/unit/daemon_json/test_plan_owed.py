@@ -1,7 +1,5 @@
 """What is owed: by a run that died in the middle, and by a restart that may not be made."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a plan writes, leaves to others and refuses to touch, and how it is told."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

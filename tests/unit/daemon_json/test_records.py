@@ -1,7 +1,5 @@
 """Our records and generations: read, lost, damaged or newer, and gone back to."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What ``dockerd --validate`` lets through and cannot work is refused before it is written."""
 
-from __future__ import annotations
-
 import json
 from contextlib import nullcontext
 from typing import Any

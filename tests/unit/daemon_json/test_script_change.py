@@ -1,7 +1,5 @@
 """``daemon_json/apply.sh``: what it looks at first, restarts of dockerd, and the way back."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Apart from the session, and still what it waits for; a later run ends what was left."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import signal

@@ -1,7 +1,5 @@
 """``holder.sh``: who holds a lock, told to the run that waits in vain."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import time

@@ -1,7 +1,5 @@
 """What is kept while daemon.json is being changed, and that nothing of it is left afterwards."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

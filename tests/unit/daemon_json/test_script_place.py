@@ -1,7 +1,5 @@
 """Every write of a change keeps what other programs have written since the change began."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The parts that reload and restart dockerd, and which containers count as ended or lost."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

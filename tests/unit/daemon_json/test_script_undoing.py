@@ -1,7 +1,5 @@
 """The scripts that undoing needs: what was before, who uses what, and what may be removed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

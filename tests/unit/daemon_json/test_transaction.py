@@ -1,7 +1,5 @@
 """The script that carries a plan out: what is in it, and that sh reads it as it is meant."""
 
-from __future__ import annotations
-
 import base64
 import json
 import subprocess

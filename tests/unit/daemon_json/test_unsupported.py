@@ -1,7 +1,5 @@
 """What of a node's Docker cannot be worked with is refused before the first change."""
 
-from __future__ import annotations
-
 import json
 import re
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """What dockerd would not read, would read otherwise, or would not start with is refused."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 
 import pytest

@@ -1,7 +1,5 @@
 """Docker's files about a container, as dockerd 29 writes them below its data root."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Images and containers of a platform, as Docker's API shows them and as its files have them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

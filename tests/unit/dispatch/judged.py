@@ -1,7 +1,5 @@
 """A node whose wrappers judge containers: Docker's files, bundles, and runtimes that tell."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

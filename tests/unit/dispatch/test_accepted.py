@@ -1,7 +1,5 @@
 """The file with the accepted infrastructure: what it says, who wrote it, and how it is damaged."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The calls of containerd's shim: who gets them, and the marks by which the dispatcher knows."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

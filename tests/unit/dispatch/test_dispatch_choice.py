@@ -1,7 +1,5 @@
 """Which containers the default runtime takes for infrastructure, and which are imitators."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Wrappers without a judge, with a broken one, or with damaged files: nothing starts."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

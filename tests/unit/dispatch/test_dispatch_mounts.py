@@ -1,7 +1,5 @@
 """Mounts of the node's files: which are allowed, by whatever name, and that nobody swaps them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

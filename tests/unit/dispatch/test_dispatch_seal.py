@@ -1,7 +1,5 @@
 """The seal as a sealed wrapper applies it: what a sandbox may have, and what is refused."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

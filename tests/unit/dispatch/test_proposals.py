@@ -1,7 +1,5 @@
 """What is proposed for images and containers, and what an operator sees before accepting one."""
 
-from __future__ import annotations
-
 import copy
 import json
 import re

@@ -1,7 +1,5 @@
 """Where containers would run, as the node itself says it with the code that creates containers."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping, Sequence

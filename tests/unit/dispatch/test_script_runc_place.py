@@ -1,7 +1,5 @@
 """The program that has the place of runc: which call goes to whom."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Which runtimes and shims lead to gVisor past the judge, and which variables runsc obeys."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

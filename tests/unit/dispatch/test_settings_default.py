@@ -1,7 +1,5 @@
 """The keys of the default runtime, its policy and the seal: what they take, and what is said."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

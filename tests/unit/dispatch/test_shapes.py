@@ -1,7 +1,5 @@
 """What the judge says of each shape as its platform starts it, and of whatever imitates it."""
 
-from __future__ import annotations
-
 import copy
 import json
 import re

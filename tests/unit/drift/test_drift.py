@@ -1,7 +1,5 @@
 """The verdict on a dry run, and how drift is printed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A node on which the firewall's scripts run: directories, and an nft and a systemd that tell."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 
@@ -90,31 +88,31 @@ class Host:
         path = self.root / "active" / name
         return path.read_text().strip() if path.exists() else None
 
-    def load_on_probation(self, rules: str = "new", confirm_s: int = 30) -> _Ran:
+    def load_on_probation(self, rules: str = "new", confirm_s: int = 30) -> "_Ran":
         """What the controller does first."""
         words = self._words(("candidate.nft", "644", rules), *self._programs())
         text = script("base/put_files", "parts/egress/try", **HOST, confirm_s=confirm_s)
         return self._run(text.replace("flock -w 10", "flock -w 0"), *words)
 
-    def confirm(self) -> _Ran:
+    def confirm(self) -> "_Ran":
         """What it does when it has come back."""
         unit = (f"{self.units}/{UNIT}", "644", packed("[Unit]\n"))
         words = self._words(*self._programs())
         return self._run(script("base/put_files", "parts/egress/confirm", **HOST), *words, *unit)
 
-    def undo(self) -> _Ran:
+    def undo(self) -> "_Ran":
         """What it does when it cannot confirm."""
         return self._run(script("parts/egress/undo"))
 
-    def revert(self) -> _Ran:
+    def revert(self) -> "_Ran":
         """What the timer does."""
         return self._run(_at_once(script("parts/egress/revert")))
 
-    def load(self, path: Path) -> _Ran:
+    def load(self, path: Path) -> "_Ran":
         """What the unit does at boot."""
         return self._run(script("parts/egress/load"), str(path))
 
-    def remove(self) -> _Ran:
+    def remove(self) -> "_Ran":
         """Take it all off."""
         return self._run(_at_once(script("base/put_files", "parts/egress/remove", **HOST)))
 
@@ -155,7 +153,7 @@ class Host:
         files = ((f"{self.egress}/{name}", mode, packed(text)) for name, mode, text in items)
         return [word for file in files for word in file]
 
-    def _run(self, text: str, *words: str) -> _Ran:
+    def _run(self, text: str, *words: str) -> "_Ran":
         return run(self._here(text), *words, path=self.path)
 
     def _here(self, text: str) -> str:

@@ -1,7 +1,5 @@
 """Where a packet goes by the text of the rules, as the kernel would have it: nft(8)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

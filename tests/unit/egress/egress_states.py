@@ -1,7 +1,5 @@
 """A node's firewall as it was found, before and behind a plan, and what the node tells of it."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """A node with a firewall: what the audit's scripts tell of it, and what is then found."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The firewall and Docker's networks in an audit: declared, in force, and who was stopped."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A node's firewall: what the node says of it, and what makes it as declared, or gone."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from typing import Any

@@ -1,7 +1,5 @@
 """The rules' text for any settings: well-formed, and where packets go by it, in which order."""
 
-from __future__ import annotations
-
 import re
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 from itertools import pairwise

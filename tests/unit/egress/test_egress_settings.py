@@ -1,7 +1,5 @@
 """``gvisor_egress``: what it takes, what it opens, and what would cut too much."""
 
-from __future__ import annotations
-
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any

@@ -1,7 +1,5 @@
 """The firewall's scripts on a node of the test's own: on probation, confirmed, taken back, gone."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What ``node_state.sh`` tells of the firewall and of what is around it, on a test's machine."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shlex

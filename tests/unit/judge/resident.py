@@ -1,7 +1,5 @@
 """The resident judge as systemd starts it: with listening sockets as its first descriptors."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """The door: what dockerd may do for a request, before it does anything."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

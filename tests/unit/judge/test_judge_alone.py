@@ -1,7 +1,5 @@
 """Nodes run the judge with the oldest Python that they have, and without any package."""
 
-from __future__ import annotations
-
 import ast
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Permits of operators: for one request, then for the container that it made, and for a time."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The program on the node that runs a command of docker with a permit."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """The plugin of dockerd's, and the program in its place: dockerd always gets an answer."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os

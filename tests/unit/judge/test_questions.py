@@ -1,7 +1,5 @@
 """Questions to the judge: who gets an answer, and what no container can spoil for others."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

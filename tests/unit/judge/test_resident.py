@@ -1,7 +1,5 @@
 """The resident judge: it answers wrappers at once, and nothing depends on it."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

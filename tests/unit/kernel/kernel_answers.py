@@ -1,7 +1,5 @@
 """What ``parts/kernel/state.sh`` prints for a node; the node's kernel is as weak as it can be."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """``gvisor_kernel``: what it may say, what is done for it and told of it, and its audit."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

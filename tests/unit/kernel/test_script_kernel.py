@@ -1,7 +1,5 @@
 """The kernel's scripts in a directory of a test, with files for what the kernel would have."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess

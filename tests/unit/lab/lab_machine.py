@@ -1,7 +1,5 @@
 """A machine with a Go that builds in no time, for tests of what the lab builds."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """``.ci/dockerd`` with a Docker of the test's own: what it ends, and what it leaves alone."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

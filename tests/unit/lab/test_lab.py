@@ -1,7 +1,5 @@
 """What a lab is told to be, its nodes, virtual machines, and the Docker that can run them."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """What the lab builds: once, checked, and true to what it says; with which Go, and which runsc."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Who changed a node: written down by the node, read and told in one line."""
 
-from __future__ import annotations
-
 import json
 import socket
 from collections.abc import Iterator

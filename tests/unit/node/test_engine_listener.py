@@ -1,7 +1,5 @@
 """Which engine answers at Docker's socket, and that no program of ours can be sent to another."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

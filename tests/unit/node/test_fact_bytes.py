@@ -1,7 +1,5 @@
 """Whatever bytes a container or the node's files hold, a fact's answer is ASCII and is read."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path

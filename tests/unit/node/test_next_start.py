@@ -1,7 +1,5 @@
 """What a run says about where containers run after their next start."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """A node's answer, read; one that cannot be trusted is a ValueError: that host fails, no other."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import re

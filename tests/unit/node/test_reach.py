@@ -1,7 +1,5 @@
 """Published ports that clients lose without docker-proxy: found, kept, named."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """``docker_state.sh``: containers, runc, build cache, asked of a Docker of the test's own."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """``node_state.sh`` and ``audit/state.sh``: files and processes of a machine, without Docker."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

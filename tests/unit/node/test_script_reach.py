@@ -1,7 +1,5 @@
 """Published ports: what serves them, whether they answer, and that they are held open."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """Units of systemd: dockerd's own arguments, and those beside it, in a plan."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A node on which the judge is resident, as the node tells it."""
 
-from __future__ import annotations
-
 from pyinfra_gvisor.base.node_files import ROOT
 from pyinfra_gvisor.parts.judge.files import Asking, judge_files
 from pyinfra_gvisor.parts.judge.plan import declared_program

@@ -1,7 +1,5 @@
 """What a node tells of its keeper, and of any part that is a timer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where runc is on a node, what is to be done about it, and the scripts that move it."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A part more is a folder, an operation, a word in the list, docs and tests, and nothing else."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The list of parts: one shape, known to all that go over it, and asked before a change."""
 
-from __future__ import annotations
-
 import inspect
 from importlib import import_module
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The resident judge: its files, when they change, what an audit says, and who may be refused."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """``parts/judge/*.sh`` with paths of a test, and a systemctl that writes down what it is asked."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

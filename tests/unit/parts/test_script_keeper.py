@@ -1,7 +1,5 @@
 """The keeper's program with checks, paths and a systemctl of the test."""
 
-from __future__ import annotations
-
 import os
 import re
 import time

@@ -1,7 +1,5 @@
 """What a script calls is in the parts that it is read with: sh says so only when it comes there."""
 
-from __future__ import annotations
-
 import re
 
 from pyinfra_gvisor.audit.observed import audit_script

@@ -1,7 +1,5 @@
 """``timer_install.sh`` and ``timer_remove.sh`` with paths of a test and a systemctl that tells."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A key that is absent from the settings takes nothing from a node; its off value does."""
 
-from __future__ import annotations
-
 import ast
 import runpy
 from collections.abc import Iterable

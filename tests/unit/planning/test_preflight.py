@@ -1,7 +1,5 @@
 """Why a run cannot begin: what the node or the controller lacks, said before any change."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """Removal of everything or of a runtime: which containers are in the way, and what stays."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Which steps a node needs: the trial of a release, and the removal of old ones."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Platforms: the directories of their apps, and whose a container is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What ``proof/prove.sh`` prints on a node where all is well."""
 
-from __future__ import annotations
-
 from pyinfra_gvisor.proof.checks import CONTROL
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL, MEMORY_LIMIT
 

@@ -1,7 +1,5 @@
 """Every check of the proof can fail on its own, and what is shown of it."""
 
-from __future__ import annotations
-
 import re
 from importlib.resources import files
 

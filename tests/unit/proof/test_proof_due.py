@@ -1,7 +1,5 @@
 """When isolation has to be proven again, which checks apply then, and how long a probe may take."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 from typing import Any

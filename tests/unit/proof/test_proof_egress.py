@@ -1,7 +1,5 @@
 """What a proof tries of the firewall, and what shows that something is stopped."""
 
-from __future__ import annotations
-
 import socket
 import subprocess
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A server that plays both origins, a lock, and ``pyinfra-gvisor releases`` with them."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A server of files on loopback that can die, stall and lie, and is a forward proxy as well."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread

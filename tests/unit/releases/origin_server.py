@@ -1,7 +1,5 @@
 """A server on loopback that plays gVisor's bucket and GitHub's release assets."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterator

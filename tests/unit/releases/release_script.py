@@ -1,7 +1,5 @@
 """``releases/install.sh`` with a test's own directory of releases, and a server to fetch from."""
 
-from __future__ import annotations
-
 import bz2
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """Releases: names, what is known of them, the lock, and where their files come from."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Callable, Mapping

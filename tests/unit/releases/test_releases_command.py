@@ -1,7 +1,5 @@
 """The commands about releases, and what an origin may answer, with a server that plays both."""
 
-from __future__ import annotations
-
 import json
 import os
 import resource

@@ -1,7 +1,5 @@
 """A release comes onto a node whole and checked, or nothing changes: ``releases/install.sh``."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Reports for tests: a host of every state, with all that a report can hold."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pyinfra_gvisor.policy.findings import Finding, Severity

@@ -1,7 +1,5 @@
 """A report's document, its files, and its metrics for the node exporter."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The forms of a report that other programs read, and the lines on a terminal."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The HTML page's text and tags, read by a parser."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from html.parser import HTMLParser

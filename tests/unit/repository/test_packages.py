@@ -1,7 +1,5 @@
 """Folders know each other in one direction only, so that each can be read without the next."""
 
-from __future__ import annotations
-
 import ast
 import os
 from collections.abc import Iterator, Mapping, Sequence

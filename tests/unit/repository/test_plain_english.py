@@ -1,7 +1,5 @@
 """Texts that people read are in plain English: known words and short sentences."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The schema and the tables in the docs are made from the code, and are fresh."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

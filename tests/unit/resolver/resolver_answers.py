@@ -1,7 +1,5 @@
 """A node that has what the resolver needs, and one on which it is, as the node tells it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Queries, and what answers them in tests: resolvers on loopback and Docker behind a socket."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import functools
@@ -143,7 +141,7 @@ class FakeDocker:
         self.asked: list[str] = []
         self.events: asyncio.Queue[bytes | None] = asyncio.Queue()
 
-    async def __aenter__(self) -> FakeDocker:
+    async def __aenter__(self) -> "FakeDocker":
         self._server = await asyncio.start_unix_server(self._serve, str(self.path))
         return self
 

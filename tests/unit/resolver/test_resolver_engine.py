@@ -1,7 +1,5 @@
 """Docker asked over its socket; and what the program counts, limits and tells."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

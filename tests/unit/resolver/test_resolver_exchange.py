@@ -1,7 +1,5 @@
 """DNS messages, queries to a resolver, and to those outside, one after the other."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import re

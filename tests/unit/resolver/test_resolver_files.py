@@ -1,7 +1,5 @@
 """The resolver's program and units: it runs from where it is put, and may do little."""
 
-from __future__ import annotations
-
 import ast
 import os
 import shutil

@@ -1,7 +1,5 @@
 """From a container's query to its answer: Docker, the resolvers outside, and what is refused."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket
@@ -95,7 +93,7 @@ class Fake:
         self.whose: list[tuple[str, int | None]] = []
         self.asked: list[str] = []
 
-    async def of(self, address: str, interface: int | None) -> tuple[Source, Fake]:
+    async def of(self, address: str, interface: int | None) -> "tuple[Source, Fake]":
         self.whose.append((address, interface))
         if self.error is not None:
             raise self.error
@@ -104,7 +102,7 @@ class Fake:
     def is_settled_since(self, _: float) -> bool:
         return not self.is_settling
 
-    async def settle(self, session: Fake, end_s: float) -> None:
+    async def settle(self, session: "Fake", end_s: float) -> None:
         assert session is self
         self.asked.append("waited")
         await asyncio.sleep(end_s - time.monotonic() if self.stays else 1)

@@ -1,7 +1,5 @@
 """What a node tells of the resolver, what an audit says to that, and what is done about it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

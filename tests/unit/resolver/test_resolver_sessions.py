@@ -1,7 +1,5 @@
 """Who asks, as Docker says it, early, late and wrong; and whom a moved address is told."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket

@@ -1,7 +1,5 @@
 """``parts/resolver/install.sh`` and ``remove.sh``: all of it is there and runs, or nothing is."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``resolver_state.sh`` in the whole script, with paths of a test: it tells what a node has."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``wrapper_dns.sh`` in a whole wrapper: what runsc is started with, whatever goes wrong."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A runtime's wrapper with `dns`, as containerd's shim calls it, and a runsc that tells."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """What a runtime may be called and ask for, which flags need a reason, and how runsc reads them."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

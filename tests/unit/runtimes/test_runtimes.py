@@ -1,7 +1,5 @@
 """Wrapper scripts: their text and path, which a node lacks, and how they are installed."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """When running containers get the scripts back that a start of dockerd has dropped."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

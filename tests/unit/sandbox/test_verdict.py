@@ -1,7 +1,5 @@
 """Who is in a sandbox: one table of cases, for what Python says of it and what the watch does."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from functools import cache

@@ -1,7 +1,5 @@
 """Settings as a host's data give them, good or bad."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pyinfra_gvisor.settings import Settings, load_settings

@@ -1,7 +1,5 @@
 """Every ``gvisor_*`` key: what it takes, and what is said about what it does not take."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

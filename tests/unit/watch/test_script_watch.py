@@ -1,7 +1,5 @@
 """``watch.pl``: who is said to run without a sandbox, who is stopped, and when it fails."""
 
-from __future__ import annotations
-
 import re
 import time
 from pathlib import Path

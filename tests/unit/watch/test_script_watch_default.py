@@ -1,7 +1,5 @@
 """``watch.pl`` where the default runtime is ours: only infrastructure may be outside gVisor."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The policy in Python and the watch's in perl say the same of every container."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

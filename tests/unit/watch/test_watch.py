@@ -1,7 +1,5 @@
 """The watch as it has to be, what is done so that it is, and what a node tells of it."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """``parts/watch/watch.pl`` run against a Docker API of the test's own."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext

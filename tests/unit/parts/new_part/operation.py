@@ -1,7 +1,5 @@
 """The sentence on a node."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 
 from pyinfra.api import operation

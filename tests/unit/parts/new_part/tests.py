@@ -1,7 +1,5 @@
 """The sample does what parts do; run in a copy of the tree by ``test_new_part.py``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
