@@ -1,7 +1,5 @@
 """Print how long the tests took, by folder and by file, from pytest's files in JUnit's format."""
 
-from __future__ import annotations
-
 import sys
 from collections import defaultdict
 from pathlib import PurePath

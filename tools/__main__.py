@@ -1,7 +1,5 @@
 """``python -m tools``: see ``python -m tools --help``."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The records that the repository keeps: one file for each row of the table."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The page docs/compatibility.md, with the table of the records that are kept."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pyinfra_gvisor.base.errors import Problem

@@ -1,7 +1,5 @@
 """The table of tested combinations for docs/compatibility.md, one row a record."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from pyinfra_gvisor.compatibility.record import Record, RuntimeSeen, Timings

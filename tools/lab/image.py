@@ -1,7 +1,5 @@
 """Node images: built once for each recipe, even if several processes ask."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

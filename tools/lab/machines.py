@@ -1,7 +1,5 @@
 """Nodes that are QEMU virtual machines, each with a directory in its lab's directory."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shlex
@@ -40,7 +38,7 @@ class Machines(Maker):
         state = "running" if self._guest(name).process() else "exited"
         return Found(about["label"], about["id"], int(about["port"]), state)
 
-    def node(self, name: str, spec: NodeSpec) -> VirtualNode:
+    def node(self, name: str, spec: NodeSpec) -> "VirtualNode":
         guest = self._guest(name)
         return VirtualNode(
             name=name,

@@ -1,7 +1,5 @@
 """Files that a node of any kind has at its first boot, and how it is used before us."""
 
-from __future__ import annotations
-
 import io
 import random
 import socket

@@ -1,7 +1,5 @@
 """Interface for the two kinds of nodes: containers and virtual machines."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass

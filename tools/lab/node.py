@@ -1,7 +1,5 @@
 """A node of a lab: it behaves like a server and is reached over SSH."""
 
-from __future__ import annotations
-
 import io
 import socket
 import tarfile

@@ -6,8 +6,6 @@ A part is built once for each recipe and Go version, and kept in the lab's cache
 path to it says so.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

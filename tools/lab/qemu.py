@@ -1,7 +1,5 @@
 """Run virtual machines with QEMU: with KVM if a guest boots with it, else emulated."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Commands and options to build and boot a node's root file system. Pure: runs nothing."""
 
-from __future__ import annotations
-
 import hashlib
 import shlex
 from importlib.resources import files

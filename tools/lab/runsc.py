@@ -1,7 +1,5 @@
 """Choose the nodes' runsc: built here, an official archive, or Debian's old package."""
 
-from __future__ import annotations
-
 import subprocess
 import tarfile
 import tempfile

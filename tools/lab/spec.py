@@ -1,7 +1,5 @@
 """Read from the environment which nodes a lab has. Pure: touches nothing on the machine."""
 
-from __future__ import annotations
-
 import platform
 import re
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """The tables in the reference pages of docs/, made from the definitions that the code uses."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path

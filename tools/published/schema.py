@@ -4,8 +4,6 @@ Generate the JSON schemas, and the tables in the docs, from the definitions that
 ``python -m tools docs`` writes them. A test fails if they are out of date.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
