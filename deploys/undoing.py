@@ -12,11 +12,12 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.generations import Generation, choose, plan_generation
 from pyinfra_gvisor.daemon_json.plan import plan_around_users
 from pyinfra_gvisor.daemon_json.records import owned_by_us
-from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION, PLUGIN
+from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION
 from pyinfra_gvisor.deploys.checks import fail, host_settings, known
 from pyinfra_gvisor.facts.generations import Generations
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
+from pyinfra_gvisor.judge.rules import PLUGIN
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.parts.divert.state import DivertState

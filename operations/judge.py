@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.daemon_json.shared_lists import PLUGIN
+from pyinfra_gvisor.judge.rules import PLUGIN
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts.judge.files import ADDRESS, DIRECTORY, NAME, PERMITS, UNITS
 from pyinfra_gvisor.parts.judge.plan import declared_program, plan_judge

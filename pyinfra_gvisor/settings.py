@@ -26,11 +26,12 @@ from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.base.spelling import near
 from pyinfra_gvisor.coolify.settings import CoolifySettings
-from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION, PLUGIN
+from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.preview import Preview, preview
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.dispatch.settings import DispatchSettings
+from pyinfra_gvisor.judge.rules import PLUGIN
 from pyinfra_gvisor.parts_common.members import members
 from pyinfra_gvisor.policy.settings import AuditSettings
 from pyinfra_gvisor.releases import Release, parse_release

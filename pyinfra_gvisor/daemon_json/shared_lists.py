@@ -11,14 +11,14 @@ from collections.abc import Mapping
 
 from pyinfra_gvisor.base.json_text import EMPTY, Json, JsonText
 from pyinfra_gvisor.base.scripts import program
+from pyinfra_gvisor.judge.rules import PLUGIN
 
 AUTHORIZATION = "authorization-plugins"
-PLUGIN = "pyinfra-gvisor"
-"""The name of our authorization plugin."""
 
 DOOR_CHECK = "/opt/gvisor/judge/check"
+"""A program on the node that has our authorization plugin answer."""
 LINKS = "/opt/gvisor/judge/volumes"
-"""A program on the node that has it answer."""
+"""A program on the node that settles who follows links in Docker's volumes."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 

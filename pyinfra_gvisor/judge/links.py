@@ -10,9 +10,8 @@ from pathlib import Path
 from pyinfra_gvisor.judge.asked import NodePaths
 from pyinfra_gvisor.judge.docker_files import Undecided, read_container, read_object
 from pyinfra_gvisor.judge.places import below
-from pyinfra_gvisor.judge.rules import DEFAULT_RUNTIME, asks_for_runc, in_force
+from pyinfra_gvisor.judge.rules import DEFAULT_RUNTIME, PLUGIN, asks_for_runc, in_force
 
-PLUGIN = "pyinfra-gvisor"
 _ID = re.compile("[0-9a-f]{64}")
 _NOT_FOLLOWED = 0x2000  # of statfs(2): ST_NOSYMFOLLOW
 

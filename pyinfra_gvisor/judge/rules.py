@@ -13,6 +13,8 @@ from pyinfra_gvisor.judge.docker_files import Undecided, parse_object, read_obje
 MARK = "# rules: "
 FORMAT = 1
 DEFAULT_RUNTIME = "gvisordefault"
+PLUGIN = "pyinfra-gvisor"
+"""The authorization plugin of dockerd's that the judge is."""
 _RUNC_SHIM = re.compile(r"(?:^|[./-])runc[.-]v[0-9]+$|^io\.containerd\.runtime\.v1\.linux$")
 
 

@@ -11,12 +11,12 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra_gvisor.daemon_json.generations import plan_generation
 from pyinfra_gvisor.daemon_json.plan import plan_around_users
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser
-from pyinfra_gvisor.daemon_json.shared_lists import PLUGIN
 from pyinfra_gvisor.deploys.audit import audit_node
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.deploys.remove import remove
 from pyinfra_gvisor.deploys.rollback import roll_back
 from pyinfra_gvisor.facts.node import NodeState
+from pyinfra_gvisor.judge.rules import PLUGIN
 from pyinfra_gvisor.operations import gvisor
 from pyinfra_gvisor.planning.wanted import plan_for_settings
 from pyinfra_gvisor.runtimes.wrappers import wrappers

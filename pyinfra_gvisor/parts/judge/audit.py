@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
-from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION, PLUGIN
+from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION
+from pyinfra_gvisor.judge.rules import PLUGIN
 from pyinfra_gvisor.node import DAEMON_JSON
 from pyinfra_gvisor.parts.judge.files import NAME
 from pyinfra_gvisor.parts.judge.plan import declared_files, names_judge

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.base.node_files import NodeFile, unit_text
 from pyinfra_gvisor.base.scripts import PATH, part, program
-from pyinfra_gvisor.daemon_json.shared_lists import DOOR_CHECK, LINKS, PLUGIN
+from pyinfra_gvisor.daemon_json.shared_lists import DOOR_CHECK, LINKS
 from pyinfra_gvisor.dispatch.programs import JUDGE_SOCKET
 from pyinfra_gvisor.judge.asked import NodePaths
+from pyinfra_gvisor.judge.rules import PLUGIN
 
 NAME = "pyinfra-gvisor-judge"
 UNITS = "/etc/systemd/system"

@@ -24,8 +24,8 @@ PART = Part(
     "around daemon.json",
     lambda settings: declared_program(settings) is not None,
     _check,
-    "systemd, Linux 5.10, Python 3.10 or later with asyncio, and no link in the place of a volume, "
-    "if `gvisor_default` is set and `gvisor_door` is not `off`",
+    "with `gvisor_default`, unless `gvisor_door` is `off`: systemd, Linux 5.10, Python 3.10 with "
+    "asyncio, and no link in the place of a volume",
     "moby, pkg/authorization",
     surplus=lambda node, settings: is_asked(node) and not settings.has_door,
 )

@@ -7,8 +7,9 @@ from typing import Any
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.daemon_json.effective import value_in_force
-from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION, PLUGIN
+from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION
 from pyinfra_gvisor.dispatch.programs import JUDGE_SOCKET
+from pyinfra_gvisor.judge.rules import PLUGIN
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.parts.judge.files import ADDRESS, Asking, judge_files
 from pyinfra_gvisor.parts.judge.state import JudgeState

@@ -10,8 +10,9 @@ import pytest
 
 from pyinfra_gvisor.base.scripts import program
 from pyinfra_gvisor.judge import calls
-from pyinfra_gvisor.judge.links import PLUGIN, wish
+from pyinfra_gvisor.judge.links import wish
 from pyinfra_gvisor.judge.places import Places
+from pyinfra_gvisor.judge.rules import PLUGIN
 from tests.table import table
 from tests.unit.dispatch.dispatch_files import bind, infrastructure, write_container
 from tests.unit.dispatch.judged import ID, Judged, bound

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyinfra_gvisor.base.scripts import packed, script
-from pyinfra_gvisor.daemon_json.shared_lists import PLUGIN
+from pyinfra_gvisor.judge.rules import PLUGIN
 from pyinfra_gvisor.parts.judge.files import NAME
 from pyinfra_gvisor.parts.judge.state import JudgeState
 from tests.table import table
