@@ -159,81 +159,65 @@ def test_sandboxes_may_share_a_nameless_volume_also_with_an_imitator(node: Judge
     assert node.made(bound(point["Source"], "/x"), mounts={"/x": point}, others=STRANGER) == "runsc"
 
 
-IMITATORS = [
-    pytest.param({"others": {"Args": ["sh"]}}, "command", id="command"),
-    pytest.param({"others": {"Path": "sh"}}, "command", id="path"),
-    pytest.param({"config": {"Entrypoint": []}}, "entrypoint", id="entrypoint"),
-    pytest.param({"config": {"User": "0"}}, "user", id="user"),
-    pytest.param({"config": {"WorkingDir": "/tmp"}}, "working directory", id="workdir"),
-    pytest.param(
-        {"config": {"Healthcheck": {"Test": ["CMD-SHELL", "id"]}}}, "health check", id="health"
-    ),
-    pytest.param({"config": {"Healthcheck": None}}, "health check", id="no-health"),
-    pytest.param({"config": {"Shell": ["/data/sh"]}}, "shell", id="shell"),
-    pytest.param(
-        {"config": {"Env": ["PATH=/bin", "BASH_ENV=/x"]}},
-        "environment (BASH_ENV)",
-        id="bash-env",
-    ),
-    pytest.param(
-        {"config": {"Env": ["PATH=/bin", "LD_PRELOAD=/x"]}},
-        "environment (LD_PRELOAD)",
-        id="preload",
-    ),
-    pytest.param(
-        {"config": {"Env": ["PATH=/bin", "PATH=/data"]}}, "environment (PATH)", id="path-twice"
-    ),
-    pytest.param({"config": {"Env": []}}, "environment (PATH)", id="variable-missing"),
-    pytest.param(
+IMITATORS: dict[str, tuple[dict[str, Any], str]] = {
+    "command": ({"others": {"Args": ["sh"]}}, "command"),
+    "path": ({"others": {"Path": "sh"}}, "command"),
+    "entrypoint": ({"config": {"Entrypoint": []}}, "entrypoint"),
+    "user": ({"config": {"User": "0"}}, "user"),
+    "workdir": ({"config": {"WorkingDir": "/tmp"}}, "working directory"),
+    "health": ({"config": {"Healthcheck": {"Test": ["CMD-SHELL", "id"]}}}, "health check"),
+    "no-health": ({"config": {"Healthcheck": None}}, "health check"),
+    "shell": ({"config": {"Shell": ["/data/sh"]}}, "shell"),
+    "bash-env": ({"config": {"Env": ["PATH=/bin", "BASH_ENV=/x"]}}, "environment (BASH_ENV)"),
+    "preload": ({"config": {"Env": ["PATH=/bin", "LD_PRELOAD=/x"]}}, "environment (LD_PRELOAD)"),
+    "path-twice": ({"config": {"Env": ["PATH=/bin", "PATH=/data"]}}, "environment (PATH)"),
+    "variable-missing": ({"config": {"Env": []}}, "environment (PATH)"),
+    "mount-over-a-program": (
         {"mounts": {**MOUNTS, "/agent": bind("/dev/null")}},
         "mounts (/dev/null:/agent:rw)",
-        id="mount-over-a-program",
     ),
-    pytest.param(
+    "tmpfs-as-mount": (
         {"mounts": {**MOUNTS, "/data": {"Type": "tmpfs", "RW": True}}},
         "mounts (:/data:rw)",
-        id="tmpfs-as-mount",
     ),
-    pytest.param(
+    "read-only": (
         {"mounts": {SOCKET: bind(SOCKET, writable=False)}},
         f"mounts ({SOCKET}:{SOCKET}:ro)",
-        id="read-only",
     ),
-    pytest.param({"others": {"SecretReferences": [{}]}}, "secrets", id="secrets"),
-    pytest.param({"name": "agent-a2"}, "name", id="name"),
-    pytest.param({"name": "agent-a\n"}, "name", id="name-with-newline"),
-    pytest.param({"config": {"Labels": {}}}, "label managed", id="label-missing"),
-    pytest.param(
+    "secrets": ({"others": {"SecretReferences": [{}]}}, "secrets"),
+    "name": ({"name": "agent-a2"}, "name"),
+    "name-with-newline": ({"name": "agent-a\n"}, "name"),
+    "label-missing": ({"config": {"Labels": {}}}, "label managed"),
+    "forbidden-label": (
         {"config": {"Labels": {"managed": "yes", "com.docker.compose.project": "x"}}},
         "label com.docker.compose.project",
-        id="forbidden-label",
     ),
-    pytest.param({"host": {"Privileged": True}}, "privileges", id="privileged"),
-    pytest.param({"host": {"CapAdd": ["NET_ADMIN", "ALL"]}}, "capabilities", id="capability"),
-    pytest.param({"host": {"NetworkMode": "host"}}, "network", id="host-network"),
-    pytest.param({"host": {"NetworkMode": "container:x"}}, "network", id="network-of-another"),
-    pytest.param({"host": {"PidMode": "host"}}, "PID namespace", id="pid"),
-    pytest.param({"host": {"IpcMode": "container:x"}}, "IPC namespace", id="ipc"),
-    pytest.param({"host": {"UTSMode": "host"}}, "namespaces", id="uts"),
-    pytest.param({"host": {"ExtraHosts": ["ghcr.io:10.0.0.1"]}}, "host names", id="hosts"),
-    pytest.param({"host": {"Dns": ["10.0.0.1"]}}, "Dns", id="dns"),
-    pytest.param({"host": {"DnsSearch": ["evil.example"]}}, "DnsSearch", id="dns-search"),
-    pytest.param({"host": {"Links": ["/a:/b"]}}, "Links", id="links"),
-    pytest.param({"host": {"AutoRemove": False}}, "removal", id="removal"),
-    pytest.param({"host": {"Devices": [{}]}}, "Devices", id="device"),
-    pytest.param({"host": {"SecurityOpt": ["apparmor=unconfined"]}}, "SecurityOpt", id="security"),
-    pytest.param({"host": {"MaskedPaths": []}}, "MaskedPaths", id="unmasked"),
-    pytest.param({"host": {"ReadonlyPaths": []}}, "ReadonlyPaths", id="writable-proc"),
-    pytest.param({"host": {"Tmpfs": {"/agent": ""}}}, "Tmpfs", id="tmpfs"),
-    pytest.param({"host": {"Sysctls": {"a": "b"}}}, "Sysctls", id="sysctl"),
-    pytest.param({"host": {"Annotations": {"a": "b"}}}, "Annotations", id="annotation"),
-    pytest.param({"host": {"VolumesFrom": ["x"]}}, "VolumesFrom", id="volumes-from"),
-    pytest.param({"host": {"Init": True}}, "init", id="init"),
-    pytest.param({"host": {"CgroupParent": "/x"}}, "control group", id="control-group"),
-]
+    "privileged": ({"host": {"Privileged": True}}, "privileges"),
+    "capability": ({"host": {"CapAdd": ["NET_ADMIN", "ALL"]}}, "capabilities"),
+    "host-network": ({"host": {"NetworkMode": "host"}}, "network"),
+    "network-of-another": ({"host": {"NetworkMode": "container:x"}}, "network"),
+    "pid": ({"host": {"PidMode": "host"}}, "PID namespace"),
+    "ipc": ({"host": {"IpcMode": "container:x"}}, "IPC namespace"),
+    "uts": ({"host": {"UTSMode": "host"}}, "namespaces"),
+    "hosts": ({"host": {"ExtraHosts": ["ghcr.io:10.0.0.1"]}}, "host names"),
+    "dns": ({"host": {"Dns": ["10.0.0.1"]}}, "Dns"),
+    "dns-search": ({"host": {"DnsSearch": ["evil.example"]}}, "DnsSearch"),
+    "links": ({"host": {"Links": ["/a:/b"]}}, "Links"),
+    "removal": ({"host": {"AutoRemove": False}}, "removal"),
+    "device": ({"host": {"Devices": [{}]}}, "Devices"),
+    "security": ({"host": {"SecurityOpt": ["apparmor=unconfined"]}}, "SecurityOpt"),
+    "unmasked": ({"host": {"MaskedPaths": []}}, "MaskedPaths"),
+    "writable-proc": ({"host": {"ReadonlyPaths": []}}, "ReadonlyPaths"),
+    "tmpfs": ({"host": {"Tmpfs": {"/agent": ""}}}, "Tmpfs"),
+    "sysctl": ({"host": {"Sysctls": {"a": "b"}}}, "Sysctls"),
+    "annotation": ({"host": {"Annotations": {"a": "b"}}}, "Annotations"),
+    "volumes-from": ({"host": {"VolumesFrom": ["x"]}}, "VolumesFrom"),
+    "init": ({"host": {"Init": True}}, "init"),
+    "control-group": ({"host": {"CgroupParent": "/x"}}, "control group"),
+}
 
 
-@pytest.mark.parametrize(("changes", "what"), IMITATORS)
+@table("changes, what", IMITATORS)
 def test_an_imitator_is_refused_docker_sock_and_told_what_differs(
     node: Judged, changes: dict[str, Any], what: str
 ) -> None:
@@ -243,9 +227,7 @@ def test_an_imitator_is_refused_docker_sock_and_told_what_differs(
     assert f". It is not the accepted image {IMAGE[:19]}: other {what}. Recreate" in said
 
 
-@pytest.mark.parametrize(
-    ("changes", "what"), [item for item in IMITATORS if "SecretReferences" not in str(item.values)]
-)
+@table("changes, what", {name: item for name, item in IMITATORS.items() if name != "secrets"})
 def test_who_accepts_such_a_container_is_told_the_same(changes: dict[str, Any], what: str) -> None:
     config = {**CONFIG, **changes.get("config", {})}
     mounts = changes.get("mounts", MOUNTS).items()

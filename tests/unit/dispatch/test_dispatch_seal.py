@@ -114,48 +114,39 @@ def logged(driver: str, **options: str) -> dict[str, Any]:
     return {"LogConfig": {"Type": driver, "Config": options}}
 
 
-@pytest.mark.parametrize(
-    ("host", "what"),
-    [
-        pytest.param(logged("syslog"), "log driver syslog", id="syslog"),
-        pytest.param(logged("a/plugin:1"), "log driver a/plugin:1", id="plugin"),
-        pytest.param(
+@table(
+    "host, what",
+    {
+        "syslog": (logged("syslog"), "log driver syslog"),
+        "plugin": (logged("a/plugin:1"), "log driver a/plugin:1"),
+        "another-address-than-dockerds": (
             logged("gelf", **{"gelf-address": "udp://10.0.0.1:1"}),
             "log driver gelf",
-            id="another-address-than-dockerds",
         ),
-        pytest.param(logged("journald", tag="sshd"), "log option tag", id="program-of-a-unit"),
-        pytest.param(logged("journald", tag="Web"), "log option tag", id="unit"),
-        pytest.param(logged("journald", tag="web[12]:"), "log option tag", id="with-a-pid"),
-        pytest.param(logged("journald", tag="audit-web"), "log option tag", id="name-of-a-unit"),
-        pytest.param(logged("journald", tag="kernel"), "log option tag", id="kernel"),
-        *(
-            pytest.param(logged("journald", tag=name), "log option tag", id=name)
+        "program-of-a-unit": (logged("journald", tag="sshd"), "log option tag"),
+        "unit": (logged("journald", tag="Web"), "log option tag"),
+        "with-a-pid": (logged("journald", tag="web[12]:"), "log option tag"),
+        "name-of-a-unit": (logged("journald", tag="audit-web"), "log option tag"),
+        "kernel": (logged("journald", tag="kernel"), "log option tag"),
+        **{
+            name: (logged("journald", tag=name), "log option tag")
             for name in ("su", "sudo", "CRON[9]", "crond", "login", "audit", "auditd", "su (x)")
-        ),
-        *(
-            pytest.param(logged("journald", tag=name), "log option tag", id=name)
+        },
+        **{
+            name: (logged("journald", tag=name), "log option tag")
             for name in ("systemd-logind", "sshd-session", "dockerd-x", "containerd-shim")
-        ),
-        pytest.param(logged("journald", tag="pyinfra-gvisor"), "log option tag", id="ours"),
-        pytest.param(logged("journald", tag="{{.Name}}"), "log option tag", id="its-name"),
-        pytest.param(
-            logged("journald", tag='{{printf "ss"}}hd'), "log option tag", id="any-template"
-        ),
-        pytest.param(
-            logged("journald", labels="a,_syslog.identifier"), "log option labels", id="label"
-        ),
-        *(
-            pytest.param(logged("journald", labels=name), "log option labels", id=ascii(name))
+        },
+        "ours": (logged("journald", tag="pyinfra-gvisor"), "log option tag"),
+        "its-name": (logged("journald", tag="{{.Name}}"), "log option tag"),
+        "any-template": (logged("journald", tag='{{printf "ss"}}hd'), "log option tag"),
+        "label": (logged("journald", labels="a,_syslog.identifier"), "log option labels"),
+        **{
+            ascii(name): (logged("journald", labels=name), "log option labels")
             for name in ("\u00dfSYSLOG_IDENTIFIER", "\u0131unit", "\ufb01\u017fmessage")
-        ),
-        pytest.param(
-            logged("journald", env="OBJECT_SYSTEMD_UNIT"), "log option env", id="variable"
-        ),
-        pytest.param(
-            logged("journald", **{"env-regex": "."}), "log option env-regex", id="any-variable"
-        ),
-    ],
+        },
+        "variable": (logged("journald", env="OBJECT_SYSTEMD_UNIT"), "log option env"),
+        "any-variable": (logged("journald", **{"env-regex": "."}), "log option env-regex"),
+    },
 )
 def test_logs_that_dockerd_sends_elsewhere_or_that_pass_for_the_nodes_are_refused(
     tmp_path: Path, host: dict[str, Any], what: str
@@ -180,20 +171,20 @@ def daemon_logs(node: Judged, driver: str, options: dict[str, str]) -> None:
     (node.root / "daemon.json").write_text(text)
 
 
-@pytest.mark.parametrize(
+@table(
     "host",
-    [
-        *(pytest.param(logged(name), id=name) for name in ("local", "journald", "none")),
-        pytest.param(logged("json-file", tag="kernel", labels="priority"), id="json-file"),
-        pytest.param(logged("journald", tag="app/{{.Name}}/{{ .ID }}"), id="own-tag"),
-        pytest.param(logged("journald", tag="{{.DaemonName}}/{{.ID}}"), id="documented-tag"),
-        *(
-            pytest.param(logged("journald", tag=name), id=name)
+    {
+        **{name: logged(name) for name in ("local", "journald", "none")},
+        "json-file": logged("json-file", tag="kernel", labels="priority"),
+        "own-tag": logged("journald", tag="app/{{.Name}}/{{ .ID }}"),
+        "documented-tag": logged("journald", tag="{{.DaemonName}}/{{.ID}}"),
+        **{
+            name: logged("journald", tag=name)
             for name in ("supabase-db", "surrealdb", "login-api", "auditor", "cronicle", "sudoku")
-        ),
-        pytest.param(logged("journald", labels="com.example.app,team"), id="own-labels"),
-        pytest.param(logged("gelf", **{"gelf-address": "udp://10.0.0.9:1"}), id="as-dockerd"),
-    ],
+        },
+        "own-labels": logged("journald", labels="com.example.app,team"),
+        "as-dockerd": logged("gelf", **{"gelf-address": "udp://10.0.0.9:1"}),
+    },
 )
 def test_other_logs_are_no_reason(tmp_path: Path, host: dict[str, Any]) -> None:
     node = Judged(tmp_path)
