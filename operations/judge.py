@@ -20,9 +20,8 @@ OPERATION = "judge.resident"
 def apply(settings: Settings) -> None:
     """Have the judge of a host's settings. Called by a deploy, before daemon.json."""
     door = settings.has_door or None
-    takes = settings.takes_runc
     program = declared_program(settings)
-    resident(program=program, door=door, takes_runc=takes, name="Start the resident judge")
+    resident(program=program, door=door, name="Start the resident judge")
 
 
 def remove(settings: Settings | None) -> None:
@@ -33,9 +32,7 @@ def remove(settings: Settings | None) -> None:
 
 
 @operation()
-def resident(
-    program: str | None, *, door: bool | None = False, takes_runc: bool = False
-) -> Commands:
+def resident(program: str | None, *, door: bool | None = False) -> Commands:
     """
     Have a service that decides where containers run, and what they may have.
 
@@ -43,7 +40,6 @@ def resident(
     + door: whether dockerd asks it, too, as an authorization plugin, once daemon.json names it.
       None: not, but if dockerd asks it now, nothing is changed. It is refused to end that, or to
       remove the service, while daemon.json names the plugin
-    + takes_runc: whether the judge is asked about containers under runc, too
 
     Wrappers run the same program themselves if it does not answer. systemd holds its sockets, so no
     question is lost when it restarts. If its program does not run, a small one refuses all that is
@@ -51,7 +47,7 @@ def resident(
     """
 
     def plan(node: Node) -> PartPlan:
-        return plan_judge(node, program, door=door, takes_runc=takes_runc)
+        return plan_judge(node, program, door=door)
 
     yield from converge(OPERATION, NAME, plan, _command, settled="the judge is as declared")
 

@@ -316,12 +316,8 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
             return None
         usual = "runsc" if "runsc" in self.runtimes else next(iter(self.runtimes))
         runtime = self.default_runtime or usual
-        return Dispatch(runtime, self.infrastructure, self.takes_runc, self.door)
-
-    @property
-    def takes_runc(self) -> bool:
-        """Return True if containers under runc are handled like those without a runtime."""
-        return self.default == "sandbox-all"
+        takes_runc = self.default == "sandbox-all"
+        return Dispatch(runtime, self.infrastructure, takes_runc, self.door)
 
     @property
     def has_door(self) -> bool:

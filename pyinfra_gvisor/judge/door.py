@@ -40,6 +40,7 @@ from pyinfra_gvisor.judge.rules import (
     DEFAULT_RUNTIME,
     Rules,
     asks_for_runc,
+    has_place_of_runc,
     in_force,
     rules_of,
 )
@@ -47,7 +48,7 @@ from pyinfra_gvisor.judge.seal import control_group, violations
 
 _IMAGE_ID = re.compile("(sha256:)?([0-9a-f]{64})")
 _DRIVER = re.compile(r"[A-Za-z0-9][\w.:/-]*", re.ASCII)
-_SHORT = 1 << 16  # bytes of a request that takes no time to read
+_SHORT = 1 << 13  # bytes of a request that takes no time to read
 _DATABASE = "/volumes/metadata.db"  # dockerd has it open: moby, daemon/volume/service/db.go
 _CREATE = "/containers/create"
 _PERMIT = "An operator can allow it once: pyinfra-gvisor permit"
@@ -282,13 +283,7 @@ def _is_taken(door: Door, runtime: str) -> bool:
     takes = door.rules.takes_runc and "/" not in runtime
     if not takes or not asks_for_runc(runtime, door.runtimes.get(runtime)):
         return False
-    try:
-        program = Path(door.paths.divert, "program").read_bytes()
-        places = Path(door.paths.divert, "places").read_text(encoding="utf-8").splitlines()
-        has_them = all(Path(place).read_bytes() == program for place in places)
-    except OSError:
-        return False
-    return bool(places) and has_them and b"\nretired=yes\n" not in program
+    return has_place_of_runc(door.paths.divert)
 
 
 def _with_image(container: Container) -> Container:

@@ -18,7 +18,7 @@ from pyinfra_gvisor.judge.container import Container
 # what is free, and this finds slips.
 _RUNS_COMMANDS = re.compile(
     r"(LD|BASH|PERL|PYTHON|RUBY|NODE|GIT|SSH|DOCKER|BUILDX|BUILDKIT|COMPOSE|TINI|XDG)[_0-9].*"
-    r"|PERL.*|PYTHON.*|BASH.*|RUBY(OPT|LIB)|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|.*JAVA.*OPTIONS"
+    r"|PERL.*|PYTHON.*|BASH.*|RUBY(OPT|LIB)|GLIBC_TUNABLES|GCONV_PATH|LOCPATH"
     r"|ENV|PATH|HOME|IFS|PS[0-9]|PROMPT_COMMAND|SHELL.*|LESSOPEN|PAGER|EDITOR|VISUAL"
     r"|OPENSSL_CONF|CURL_HOME"
 )
@@ -63,7 +63,8 @@ def differences(container: Container, entry: Mapping[str, Any]) -> Iterator[Diff
 
 def runs_commands(variable: str) -> bool:
     """Return True if a program may run commands or load code because of this variable."""
-    return _RUNS_COMMANDS.fullmatch(variable) is not None
+    of_java = variable.endswith("OPTIONS") and "JAVA" in variable.removesuffix("OPTIONS")
+    return of_java or _RUNS_COMMANDS.fullmatch(variable) is not None
 
 
 def _program(container: Container, entry: Mapping[str, Any]) -> Iterator[Difference]:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pyinfra_gvisor.judge.asked import NodePaths
+from pyinfra_gvisor.judge.container import Mount
 from pyinfra_gvisor.judge.docker_files import Undecided, read_container, read_object
 from pyinfra_gvisor.judge.places import below
-from pyinfra_gvisor.judge.rules import DEFAULT_RUNTIME, PLUGIN, asks_for_runc, in_force
+from pyinfra_gvisor.judge.rules import (
+    DEFAULT_RUNTIME,
+    PLUGIN,
+    asks_for_runc,
+    has_place_of_runc,
+    in_force,
+)
 
 _ID = re.compile("[0-9a-f]{64}")
 _NOT_FOLLOWED = 0x2000  # of statfs(2): ST_NOSYMFOLLOW
@@ -24,7 +32,7 @@ def follows_links(path: str) -> bool:
         return True
 
 
-def wish(root: str, takes_runc: bool, paths: NodePaths = NodePaths()) -> str:  # noqa: B008
+def wish(root: str, paths: NodePaths = NodePaths()) -> str:  # noqa: B008
     """
     Return whether nobody but containers should follow links in volumes, as ``volumes.sh`` reads it.
 
@@ -32,23 +40,25 @@ def wish(root: str, takes_runc: bool, paths: NodePaths = NodePaths()) -> str:  #
     names of containers that need their links: nobody asks the judge about them.
 
     + root: Docker's data root
-    + takes_runc: whether the judge is asked about containers under runc, too
     """
     path = paths.daemon_json
     daemon = read_object(path) if Path(path).exists() else {}
     asks = PLUGIN in (daemon.get("authorization-plugins") or ())
     if not asks or daemon.get("default-runtime") != DEFAULT_RUNTIME:
         return "unwanted"
-    if in_force(path)[0].door != "refuse":
+    rules, runtimes = in_force(path)
+    if rules.door != "refuse":
         return "unwanted"
-    names = sorted(_outside(root, daemon.get("runtimes") or {}, takes_runc, paths))
+    takes_runc = rules.takes_runc and has_place_of_runc(paths.divert)
+    unasked = _unasked(root, runtimes, takes_runc, paths)
+    names = sorted(name for name, mounts in unasked if _needs_links(mounts, f"{root}/volumes"))
     return f"followed {' '.join(names)}" if names else "wanted"
 
 
-def _outside(
-    root: str, runtimes: dict[str, dict[str, str]], takes_runc: bool, paths: NodePaths
-) -> Iterator[str]:
-    """Yield the names of containers with volumes that no wrapper asks about."""
+def _unasked(
+    root: str, runtimes: Mapping[str, Any], takes_runc: bool, paths: NodePaths
+) -> Iterator[tuple[str, tuple[Mount, ...] | None]]:
+    """Yield the containers that no wrapper asks about, with their mounts if these are known."""
     for path in Path(root, "containers").glob("*/hostconfig.json"):
         identity = path.parent.name
         try:
@@ -66,7 +76,16 @@ def _outside(
         try:
             container = read_container(root, identity)
         except Undecided:
-            yield identity[:12]
-            continue
-        if any(mount.is_volume for mount in container.mounts):
-            yield container.name
+            yield identity[:12], None
+        else:
+            yield container.name, container.mounts
+
+
+def _needs_links(mounts: Iterable[Mount] | None, volumes: str) -> bool:
+    """Return True if a mount is a volume, is in the directory of volumes, or has it below."""
+    return mounts is None or any(
+        mount.is_volume
+        or below(mount.source, volumes) is not None
+        or (mount.source != "" and below(volumes, mount.source) is not None)
+        for mount in mounts
+    )

@@ -32,7 +32,7 @@ def main() -> int:
     if sys.argv[1:2] == ["links"]:
         from pyinfra_gvisor.judge.links import wish  # noqa: PLC0415
 
-        sys.stdout.write(f"{wish(sys.argv[2], sys.argv[3] == 'yes')}\n")
+        sys.stdout.write(f"{wish(sys.argv[2])}\n")
         return 0
     # For a file that cannot be read, such as one on a network file system that does not answer. The
     # signal ends the program, wherever it waits.

@@ -121,7 +121,8 @@ class _Mounts:
         if point.options.get("MountType") == "tmpfs":  # could be made while a container is
             return " (a volume in memory: use tmpfs of the container)"
         is_other = path is not None and follows_links(path) and not follows_links(self.volumes)
-        if point.is_volume and point.copies and (point.options or is_other):
+        is_other = is_other or bool(point.options) or point.driver not in ("", "local")
+        if point.is_volume and point.copies and is_other:
             return " (dockerd follows links there while it copies the image's files; add nocopy)"
         return ""
 

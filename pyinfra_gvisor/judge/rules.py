@@ -70,6 +70,21 @@ def policy_in_force(daemon_json: str) -> Mapping[str, Any] | None:
     return rules.policy
 
 
+def has_place_of_runc(divert: str) -> bool:
+    """
+    Return True if our program is wherever runc was, so that it is called in place of runc.
+
+    + divert: the directory that says where
+    """
+    try:
+        program = Path(divert, "program").read_bytes()
+        places = Path(divert, "places").read_text(encoding="utf-8").splitlines()
+        has_them = all(Path(place).read_bytes() == program for place in places)
+    except OSError:
+        return False
+    return bool(places) and has_them and b"\nretired=yes\n" not in program
+
+
 def asks_for_runc(asked: str, entry: Mapping[str, Any] | None) -> bool:
     """
     Return True if a name starts the program that containerd finds by the name of runc.

@@ -299,7 +299,7 @@ sub build_cache { # number and last use of dockerd's build cache records; no ima
 sub linked { # a volume whose files are elsewhere by a symbolic link
     my ($root) = (members($_[0])->{DockerRootDir} // "") =~ /^"([^"\\]*)"$/ or return "";
     opendir my $volumes, "$root/volumes" or return "";
-    my ($found) = grep { -l } "$root/volumes", map { "$root/volumes/$_/_data" } sort grep { !/\n/ } readdir $volumes;
+    my ($found) = grep { -l } "$root/volumes", map { ( "$root/volumes/$_", "$root/volumes/$_/_data" ) } sort grep { !/\n/ } readdir $volumes;
     return $found ? "linked_volume $found\n" : "";
 }
 sub runc { # runc's version, where Docker 29 does not report it: Ubuntu builds runc without a commit. Docker reports

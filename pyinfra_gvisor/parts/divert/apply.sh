@@ -1,8 +1,9 @@
 #!/bin/sh
 # Gives the place of runc to our program. Arguments: path, mode and packed content of each file. Variables: unit,
-# dispatcher (the wrapper that our program starts). Comes after put_files.sh and places.sh.
+# dispatcher (the wrapper that our program starts), links (a program that settles who follows links in volumes). Comes
+# after put_files.sh and places.sh.
 set -eu
-: "${unit:?}" "${dispatcher:?}" "${divert_dir:?}"
+: "${unit:?}" "${dispatcher:?}" "${divert_dir:?}" "${links:?}"
 
 answers() { # every runc, as dockerd asks at its start
     while IFS= read -r place; do "$place" --version > /dev/null 2>&1 || return 1; done < "$divert_dir/places"
@@ -29,3 +30,4 @@ if ! answers; then
     while IFS= read -r place; do give_back "$place"; done < "$divert_dir/places"
     die runc 'the program in its place does not answer, so runc is at its place again; see journalctl -t kernel'
 fi
+if [ -f "$links" ]; then "$links" sync || true; fi # now the judge is asked about runc, too

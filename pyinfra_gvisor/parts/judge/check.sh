@@ -1,7 +1,7 @@
 #!/bin/sh
 # Before dockerd starts or reloads: has somebody answer at the socket. dockerd ends if nobody listens, and waits for
 # ever if nobody answers. Variables: address (of the socket), ask (a program that asks), stand_in (a program that only
-# refuses), unit (the name of the judge's units), links (a program that has nobody follow links in volumes).
+# refuses), unit (the name of the judge's units), links (a program that settles who follows links in volumes).
 : "${address:?}" "${ask:?}" "${stand_in:?}" "${unit:?}" "${links:?}"
 
 if [ -f "$links" ]; then "$links" sync || true; fi

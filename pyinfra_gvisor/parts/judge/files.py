@@ -63,12 +63,10 @@ class Asking:
 
     + unit: its unit
     + root: its data root
-    + takes_runc: whether it is asked about containers under runc, too
     """
 
     unit: str
     root: str
-    takes_runc: bool = False
 
 
 def judge_files(judge: str, docker: Asking | None) -> tuple[NodeFile, ...]:
@@ -92,8 +90,7 @@ def judge_files(judge: str, docker: Asking | None) -> tuple[NodeFile, ...]:
     )
     if docker is None:
         return files
-    taken = "yes" if docker.takes_runc else ""
-    volumes = part("parts/judge/volumes", root=docker.root, judge=judge, taken=taken)
+    volumes = part("parts/judge/volumes", root=docker.root, judge=judge)
     return (
         *files,
         NodeFile(LINKS, "755", f"#!/bin/sh\n{volumes}"),

@@ -36,14 +36,14 @@ def declared_files(node: Node, settings: Settings) -> tuple[NodeFile, ...]:
     program = declared_program(settings)
     if program is None:
         return ()
-    return judge_files(program, _asking(node, settings.takes_runc) if settings.has_door else None)
+    return judge_files(program, _asking(node) if settings.has_door else None)
 
 
-def _asking(node: Node, takes_runc: bool) -> Asking | None:
+def _asking(node: Node) -> Asking | None:
     if not node.supervisor.unit:
         return None
     root = node.info.root_dir if node.info else value_in_force(node, "data-root")
-    return Asking(node.supervisor.unit, str(root or "/var/lib/docker"), takes_runc)
+    return Asking(node.supervisor.unit, str(root or "/var/lib/docker"))
 
 
 def is_asked(node: Node) -> bool:
@@ -83,15 +83,12 @@ def refuse_node(node: Node) -> None:
         )
 
 
-def plan_judge(
-    node: Node, program: str | None, *, door: bool | None, takes_runc: bool = False
-) -> PartPlan:
+def plan_judge(node: Node, program: str | None, *, door: bool | None) -> PartPlan:
     """
     Return the changes after which the judge is resident as declared, or not resident.
 
     + program: path of its program; None removes it
     + door: whether dockerd asks it; None: not, but as long as it asks, nothing is changed
-    + takes_runc: whether a program of ours has the place of runc
 
     On a node without systemd the plan only warns: wrappers run the program themselves. Raises
     ``Problem`` if dockerd cannot ask there.
@@ -105,7 +102,7 @@ def plan_judge(
         refuse_node(node)
     elif node.init != "systemd" or node.python.lacks("", "asyncio"):
         return PartPlan(warnings=(NOT_RESIDENT,))
-    files = judge_files(program, _asking(node, takes_runc) if door else None)
+    files = judge_files(program, _asking(node) if door else None)
     lines = [f"write {path}" for path, _ in found.other(files)]
     if found.is_asked and not door:
         lines.append("have dockerd's unit not wait for it")

@@ -3,8 +3,8 @@
 # volume, a container that has this volume can put links there, and dockerd would write where they lead, as root: moby,
 # copyExistingContents. Sandboxes follow their links themselves, and the judge lets containers under runc do so. Argument:
 # sync (have it as the judge's program wishes), release, or nothing, to print what is so: safe, or the program's wish.
-# Variables: root (Docker's), judge (its program), taken (yes: it is asked about runc, too).
-: "${root:?}" "${judge:?}" "${taken?}"
+# Variables: root (Docker's), judge (its program).
+: "${root:?}" "${judge:?}"
 volumes=$root/volumes
 
 followed() { # asks the kernel, as another mount may cover ours: statfs(2), f_flags
@@ -17,7 +17,7 @@ followed() { # asks the kernel, as another mount may cover ours: statfs(2), f_fl
         exit( unpack( "x80 q", $found ) & 0x2000 ? 1 : 0 );' "$volumes" "$(uname -m)"
 }
 
-wish() { timeout 20 /usr/bin/python3 -I -S -B -X utf8 "$judge" links "$root" "$taken"; }
+wish() { timeout 20 /usr/bin/python3 -I -S -B -X utf8 "$judge" links "$root"; }
 
 sync() {
     if [ ! -d "$volumes" ]; then return 0; fi # dockerd makes it when it first starts, and asks again then

@@ -14,6 +14,7 @@ from pyinfra_gvisor.dispatch.accepted import (
     write_accepted,
 )
 from pyinfra_gvisor.dispatch.policy import Infrastructure
+from pyinfra_gvisor.judge.infrastructure import runs_commands
 from pyinfra_gvisor.planning.examined import settings_line
 from pyinfra_gvisor.settings import load_settings
 from tests.arguments import Patch
@@ -148,11 +149,25 @@ def test_an_entry_adds_to_its_shape_but_changes_nothing_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["BASH_ENV", "ENV", "LD_PRELOAD", "PERL5OPT", "PATH", "GIT_SSH_COMMAND", "NODE_OPTIONS"]
+    "name",
+    [
+        "BASH_ENV",
+        "ENV",
+        "LD_PRELOAD",
+        "PERL5OPT",
+        "PATH",
+        "GIT_SSH_COMMAND",
+        "NODE_OPTIONS",
+        "_JAVA_OPTIONS",
+    ],
 )
 def test_a_variable_with_which_programs_run_commands_cannot_be_free(name: str) -> None:
     with pytest.raises(ValueError, match="must not be free"):
         entry(env_free=[name])
+
+
+def test_a_long_name_of_a_variable_is_judged_at_once() -> None:
+    assert not runs_commands("JAVA" * 200_000)  # each JAVA could begin with what follows it
 
 
 def test_the_text_ends_with_a_line() -> None:

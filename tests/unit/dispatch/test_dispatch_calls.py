@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -300,56 +301,64 @@ def test_only_under_runc_links_are_followed_where_the_node_does_not(
     assert json.loads(node.text()) == expected
 
 
-@table(
-    "takes_runc, daemon, wished",
-    {
-        "by-name": (False, {}, "followed crun old"),
-        "runc-too": (True, {}, "followed crun"),
-        "not-asked": (True, {"authorization-plugins": ["other"]}, "unwanted"),
-        "no-default": (True, {"default-runtime": "runc"}, "unwanted"),
-    },
-)
-def test_links_are_the_containers_own_where_the_judge_is_asked_about_all(
-    tmp_path: Path, takes_runc: bool, daemon: dict[str, Any], wished: str
-) -> None:
-    node = Judged(tmp_path, door="refuse")
-    written = json.loads((tmp_path / "daemon.json").read_text())
+def asked_by_docker(node: Judged, daemon: Mapping[str, Any], *, takes_runc: bool = False) -> None:
+    """Have dockerd ask, and with ``takes_runc`` our program in the place of runc."""
+    path = node.root / "daemon.json"
+    written = json.loads(path.read_text())
     written["runtimes"]["crun"] = {"path": "/usr/bin/crun"}
     given = {"authorization-plugins": [PLUGIN], "default-runtime": DEFAULT, **written, **daemon}
-    (tmp_path / "daemon.json").write_text(json.dumps(given))
+    path.write_text(json.dumps(given))
+    if takes_runc:
+        wrapper = node.wrapper[DEFAULT]
+        text = wrapper.read_text()
+        wrapper.write_text(text.replace('"takes_runc":false', '"takes_runc":true'))
+        assert text != wrapper.read_text()
+
+
+@table(
+    "takes_runc, in_place, daemon, wished",
+    by_name=(False, True, {}, "followed above crun old"),
+    runc_too=(True, True, {}, "followed crun"),
+    runc_not_yet=(True, False, {}, "followed above crun old"),
+    not_asked=(True, True, {"authorization-plugins": ["other"]}, "unwanted"),
+    no_default=(True, True, {"default-runtime": "runc"}, "unwanted"),
+)
+def test_links_are_the_containers_own_where_the_judge_is_asked_about_all(
+    tmp_path: Path, takes_runc: bool, in_place: bool, daemon: dict[str, Any], wished: str
+) -> None:
+    node = Judged(tmp_path, door="refuse")
+    asked_by_docker(node, daemon, takes_runc=takes_runc)
+    for name, text in {"program": "ours", "places": f"{tmp_path}/runc\n"}.items():
+        (tmp_path / "divert").mkdir(exist_ok=True)
+        (tmp_path / "divert" / name).write_text(text)
+    (tmp_path / "runc").write_text("ours" if in_place else "runc itself")
     volume = {"/x": {"Type": "volume", "Name": "v", "Driver": "local", "RW": True}}
-    for number, (name, runtime, mounts) in enumerate(
-        [
-            ("old", "runc", volume),
-            ("crun", "crun", volume),
-            ("by-default", DEFAULT, volume),
-            ("sandbox", "gvisor", volume),
-            ("cannot-start", "gone", volume),
-            ("no-volume", "runc", {"/x": bind("/srv")}),
-        ],
-        20,
-    ):
+    given = {
+        "old": ("runc", volume),
+        "above": ("runc", {"/x": bind(node.data)}),
+        "crun": ("crun", volume),
+        "by-default": (DEFAULT, volume),
+        "sandbox": ("gvisor", volume),
+        "cannot-start": ("gone", volume),
+        "no-volume": ("runc", {"/x": bind("/srv"), "/y": {"Type": "tmpfs", "RW": True}}),
+    }
+    for number, (name, (runtime, mounts)) in enumerate(given.items(), 20):
         write_container(node.data, number, name=name, host={"Runtime": runtime}, mounts=mounts)
     (node.data / "containers" / f"{30:064x}").mkdir()  # Docker does not know it either
 
-    assert wish(str(node.data), takes_runc, node.paths) == wished
+    assert wish(str(node.data), node.paths) == wished
 
 
 def test_without_such_containers_links_are_not_followed_and_a_damaged_one_counts(
     tmp_path: Path,
 ) -> None:
     node = Judged(tmp_path, door="refuse")
-    written = json.loads((tmp_path / "daemon.json").read_text())
-    given = {"authorization-plugins": [PLUGIN], "default-runtime": DEFAULT, **written}
-    (tmp_path / "daemon.json").write_text(json.dumps(given))
-    before = wish(str(node.data), False, node.paths)
+    asked_by_docker(node, {})
+    before = wish(str(node.data), node.paths)
     damaged = write_container(node.data, 1, host={"Runtime": "runc"})
     (node.data / "containers" / damaged / "config.v2.json").write_text("")
 
-    assert (before, wish(str(node.data), False, node.paths)) == (
-        "wanted",
-        f"followed {damaged[:12]}",
-    )
+    assert (before, wish(str(node.data), node.paths)) == ("wanted", f"followed {damaged[:12]}")
 
 
 def test_a_directory_with_the_name_of_runc_is_no_program(node: Judged) -> None:

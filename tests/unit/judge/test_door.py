@@ -638,6 +638,8 @@ def test_with_volumes_of_the_network_a_plugin_is_called_by_a_plain_name(tmp_path
     seal = Seal(network_volumes="allow", reason="our own storage plugin")
     node = has_docker(Judged(tmp_path, seal))
 
-    assert created(node, {"Binds": ["data:/x"], "VolumeDriver": "vieux/sshfs:latest"}) == ""
+    driver = {"VolumeDriver": "vieux/sshfs:latest"}
+    assert created(node, {"Binds": ["data:/x:nocopy"], **driver}) == ""
+    assert "add nocopy" in created(node, {"Binds": ["data:/x"], **driver})
     assert "volume driver" in created(node, {"VolumeDriver": "../x"})
     assert "volume driver" in created(node, {"VolumeDriver": "/x"})

@@ -162,7 +162,12 @@ class Places:
 
     def run(self, name: str) -> tuple[int, str]:
         """Run a script; return its exit code and what it says."""
-        given = {"unit": "no-unit.service", "places": str(self.runc), "builds": "/nonexistent"}
+        given = {
+            "unit": "no-unit.service",
+            "places": str(self.runc),
+            "builds": "/no",
+            "links": "/no",
+        }
         given |= {**VARIABLES, "dispatcher": str(self.dispatcher)}
         names = ("base/put_files", "parts/divert/places", f"parts/divert/{name}")
         text = script(*names, operation="divert.runc", host="run-1", **given)
