@@ -141,7 +141,10 @@ tar -c . | docker import - much:1 > /dev/null
 LINKS = """rm -rf /data/*; touch /ready; while [ ! -e /data/a100 ]; do :; done
 for n in 1 2 3 4 5 6 7 8 9 10; do ln -s /root/away /data/d$n; done
 ln -s /root/away/z /data/z; sleep infinity"""
+# It may be too slow: then nothing is said.
 COPIED = f"""
+docker rm -f links copies > /dev/null 2>&1
+docker volume rm shared > /dev/null 2>&1
 docker run -d --name links -v shared:/data much:1 sh -c '{LINKS}' > /dev/null
 for _ in $(seq 100); do docker cp links:/ready /dev/null 2> /dev/null && break; sleep 0.1; done
 docker create --name copies -v shared:/data much:1 sh 2>&1 | tail -n 1
@@ -155,9 +158,9 @@ def test_dockerd_follows_no_link_while_it_copies_an_image(
     node = judged[kind]
     sh(node, MUCH)
 
-    said = sh(node, COPIED)
+    tries = (sh(node, COPIED) for _ in range(6))
 
-    assert "file exists" in said
+    assert any("file exists" in said for said in tries)
     ended = "docker rm -f links; docker volume rm shared; ls /root/away"
     assert sh(node, ended) == "links\nshared\n"
     # What was mounted in a volume before is still seen, and whoever runs under runc has its links.
