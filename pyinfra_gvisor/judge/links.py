@@ -61,6 +61,8 @@ def _unasked(
     """Yield the containers that no wrapper asks about, with their mounts if these are known."""
     for path in Path(root, "containers").glob("*/hostconfig.json"):
         identity = path.parent.name
+        if not _ID.fullmatch(identity):
+            continue
         try:
             asked = read_object(str(path)).get("Runtime") or ""
         except Undecided:  # removed meanwhile, or damaged: Docker does not know it either
@@ -70,8 +72,6 @@ def _unasked(
         is_runc = asks_for_runc(asked, entry)
         is_known = entry is not None or is_runc or "." in asked or "/" in asked
         if own or asked in ("", DEFAULT_RUNTIME) or (takes_runc and is_runc) or not is_known:
-            continue
-        if not _ID.fullmatch(identity):
             continue
         try:
             container = read_container(root, identity)

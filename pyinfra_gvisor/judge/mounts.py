@@ -120,11 +120,13 @@ class _Mounts:
         """
         if point.options.get("MountType") == "tmpfs":  # could be made while a container is
             return " (a volume in memory: use tmpfs of the container)"
-        is_other = path is not None and follows_links(path) and not follows_links(self.volumes)
-        is_other = is_other or bool(point.options) or point.driver not in ("", "local")
-        if point.is_volume and point.copies and is_other:
-            return " (dockerd follows links there while it copies the image's files; add nocopy)"
-        return ""
+        if not (point.is_volume and point.copies):
+            return ""
+        is_other = bool(point.options) or point.driver not in ("", "local")
+        if not is_other and path is not None:
+            is_other = follows_links(path) and not follows_links(self.volumes)
+        what = " (dockerd follows links there while it copies the image's files; add nocopy)"
+        return what if is_other else ""
 
     def _is_public(self, path: str) -> bool:
         """Return True for the time zone: a file, as Docker makes a directory of what is missing."""
