@@ -7,10 +7,9 @@ from typing import Any
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from pyinfra_gvisor.daemon_json.shared_lists import LINKS
 from pyinfra_gvisor.dispatch.programs import BUILDS
 from pyinfra_gvisor.node import Node
-from pyinfra_gvisor.parts.divert.files import NAME, PROGRAM, VARIABLES
+from pyinfra_gvisor.parts.divert.files import CHANGING, PROGRAM
 from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.run_support.converge import Commands, converge
@@ -50,7 +49,7 @@ def runc(wanted: Settings | None) -> Commands:
 
 
 def _command(plan: PartPlan) -> PyinfraCommand:
-    given: dict[str, Any] = {**VARIABLES, "unit": NAME, "links": LINKS, **plan.settings}
+    given: dict[str, Any] = {**CHANGING, **plan.settings}
     if plan.action == "remove":
         return run_script(
             OPERATION, _PLACES, "parts/divert/remove", change="remove", builds=BUILDS, **given

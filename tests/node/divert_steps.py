@@ -6,7 +6,7 @@ from typing import Any
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.dispatch.programs import BUILDS
 from pyinfra_gvisor.node import parse_node, state_script
-from pyinfra_gvisor.parts.divert.files import NAME, VARIABLES
+from pyinfra_gvisor.parts.divert.files import CHANGING
 from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
 from pyinfra_gvisor.settings import load_settings
 from tests.node.audits import sh
@@ -63,8 +63,8 @@ class Steps:
         if plan.action not in ("apply", "remove"):
             return ()
         does = "apply" if plan.action == "apply" else "remove"
-        given = {"operation": "divert.runc", "host": self.node.name, **VARIABLES}
-        given |= {"unit": NAME, "builds": BUILDS, **plan.settings}
+        given = {"operation": "divert.runc", "host": self.node.name, **CHANGING}
+        given |= {"builds": BUILDS, **plan.settings}
         text = script("base/put_files", "parts/divert/places", f"parts/divert/{does}", **given)
         return ("sh", "-c", text, "sh", *(word for item in plan.files for word in item.words))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pyinfra_gvisor.base.node_files import NodeFile, unit_text
 from pyinfra_gvisor.base.scripts import script
+from pyinfra_gvisor.daemon_json.shared_lists import LINKS
 from pyinfra_gvisor.dispatch.programs import ASIDE, MARK, runc_text
 
 DIRECTORY = "/opt/gvisor/divert"
@@ -15,6 +16,7 @@ REPAIR = f"{DIRECTORY}/repair"
 NAME = "pyinfra-gvisor-divert.service"
 UNIT = f"/etc/systemd/system/{NAME}"
 VARIABLES = {"divert_dir": DIRECTORY, "aside": ASIDE, "mark": MARK}  # of places.sh
+CHANGING = {**VARIABLES, "unit": NAME, "links": LINKS}  # of apply.sh and remove.sh
 
 _REPAIR = ("parts/divert/places", "parts/divert/repair")
 
