@@ -91,8 +91,14 @@ class Request:
         kind = self.headers.get("Content-Type", "").lower()
         return "urlencoded" in kind or "multipart" in kind
 
-    def read(self, keys: Keys) -> dict[str, Any]:
+    def read(self, keys: Keys) -> Mapping[str, Any]:
         """Return the body. Raises ``Undecided`` if dockerd could read it in another way."""
+        if other := list(misread(self._content, keys)):
+            raise Undecided(f"the request cannot be judged: {', '.join(other[:_SHOWN])}")
+        return self._content
+
+    @cached_property
+    def _content(self) -> Mapping[str, Any]:
         if self.body is None:
             todo = "send it as application/json, with less than 1 MB; if you did, try again"
             raise Undecided(f"dockerd did not show the content of this request; {todo}")
@@ -101,6 +107,4 @@ class Request:
             json.dumps(found, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise Undecided("the request has characters that are not valid") from None
-        if other := list(misread(found, keys)):
-            raise Undecided(f"the request cannot be judged: {', '.join(other[:_SHOWN])}")
         return found

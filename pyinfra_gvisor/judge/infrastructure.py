@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pyinfra_gvisor.judge.container import Container
@@ -257,6 +258,7 @@ def _completed(container: Container, entry: Mapping[str, Any]) -> Container:
     return replace(container, config=config, program=program)
 
 
+@lru_cache(maxsize=100)
 def repository(image: str) -> str:
     """Return an image's name with its registry, and without tag and digest."""
     head, slash, last = image.partition("@")[0].rpartition("/")

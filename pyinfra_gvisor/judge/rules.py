@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,12 @@ class Rules:
 
 def rules_of(wrapper: str) -> Rules:
     """Return the rules in a wrapper. Raises ``Undecided`` if it has none that can be read."""
-    lines = [line for line in read_text(wrapper).split("\n") if line.startswith(MARK)]
+    return _rules_in(read_text(wrapper), wrapper)
+
+
+@lru_cache(maxsize=4)  # the same at each request
+def _rules_in(text: str, wrapper: str) -> Rules:
+    lines = [line for line in text.split("\n") if line.startswith(MARK)]
     if len(lines) != 1:
         raise Undecided(f"{wrapper} has no rules")
     found = parse_object(lines[0].removeprefix(MARK), wrapper)
