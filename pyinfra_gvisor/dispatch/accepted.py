@@ -106,6 +106,8 @@ def is_same(one: Infrastructure, other: Infrastructure) -> bool:
     reason, and may have added free variables and optional mounts.
     """
     left_out = {"reason", *EXTENDED}
+    if None in (one.ports, other.ports):  # any
+        left_out.add("ports")
     return one.model_dump(exclude=left_out) == other.model_dump(exclude=left_out)
 
 

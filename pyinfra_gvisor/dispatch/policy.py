@@ -80,11 +80,19 @@ class Infrastructure(Strict):
     pid: Literal["", "host"] = Field("", description="`host`: the node's PID namespace.")
     capabilities: tuple[str, ...] = Field((), description="Capabilities that are added.")
     extra_hosts: tuple[str, ...] = Field((), description="Host names that are added.")
+    groups: tuple[str, ...] = Field((), description="Groups that are added to its user's.")
+    ports: tuple[str, ...] | None = Field(
+        None,
+        description="Ports that Docker opens for it, each as `docker run --publish` takes it, with "
+        "`/tcp` or `/udp`, or `all`. `None`: any.",
+    )
+    stdin: bool = Field(False, description="Whether it keeps its standard input open.")
+    tty: bool = Field(False, description="Whether it has a terminal.")
     auto_remove: bool | None = Field(None, description="Whether it has `--rm`. `None`: either.")
     labels: dict[str, str] = Field(
         default_factory=dict,
         description="Labels that it must have. If compose starts it: "
-        "`com.docker.compose.project.working_dir`.",
+        "`com.docker.compose.project.working_dir`, and better `…project.config_files`, too.",
     )
     without_labels: tuple[str, ...] = Field(
         (),
@@ -153,7 +161,7 @@ class Infrastructure(Strict):
             given.pop(key, None)
         for key in EXTENDED:
             given[key] = [item for item in given.get(key, ()) if item not in shape.get(key, ())]
-        return {key: value for key, value in given.items() if value != []}
+        return {key: value for key, value in given.items() if value != [] or key not in EXTENDED}
 
     @property
     def title(self) -> str:

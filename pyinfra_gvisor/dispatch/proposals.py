@@ -23,6 +23,7 @@ from pyinfra_gvisor.dispatch.shapes import (
     HEALTHCHECK,
     PROJECT,
     PROJECT_DIR,
+    PROJECT_FILES,
     SHAPES,
     Shape,
     shapes_of,
@@ -30,11 +31,12 @@ from pyinfra_gvisor.dispatch.shapes import (
 from pyinfra_gvisor.judge.infrastructure import (
     Difference,
     differences,
+    published,
     repository,
     runs_commands,
 )
 
-_KEPT_LABELS = (PROJECT, "com.docker.compose.service", PROJECT_DIR)
+_KEPT_LABELS = (PROJECT, "com.docker.compose.service", PROJECT_DIR, PROJECT_FILES)
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,10 @@ def _recorded(container: Container) -> dict[str, Any]:
         **_configured(container.config),
         "command": container.command,
         HEALTHCHECK: container.config.healthcheck or None,
+        "groups": tuple(container.host.get("GroupAdd") or ()),
+        "ports": published(container.host),
+        "stdin": container.config.stdin,
+        "tty": container.config.tty,
     }
 
 

@@ -11,9 +11,9 @@ my %of_shape = map { $_ => 1 } split /\n/, $repositories;
 my @wanted = split /\n/, $wanted;
 my @named = grep { !/^(?:sha256:)?[0-9a-f]+\z/ } @wanted; # digits are an id, whatever a container is called
 my @image = qw(Id RepoTags RepoDigests Created Size);
-my @config = qw(Image Entrypoint Cmd User WorkingDir Healthcheck Shell Volumes);
+my @config = qw(Image Entrypoint Cmd User WorkingDir Healthcheck Shell OpenStdin Tty Volumes);
 my %label = map { $_ => 1 } qw(com.docker.compose.project com.docker.compose.service
-    com.docker.compose.project.working_dir coolify.managed coolify.proxy coolify.type coolify.name);
+    com.docker.compose.project.working_dir com.docker.compose.project.config_files coolify.managed coolify.proxy coolify.type coolify.name);
 my %printed;
 
 my @containers = candidates();

@@ -49,6 +49,8 @@ class Configured(_Answer):
     working_dir: str = Field("", alias="WorkingDir")
     healthcheck: dict[str, Any] | None = Field(None, alias="Healthcheck")
     shell: tuple[str, ...] = Field((), alias="Shell")
+    stdin: bool = Field(False, alias="OpenStdin")
+    tty: bool = Field(False, alias="Tty")
     volumes: dict[str, Any] = Field(default_factory=dict, alias="Volumes")
     labels: dict[str, str] = Field(default_factory=dict, alias="Labels")
 

@@ -12,6 +12,7 @@ SOCKET = "/var/run/docker.sock:/var/run/docker.sock"
 COMPOSE_LABELS = ("com.docker.compose.", "com.docker.stack.", "com.docker.swarm.")
 PROJECT = "com.docker.compose.project"
 PROJECT_DIR = "com.docker.compose.project.working_dir"
+PROJECT_FILES = "com.docker.compose.project.config_files"
 HEALTHCHECK = "healthcheck"
 
 
@@ -76,6 +77,7 @@ _SHAPES = (
             ),
             "name": "[a-z0-9]{24,}",  # new_public_id in bootstrap/helpers/shared.php
             "auto_remove": True,
+            "ports": (),
             "without_labels": COMPOSE_LABELS,
         },
         source=f"{_COOLIFY}/app/Jobs/ApplicationDeploymentJob.php, prepare_builder_image",
@@ -94,6 +96,7 @@ _SHAPES = (
             "optional_mounts": (_BUILDX,),
             "name": "[a-z]+_[a-z]+[0-9]?",
             "auto_remove": True,
+            "ports": (),
             "without_labels": COMPOSE_LABELS,
         },
         source=f"{_COOLIFY}/app/Actions/Server/CleanupDocker.php",
@@ -114,6 +117,7 @@ _SHAPES = (
             "extra_hosts": _HOST_GATEWAY,
             "auto_remove": False,
             "labels": {"coolify.managed": "true"},
+            "ports": (),
             "without_labels": COMPOSE_LABELS,
         },
         usual={

@@ -7,7 +7,7 @@ An entry of the policy compares everything that could make a known image run som
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ _BY_DOCKER = "label=disable"
 OPTIONS = (
     *("Privileged", "CapAdd", "NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode"),
     *("ExtraHosts", "MaskedPaths", "ReadonlyPaths", "AutoRemove", "SecurityOpt", "Init"),
-    *("CgroupParent", *_LISTS, *_MAPPINGS),
+    *("CgroupParent", "GroupAdd", "PortBindings", "PublishAllPorts", *_LISTS, *_MAPPINGS),
 )
 """The keys of ``HostConfig`` that ``differences`` compares."""
 
@@ -81,6 +81,10 @@ def _program(container: Container, entry: Mapping[str, Any]) -> Iterator[Differe
         yield Difference("working directory", "working_dir")
     if (config.get("Healthcheck") or {}) != (entry["healthcheck"] or {}):
         yield Difference("health check", "healthcheck")
+    if bool(config.get("OpenStdin")) != entry.get("stdin", False):  # who attaches writes there
+        yield Difference("standard input", "stdin")
+    if bool(config.get("Tty")) != entry.get("tty", False):
+        yield Difference("terminal", "tty")
     if config.get("Shell"):  # health checks run in it
         yield Difference("shell", "")
 
@@ -133,10 +137,7 @@ def _namespaces(host: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[D
 def _options(host: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[Difference]:
     if host.get("Privileged"):
         yield Difference("privileges", "")
-    if {*(host.get("CapAdd") or ())} - {*entry["capabilities"]}:
-        yield Difference("capabilities", "capabilities")
-    if {*(host.get("ExtraHosts") or ())} - {*entry["extra_hosts"]}:
-        yield Difference("host names", "extra_hosts")
+    yield from _added(host, entry)
     if entry["auto_remove"] not in (None, bool(host.get("AutoRemove"))):
         yield Difference("removal", "auto_remove")
     for key in ("MaskedPaths", "ReadonlyPaths"):
@@ -152,6 +153,32 @@ def _options(host: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[Diff
         yield Difference("init", "")
     if host.get("CgroupParent"):
         yield Difference("control group", "")
+
+
+def _added(host: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[Difference]:
+    if {*(host.get("CapAdd") or ())} - {*entry["capabilities"]}:
+        yield Difference("capabilities", "capabilities")
+    if {*(host.get("ExtraHosts") or ())} - {*entry["extra_hosts"]}:
+        yield Difference("host names", "extra_hosts")
+    if {*(host.get("GroupAdd") or ())} - {*entry.get("groups", ())}:
+        yield Difference("groups", "groups")
+    if entry.get("ports") is not None and (other := {*published(host)} - {*entry["ports"]}):
+        yield Difference(f"ports ({min(other)})", "ports")
+
+
+def published(host: Mapping[str, Any]) -> tuple[str, ...]:
+    """
+    Return the ports that dockerd opens for a container, each as ``docker run --publish`` takes it.
+
+    + host: its ``HostConfig``
+    """
+    found = ["all"] * bool(host.get("PublishAllPorts"))
+    bindings: Mapping[str, Sequence[Mapping[str, str]]] = host.get("PortBindings") or {}
+    for port, places in sorted(bindings.items()):
+        for place in places or [{}]:
+            address = f"{place['HostIp']}:" if place.get("HostIp") else ""
+            found.append(f"{address}{place.get('HostPort') or ''}:{port}")
+    return tuple(found)
 
 
 _NOT_FIXED: Mapping[str, Any] = {
@@ -236,6 +263,9 @@ def is_of_its_kind(container: Container, fixed: Mapping[str, Any]) -> bool:
         "healthcheck": config.get("Healthcheck"),
         "user": config.get("User") or "",
         "working_dir": config.get("WorkingDir") or "",
+        "stdin": bool(config.get("OpenStdin")),
+        "tty": bool(config.get("Tty")),
+        "groups": container.host.get("GroupAdd") or (),
     }
     return not any(differences(container, {**_NOT_FIXED, **recorded, **fixed}))
 

@@ -66,14 +66,15 @@ def requested_task(body: Mapping[str, Any], root: str) -> Container:
     networks = (item.get("Target") for item in task.get("Networks") or () if item)
     host = {
         "CapAdd": spec.get("CapabilityAdd"),
+        "GroupAdd": spec.get("Groups"),
         "LogConfig": {"Type": driver.get("Name"), "Config": driver.get("Options")},
         "NetworkMode": "host" if "host" in networks else "",
         "Sysctls": spec.get("Sysctls"),
     }
     mounts = tuple(_mounts(spec.get("Mounts") or (), root))
     program = (*_words(spec.get("Command")), *_words(spec.get("Args")))
-    names = {"Entrypoint": "Command", "Cmd": "Args", "WorkingDir": "Dir"}
-    same = ("Image", "Labels", "Env", "User", "Healthcheck")
+    names = {"Entrypoint": "Command", "Cmd": "Args", "WorkingDir": "Dir", "Tty": "TTY"}
+    same = ("Image", "Labels", "Env", "User", "Healthcheck", "OpenStdin")
     config = {key: spec.get(names.get(key, key)) for key in (*same, *names)}
     if "{{" in json.dumps(spec.get("Mounts")):  # swarm fills in templates
         raise Undecided("a mount with a template cannot be judged; write what it stands for")

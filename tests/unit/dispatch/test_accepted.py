@@ -35,7 +35,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_what_is_written_is_read_again(path: Path) -> None:
-    entries = (entry(env=["PATH=/bin"], env_free=["NPM_TOKEN"]), entry(shape="node-exporter"))
+    exporter = entry(shape="node-exporter", ports=[])
+    entries = (entry(env=["PATH=/bin"], env_free=["NPM_TOKEN"]), exporter)
 
     write_accepted(path, entries)
 
@@ -66,6 +67,12 @@ def test_the_same_image_with_other_flags_on_another_node_is_one_more_entry() -> 
     one, other = entry(command=["--log=a"]), entry(command=["--log=b"])
 
     assert merged([one], [other]) == merged([other], [one]) == (one, other)
+
+
+def test_an_entry_with_any_ports_is_about_a_container_with_some_too() -> None:
+    any_port, one = entry(shape="coolify-proxy"), entry(shape="coolify-proxy", ports=["80:80/tcp"])
+
+    assert merged([any_port], [one]) == (one,)
 
 
 def test_a_symlink_and_its_files_rights_stay(path: Path, tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ HOST: dict[str, Any] = {
     "AutoRemove": True,
     "CapAdd": ["NET_ADMIN"],
     "ExtraHosts": ["host.docker.internal:host-gateway"],
+    "GroupAdd": ["998"],
+    "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]},
     "MaskedPaths": ["/proc/kcore"],
     "ReadonlyPaths": ["/proc/sys"],
 }
@@ -45,6 +47,8 @@ ENTRY: dict[str, Any] = {
     "name": "agent-[a-z]+",
     "capabilities": ["NET_ADMIN"],
     "extra_hosts": HOST["ExtraHosts"],
+    "groups": ["998"],
+    "ports": ["127.0.0.1:8080:80/tcp"],
     "auto_remove": True,
     "labels": {"managed": "yes"},
     "without_labels": ["com.docker.compose."],
@@ -82,6 +86,7 @@ def node(tmp_path: Path) -> Judged:
     other_tag_of_the_image={"config": {"Image": "evil:1"}},
     default_paths={"host": {"MaskedPaths": None, "ReadonlyPaths": None}},
     network_of_its_own={"host": {"NetworkMode": "apps"}},
+    fewer_groups_and_ports={"host": {"GroupAdd": None, "PortBindings": {}}},
 )
 def test_a_container_as_accepted_runs_under_runc(node: Judged, changes: dict[str, Any]) -> None:
     assert create(node, **changes) == "runc"
@@ -167,6 +172,8 @@ IMITATORS: dict[str, tuple[dict[str, Any], str]] = {
     "workdir": ({"config": {"WorkingDir": "/tmp"}}, "working directory"),
     "health": ({"config": {"Healthcheck": {"Test": ["CMD-SHELL", "id"]}}}, "health check"),
     "no-health": ({"config": {"Healthcheck": None}}, "health check"),
+    "input": ({"config": {"OpenStdin": True}}, "standard input"),
+    "terminal": ({"config": {"Tty": True}}, "terminal"),
     "shell": ({"config": {"Shell": ["/data/sh"]}}, "shell"),
     "bash-env": ({"config": {"Env": ["PATH=/bin", "BASH_ENV=/x"]}}, "environment (BASH_ENV)"),
     "preload": ({"config": {"Env": ["PATH=/bin", "LD_PRELOAD=/x"]}}, "environment (LD_PRELOAD)"),
@@ -199,6 +206,13 @@ IMITATORS: dict[str, tuple[dict[str, Any], str]] = {
     "pid": ({"host": {"PidMode": "host"}}, "PID namespace"),
     "ipc": ({"host": {"IpcMode": "container:x"}}, "IPC namespace"),
     "uts": ({"host": {"UTSMode": "host"}}, "namespaces"),
+    "groups": ({"host": {"GroupAdd": ["998", "0"]}}, "groups"),
+    "port": (
+        {"host": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}}},
+        "ports (8080:80/tcp)",
+    ),
+    "any-port": ({"host": {"PortBindings": {"53/udp": None}}}, "ports (:53/udp)"),
+    "all-ports": ({"host": {"PublishAllPorts": True, "PortBindings": None}}, "ports (all)"),
     "hosts": ({"host": {"ExtraHosts": ["ghcr.io:10.0.0.1"]}}, "host names"),
     "dns": ({"host": {"Dns": ["10.0.0.1"]}}, "Dns"),
     "dns-search": ({"host": {"DnsSearch": ["evil.example"]}}, "DnsSearch"),

@@ -88,7 +88,9 @@ def test_the_health_check_of_docker_run_is_added_to_the_images() -> None:
 
 def test_a_container_of_no_known_shape_is_recorded_as_it_is() -> None:
     mounts = (f"{SOCKET}:ro", "volume:/cache:rw", "volume=agent_data:/data:rw")
-    one = container("agent.1", of=PLAIN, mounts=mounts, env=["A=1"])
+    ports = {"80/tcp": [{"HostIp": "", "HostPort": "80"}]}
+    host = {"GroupAdd": ["998"], "PortBindings": ports}
+    one = container("agent.1", of=PLAIN, mounts=mounts, env=["A=1"], host=host, OpenStdin=True)
 
     entry = entry_of(only(PLAIN, one))
 
@@ -97,12 +99,15 @@ def test_a_container_of_no_known_shape_is_recorded_as_it_is() -> None:
     assert entry.name == "agent[.]1"
     assert "A=1" in entry.env
     assert entry.auto_remove is True
+    assert (entry.stdin, entry.tty, entry.groups) == (True, False, ("998",))
+    assert entry.ports == ("80:80/tcp",)
 
 
 def test_a_service_of_compose_is_accepted_with_its_project() -> None:
     labels = {
         "com.docker.compose.project": "edge",
         "com.docker.compose.project.working_dir": "/srv/edge",
+        "com.docker.compose.project.config_files": "/srv/edge/compose.yaml",
     }
 
     entry = entry_of(only(PLAIN, container("edge-1", of=PLAIN, labels=labels)))

@@ -494,6 +494,8 @@ def test_a_service_is_judged_like_its_containers(node: Judged) -> None:
     certs = {"Type": "volume", "Source": "certs", "Target": "/certs"}
     assert "the volume certs of infrastructure is empty" in service(Mounts=[socket, certs])
     assert service(Mounts=[socket, certs], Image=IMAGE) == ""
+    for key, other in (("TTY", True), ("OpenStdin", True), ("Groups", ["998"])):
+        assert f"mount of {SOCKET}" in service(Mounts=[socket, certs], Image=IMAGE, **{key: other})
     assert "PluginSpec is not known" in asked(
         node, "POST /services/x/update", {"TaskTemplate": {"PluginSpec": {"Remote": "x"}}}
     )
