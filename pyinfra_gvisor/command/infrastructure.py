@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from pyinfra_gvisor.command.running import (
     INVENTORY,
     Nodes,
     check_reason,
+    fleets_or_own,
     on_nodes,
     pyinfra_arguments,
     run_pyinfra,
@@ -68,7 +68,7 @@ def infrastructure(nodes: Nodes) -> int:
     For each node: known images and containers, whether they are accepted, what they have otherwise
     than their image, and the entries that accept would write.
     """
-    return run_pyinfra(pyinfra_arguments(nodes, _deploy(), "-y"))
+    return run_pyinfra(pyinfra_arguments(nodes, fleets_or_own(_DEPLOY), "-y"))
 
 
 @click.command()
@@ -139,19 +139,12 @@ def _is_reference(name: str) -> bool:
     return not re.fullmatch(r"(sha256:)?[0-9a-f]+|[a-zA-Z0-9][a-zA-Z0-9_.-]*", name)
 
 
-def _deploy() -> str:
-    """Return the fleet's deploy file; this package's own for a fleet that has none."""
-    if Path(deploy := f"deploys/{_DEPLOY}.py").exists():
-        return deploy
-    found = find_spec(f"pyinfra_gvisor.deploys.{_DEPLOY}")
-    return deploy if found is None or found.origin is None else found.origin
-
-
 def _look(nodes: Nodes, names: Sequence[str]) -> tuple[tuple[HostFound, ...], int]:
     """Return what the nodes have, and 1 if one of them could not be read, else 0."""
     with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-") as directory:
         environment = {FOUND_DIR: directory, WANTED: json.dumps(list(names))}
-        code = run_pyinfra(pyinfra_arguments(nodes, _deploy(), "-y"), environment=environment)
+        arguments = pyinfra_arguments(nodes, fleets_or_own(_DEPLOY), "-y")
+        code = run_pyinfra(arguments, environment=environment)
         found = read_found(Path(directory))
     if code and not found:
         raise Problem("no node could be read; nothing was written", todo="see the errors above")

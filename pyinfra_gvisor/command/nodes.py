@@ -8,7 +8,13 @@ import click
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.controller import controller_lines
-from pyinfra_gvisor.command.running import Nodes, on_nodes, pyinfra_arguments, run_pyinfra
+from pyinfra_gvisor.command.running import (
+    Nodes,
+    fleets_or_own,
+    on_nodes,
+    pyinfra_arguments,
+    run_pyinfra,
+)
 
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask between plan and change.")
 _DEPLOY = click.option(
@@ -70,6 +76,18 @@ def apply(nodes: Nodes, deploy: str, *, proof: bool, yes: bool) -> int:
 def audit(nodes: Nodes) -> int:
     """Check that apps run in gVisor. Changes nothing."""
     return _run(nodes, "audit", "-y")
+
+
+@click.command()
+@on_nodes
+def egress(nodes: Nodes) -> int:
+    """
+    List what the firewall blocked, or would block. Changes nothing.
+
+    For each container: the destinations, and when it tried. With mode report of the last seven
+    days, otherwise of the last hour.
+    """
+    return _run(nodes, fleets_or_own("egress"), "-y")
 
 
 @click.command()

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +71,14 @@ def deploy_file(name: str) -> str:
     Raises ``Problem`` if there is no such file.
     """
     return existing(name if name.endswith(".py") else f"deploys/{name}.py")
+
+
+def fleets_or_own(deploy: str) -> str:
+    """Return the path of the fleet's deploy file; this package's own for a fleet that has none."""
+    if Path(path := f"deploys/{deploy}.py").exists():
+        return path
+    found = find_spec(f"pyinfra_gvisor.deploys.{deploy}")
+    return path if found is None or found.origin is None else found.origin
 
 
 def pyinfra_arguments(nodes: Nodes, deploy: str, *own: str) -> list[str]:

@@ -66,7 +66,7 @@ def record_of(host: Audited, report: HostReport, *, timings: Timings) -> Record:
             runsc_source=source,
             runsc_lab_build=lab_build,
             runtimes=_runtimes(host.settings.proven_runtimes, proof),
-            firewall=bool(report.egress and report.egress.declared and report.egress.in_force),
+            firewall=bool(report.egress and report.egress.blocks),
             kernel_surface=_kernel_surface(host),
             names=any(item.dns for item in host.settings.runtimes.values()),
             timings=timings.model_copy(update={"proof_s": _took_s(proof)}),

@@ -121,7 +121,7 @@ class NodeReport(_Part):
 
 
 class StoppedReport(_Part):
-    """A container whose traffic the firewall blocked within the last hour."""
+    """A container whose traffic the firewall blocked within the last hour, or would block."""
 
     who: str = Field(description="The container's name; its address if it does not run now.")
     running: bool = Field(description="Whether a running container has this name.")
@@ -136,14 +136,24 @@ class EgressReport(_Part):
     in_force: bool = Field(
         description="Whether its rules are loaded unchanged, and will be after a reboot."
     )
+    only_reports: bool = Field(
+        False,
+        description="Whether its rules block nothing. Then `stopped` is what they would have "
+        "blocked within seven days.",
+    )
     counters: dict[str, int] = Field(
-        description="Counts since the rules were loaded: blocked packets (`drop_…`), allowed new "
-        "connections (`accept_…`)."
+        description="Counts since the rules were loaded: blocked packets (`drop_…`), those that "
+        "would be (`would_drop_…`), allowed new connections (`accept_…`)."
     )
     stopped: tuple[StoppedReport, ...]
 
-    def counted(self, verdict: Literal["accept", "drop"]) -> dict[str, int]:
-        """Return the counters of ``verdict``, by their names without ``accept_`` or ``drop_``."""
+    @property
+    def blocks(self) -> bool:
+        """Return True if the declared rules are active and block."""
+        return self.declared and self.in_force and not self.only_reports
+
+    def counted(self, verdict: Literal["accept", "drop", "would_drop"]) -> dict[str, int]:
+        """Return the counters of ``verdict``, by their names without it."""
         prefix = f"{verdict}_"
         return {
             name.removeprefix(prefix): count

@@ -86,14 +86,16 @@ def _counted(report: HostReport) -> str:
 
 
 def _firewall(report: HostReport) -> str:
-    """Return what needs attention: the firewall is not active, or blocked traffic within 1 h."""
+    """Return what needs attention: the firewall is not active, or blocks or would block."""
     egress = report.egress
-    if egress is None or (egress.in_force and not egress.stopped):
+    if egress is None:
         return ""
     if not egress.in_force:
         return "; FIREWALL NOT ACTIVE"
     blocked = len(egress.stopped)
-    return f"; firewall blocked {blocked} container{'' if blocked == 1 else 's'}"
+    if egress.only_reports:
+        return f"; firewall only reports{f', would block {blocked}' if blocked else ''}"
+    return f"; firewall blocked {blocked} container{'' if blocked == 1 else 's'}" * bool(blocked)
 
 
 def _wrapped(text: str, columns: int, *, indent: str = "") -> list[str]:

@@ -96,8 +96,9 @@ def _egress(egress: EgressReport) -> Iterator[Metric]:
     )
     yield Metric(
         "gvisor_egress_packets_total",
-        "Packets of containers that the firewall blocked since its rules were loaded, by rule.",
-        _counted(egress, "drop"),
+        "Packets of containers that the firewall blocked, or would have blocked, since its rules "
+        "were loaded, by rule.",
+        [*_counted(egress, "drop"), *_counted(egress, "would_drop")],
         "counter",
     )
     yield Metric(
@@ -108,7 +109,9 @@ def _egress(egress: EgressReport) -> Iterator[Metric]:
     )
 
 
-def _counted(egress: EgressReport, verdict: Literal["accept", "drop"]) -> list[Sample]:
+def _counted(
+    egress: EgressReport, verdict: Literal["accept", "drop", "would_drop"]
+) -> list[Sample]:
     counts = egress.counted(verdict).items()
     return [({"verdict": verdict, "rule": rule}, count) for rule, count in counts]
 

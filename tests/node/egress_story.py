@@ -13,6 +13,7 @@ from tests.node.egress_nodes import (
     NODE_PORT,
     PUBLIC,
     PUBLISHED,
+    RULES,
     RUN,
     TABLE,
     Ground,
@@ -45,6 +46,9 @@ class EgressStory:
 
     ground: Ground
     before: Mapping[str, Look]
+    report: Outcome
+    reported: Mapping[str, Look]
+    listed: Outcome
     load: Outcome
     after: Mapping[str, Look]
     stopped: Mapping[str, set[str]]
@@ -60,6 +64,9 @@ def tell(ground: Ground) -> EgressStory:
     ground.deploy(*RUN, egress=None)
     ground.have_containers(*RUN)
     before = at_once(lambda name: look(ground, name), RUN)
+    report = ground.deploy(*RUN, egress={**RULES, "mode": "report"})
+    reported = at_once(lambda name: look(ground, name), RUN)
+    listed = ground.deploy(*RUN, deploy="deploys/egress.py")
     load = ground.deploy(*RUN, proof="changed")
     for name in RUN:  # what the proof has tried is not what the containers have
         sh(nodes[name], f"nft flush set {TABLE} stopped4; nft reset counters table {TABLE}")
@@ -69,7 +76,7 @@ def tell(ground: Ground) -> EgressStory:
     latecomer = at_once(lambda name: made_later(ground, name), RUN)
     unchanged = at_once(lambda name: whole(nodes[name]), RUN)
     second = ground.deploy(*RUN, proof="changed")
-    seen = (before, load, after, found, counts, latecomer)
+    seen = (before, report, reported, listed, load, after, found, counts, latecomer)
     return EgressStory(ground, *seen, second, changed(nodes, unchanged))
 
 

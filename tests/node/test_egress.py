@@ -1,5 +1,7 @@
 """What containers reach before there are rules and behind them, on every version of Docker."""
 
+import re
+
 import pytest
 
 from tests.node.egress_nodes import (
@@ -44,6 +46,20 @@ def test_without_rules_everything_is_reached_and_then_what_is_allowed_and_named(
     assert {what: after[what] for what in allowed} == dict.fromkeys(allowed, "reached")
     assert before["name outside"] == after["name outside"] == PUBLIC
     assert before["name of a peer"] == after["name of a peer"] != "unknown"
+
+
+def test_rules_that_only_report_change_nothing_and_say_what_others_will(told: EgressStory) -> None:
+    assert told.reported == told.before
+
+    for name in RUN:
+        lines = [line for line in told.listed.stderr.splitlines() if f"[{name}]" in line]
+        text = "\n".join(lines)
+        assert "the firewall would have blocked within seven days" in text
+        for container in CONTAINERS:
+            assert [line for line in lines if line.endswith(f"] {container}")]
+        found = r"\[?([0-9a-f.:]+?)\]?:(\d+)/(tcp|udp) +\d+ packets?, first .* UTC, last .* UTC"
+        tried = {" ".join((to, protocol, port)) for to, port, protocol in re.findall(found, text)}
+        assert tried == {item.partition(" ")[2] for item in told.stopped[name]}
 
 
 @each_runtime
@@ -124,7 +140,7 @@ def test_a_network_that_is_made_later_is_covered_and_works(told: EgressStory, na
 
 def test_nftables_is_installed_where_it_is_missing(told: EgressStory) -> None:
     said = "install nftables from the node's own apt"
-    assert [name for name in RUN if f"[{name}] {said}" in told.load.stderr] == [WITHOUT_NFT]
+    assert [name for name in RUN if f"[{name}] {said}" in told.report.stderr] == [WITHOUT_NFT]
 
 
 def test_a_second_run_changes_nothing(told: EgressStory) -> None:

@@ -55,7 +55,7 @@ class Stopped:
 
 
 def stopped(host: Audited) -> list[Stopped]:
-    """Return the blocked attempts of the last hour by source, running containers first."""
+    """Return the blocked attempts by source, running containers first."""
     residents = _residents(host)
     found: dict[tuple[bool, str], list[Attempt]] = {}
     for attempt in host.observed.part(Counted).attempts:
@@ -171,7 +171,23 @@ def _metadata_in(item: Allowed) -> list[str]:
     return [text for text in METADATA if overlap(network(item.to), network(text))]
 
 
+def _only_reports(host: Audited) -> Iterator[Observation]:
+    egress = _declared(host)
+    if egress is not None and egress.only_reports:
+        yield Observation(f"{SETTING}['mode']", "report")
+
+
 def _stopped(host: Audited) -> Iterator[Observation]:
+    if not host.observed.part(Counted).only_reports:
+        yield from _attempts(host)
+
+
+def _would_stop(host: Audited) -> Iterator[Observation]:
+    if host.observed.part(Counted).only_reports:
+        yield from _attempts(host)
+
+
+def _attempts(host: Audited) -> Iterator[Observation]:
     """
     Yield one finding per running container, and one for all other addresses.
 
@@ -251,13 +267,30 @@ RULES: tuple[Rule[Audited], ...] = (
         "If the destination is the node itself, add the port to `node_ports`",
         _stopped,
     ),
+    Rule(
+        "egress-only-reports",
+        Severity.LOW,
+        "The firewall blocks nothing: it only reports what it would block",
+        "Allow what the apps need, which pyinfra-gvisor egress lists. Then remove `mode` from "
+        "gvisor_egress",
+        _only_reports,
+    ),
+    Rule(
+        "egress-would-stop",
+        Severity.INFO,
+        "The firewall would block attempts of this container or address",
+        "Before you remove `mode` from gvisor_egress: if it needs the destination, add it to "
+        "`allow`. If the destination is the node itself, add the port to `node_ports`",
+        _would_stop,
+    ),
     *NETWORK_RULES,
 )
 
 
 def report(host: Audited) -> EgressReport | None:
     """Return the report's section about the firewall; None if there is no firewall."""
-    found, declared = host.node.part(EgressState), _declared(host) is not None
+    found, egress = host.node.part(EgressState), _declared(host)
+    counted, declared = host.observed.part(Counted), egress is not None
     if not declared and not found.there:
         return None
     everybody = stopped(host)
@@ -265,8 +298,9 @@ def report(host: Audited) -> EgressReport | None:
     others = [who for who in everybody if not who.is_running][:STOPPED_MANY]
     return EgressReport(
         declared=declared,
+        only_reports=counted.only_reports or (egress is not None and egress.only_reports),
         in_force=not out_of_force(found),
-        counters=host.observed.part(Counted).counters,
+        counters=counted.counters,
         stopped=tuple(map(_reported, (*running, *others))),
     )
 

@@ -1,4 +1,4 @@
-"""Read what the firewall has counted, and the attempts that it blocked within the last hour."""
+"""Read what the firewall has counted, and the attempts that it has blocked, or would have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.parts.egress.host_network import matches
-from pyinfra_gvisor.parts.egress.rules import NAME
+from pyinfra_gvisor.parts.egress.rules import NAME, WOULD_DROP
 from pyinfra_gvisor.parts.egress.settings import METADATA, network
 
 # https://www.iana.org/assignments/protocol-numbers
@@ -20,7 +20,7 @@ WITH_PORTS = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
 WITHOUT_PORTS = {1: "icmp", 2: "igmp", 4: "ipip", 41: "ipv6", 47: "gre", 50: "esp", 58: "icmpv6"}
 
 _METADATA = tuple(network(text) for text in METADATA)
-_STOPPED = ("stopped4", "stopped6")
+_STOPPED, _FIRST = ("stopped4", "stopped6"), ("first4", "first6")
 _FROM = re.compile(r'(?:iifname "([^"]+)"|meta iifkind "bridge") (accept|\w+ from_containers)')
 
 
@@ -28,7 +28,8 @@ class Attempt(Reading):
     """
     A blocked attempt to reach a destination. ``port`` is 0 for a protocol without ports.
 
-    ``at_s`` is the time of the last attempt, in seconds since 1970, by the node's clock.
+    ``at_s`` is the time of the last attempt, in seconds since 1970, by the node's clock. Rules that
+    only report also tell the time of the first one, ``since_s``, and the number of ``packets``.
     """
 
     source: str
@@ -36,6 +37,8 @@ class Attempt(Reading):
     protocol: str
     port: int
     at_s: float
+    since_s: float | None = None
+    packets: int | None = None
 
     @property
     def to(self) -> str:
@@ -44,6 +47,11 @@ class Attempt(Reading):
             return f"{self.destination}/{self.protocol}"
         host = f"[{self.destination}]" if ":" in self.destination else self.destination
         return f"{host}:{self.port}/{self.protocol}"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what tells it from others: without ports, nft lists several."""
+        return self.source, self.to
 
     @property
     def is_metadata(self) -> bool:
@@ -62,13 +70,18 @@ class Counted(Reading):
     """
     The counters and the remembered attempts of the table in the kernel.
 
-    ``counters`` count since the rules were loaded: ``accept_…`` new connections, ``drop_…``
-    packets. ``is_full``: a set of attempts is full, so further attempts were not remembered.
+    ``counters`` count since the rules were loaded: ``accept_…`` new connections, others packets.
+    ``is_full``: a set of attempts is full, so further attempts were not remembered.
     """
 
     counters: dict[str, int] = Field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
     is_full: bool = False
+
+    @property
+    def only_reports(self) -> bool:
+        """Return True if the rules in the kernel block nothing."""
+        return any(name.startswith(WOULD_DROP) for name in self.counters)
 
 
 def read(lines: Sequence[str]) -> Counted:
@@ -80,6 +93,7 @@ def read(lines: Sequence[str]) -> Counted:
     """
     counters: dict[str, int] = {}
     attempts: dict[tuple[str, str], Attempt] = {}
+    since: dict[tuple[str, str], float] = {}
     is_full = False
     for line in lines:
         now_s, _, document = line.partition(" ")
@@ -87,12 +101,16 @@ def read(lines: Sequence[str]) -> Counted:
             if found := _ours(item.get("counter")):
                 counters[found["name"]] = int(found["packets"])
             found = _ours(item.get("set"))
-            if found and found["name"] in _STOPPED:
+            if found and found["name"] in (*_STOPPED, *_FIRST):
                 elements = found.get("elem") or ()
                 is_full = is_full or len(elements) >= found["size"]
                 for attempt in _attempts(elements, found["timeout"], float(now_s)):
-                    _keep_latest(attempts, attempt)
-    return Counted(counters=counters, attempts=tuple(attempts.values()), is_full=is_full)
+                    if found["name"] in _STOPPED:
+                        _keep_latest(attempts, attempt)
+                    else:
+                        since.setdefault(attempt.key, attempt.at_s)
+    told = (item.model_copy(update={"since_s": since.get(key)}) for key, item in attempts.items())
+    return Counted(counters=counters, attempts=tuple(told), is_full=is_full)
 
 
 def is_covered(rules: str, bridge: str) -> bool:
@@ -125,11 +143,11 @@ def _attempts(elements: Iterable[Any], timeout_s: int, now_s: float) -> Iterator
             protocol=protocol or WITHOUT_PORTS.get(number) or f"protocol {number}",
             port=port if protocol else 0,  # In ICMP, this field is a checksum.
             at_s=now_s - (element.get("timeout", timeout_s) - element["expires"]),
+            packets=(element.get("counter") or {}).get("packets"),
         )
 
 
 def _keep_latest(attempts: dict[tuple[str, str], Attempt], new: Attempt) -> None:
-    """Keep one attempt of each source and destination: without ports, nft lists several."""
-    key = (new.source, new.to)
-    if key not in attempts or attempts[key].at_s < new.at_s:
-        attempts[key] = new
+    """Keep one attempt of each source and destination."""
+    if new.key not in attempts or attempts[new.key].at_s < new.at_s:
+        attempts[new.key] = new

@@ -1,13 +1,14 @@
 #!/bin/sh
-# Prints what the firewall has counted and whom it has blocked. Read before audit/state.sh.
+# Prints what the firewall has counted, and whom it has blocked or would have. Read before audit/state.sh.
 
 # One nft process for each: nft 1.1.3 does not find a set after another list in the same command. Not
 # the whole table: with forged source addresses its other sets may have 65535 members.
 egress_observed() {
     if [ ! -f /usr/sbin/nft ] || [ ! -x /usr/sbin/nft ]; then return 0; fi
     now=$(date +%s.%N)
-    for what in 'counters table inet pyinfra_gvisor' 'set inet pyinfra_gvisor stopped4' 'set inet pyinfra_gvisor stopped6'; do
-        # node_state.sh reports a table that is missing or changed.
+    for what in 'counters table inet pyinfra_gvisor' 'set inet pyinfra_gvisor stopped4' 'set inet pyinfra_gvisor stopped6' \
+        'set inet pyinfra_gvisor first4' 'set inet pyinfra_gvisor first6'; do
+        # node_state.sh reports a table that is missing or changed. Only rules that report have the last two.
         # shellcheck disable=SC2086
         listed=$(/usr/sbin/nft -j -n list $what 2> /dev/null) || return 0
         printf 'egress_observed %s %s\n' "$now" "$listed"

@@ -90,6 +90,8 @@ def plan_egress(
 
 
 def _risks(problems: list[Problem], egress: Egress) -> tuple[str, ...]:
+    if egress.only_reports:
+        return tuple(f"with mode enforce this would be refused: {item}" for item in problems)
     if problems and egress.force is None:
         raise problems[0] if len(problems) == 1 else Problem(", and ".join(map(str, problems)))
     return tuple(
@@ -102,10 +104,11 @@ def _lines(found: EgressState, egress: Egress, around: Surroundings) -> list[str
     install = [] if found.nft else ["install nftables from the node's own apt"]
     allowed = [item.to for item in egress.allow]
     connects = ", ".join(["every bridge", *around.interfaces])
+    blocked = "would be blocked, and is only reported" if egress.only_reports else "blocked"
     return [
         *install,
         f"load table {TABLE} for container interfaces: {connects}",
-        f"blocked: {', '.join([*egress.block, *egress.deny]) or 'nothing'}",
+        f"{blocked}: {', '.join([*egress.block, *egress.deny]) or 'nothing'}",
         f"allowed exceptions: {', '.join(allowed) or 'none'}",
         f"allowed resolvers: {', '.join(around.resolvers) or 'any on the open internet'}",
         "Docker's own firewall chains are not changed and stay active",

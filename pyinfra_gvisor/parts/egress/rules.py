@@ -26,7 +26,8 @@ from pyinfra_gvisor.parts.egress.settings import (
 
 FAMILY, NAME = "inet", "pyinfra_gvisor"
 TABLE = f"{FAMILY} {NAME}"
-STOPPED_SIZE = 4096  # different blocked attempts that are remembered, for an hour
+STOPPED_SIZE = 4096  # different blocked attempts that are remembered
+WOULD_DROP = "would_drop"  # begins the names of counters of rules that only report
 RATED_SIZE = 65535  # containers whose new connections are counted
 
 # conntrack calls each packet of a flow new until there is an answer; the flow is confirmed once
@@ -69,10 +70,14 @@ def rules_text(egress: Egress, around: Surroundings) -> str:
 
 
 def counters(egress: Egress) -> tuple[str, ...]:
-    """Return the counters' names: ``accept_…`` count new connections, ``drop_…`` packets."""
+    """Return the counters' names: ``accept_…`` count new connections, others packets."""
     allowed = [f"accept_allow_{number}" for number in range(1, len(egress.allow) + 1)]
     accepts = ("accept_dns", "accept_node_dns", "accept_node", *allowed, "accept_internet")
-    return (*accepts, *(f"drop_{reason}" for reason in _reasons(egress)))
+    return (*accepts, *(f"{_dropping(egress)}_{reason}" for reason in _reasons(egress)))
+
+
+def _dropping(egress: Egress) -> str:
+    return WOULD_DROP if egress.only_reports else "drop"
 
 
 def _reasons(egress: Egress) -> tuple[str, ...]:
@@ -86,12 +91,18 @@ def _block(head: str, lines: Iterable[str]) -> list[str]:
 
 
 def _sets(egress: Egress) -> Iterator[str]:
-    """Yield the sets that rules fill: blocked attempts, and allowed ones of the proof's probe."""
-    stopped = ["flags dynamic,timeout", "timeout 1h", f"size {STOPPED_SIZE}"]
+    """
+    Yield the sets that rules fill: blocked attempts, and allowed ones of the proof's probe.
+
+    An attempt stays in ``first…`` from the first time on, and in ``stopped…`` from the last one.
+    """
+    kept = "timeout 7d" if egress.only_reports else "timeout 1h"
+    stopped = ["flags dynamic,timeout", kept, f"size {STOPPED_SIZE}"]
     passed = ["flags dynamic,timeout", "timeout 1m", f"size {STOPPED_SIZE}"]
     for version in ("4", "6"):
-        address = f"ipv{version}_addr"
-        yield from _block(f"set stopped{version}", [f"type {_key(address)}", *stopped])
+        for name in ("stopped", *(("first",) if egress.only_reports else ())):
+            key = _key(f"ipv{version}_addr")
+            yield from _block(f"set {name}{version}", [f"type {key}", *stopped])
     yield from _block("set controls4", ["type ipv4_addr", "flags timeout"])
     yield from _block("set passed4", [f"type {_key('ipv4_addr')}", *passed])
     if egress.new_connections_per_s:
@@ -106,16 +117,21 @@ def _key(address: str) -> str:
 
 def _stop(reason: str, egress: Egress) -> Iterator[str]:
     """Reject instead of drop: an error at once is easier to understand than a timeout."""
+    only_reports, counter = egress.only_reports, f"counter name {_dropping(egress)}_{reason}"
     if egress.log_per_minute:
-        log = f'log prefix "pyinfra-gvisor {reason}: " level info'
+        what = f"would block, {reason}" if only_reports else reason
+        log = f'log prefix "pyinfra-gvisor {what}: " level info'
         yield f"limit rate {egress.log_per_minute}/minute burst 5 packets {log}"
     if reason == "rate":  # A flood is neither answered nor remembered.
-        yield "counter name drop_rate drop"
+        yield f"{counter} {'accept' if only_reports else 'drop'}"
         return
     for family, version in (("ip", "4"), ("ip6", "6")):
-        yield f"{_PORTED} update @stopped{version} {{ {_TUPLE[family]} }}"
-    yield f"counter name drop_{reason}"
-    yield _REJECT
+        if only_reports:
+            yield f"{_PORTED} add @first{version} {{ {_TUPLE[family]} }}"
+        counted = " counter" if only_reports else ""
+        yield f"{_PORTED} update @stopped{version} {{ {_TUPLE[family]}{counted} }}"
+    yield counter
+    yield "accept" if only_reports else _REJECT
 
 
 def _hook(hook: str, verdict: str, around: Surroundings) -> Iterator[str]:
@@ -186,7 +202,9 @@ def _to_node(egress: Egress) -> Iterator[str]:
         yield f"{protocol} dport {{ {ports} }} counter name accept_node accept"
     yield from _destinations(egress)
     if "node" in egress.block:
-        yield "meta pkttype { broadcast, multicast } counter name drop_node drop"
+        verdict = "accept" if egress.only_reports else "drop"
+        counter = f"counter name {_dropping(egress)}_node"
+        yield f"meta pkttype {{ broadcast, multicast }} {counter} {verdict}"
         yield "goto stop_node"
 
 

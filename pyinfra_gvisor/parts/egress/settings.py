@@ -124,6 +124,11 @@ class Egress(Strict):
     Containers always reach each other and the open internet.
     """
 
+    mode: Literal["enforce", "report"] = Field(
+        "enforce",
+        description="`report`: nothing is blocked. What would be blocked is counted and remembered "
+        "for seven days, and `pyinfra-gvisor egress` lists it.",
+    )
     block: tuple[Block, ...] = Field(
         ("metadata", "private", "node", "smtp"),
         description="What is blocked: metadata services of clouds, private networks other than "
@@ -185,6 +190,11 @@ class Egress(Strict):
         description="Why to try rules that would be refused. The node still rolls back unless the "
         "controller confirms them.",
     )
+
+    @property
+    def only_reports(self) -> bool:
+        """Return True if nothing is blocked."""
+        return self.mode == "report"
 
     @field_validator("block")
     @classmethod

@@ -10,6 +10,7 @@ from typing import get_args
 from pyinfra_gvisor.parts.egress.settings import Block, Egress, network, port_range
 
 NO_FIREWALL = "no firewall is declared (gvisor_egress)"
+ONLY_REPORTS = 'gvisor_egress blocks nothing: its mode is "report"'
 GATEWAY = "gateway"  # stands for the node's address in the probe's own network
 
 _SERVICE = "169.254.169.254"
@@ -34,6 +35,8 @@ def tries(egress: Egress | None) -> dict[str, Try | str]:
     kinds = (*get_args(Block), "allowed")
     if egress is None:
         return dict.fromkeys(kinds, NO_FIREWALL)
+    if egress.only_reports:
+        return dict.fromkeys(kinds, ONLY_REPORTS)
     found: dict[str, Try | str] = {
         "metadata": _beyond(egress, (_SERVICE,), _HTTP),
         "private": _beyond(egress, _PRIVATE, _HTTP),

@@ -22,21 +22,25 @@ BARE: dict[str, Any] = {"runtime": "runc", "executable": "/usr/bin/node", "argv0
 COOLIFY = {"coolify.managed": "true", "coolify.type": "application"}
 
 
-def audited(
+def looked_at(
     *lines: str,
     settings: dict[str, Any] | None = None,
     answer: list[str] | None = None,
     apps: DeclaredApps | None = None,
     control: ControlHost | None = None,
     builds: bool = False,
-) -> HostReport:
-    """The report on a node that is as declared but for these lines of its answer."""
+) -> Audited:
+    """A node that is as declared but for these lines of its answer, as an audit sees it."""
     found, problems = load_settings(settings or {})
     assert found, problems
     told = list(answer if answer is not None else proven_answer())
     told[-1:] = [*lines, END]
-    host = Audited(parse_observed(told), found, apps, control, builds=builds)
-    return judge("run-1", host, at=AT, by="audit")
+    return Audited(parse_observed(told), found, apps, control, builds=builds)
+
+
+def audited(*lines: str, **given: Any) -> HostReport:
+    """The report on such a node."""
+    return judge("run-1", looked_at(*lines, **given), at=AT, by="audit")
 
 
 def with_container(

@@ -160,7 +160,7 @@ _WORDS = {
     "new": r"ct state new ct status & confirmed == 0",
     "control": r"ip saddr @controls4",
     "flood": r"update @(rated[46]) \{ (ip6?) saddr limit rate over \S+ burst \d+ packets \}",
-    "update": r"update @(\w+) \{ (ip6?) saddr [^}]+ \}",
+    "update": r"(?:update|add) @(\w+) \{ (ip6?) saddr [^}]+ \}",
     "counter": r"counter name (\w+)",
     "limit": r"limit rate \d+/minute burst \d+ packets",
     "log": r'log prefix "[^"]+" level info',

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pyinfra_gvisor.audit.judge import judge
+from pyinfra_gvisor.audit.rules import Audited
 from pyinfra_gvisor.base.scripts import encoded
 from pyinfra_gvisor.parts.egress.files import kept_files
 from pyinfra_gvisor.parts.egress.plan import wanted_rules
@@ -12,7 +14,7 @@ from pyinfra_gvisor.parts.egress.state import read
 from pyinfra_gvisor.report.document import HostReport
 from tests.cases.proven import proven_answer
 from tests.unit.answers import Running
-from tests.unit.audit.audited import audited
+from tests.unit.audit.audited import AT, looked_at
 from tests.unit.parts.keeper_answers import keeping
 
 NOW_S = 1_764_000_000
@@ -58,8 +60,29 @@ def firewall(
     return [f"egress {line}" for line in told if line.split(" ")[0] not in set(without)]
 
 
+WEEK_S = 604800
+
+
+def reported(*attempts: tuple[Any, ...]) -> list[str]:
+    """
+    What nft lists of rules that only report: each attempt had three packets, and the first of them
+    was an hour before the last.
+    """
+    lines = counted(*attempts, counters={"would_drop_private": 3}, timeout_s=WEEK_S)
+    since = [(*attempt[:4], sum(attempt[4:]) + 3600) for attempt in attempts]
+    first = counted(*since, timeout_s=WEEK_S)[1:]
+    packets = '"counter": {"packets": 3, "bytes": 180}, "expires"'
+    return [
+        *(line.replace('"expires"', packets) for line in lines),
+        *(line.replace('"stopped', '"first') for line in first),
+    ]
+
+
 def counted(
-    *attempts: tuple[Any, ...], counters: Mapping[str, int] | None = None, size: int = 4096
+    *attempts: tuple[Any, ...],
+    counters: Mapping[str, int] | None = None,
+    size: int = 4096,
+    timeout_s: int = 3600,
 ) -> list[str]:
     """
     What nft lists: the counters, and attempts as source, destination, protocol, port and age.
@@ -70,12 +93,12 @@ def counted(
     known = [{"counter": {**table, "name": name, "packets": count, "bytes": 60}}
              for name, count in (counters or {}).items()]  # fmt: skip
     sets: dict[int, dict[str, Any]] = {
-        version: {**table, "name": f"stopped{version}", "size": size, "timeout": 3600}
+        version: {**table, "name": f"stopped{version}", "size": size, "timeout": timeout_s}
         for version in (4, 6)
     }
     for source, destination, protocol, port, *age_s in attempts:
         value = {"concat": [source, destination, protocol, port]}
-        element = {"val": value, "expires": 3600 - sum(age_s)}
+        element = {"val": value, "expires": timeout_s - sum(age_s)}
         sets[6 if ":" in destination else 4].setdefault("elem", []).append({"elem": element})
     documents = [known, *([{"set": item}] for item in sets.values())]
     return [
@@ -84,23 +107,34 @@ def counted(
     ]
 
 
-def box(name: str, *addresses: str, pid: int = 4711, started: str = STARTED) -> list[str]:
+def box(
+    name: str,
+    *addresses: str,
+    pid: int = 4711,
+    started: str = STARTED,
+    labels: Mapping[str, str] | None = None,
+) -> list[str]:
     """A container that runs, with these addresses."""
-    process, told = Running(name, pid=pid, given={}).lines()
+    process, told = Running(name, pid=pid, given={"Labels": dict(labels or {})}).lines()
     document = json.loads(told.removeprefix("container "))
     document["State"]["StartedAt"] = started
     document["Addresses"] = list(addresses)
     return [process, f"container {json.dumps(document)}"]
 
 
-def guarded(
+def guarded_node(
     *lines: str, egress: Mapping[str, Any] | None = None, told: Iterable[str] | None = None
-) -> HostReport:
-    """The report on a node with ``egress`` declared and, unless it is told otherwise, in force."""
+) -> Audited:
+    """A node with ``egress`` declared and, unless it is told otherwise, in force."""
     waived = {"proof-stale": "it was proven without a firewall"}
     settings = {"gvisor_egress": dict(egress or {}), "gvisor_waivers": waived}
     has = [*(firewall(egress) if told is None else told), *proven_answer()]
-    return audited(*lines, settings=settings, answer=keeping(has, **settings))
+    return looked_at(*lines, settings=settings, answer=keeping(has, **settings))
+
+
+def guarded(*lines: str, **given: Any) -> HostReport:
+    """The report on such a node."""
+    return judge("run-1", guarded_node(*lines, **given), at=AT, by="audit")
 
 
 def seen(report: HostReport) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pyinfra_gvisor.parts.egress.files import RULES, SERVICE
 from pyinfra_gvisor.parts.egress.host_network import Surroundings
+from pyinfra_gvisor.parts.egress.listing import listed_attempts
 from pyinfra_gvisor.parts.egress.observed import is_covered
 from pyinfra_gvisor.parts.egress.rules import rules_text
 from pyinfra_gvisor.parts.egress.settings import Egress
@@ -13,7 +14,18 @@ from tests.cases.proven import proven, proven_answer
 from tests.table import table
 from tests.unit.answers import Running
 from tests.unit.audit.audited import audited, found, waived
-from tests.unit.egress.firewalled import DATABASE, METADATA, box, counted, firewall, guarded, seen
+from tests.unit.egress.firewalled import (
+    DATABASE,
+    METADATA,
+    NOW_S,
+    box,
+    counted,
+    firewall,
+    guarded,
+    guarded_node,
+    reported,
+    seen,
+)
 
 TABLE = "inet pyinfra_gvisor"
 WEB, OTHER = "172.18.0.2", "172.18.0.3"
@@ -283,3 +295,74 @@ def test_a_network_on_the_nodes_own_is_found_with_and_without_a_firewall(driver:
     assert (bare.severity, bare.evidence) == (Severity.MEDIUM, f"its driver is {driver}")
     assert filtered[key].severity is Severity.HIGH
     assert [item for item in filtered if "egress-not-covered" in item] == []
+
+
+REPORT = {"mode": "report"}
+AT_13, AT_14, AT_15, AT_16 = (f"2025-11-24 {hour}:00 UTC" for hour in range(13, 17))
+OF_SHOP = {"com.docker.compose.project": "shop"}
+
+
+def test_rules_that_only_report_are_told_with_what_they_would_block_and_are_no_firewall() -> None:
+    report = guarded(*box("web", WEB), *reported((WEB, *DATABASE)), egress=REPORT)
+    nothing = guarded(*counted(), egress=REPORT)
+
+    assert seen(report) == {
+        "egress-only-reports gvisor_egress['mode']": "report",
+        "egress-would-stop web": "10.0.0.5:5432/tcp",
+    }
+    for one in (report.egress, nothing.egress):
+        assert one is not None
+        assert (one.in_force, one.only_reports, one.blocks) == (True, True, False)
+
+
+@table(
+    "lines, given, expected",
+    reporting=(
+        [
+            *box("web", WEB, labels=OF_SHOP),
+            *reported((WEB, *DATABASE), ("172.18.0.9", *METADATA, 7200)),
+        ],
+        {"egress": REPORT},
+        [
+            "the firewall would have blocked within seven days",
+            "web of shop",
+            f"    {'10.0.0.5:5432/tcp':<40} 3 packets, first {AT_15}, last {AT_16}",
+            "172.18.0.9 (no running container)",
+            f"    {'169.254.169.254:80/tcp':<40} 3 packets, first {AT_13}, last {AT_14}",
+        ],
+    ),
+    enforcing=(
+        [*box("web", WEB), *counted((WEB, *DATABASE))],
+        {},
+        [
+            "the firewall blocked within 1 h",
+            "web",
+            f"    {'10.0.0.5:5432/tcp':<40} last {AT_16}",
+        ],
+    ),
+    nothing=([*counted()], {}, ["the firewall blocked within 1 h: nothing"]),
+    full=(
+        [*box("web", WEB), *counted((WEB, *DATABASE), size=1)],
+        {},
+        [
+            "the firewall blocked within 1 h",
+            "web",
+            f"    {'10.0.0.5:5432/tcp':<40} last {AT_16}",
+            "more than 4096 different attempts; further ones were not recorded",
+        ],
+    ),
+    gone=(
+        [],
+        {"told": firewall(without=["now"])},
+        [
+            f"the firewall is not active: the kernel has no table {TABLE}",
+            "the firewall blocked within 1 h: nothing",
+        ],
+    ),
+    never_there=([], {"told": ()}, ["no firewall is on the node, though one is declared"]),
+)
+def test_who_asks_is_told_each_attempt_with_its_app_and_when(
+    lines: list[str], given: dict[str, Any], expected: list[str]
+) -> None:
+    assert NOW_S == 1_764_000_000, "the times below are of then"
+    assert [*listed_attempts(guarded_node(*lines, **given))] == expected

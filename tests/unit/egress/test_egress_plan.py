@@ -107,6 +107,14 @@ BLOCKS_DNS = "the rules would block a resolver that Docker's DNS uses, got"
 ACCEPTED = f"RISK ACCEPTED: {BLOCKS_DNS} 10.0.0.2. Reason given: {REASON}"
 
 
+def test_rules_that_only_report_cut_nobody_off_and_say_what_would_be_refused() -> None:
+    plan = planned(PRIVATE_DNS, {**NO_DNS, "mode": "report"})
+
+    assert plan.warnings[0].startswith(f"with mode enforce this would be refused: {BLOCKS_DNS}")
+    would = "would be blocked, and is only reported: metadata, private, node, smtp"
+    assert would in plan.lines
+
+
 @table(
     "node, settings, more, what",
     never_filtered=(WITH_VIRBR, {}, {}, "Docker did not create this bridge; .* got virbr0;"),

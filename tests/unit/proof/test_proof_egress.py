@@ -16,7 +16,7 @@ from pyinfra_gvisor.parts.egress.proof import CHECKS as EGRESS_CHECKS
 from pyinfra_gvisor.parts.egress.rules import STOPPED_SIZE
 from pyinfra_gvisor.parts.egress.settings import PRIVATE, Egress, network
 from pyinfra_gvisor.parts.egress.state import EgressState
-from pyinfra_gvisor.parts.egress.tries import GATEWAY, NO_FIREWALL, Try, tries
+from pyinfra_gvisor.parts.egress.tries import GATEWAY, NO_FIREWALL, ONLY_REPORTS, Try, tries
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.proof.checks import CONTROL
 from pyinfra_gvisor.proof.part import NOT_WHILE_TRIED
@@ -86,6 +86,10 @@ def test_metadata_is_worst_and_the_private_addresses_are_such_as_are_blocked() -
     assert isinstance(found, Try)
     for address in found.addresses:
         assert any(ip_address(address) in network(text) for text in PRIVATE)
+
+
+def test_where_nothing_is_blocked_nothing_is_tried() -> None:
+    assert {*declared(mode="report").values()} == {ONLY_REPORTS}
 
 
 def declared(**given: Any) -> dict[str, Try | str]:

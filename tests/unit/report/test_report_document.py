@@ -101,6 +101,7 @@ def test_what_the_kernel_counted_and_whom_it_stopped_is_in_the_document() -> Non
     assert document["egress"] == {
         "declared": True,
         "in_force": True,
+        "only_reports": False,
         "counters": COUNTERS,
         "stopped": [
             {"who": "web", "running": True, "tried": ["169.254.169.254:80/tcp"], "more": 0},
@@ -147,6 +148,8 @@ def test_metrics_of_a_declared_firewall_are_counters_by_rule_and_none_out_of_for
         'gvisor_egress_connections_total{verdict="accept",rule="internet"} 4031\n'
     ) in text
     assert text.count("# HELP gvisor_egress_") == 3
+    only_reports = textfile(with_firewall(counters={"would_drop_smtp": 2}, only_reports=True))
+    assert 'packets_total{verdict="would_drop",rule="smtp"} 2\n' in only_reports
     assert "gvisor_egress_in_force 0\n" in out_of_force
     assert "_total" not in out_of_force
     assert "egress" not in textfile(host("a")) + textfile(with_firewall(declared=False))
@@ -157,6 +160,11 @@ def test_metrics_of_a_declared_firewall_are_counters_by_rule_and_none_out_of_for
     nothing_to_say=({}, ""),
     two_blocked=({"stopped": (WEB, GONE)}, "; firewall blocked 2 containers"),
     not_in_force=({"in_force": False}, "; FIREWALL NOT ACTIVE"),
+    only_reports=(
+        {"only_reports": True, "stopped": (WEB,)},
+        "; firewall only reports, would block 1",
+    ),
+    reports_nothing=({"only_reports": True}, "; firewall only reports"),
 )
 def test_of_a_firewall_the_terminal_is_told_what_matters(changes: Data, end: str) -> None:
     report = with_firewall(**changes)

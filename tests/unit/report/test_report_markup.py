@@ -237,6 +237,7 @@ def test_the_page_says_what_containers_may_reach_of_hosts_with_a_firewall_only()
     "changes, words",
     not_in_force=({"in_force": False}, "Firewall declared, but not active"),
     undeclared=({"declared": False}, "Firewall present, but not declared"),
+    only_reports=({"only_reports": True}, "Firewall only reports, blocks nothing"),
 )
 def test_the_page_says_that_a_firewall_is_not_as_due(changes: Data, words: str) -> None:
     text = read(fleet(with_firewall(counters={}, **changes))).text
