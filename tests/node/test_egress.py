@@ -57,7 +57,7 @@ def test_rules_that_only_report_change_nothing_and_say_what_others_will(told: Eg
         assert "the firewall would have blocked within seven days" in text
         for container in CONTAINERS:
             assert [line for line in lines if line.endswith(f"] {container}")]
-        found = r"\[?([0-9a-f.:]+?)\]?:(\d+)/(tcp|udp) +\d+ packets?, first .* UTC, last .* UTC"
+        found = r"\[?([0-9a-f.:]+?)\]?:(\d+)/(tcp|udp) +\d+ packets?, .* to .* UTC"
         tried = {" ".join((to, protocol, port)) for to, port, protocol in re.findall(found, text)}
         assert tried == {item.partition(" ")[2] for item in told.stopped[name]}
 

@@ -40,7 +40,7 @@ def listed_attempts(host: Audited) -> Iterator[str]:
         app = f" of {apps[who.name]}" if apps.get(who.name) else ""
         yield f"{who.name}{app if who.is_running else ' (no running container)'}"
         for attempt in who.attempts[:_SHOWN]:
-            yield f"    {attempt.to:<40} {_when(attempt)}"
+            yield f"    {attempt.to:<23} {_when(attempt)}"
         if more := len(who.attempts[_SHOWN:]):
             yield f"    and {more} more"
     if counted.is_full:
@@ -48,12 +48,12 @@ def listed_attempts(host: Audited) -> Iterator[str]:
 
 
 def _when(attempt: Attempt) -> str:
-    last = _minute(attempt.at_s)
+    last = f"{_minute(attempt.at_s)} UTC"
     if attempt.packets is None or attempt.since_s is None:
         return f"last {last}"
     many = f"{attempt.packets} packet{'' if attempt.packets == 1 else 's'}"
-    return f"{many}, first {_minute(attempt.since_s)}, last {last}"
+    return f"{many}, {_minute(attempt.since_s)} to {last}"
 
 
 def _minute(at_s: float) -> str:
-    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{datetime.fromtimestamp(at_s, UTC):%d %b %H:%M}"
