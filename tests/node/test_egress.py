@@ -20,7 +20,7 @@ from tests.node.egress_nodes import (
     gateway6,
 )
 from tests.node.egress_nodes import GATEWAY as GATEWAY4
-from tests.node.egress_story import EgressStory, tell
+from tests.node.egress_story import KEXINIT, EgressStory, tell
 from tests.table import table
 
 each_runtime = table("container", {runtime: name for name, runtime in CONTAINERS.items()})
@@ -60,6 +60,13 @@ def test_rules_that_only_report_change_nothing_and_say_what_others_will(told: Eg
         found = r"\[?([0-9a-f.:]+?)\]?:(\d+)/(tcp|udp) +\d+ packets?, .* to .* UTC"
         tried = {" ".join((to, protocol, port)) for to, port, protocol in re.findall(found, text)}
         assert tried == {item.partition(" ")[2] for item in told.stopped[name]}
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_connection_that_was_open_before_the_rules_stays_open(
+    told: EgressStory, name: str
+) -> None:
+    assert told.heard[name] == dict.fromkeys(CONTAINERS, KEXINIT)
 
 
 @each_runtime

@@ -111,6 +111,7 @@ def _lines(found: EgressState, egress: Egress, around: Surroundings) -> list[str
         f"{blocked}: {', '.join([*egress.block, *egress.deny]) or 'nothing'}",
         f"allowed exceptions: {', '.join(allowed) or 'none'}",
         f"allowed resolvers: {', '.join(around.resolvers) or 'any on the open internet'}",
+        "connections that are open stay open until they end",
         "Docker's own firewall chains are not changed and stay active",
         *(f"{name} is not filtered: it {why}" for name, why in outside(found, egress).items()),
         *(

@@ -62,6 +62,7 @@ def test_what_is_done_is_told_line_by_line_also_where_nothing_is_blocked_or_aske
         "blocked: metadata, private, node, smtp, 9.9.9.9/32",
         "allowed exceptions: 10.0.0.5/32",
         "allowed resolvers: 192.0.2.53",
+        "connections that are open stay open until they end",
         "Docker's own firewall chains are not changed and stay active",
         "br0 is not filtered: it carries the default route",
         "br1 is not filtered: it has a port that leaves this node (e1)",
