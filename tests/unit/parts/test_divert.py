@@ -130,19 +130,13 @@ def test_what_cannot_be_is_refused(lines: Sequence[str], others: dict[str, Any],
         check_divert(told(*lines, **others))
 
 
-def test_what_is_not_declared_goes() -> None:
-    plan = plan_divert(told(*TAKEN), None)
+def test_what_is_not_declared_goes_and_what_a_killed_removal_left_too() -> None:
+    left = (f"divert place {RUNC}", *(f"divert is 755:0:0 9 {path}" for path in (RUNC, ASIDE)))
 
-    assert (plan.action, plan.settings) == ("remove", {"places": RUNC})
+    for lines in (TAKEN, left):
+        plan = plan_divert(told(*lines), None)
+        assert (plan.action, plan.settings) == ("remove", {"places": RUNC})
     assert plan_divert(told(*BEFORE), None).action == "nothing"
-
-
-def test_what_a_killed_removal_left_goes() -> None:
-    lines = [f"divert place {RUNC}", f"divert is 755:0:0 10 {RUNC}", f"divert is 755:0:0 9 {ASIDE}"]
-
-    plan = plan_divert(told(*lines), None)
-
-    assert (plan.action, plan.settings) == ("remove", {"places": RUNC})
 
 
 class Places:
@@ -162,13 +156,8 @@ class Places:
 
     def run(self, name: str) -> tuple[int, str]:
         """Run a script; return its exit code and what it says."""
-        given = {
-            "unit": "no-unit.service",
-            "places": str(self.runc),
-            "builds": "/no",
-            "links": "/no",
-        }
-        given |= {**VARIABLES, "dispatcher": str(self.dispatcher)}
+        given = {"unit": "no-unit.service", "places": str(self.runc), "builds": "/no"}
+        given |= {**VARIABLES, "links": "/no", "dispatcher": str(self.dispatcher)}
         names = ("base/put_files", "parts/divert/places", f"parts/divert/{name}")
         text = script(*names, operation="divert.runc", host="run-1", **given)
         if name == "repair":
@@ -200,6 +189,5 @@ def test_while_another_one_moves_runc_a_script_changes_nothing(tmp_path: Path, n
 
 def test_the_repair_gives_our_program_the_place_of_runc(tmp_path: Path) -> None:
     places = Places(tmp_path)
-
     assert (places.run("repair"), places.runc.read_text()) == ((0, ""), places.program.read_text())
     assert Path(f"{places.runc}{VARIABLES['aside']}").read_text() == ELF

@@ -167,7 +167,6 @@ def test_a_daemon_json_that_names_it_is_more_than_is_declared(named: bool, excee
     assert (plan_judge(node, f"{PROGRAM}0", door=None) == PartPlan()) is exceeds
 
 
-FOLLOW = "have only containers follow links in volumes, and no program of the node"
 LINKS, NEED = "dockerd follows symbolic links in volumes", "may need, outside of gVisor"
 RULES = ("judge-not-resident", "judge-not-as-declared", "door-open", "permit-given")
 

@@ -122,29 +122,23 @@ def test_a_run_that_breaks_off_is_noticed_by_the_next(host: Host, step: str) -> 
     assert not host.link.is_symlink()
 
 
-def test_where_nobody_answers_dockerd_the_socket_is_opened_anew_and_that_is_told(
+def test_it_answers_whether_links_are_settled_or_the_socket_is_opened_anew_and_that_is_told(
     host: Host,
 ) -> None:
     host.answering(0)
-    well = host.install(asked=True)
+    well = [host.install(asked=True, safe=safe) for safe in (True, False)]
+    links = host.links.read_text()
     host.told()
     host.systemctl("active")
     host.answering(1)
 
     ran = host.install(asked=True)
 
-    assert (well.returncode, well.stderr) == (0, "")
+    assert [(one.returncode, one.stderr) for one in well] == [(0, "")] * 2
+    assert links == "sync\n"
     assert host.told() == ["daemon-reload", "stop service socket", *STARTED[:-1]]
     said = f"{NAME}.service on run-1: nobody answers at /run/asked.sock: Main process exited"
     assert said in ran.stderr
-
-
-def test_links_in_volumes_that_cannot_be_settled_keep_nothing_from_its_end(host: Host) -> None:
-    host.answering(0)
-
-    ran = host.install(asked=True, safe=False)
-
-    assert (ran.returncode, ran.stderr, host.links.read_text()) == (0, "", "sync\n")
 
 
 @table("step", install="install", remove="remove")

@@ -76,11 +76,16 @@ def test_what_was_asked_to_be_runc_is_no_sandbox_whatever_its_process_is(
     assert looked.named == ["app"]
 
 
-def test_a_runtime_that_started_no_sandbox_is_found(tmp_path: Path, bare: int) -> None:
-    looked = Watched(tmp_path).look([container(1, bare, host=RUNSC)])
+def test_a_process_that_is_no_sandbox_or_never_shows_what_it_is_is_reported(
+    tmp_path: Path, bare: int
+) -> None:
+    watched = Watched(tmp_path, changes={"0.3;": "0.01;"})
 
-    assert looked.named == ["app"]
+    looked, unknown = (watched.look([container(1, pid, host=RUNSC)]) for pid in (bare, NO_SUCH_PID))
+
+    assert (looked.named, unknown.named) == (["app"], ["app"])
     assert "its process is not a gVisor sandbox; recreate the container" in looked.errors[0]
+    assert "process without an executable" in unknown.errors[0]
 
 
 def test_only_who_must_is_reported_and_exempt_are_counted(
@@ -147,15 +152,6 @@ def test_a_process_that_is_just_starting_is_looked_at_again(tmp_path: Path, sand
     assert (looked.named, looked.code, looked.asked.count(INSPECT)) == ([], 0, 3)
 
 
-def test_a_process_that_never_shows_what_it_is_is_reported(tmp_path: Path) -> None:
-    document = container(1, NO_SUCH_PID, host=RUNSC)
-
-    looked = Watched(tmp_path, changes={"0.3;": "0.01;"}).look([document])
-
-    assert looked.named == ["app"]
-    assert "process without an executable" in looked.errors[0]
-
-
 def test_stopping_stops_only_what_is_reported(tmp_path: Path, bare: int, sandbox: int) -> None:
     documents = [
         container(1, bare, name="bad"),
@@ -213,26 +209,20 @@ def test_what_a_proof_has_started_is_waited_for(tmp_path: Path) -> None:
     assert (ended, looked.code, looked.errors) == ([True], 0, [])
 
 
-def test_a_proof_without_end_hides_nothing(tmp_path: Path, bare: int) -> None:
+def test_a_proof_without_end_hides_nothing_and_one_that_has_ended_is_not_waited_for(
+    tmp_path: Path, bare: int
+) -> None:
     watched = Watched(tmp_path, changes={"* 1.25 + 30": "* 1"})
 
     with held(watched.lock):
         watched.lock.write_text("1\n")
         looked = watched.look([container(1, bare)])
+    ended = watched.look([container(1, bare)])
 
-    assert looked.named == ["app"]
+    assert (looked.named, ended.named, ended.code) == (["app"], ["app"], 0)
+    assert "proof" not in ended.stdout
     assert looked.stdout.startswith("<4>containers of a running proof are checked too, because ")
     assert f"{watched.lock} cannot be locked: held for 1 s\n" in looked.stdout
-
-
-def test_a_proof_that_has_ended_is_not_waited_for(tmp_path: Path, bare: int) -> None:
-    watched = Watched(tmp_path)
-    watched.lock.touch()
-
-    looked = watched.look([container(1, bare)])
-
-    assert (looked.code, looked.named) == (0, ["app"])
-    assert "proof" not in looked.stdout
 
 
 def test_a_container_that_cannot_be_stopped_makes_the_look_fail(tmp_path: Path, bare: int) -> None:

@@ -67,13 +67,17 @@ def docker(tmp_path: Path) -> Docker:
     return Docker(tmp_path, must=(COOLIFY,), exempt=exempt)
 
 
-def test_a_container_that_is_no_infrastructure_is_reported_whatever_its_name_and_labels_are(
+def test_what_is_no_infrastructure_is_reported_whatever_its_name_and_labels_and_images_are(
     docker: Docker, bare: int
 ) -> None:
     write_container(docker.root, 1, name="shop", host=BARE, config={"User": "web"})
+    shop = [container(1, bare, name="shop")]
 
-    looked = docker.look([container(1, bare, name="shop")])
+    looked = docker.look(shop)
+    without_images = docker.look(shop, answers={IMAGES: says("no", "500 Error")})
 
+    assert (without_images.code, without_images.named) == (1, ["shop"])
+    assert "images cannot be judged" in without_images.stdout
     assert (looked.code, looked.stderr, looked.named) == (0, "", ["shop"])
     assert "recreate the container without a runtime, or add it to" in looked.errors[0]
     assert "gvisor_exempt" not in looked.stdout
@@ -101,45 +105,31 @@ def test_without_a_resident_judge_its_program_is_run(tmp_path: Path, bare: int) 
     assert (looked.code, looked.stderr, looked.named) == (0, "", ["shop"])
 
 
-def test_no_mount_of_a_container_keeps_it_from_being_reported(tmp_path: Path, bare: int) -> None:
-    docker = Docker(tmp_path, action="stop")
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    write_container(
-        docker.root, 1, name="shop", host=BARE, config={"User": "web"}, mounts={"/x": bind(pipe)}
-    )
-
-    assert STOP in docker.look([container(1, bare, name="shop")], answers={STOP: STOPPED}).asked
-
-
 def test_what_asks_for_a_declared_runtime_is_no_infrastructure(docker: Docker, bare: int) -> None:
     write_container(docker.root, 1, host=RUNSC)
 
     assert docker.look([container(1, bare, host=RUNSC)]).named == ["app"]
 
 
-def test_only_what_is_no_infrastructure_is_stopped(tmp_path: Path, bare: int) -> None:
-    docker = Docker(tmp_path, action="stop")
-    write_container(docker.root, 1, host=BARE, config={"User": "web"})
+def test_only_what_is_known_to_be_no_infrastructure_is_stopped_whatever_it_mounts(
+    tmp_path: Path, bare: int
+) -> None:
+    docker, pipe = Docker(tmp_path, action="stop"), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    given: dict[str, Any] = {"config": {"User": "web"}, "mounts": {"/x": bind(pipe)}}
+    identity = write_container(docker.root, 1, host=BARE, **given)
     write_container(docker.root, 2, name="proxy", host=BARE)
     documents = [container(1, bare), container(2, bare, name="proxy")]
 
     looked = docker.look(documents, answers={STOP: STOPPED})
+    (docker.root / "containers" / identity / "config.v2.json").write_text("{")
+    unread = docker.look(documents)
 
     assert [path for path in looked.asked if "/stop" in path] == [STOP]
     assert "was stopped" in looked.stdout
-
-
-def test_nothing_is_stopped_whose_files_cannot_be_read(tmp_path: Path, bare: int) -> None:
-    docker = Docker(tmp_path, action="stop")
-    identity = write_container(docker.root, 1, host=BARE)
-    (docker.root / "containers" / identity / "config.v2.json").write_text("{")
-
-    looked = docker.look([container(1, bare)])
-
-    assert looked.code == 1
-    assert "cannot be checked" in looked.stdout
-    assert not [path for path in looked.asked if "/stop" in path]
+    assert unread.code == 1
+    assert "cannot be checked" in unread.stdout
+    assert not [path for path in unread.asked if "/stop" in path]
 
 
 def test_a_container_that_was_removed_meanwhile_is_no_failure(docker: Docker, bare: int) -> None:
@@ -153,9 +143,10 @@ def test_a_container_that_was_removed_meanwhile_is_no_failure(docker: Docker, ba
     by_its_id=(HELPER, f"accept sha256:{9:064x}, or remove it"),
     whose_command_operators_choose=("traefik:v3", "accept with the container's name"),
 )
-def test_an_unaccepted_image_is_named_with_a_command(
-    docker: Docker, tag: str, command: str
+def test_an_unaccepted_image_is_counted_and_named_with_a_command(
+    tmp_path: Path, tag: str, command: str
 ) -> None:
+    docker = Docker(tmp_path, metrics=True)
     accepted = {"Id": IMAGE, "RepoTags": ["coollabsio/coolify-helper:1"]}
 
     looked = docker.look([], [{"Id": f"sha256:{9:064x}", "RepoTags": [tag]}, accepted])
@@ -164,24 +155,6 @@ def test_an_unaccepted_image_is_named_with_a_command(
     assert line.startswith(f"<4>image {tag} is not accepted")
     assert line.endswith(f", then run pyinfra-gvisor {command}")
     assert looked.code == 0
-
-
-def test_images_that_docker_does_not_list_are_a_failure_and_containers_are_judged_all_the_same(
-    docker: Docker, bare: int
-) -> None:
-    write_container(docker.root, 1, host=BARE, config={"User": "web"})
-
-    looked = docker.look([container(1, bare)], answers={IMAGES: says("no", "500 Error")})
-
-    assert (looked.code, looked.named) == (1, ["app"])
-    assert "images cannot be judged" in looked.stdout
-
-
-def test_the_metrics_count_images_that_nobody_accepted(tmp_path: Path) -> None:
-    docker = Docker(tmp_path, metrics=True)
-
-    docker.look([], [{"Id": f"sha256:{9:064x}", "RepoTags": [HELPER]}])
-
     assert "gvisor_watch_unaccepted_images 1\n" in docker.watched.textfile.read_text()
 
 

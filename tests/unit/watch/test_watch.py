@@ -64,15 +64,12 @@ def test_a_file_that_somebody_has_changed_is_put_right(change: dict[str, str]) -
     assert (plan.action, plan.lines[0], len(plan.files)) == ("apply", f"write {POLICY}", 4)
 
 
-def test_a_watch_that_is_not_wanted_goes_and_one_that_is_not_there_is_left_so() -> None:
+def test_a_watch_or_a_part_of_one_that_is_not_wanted_goes_and_none_is_left_so() -> None:
     plan = planned(carried_out(planned()), None)
 
     assert plan.action == "remove"
     assert f"remove {TIMER}" in plan.lines
     assert planned(wanted=None) == PartPlan()
-
-
-def test_what_is_left_of_a_watch_goes_too() -> None:
     assert planned(WatchState(files={POLICY: FoundFile(sha256="0" * 64)}), None).action == "remove"
     assert planned(WatchState(enabled=True), None).action == "remove"
 
@@ -165,7 +162,9 @@ def test_a_node_without_a_watch_has_none_and_systemd_is_not_asked(machine: Machi
     assert not (machine.root / "asked").exists()
 
 
-def test_every_file_of_a_watch_is_told_with_sum_mode_and_owner(machine: Machine) -> None:
+def test_every_file_of_a_watch_is_told_with_sum_mode_and_owner_and_a_part_of_one_too(
+    machine: Machine,
+) -> None:
     paths = install(machine)
 
     found = machine.node().part(WatchState)
@@ -176,6 +175,11 @@ def test_every_file_of_a_watch_is_told_with_sum_mode_and_owner(machine: Machine)
     assert policy.sha256 == hashlib.sha256(b"policy").hexdigest()
     assert policy.mode == "640"
     assert policy.owner == f"{paths['policy'].stat().st_uid}:{paths['policy'].stat().st_gid}"
+    for name in ("pyinfra-gvisor-watch.timer", "policy"):
+        paths[name].unlink()
+    left = machine.node().part(WatchState)
+    assert {Path(path).name for path in left.files} == {"watch.pl", "pyinfra-gvisor-watch.service"}
+    assert left.timer is None
 
 
 def test_a_timer_is_told_as_systemd_has_it(machine: Machine) -> None:
@@ -190,17 +194,6 @@ def test_a_timer_is_told_as_systemd_has_it(machine: Machine) -> None:
     assert (disabled.timer, disabled.enabled) == ("active", False)
     assert (enabled.timer, enabled.enabled) == ("active", True)
     assert (machine.root / "asked").read_text() == "is-active pyinfra-gvisor-watch.timer\n" * 2
-
-
-def test_a_part_of_a_watch_is_told_too(machine: Machine) -> None:
-    paths = install(machine)
-    paths["pyinfra-gvisor-watch.timer"].unlink()
-    paths["policy"].unlink()
-
-    found = machine.node().part(WatchState)
-
-    assert {Path(path).name for path in found.files} == {"watch.pl", "pyinfra-gvisor-watch.service"}
-    assert found.timer is None
 
 
 @table("line", cut_short="watch sum", of_no_kind="watch neither 1 /x", no_path="watch stat /x")
