@@ -5,6 +5,7 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, cast
 from unittest import mock
 
@@ -29,24 +30,8 @@ Says = Callable[[bytes], Any]
 BOTH = table("stream", udp=False, tcp=True)
 
 
-def docker(message: bytes) -> bytes:
-    """Docker's answer."""
-    return answer(message, address="172.18.0.2")
-
-
-def outside(message: bytes) -> bytes:
-    """The answer from outside."""
-    return answer(message, address="198.51.100.1")
-
-
-def unknown(message: bytes) -> bytes:
-    """There is no such name."""
-    return answer(message, 3)
-
-
-def fails(message: bytes) -> bytes:
-    """It cannot be known."""
-    return answer(message, SERVFAIL)
+docker, outside = (partial(answer, address=it) for it in ("172.18.0.2", "198.51.100.1"))
+unknown, fails, refuses = (partial(answer, rcode=code) for code in (3, SERVFAIL, REFUSED))
 
 
 def lost(_: bytes) -> float:
@@ -236,7 +221,7 @@ def test_docker_answers_and_nobody_else_is_asked(stream: bool) -> None:
 @table(
     "says",
     fails=fails,
-    refuses=lambda message: answer(message, REFUSED),
+    refuses=refuses,
     silent=lost,
     silent_then_wrong=lambda _: 0.9,
 )

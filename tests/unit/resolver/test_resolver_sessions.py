@@ -118,11 +118,6 @@ def source(container: str = "c1", *, address: str = ADDRESS, mac: str = MAC) -> 
     return Source(address, container, mac, "lo", leads_out=True)
 
 
-async def idle() -> None:
-    """What does nothing."""
-    await asyncio.sleep(99)
-
-
 async def container_of(made: NamespaceSessions, address: str = ADDRESS) -> str:
     """The container of an address, whose session answers."""
     found, session = await made.of(address, LOOPBACK)
@@ -161,21 +156,16 @@ async def test_a_container_that_is_listed_later_counts(ground: Ground, followed:
     engine = FakeEngine()
     ground.namespace("c1", MAC)
 
-    async with ground.sessions(engine) as made, following(made.follow() if followed else idle()):
+    async with (
+        ground.sessions(engine) as made,
+        following(made.follow() if followed else asyncio.sleep(99)),
+    ):
         asking = asyncio.create_task(container_of(made))
         await asyncio.sleep(0.1)
         engine.listed.append(source())
         engine.events.put_nowait(None)
 
         assert await asking == "c1"
-
-
-@looped
-async def test_an_address_on_another_bridge_is_a_strangers(ground: Ground) -> None:
-    async with ground.one() as (_, made):
-        assert await container_of(made) == "c1"
-        await failing(made.of(ADDRESS, LOOPBACK + 1), UnknownSource)
-        assert await container_of(made) == "c1"
 
 
 @looped
@@ -229,9 +219,13 @@ async def test_who_cannot_be_entered_is_not_tried_for_each_query_but_told(
 
 
 @looped
-async def test_without_docker_who_is_known_is_answered_and_others_are_not(ground: Ground) -> None:
+async def test_who_is_known_is_answered_without_docker_too_but_on_no_other_bridge_and_no_stranger(
+    ground: Ground,
+) -> None:
     async with ground.one() as (engine, made):
-        await container_of(made)
+        assert await container_of(made) == "c1"
+        await failing(made.of(ADDRESS, LOOPBACK + 1), UnknownSource)
+        assert await container_of(made) == "c1"
         engine.wrong = EngineError("away")
 
         assert await container_of(made) == "c1"
