@@ -156,47 +156,41 @@ LEFT = "the node rolls back rules that are not confirmed within 45 s"
 UNDONE = "the previous rules are active again"
 
 
-@table(
-    "undo, how",
-    undone=(Reply(), UNDONE),
-    not_undone=(Reply(ok=False), LEFT),
-    cut_off=(Reply(broken=SSHException("SSH session not active")), LEFT),
-)
-def test_if_nobody_gets_in_anew_rules_are_taken_back(undo: Reply, how: str, caplog: Log) -> None:
-    bad = guarded(PLAIN, replies={"egress undo": undo}, refuses="Could not connect (timed out)")
-    nodes = {"bad": bad, "good": guarded(PLAIN)}
-
-    fleet = Fleet(nodes, prepare=False).done(operations.rules, Egress(confirm_s=45), _sudo=True)
-
-    assert fleet.failed() == {"bad"}
-    assert ways(bad) == [("egress try", False), ("connect", True), ("egress undo", False)]
-    why = "a new connection failed under the new rules (Could not connect (timed out))"
-    assert said(caplog, "bad", level="ERROR")[0] == f"{WHERE}{why}; {how}"
-
-
 LATE = f"{WHERE}the new rules were rolled back before they were confirmed; raise confirm_s"
+ANEW = f"{WHERE}a new connection failed under the new rules (Could not connect (timed out)); "
+FAILED = f"{WHERE}confirming the new rules failed; {UNDONE}"
 
 
 @table(
-    "confirm, text",
-    late=(Reply(ok=False, stderr=[LATE]), LATE),
+    "kind, reply, first",
+    undone=("egress undo", Reply(), [f"{ANEW}{UNDONE}"]),
+    not_undone=("egress undo", Reply(ok=False), [f"{ANEW}{LEFT}"]),
+    cut_off=("egress undo", Reply(broken=SSHException("SSH is not active")), [f"{ANEW}{LEFT}"]),
+    late=("egress confirm", Reply(ok=False, stderr=[LATE]), [LATE, FAILED]),
     reset=(
-        Reply(broken=ConnectionResetError("reset by peer")),
-        f"the connection broke (reset by peer); {BY_ITSELF}",
+        *("egress confirm", Reply(broken=ConnectionResetError("reset by peer"))),
+        [f"the connection broke (reset by peer); {BY_ITSELF}", FAILED],
     ),
-    closed=(Reply(broken=EOFError()), f"the connection broke (EOFError); {BY_ITSELF}"),
+    closed=(
+        *("egress confirm", Reply(broken=EOFError())),
+        [f"the connection broke (EOFError); {BY_ITSELF}", FAILED],
+    ),
 )
-def test_rules_that_are_not_confirmed_are_undone(confirm: Reply, text: str, caplog: Log) -> None:
-    bad = guarded(PLAIN, replies={"egress confirm": confirm})
+def test_rules_are_undone_if_nobody_gets_in_anew_or_they_are_not_confirmed(
+    kind: str, reply: Reply, first: list[str], caplog: Log
+) -> None:
+    gets_in = kind == "egress confirm"
+    refuses = "" if gets_in else "Could not connect (timed out)"
+    bad = guarded(PLAIN, replies={kind: reply}, refuses=refuses)
     nodes = {"bad": bad, "good": guarded(PLAIN)}
 
     fleet = Fleet(nodes, prepare=False).done(operations.rules, Egress(confirm_s=45), _sudo=True)
 
     assert fleet.failed() == {"bad"}
-    assert ways(bad) == [*WAYS, ("egress undo", False)]
-    assert {sent.kind for sent in bad.sent if not sent.sudo} == {"connect", "disconnect"}
-    first = [text, f"{WHERE}confirming the new rules failed; {UNDONE}"]
-    assert said(caplog, "bad", level="ERROR")[:2] == first
+    assert ways(bad) == [*(WAYS if gets_in else WAYS[:2]), ("egress undo", False)]
+    new = {"connect", "disconnect"} if gets_in else {"connect"}
+    assert {sent.kind for sent in bad.sent if not sent.sudo} == new
+    assert said(caplog, "bad", level="ERROR")[: len(first)] == first
 
 
 ON: dict[str, Any] = {"gvisor_egress": {}, "gvisor_proof": "never"}
