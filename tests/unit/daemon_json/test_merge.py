@@ -224,21 +224,19 @@ def test_an_intent_claims_what_was_ours_and_what_will_be() -> None:
 WRITTEN = Owned(touched=True)
 
 
-@table("old, new", installation=(Owned(), NEW), removal=(OLD, Owned()))
-def test_an_intent_keeps_the_original(old: Owned, new: Owned) -> None:
-    assert intent(old, new).original == X
-
-
 @table(
     "old, new, touched",
     nobody=(OLD, NEW, False),
     before=(WRITTEN, NEW, True),
     now=(OLD, WRITTEN, True),
+    installation=(Owned(), NEW, False),
+    removal=(OLD, Owned(), False),
 )
-def test_an_intent_remembers_that_somebody_else_wrote_the_file(
+def test_an_intent_keeps_the_original_and_remembers_that_somebody_else_wrote_the_file(
     old: Owned, new: Owned, touched: bool
 ) -> None:
     assert intent(old, new).touched is touched
+    assert intent(old, new).original == X
 
 
 def test_an_intent_after_one_that_died_still_knows_the_value_before_both() -> None:

@@ -214,20 +214,16 @@ def test_without_containers_a_restart_names_none() -> None:
     assert told(RESTART)[5:] == [LATE]
 
 
-def test_a_restart_that_stays_owed_says_so_and_touches_nobody() -> None:
-    assert told({"userland-proxy": False}, "reload", containers=[Running("app")]) == [
-        "/etc/docker/daemon.json: new, nothing",
-        "  take effect when dockerd is restarted: /userland-proxy",
-    ]
+def test_a_restart_that_stays_owed_says_so_the_rest_is_reloaded_and_nobody_touched() -> None:
+    owed = "  take effect when dockerd is restarted: /userland-proxy"
+    nothing, some = (
+        told(wanted, "reload", containers=[Running("app")])
+        for wanted in ({"userland-proxy": False}, RESTART)
+    )
 
-
-def test_of_a_restart_that_stays_owed_the_rest_is_reloaded_and_touches_nobody() -> None:
-    lines = told(RESTART, "reload", containers=[Running("app")])
-
-    assert lines == [
-        "/etc/docker/daemon.json: new, reload",
-        "  take effect when dockerd is restarted: /userland-proxy",
-        "  reload (SIGHUP) applies: /live-restore",
+    assert nothing == ["/etc/docker/daemon.json: new, nothing", owed]
+    assert some == [
+        *("/etc/docker/daemon.json: new, reload", owed, "  reload (SIGHUP) applies: /live-restore"),
         "  a reload affects no running container and no connection",
     ]
 

@@ -199,15 +199,6 @@ def test_a_script_that_was_killed_is_told_of_and_leaves_nothing(detached: Detach
     assert detached.left() == []
 
 
-def test_what_dead_runs_have_left_is_removed(detached: Detached) -> None:
-    detached.old_run("dead", pid=DEAD)
-    detached.old_run("gone", pid=DEAD + 1)
-
-    detached.run(":")
-
-    assert detached.left() == []
-
-
 @table("who", script="pid", session="follower")
 def test_a_run_of_which_somebody_is_alive_is_kept(detached: Detached, who: str) -> None:
     with process() as alive:
@@ -218,13 +209,16 @@ def test_a_run_of_which_somebody_is_alive_is_kept(detached: Detached, who: str) 
         assert (code, detached.left()) == (0, ["run.other"])
 
 
-@table("pid", no=None, empty="")
-def test_a_run_that_is_about_to_start_is_kept(detached: Detached, pid: str | None) -> None:
+@table("pid, is_kept", no=(None, True), empty=("", True), dead=(DEAD, False))
+def test_what_dead_runs_have_left_is_removed_and_one_that_is_about_to_start_kept(
+    detached: Detached, pid: int | str | None, is_kept: bool
+) -> None:
     detached.old_run("other", pid=pid)
+    detached.old_run("gone", pid=DEAD + 1)
 
     detached.run(":")
 
-    assert detached.left() == ["run.other"]
+    assert detached.left() == ["run.other"] * is_kept
 
 
 def test_two_runs_at_once_do_not_disturb_each_other(detached: Detached) -> None:

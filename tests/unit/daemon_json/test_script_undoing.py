@@ -41,11 +41,15 @@ def keep(root: Path, name: str, **files: str) -> None:
         (root / name / f"{file}.json").write_bytes(text.encode())
 
 
-def test_generations_are_printed_as_they_are_read(tmp_path: Path) -> None:
+def test_generations_are_printed_as_they_are_read_and_what_is_half_made_is_none(
+    tmp_path: Path,
+) -> None:
     root = tmp_path / "generations"
     keep(root, "9", daemon=TEXT, owned=OWNED.model_dump_json() + "\n", applied="{}")
     keep(root, "10", daemon="")
     keep(root, "11")
+    keep(root, ".new", daemon="{}")
+    (root / "2").write_text("a file")
 
     ninth, tenth, eleventh = parse_generations(generations(root))
 
@@ -62,15 +66,6 @@ def test_a_node_without_generations_has_none(tmp_path: Path, there: bool) -> Non
         root.mkdir()
 
     assert parse_generations(generations(root)) == ()
-
-
-def test_what_is_half_made_is_no_generation(tmp_path: Path) -> None:
-    root = tmp_path / "generations"
-    keep(root, ".new", daemon="{}")
-    keep(root, "1", daemon="{}")
-    (root / "2").write_text("a file")
-
-    assert [item.number for item in parse_generations(generations(root))] == [1]
 
 
 def users(root: Path, inspected: dict[str, str], *, code: int = 0) -> tuple[int, list[str]]:
@@ -135,32 +130,25 @@ def check_leaving(root: Path, leaving: str, inspected: dict[str, str], *, code: 
     return run(text, path=path).stdout
 
 
-@pytest.mark.parametrize("running", ["true", "false"])
-def test_who_has_come_since_the_plan_stops_a_change_before_it_begins(
-    tmp_path: Path, running: str
+LEAVE = ',"net"]\n,"old"]'
+USED = "containers use runtimes that are to be removed: shop uses net; run again\n"
+UNTOLD = "a runtime is to be removed, but Docker does not list the containers that may use it\n"
+
+
+@table(
+    "leaving, first, code, said",
+    used_by_one_that_runs=(LEAVE, '["/shop",true,"net"]', 0, USED),
+    used_by_one_that_does_not=(LEAVE, '["/shop",false,"net"]', 0, USED),
+    used_by_nobody=(',"net"]', '["/net",true,"runsc"]', 0, "fine\n"),
+    none_leaves_and_nobody_is_asked=("", '["/net",true,"runsc"]', 1, "fine\n"),
+    docker_does_not_tell=(',"net"]', "", 1, UNTOLD),
+)
+def test_a_change_begins_only_where_it_is_known_that_nobody_uses_what_leaves(
+    tmp_path: Path, leaving: str, first: str, code: int, said: str
 ) -> None:
-    lines = {"a": f'["/shop",{running},"net"]', "b": '["/web",true,"runc"]'}
+    lines = {"a": first, "b": '["/web",true,"network"]'} if first else {}
 
-    said = check_leaving(tmp_path, ',"net"]\n,"old"]', lines)
-
-    assert said == "containers use runtimes that are to be removed: shop uses net; run again\n"
-
-
-@table("leaving, code", used_by_nobody=(',"net"]', 0), none_leaves_and_nobody_is_asked=("", 1))
-def test_a_change_goes_on_where_nobody_uses_what_leaves(
-    tmp_path: Path, leaving: str, code: int
-) -> None:
-    lines = {"a": '["/net",true,"runsc"]', "b": '["/web",true,"network"]'}
-
-    assert check_leaving(tmp_path, leaving, lines, code=code) == "fine\n"
-
-
-def test_a_change_does_not_begin_where_docker_does_not_tell(tmp_path: Path) -> None:
-    said = check_leaving(tmp_path, ',"net"]', {}, code=1)
-
-    assert said == (
-        "a runtime is to be removed, but Docker does not list the containers that may use it\n"
-    )
+    assert check_leaving(tmp_path, leaving, lines, code=code) == said
 
 
 class Gvisor:
@@ -207,8 +195,10 @@ def ours(tmp_path: Path) -> Gvisor:
     return Gvisor(tmp_path)
 
 
-def test_everything_goes_and_no_directory_is_left(ours: Gvisor) -> None:
-    assert ours.remove(ours.wrapper, ours.release("1"), ours.release("2")) == (0, "")
+def test_everything_goes_no_directory_is_left_and_removing_again_is_no_error(ours: Gvisor) -> None:
+    everything = (ours.wrapper, ours.release("1"), ours.release("2"))
+    for state in ("no", "no", "yes"):
+        assert ours.remove(*everything, state=state) == (0, "")
     for path in (ours.gvisor, ours.state_dir, ours.runs):
         assert not path.exists()
     assert not ours.link.is_symlink()
@@ -238,13 +228,6 @@ def test_what_is_not_named_stays(ours: Gvisor) -> None:
     assert not ours.release("2").exists()
     for path in (ours.release("1"), ours.wrapper, ours.link, ours.state_dir, ours.runs):
         assert path.exists()
-
-
-def test_removing_again_is_no_error(ours: Gvisor) -> None:
-    everything = (ours.wrapper, ours.release("1"), ours.release("2"))
-    ours.remove(*everything, state="no")
-
-    assert ours.remove(*everything, state="no") == (0, "")
 
 
 @table(

@@ -238,15 +238,14 @@ def test_a_misspelt_member_of_somebody_else_beside_ours_is_theirs() -> None:
     written_otherwise=(["--config-file=/etc/docker//daemon.json"], None),
     not_said=([], None),
 )
-def test_a_dockerd_that_reads_another_file_is_refused(flags: list[str], file: str | None) -> None:
+def test_a_dockerd_that_reads_another_file_is_refused_if_any_is_ours(
+    flags: list[str], file: str | None
+) -> None:
     message = f"^dockerd reads another file, got {file}; "
 
     with pytest.raises(Problem, match=message) if file else nullcontext():
         refuse(node(flags=flags), {}, {("debug",): True})
-
-
-def test_where_nothing_is_ours_another_file_is_no_problem() -> None:
-    assert not plan_daemon_json(node(flags=["--config-file=/etc/dockerd.json"]), {}).changes
+    assert not plan_daemon_json(node(flags=flags), {}).changes
 
 
 @table(
