@@ -150,20 +150,25 @@ def test_a_change_is_pending_shown_by_diff_and_not_made(folder: Folder) -> None:
     assert (folder.path / "text").read_text() == "a=1\n"
 
 
-@table(
-    "inventory, expected",
-    half=("half.py", {"@local": "pending", "127.0.0.1": "unreachable"}),
-    none=("away.py", {"127.0.0.1": "unreachable", "127.0.0.2": "unreachable"}),
-)
-def test_a_host_that_is_not_reached_is_an_error_and_every_host_is_told(
-    folder: Folder, inventory: str, expected: dict[str, str]
-) -> None:
-    ran = folder.drift(inventory, "change.py", "--json")
+AWAY = {"127.0.0.1": "unreachable"}
 
-    assert ran.returncode == 1
+
+@table(
+    "arguments, expected, verdict, error",
+    half=(("half.py", "change.py"), {"@local": "pending", **AWAY}, "error", "port 1"),
+    none=(("away.py", "change.py"), {**AWAY, "127.0.0.2": "unreachable"}, "error", "port 1"),
+    a_fact_fails=(("here.py", "failing_fact.py"), {"@local": "failed"}, "error", ""),
+    limited=(("half.py", "still.py", "--limit", "@l*"), {"@local": "in-sync"}, "in-sync", ""),
+)
+def test_a_host_that_is_not_reached_or_read_is_an_error_and_every_host_is_told(
+    folder: Folder, arguments: tuple[str, ...], expected: dict[str, str], verdict: str, error: str
+) -> None:
+    ran = folder.drift(*arguments, "--json")
+
+    assert ran.returncode == (1 if verdict == "error" else 0)
     assert states(ran) == expected
-    assert json.loads(ran.stdout)["verdict"] == "error"
-    assert "port 1" in json.loads(ran.stdout)["hosts"][0]["errors"][0]
+    assert json.loads(ran.stdout)["verdict"] == verdict
+    assert not error or error in json.loads(ran.stdout)["hosts"][0]["errors"][0]
 
 
 def test_a_host_that_fails_in_the_deploy_is_an_error_with_its_reason(folder: Folder) -> None:
@@ -172,13 +177,6 @@ def test_a_host_that_fails_in_the_deploy_is_an_error_with_its_reason(folder: Fol
     assert ran.returncode == 1
     assert states(ran) == {"@local": "failed"}
     assert json.loads(ran.stdout)["hosts"][0]["errors"] == ["not on this one"]
-
-
-def test_a_fact_that_fails_is_an_error_though_the_deploy_goes_on(folder: Folder) -> None:
-    ran = folder.drift("here.py", "failing_fact.py", "--json")
-
-    assert ran.returncode == 1
-    assert states(ran) == {"@local": "failed"}
 
 
 @table(
@@ -255,13 +253,6 @@ def test_the_users_config_is_read_where_pyinfra_would(folder: Folder) -> None:
 
     assert ran.returncode == 1
     assert "the config broke" in ran.stdout
-
-
-def test_a_limit_chooses_hosts(folder: Folder) -> None:
-    ran = folder.drift("half.py", "still.py", "--limit", "@l*", "--json")
-
-    assert ran.returncode == 0, ran.stdout
-    assert states(ran) == {"@local": "in-sync"}
 
 
 # A shell starts what it runs in the background with SIGINT ignored, and that is inherited.

@@ -194,12 +194,16 @@ def told_by(machine: Machine, parent: int, **environment: str) -> Ssh | None:
     its_own=("local 198.51.100.9 dev lo table local src 198.51.100.9", "lo"),
     not_routed=("unreachable 198.51.100.9", ""),
 )
-def test_the_controllers_way_is_told(machine: Machine, answer: str, interface: str) -> None:
+def test_the_controllers_way_is_told_if_a_program_for_routes_knows_it(
+    machine: Machine, answer: str, interface: str
+) -> None:
+    without = told_by(machine, 1, SSH_CONNECTION="fe80::9%eth0 51234 fe80::7%eth0 22")
     stub(machine.path, "ip", f'[ "$*" = "-o route get 198.51.100.9" ] && echo "{answer}"')
 
     state = told_by(machine, 1, SSH_CONNECTION=SSH.partition("=")[2])
 
     assert state == Ssh(client="198.51.100.9", port=2222, interface=interface)
+    assert without == Ssh(client="fe80::9%eth0", port=22, interface="")
 
 
 @table("depth, is_found", sudo=(1, True), four=(4, True), too_far_up=(9, False))
@@ -218,12 +222,6 @@ def test_who_did_not_come_by_ssh_tells_no_way(machine: Machine, parents: Any) ->
     process(machine, *parents, "HOME=/root")
 
     assert told_by(machine, 100) is None
-
-
-def test_a_client_without_a_program_for_routes_is_told_without_a_way(machine: Machine) -> None:
-    ssh = told_by(machine, 1, SSH_CONNECTION="fe80::9%eth0 51234 fe80::7%eth0 22")
-
-    assert ssh == Ssh(client="fe80::9%eth0", port=22, interface="")
 
 
 @table(

@@ -142,7 +142,7 @@ def test_a_volume_that_is_elsewhere_by_a_link_is_named(machine: Machine, tmp_pat
         assert (before, machine.node().linked_volume) == (None, str(volumes / "b" / "_data"))
 
 
-def test_without_a_socket_there_is_no_docker_and_a_program_of_its_name_is_not_started(
+def test_without_a_socket_there_is_no_docker_no_program_of_its_name_is_started_and_a_deaf_one_told(
     machine: Machine,
 ) -> None:
     client = machine.path / "docker"
@@ -150,9 +150,13 @@ def test_without_a_socket_there_is_no_docker_and_a_program_of_its_name_is_not_st
     shutil.copy("/bin/false", client)
 
     found = machine.node()
+    with daemon(machine.socket, {}):
+        pass
+    deaf = machine.node()
 
     assert (found.info, found.docker_error, found.containers) == (None, None, ())
     assert found.docker_client == "docker"
+    assert (deaf.info, deaf.docker_error) == (None, "connect: Connection refused")
 
 
 def test_a_script_in_the_place_of_docker_is_asked_what_it_is_but_no_build_cache(
@@ -166,16 +170,6 @@ def test_a_script_in_the_place_of_docker_is_asked_what_it_is_but_no_build_cache(
     assert found.docker_client == "podman version 5.4.2"
     assert "remove the package podman-docker" in str(found.engine_problem)
     assert not [path for path in asked if "system/df" in path], "only an audit asks for it"
-
-
-def test_a_socket_that_nobody_listens_on_is_an_error_with_its_reason(machine: Machine) -> None:
-    with daemon(machine.socket, {}):
-        pass
-
-    found = machine.node()
-
-    assert found.info is None
-    assert found.docker_error == "connect: Connection refused"
 
 
 BODIES = {
