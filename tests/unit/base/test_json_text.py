@@ -42,9 +42,20 @@ from tests.table import table
     after_unicode_separators=('{"a": "\u2028\u2028",\n7}', "line 2 column 1: not JSON"),
     number_that_only_python_reads=('{\n  "a": NaN\n}', "line 2 column 8: "),
     and_in_a_list=('{\n  "a": [1, -Infinity]\n}', "line 2 column 12: "),
+    top=('{"a": 1, "a": 2}', "line 1 column 10: /a exists twice"),
+    with_equal_values=('{\n  "a": 1,\n  "b": 2,\n\t"a": 1\n}', "line 4 column 2: /a exists"),
+    nested=(
+        '{"runtimes": {\n "x": {"path": "/a"},\n "x": {"path": "/b"}}}',
+        "line 3 column 2: /runtimes/x exists",
+    ),
+    escaped_alike=('{"ab": 1, "\\u0061b": 2}', "line 1 column 11: /ab exists"),
+    empty_key=('{"": 1, "": 2}', "line 1 column 9: / exists"),
+    pointer=('{"a/b": {"~": 1, "~": 2}}', "line 1 column 18: /a~1b/~0 exists"),
     number_too_long_for_python=('{"a": ' + "9" * 5_000 + "}", "line 1 column"),
 )
-def test_what_is_no_json_object_is_refused_by_line_and_column(text: str, where: str) -> None:
+def test_what_is_no_json_object_or_has_a_key_twice_is_refused_by_line_and_column(
+    text: str, where: str
+) -> None:
     with pytest.raises(Problem, match=f"^{re.escape(where)}"):
         JsonText(text)
 
@@ -63,23 +74,6 @@ def test_what_is_no_json_is_shown_by_its_line(text: str, got: str) -> None:
 def test_a_trailing_comma_is_refused_on_its_line() -> None:
     with pytest.raises(Problem, match=r"^line [23] column \d+: not JSON"):
         JsonText('{\n  "a": 1,\n}\n')
-
-
-@table(
-    "text, where",
-    top=('{"a": 1, "a": 2}', "line 1 column 10: /a exists twice"),
-    with_equal_values=('{\n  "a": 1,\n  "b": 2,\n\t"a": 1\n}', "line 4 column 2: /a exists"),
-    nested=(
-        '{"runtimes": {\n "x": {"path": "/a"},\n "x": {"path": "/b"}}}',
-        "line 3 column 2: /runtimes/x exists",
-    ),
-    escaped_alike=('{"ab": 1, "\\u0061b": 2}', "line 1 column 11: /ab exists"),
-    empty_key=('{"": 1, "": 2}', "line 1 column 9: / exists"),
-    pointer=('{"a/b": {"~": 1, "~": 2}}', "line 1 column 18: /a~1b/~0 exists"),
-)
-def test_a_key_that_is_there_twice_is_refused_where_it_comes_again(text: str, where: str) -> None:
-    with pytest.raises(Problem, match=f"^{re.escape(where)}"):
-        JsonText(text)
 
 
 def test_a_key_twice_in_an_object_inside_a_list_is_refused_by_line_and_column() -> None:

@@ -122,16 +122,14 @@ def test_the_width_is_that_of_the_terminal_that_messages_go_to(
     assert terminal_columns() == expected
 
 
-def test_without_a_terminal_what_is_laid_out_has_one_width(monkeypatch: Patch) -> None:
+def test_what_is_laid_out_has_one_width_and_on_a_terminal_what_a_name_leaves(
+    monkeypatch: Patch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert left_of(12) == 68
     monkeypatch.setattr(columns, "terminal_columns", lambda: None)
 
     assert left_of(4) == left_of(40) == 100
-
-
-def test_on_a_terminal_the_host_s_name_takes_its_columns(monkeypatch: Patch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-
-    assert left_of(12) == 68
 
 
 PLAN = {"executed": False, "dry": True}
@@ -188,14 +186,19 @@ def test_the_headline_counts_good_hosts(job: Job, hosts: list[Data], counted: st
     assert lines(*ends, job=job)[0] == f"Summary: {counted}"
 
 
-def test_a_plan_says_what_is_pending_and_how_to_carry_it_out() -> None:
+def test_what_is_pending_in_a_plan_or_waits_for_a_restart_is_said_with_what_to_do() -> None:
     hosts = (HostEnd("a", pending=True), HostEnd("b"), HostEnd("c", pending=True))
+    waiting = (HostEnd("a", proven=True, restart_pending=True), HostEnd("b", proven=True))
 
-    assert lines(*hosts, dry=True, executed=False) == [
+    assert lines(*hosts, **PLAN) == [
         "Summary of the plan: 1 of 3 hosts as declared",
         "as declared: b",
         "changes pending on 2 hosts: a, c",
         "next: run without --dry",
+    ]
+    assert lines(*waiting) == [
+        *("Summary: 1 of 2 hosts proven", "proven: b", "restart pending: a"),
+        'next: a: restart dockerd, or run again with gvisor_restart = "auto"',
     ]
 
 
@@ -203,17 +206,6 @@ def test_where_nobody_pressed_enter_that_is_said() -> None:
     told = lines(HostEnd("a", pending=True), executed=False)
 
     assert told[-1] == "next: run again, and press Enter"
-
-
-def test_keys_that_wait_for_a_restart_are_not_called_applied() -> None:
-    hosts = (HostEnd("a", proven=True, restart_pending=True), HostEnd("b", proven=True))
-
-    assert lines(*hosts) == [
-        "Summary: 1 of 2 hosts proven",
-        "proven: b",
-        "restart pending: a",
-        'next: a: restart dockerd, or run again with gvisor_restart = "auto"',
-    ]
 
 
 @table(

@@ -126,16 +126,17 @@ def test_a_permit_runs_one_command_of_docker_on_its_node(here: Path, ran: Runs) 
 
 
 @table(
-    "words, says",
-    short=(("--reason", "x", "--", "docker", "ps"), "write 10 characters or more"),
-    no_docker=(("--reason", "a look at it", "--", "sh"), "permit runs a command of docker"),
+    "typed, says",
+    {it: (it, "stdin is no terminal; add -y") for it in ("apply", "rollback", "remove")},
+    short=("permit run-1 --reason x -- docker ps", "write 10 characters or more"),
+    no_docker=("permit run-1 --reason a-look-at-it -- sh", "permit runs a command of docker"),
 )
-def test_a_permit_without_a_reason_or_for_another_command_is_refused(
-    here: Path, ran: Runs, words: tuple[str, ...], says: str, capsys: Printed
+def test_a_bad_permit_and_a_change_without_a_terminal_and_yes_are_refused(
+    here: Path, ran: Runs, typed: str, says: str, capsys: Printed
 ) -> None:
     main(["init", "run-1"])
 
-    assert main(["permit", "run-1", *words]) == 1
+    assert main(typed.split()) == 1
 
     assert says in capsys.readouterr().err
     assert ran == []
@@ -146,18 +147,6 @@ def test_without_a_fleet_it_is_said_how_to_begin(here: Path, capsys: Printed) ->
 
     said = capsys.readouterr().err
     assert f"inventories/run.py does not exist in {here}; change to the directory" in said
-
-
-@pytest.mark.parametrize("typed", ["apply", "rollback", "remove"])
-def test_without_a_terminal_a_change_needs_yes(
-    here: Path, ran: Runs, typed: str, capsys: Printed
-) -> None:
-    main(["init", "run-1"])
-
-    assert main([typed]) == 1
-
-    assert "stdin is no terminal; add -y" in capsys.readouterr().err
-    assert ran == []
 
 
 @table(

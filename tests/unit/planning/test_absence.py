@@ -107,11 +107,8 @@ def test_a_node_as_the_defaults_make_it_loses_nothing() -> None:
     assert refused(parse_node(answer())) == {}
 
 
-def test_a_default_whose_absence_is_refused_is_named_without_its_seal() -> None:
+def test_a_default_that_is_absent_is_named_without_its_seal_and_does_not_take_it_along() -> None:
     assert list(refused(node_with({"gvisor_default": "sandbox"}))) == ["gvisor_default"]
-
-
-def test_a_default_that_goes_does_not_take_the_seal_along() -> None:
     node = node_with({"gvisor_default": "sandbox", "gvisor_seal": {"binds": ["/srv"]}})
 
     assert list(refused(node, gvisor_default="off")) == ["gvisor_seal"]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -190,11 +191,6 @@ def runtimes(plan: Plan) -> Json:
     return JsonText(plan.after or "{}").value.get("runtimes")
 
 
-def nobody_asks() -> Sequence[RuntimeUser]:
-    """Fails if the containers are asked for."""
-    raise AssertionError
-
-
 @table(
     "lines",
     an_error=["permission denied"],
@@ -266,6 +262,8 @@ def test_what_nobody_uses_leaves_and_the_plan_says_so(users: tuple[RuntimeUser, 
 )
 def test_where_none_leaves_nobody_is_asked(given: dict[str, Any], wanted: dict[str, Json]) -> None:
     planning = partial(plan_daemon_json, node(**given), wanted)
+
+    nobody_asks = Mock(side_effect=AssertionError)
 
     assert plan_around_users(planning, nobody_asks, keep_running=False).leaving == ()
 

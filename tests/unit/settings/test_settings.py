@@ -27,6 +27,7 @@ UNKNOWN = "20250101.0"  # a release whose checksum this package does not know
         {"net2": Runtime(network="sandbox", flags=("--debug",))},
     ),
     others_data=({"ssh_user": "x", "_sudo": True}, "proof", "changed"),
+    any_release=({"gvisor_release": UNKNOWN, "gvisor_runtimes": {}}, "runtimes", {}),
 )
 def test_a_good_value_is_taken(data: dict[str, Any], attribute: str, value: object) -> None:
     assert getattr(good(**data), attribute) == value
@@ -38,12 +39,23 @@ BAD: dict[str, list[tuple[object, str]]] = {
         ("latest", "not a gVisor release, got latest; write its date and number, such as 20260928"),
         (20260928.0, "must be a string, because a number loses digits, got 20260928.0; quote it"),
     ],
-    "source": [("mirror", "not a valid source, got mirror; write ")],
+    "source": [
+        ("mirror", "not a valid source, got mirror; write "),
+        (
+            "ftp://me:secret@m/x",
+            "not a valid source, got ftp://m/x; write official, github, apt, debian, a URL or",
+        ),
+    ],
     "sha512": [
         ({"x86_64": "AB" * 64}, "['x86_64'] not a sha512, got ABAB"),
         ({"x86_64": SHA[:-1]}, "['x86_64'] not a sha512, got "),
         ({"x86_64": SHA + "\n"}, "['x86_64'] not a sha512, got "),
         (SHA, "input should be a valid dict"),
+        (
+            {"x86_64": {"README": SHA}},
+            "['x86_64'] not a file of a release, got README; write gvisor.tar.bz2 or runsc or ",
+        ),
+        ({"x86_64": {"runsc": SHA[:-1]}}, "['x86_64'] not a sha512 of runsc, got abab"),
     ],
     "runtimes": [
         ({"runc": {}}, "not a valid runtime name, got runc; use"),
@@ -258,41 +270,13 @@ def test_a_release_its_source_and_its_sums_are_taken_together(
     assert settings.archive.sha512 == sha512
 
 
-def test_without_gvisor_any_release_is_good() -> None:
-    assert good(gvisor_release=UNKNOWN, gvisor_runtimes={}).runtimes == {}
-
-
 def test_the_timeout_goes_with_the_source() -> None:
     assert good(gvisor_download_timeout_s=7).archive.download_timeout_s == 7
 
 
-@table(
-    "data, key, message",
-    no_such_file=(
-        {"gvisor_sha512": {"x86_64": {"README": SHA}}},
-        "gvisor_sha512",
-        "['x86_64'] not a file of a release, got README; write gvisor.tar.bz2 or runsc or ",
-    ),
-    short_sum_of_a_file=(
-        {"gvisor_sha512": {"x86_64": {"runsc": SHA[:-1]}}},
-        "gvisor_sha512",
-        "['x86_64'] not a sha512 of runsc, got abab",
-    ),
-    apt_without_a_sum=(
-        {"gvisor_source": "apt"},
-        "gvisor_sha512",
-        "the sha512 of runsc.deb is unknown, got gvisor.tar.bz2; set gvisor_sha512 = ",
-    ),
-    password_of_a_bad_source=(
-        {"gvisor_source": "ftp://me:secret@m/x"},
-        "gvisor_source",
-        "not a valid source, got ftp://m/x; write official, github, apt, debian, a URL or",
-    ),
-)
-def test_what_does_not_fit_together_is_told_before_any_node_is_asked(
-    data: dict[str, Any], key: str, message: str
-) -> None:
-    problems = problems_of(**data)
+def test_apt_needs_the_sum_of_its_package() -> None:
+    said = "the sha512 of runsc.deb is unknown, got gvisor.tar.bz2; set gvisor_sha512 = "
 
-    assert list(problems) == [key]
-    assert problems[key].startswith(message)
+    ((key, problem),) = problems_of(gvisor_source="apt").items()
+
+    assert (key, problem.startswith(said)) == ("gvisor_sha512", True)
