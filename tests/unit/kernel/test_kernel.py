@@ -92,24 +92,19 @@ def test_modules_are_those_named_and_not_needed(kernel: Any, kept_out: tuple[str
     assert bool(text_of(wanted, MODULES_FILE)) == bool(kept_out)
 
 
-def test_settings_are_laid_over_the_defaults_and_none_drops_one() -> None:
+def test_settings_are_laid_over_the_defaults_none_drops_one_and_none_at_all_are_no_file() -> None:
     over = {"kernel.kptr_restrict": 2, "net.ipv4.tcp_rmem": "4096\t131072  6291456"}
     not_ours = {"kernel.unprivileged_bpf_disabled": 0, "net.ipv4.ip_forward": None}
 
     settings = loaded(sysctls={**over, **not_ours, "net.ipv4.tcp_syncookies": None}).settings
+    none = loaded(sysctls=None)
 
     assert settings["kernel.kptr_restrict"] == "2"
     assert settings["net.ipv4.tcp_rmem"] == "4096 131072 6291456"
     assert settings["kernel.dmesg_restrict"] == "1"
     assert settings["kernel.unprivileged_bpf_disabled"] == "0"
     assert not {"net.ipv4.tcp_syncookies", "net.ipv4.ip_forward"} & settings.keys()
-
-
-def test_no_settings_at_all_are_no_file() -> None:
-    wanted = loaded(sysctls=None)
-
-    assert wanted.settings == {}
-    assert text_of(wanted, SYSCTL_FILE) == ""
+    assert (none.settings, text_of(none, SYSCTL_FILE)) == ({}, "")
 
 
 DOTTED = "net/ipv4/conf/eth0.100/mc_forwarding"  # an interface whose name has a dot

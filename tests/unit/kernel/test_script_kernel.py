@@ -265,7 +265,9 @@ def test_the_script_knows_every_setting_that_has_a_default() -> None:
     assert rest.partition("'")[0].split() == list(SYSCTLS)
 
 
-def test_a_node_without_our_files_is_read_with_two_processes(asked: Host) -> None:
+def test_a_node_without_our_files_is_read_with_two_processes_and_tells_not_what_it_lacks(
+    asked: Host,
+) -> None:
     found = asked.surface()
 
     assert not found.there
@@ -273,16 +275,11 @@ def test_a_node_without_our_files_is_read_with_two_processes(asked: Host) -> Non
     assert found.loaded == {"tipc": 2, "overlay": 0, "ip_tables": 0}
     assert (found.builtin, found.elsewhere, found.before) == ((), {}, {})
     assert spent(asked) == ["grep", "sed"]
-
-
-def test_what_the_kernel_lacks_is_not_told(asked: Host) -> None:
     asked.file("net.core.bpf_jit_harden").unlink()
     (asked.root / "proc/modules").unlink()
-
-    found = asked.surface()
-
-    assert {*SYSCTLS} - {*found.values} == {"net.core.bpf_jit_harden"}
-    assert found.loaded is None
+    lacking = asked.surface()
+    assert {*SYSCTLS} - {*lacking.values} == {"net.core.bpf_jit_harden"}
+    assert lacking.loaded is None
 
 
 def test_our_files_are_told_whole_with_mode_and_owner(asked: Host) -> None:
@@ -301,7 +298,12 @@ def test_our_files_are_told_whole_with_mode_and_owner(asked: Host) -> None:
     assert spent(asked) == ["base64", "base64", "grep", "sed", "stat"]
 
 
-def test_settings_of_our_file_are_told_too_whatever_somebody_wrote_into_it(asked: Host) -> None:
+def test_what_was_before_us_and_settings_of_our_file_are_told_whatever_somebody_wrote_into_it(
+    asked: Host,
+) -> None:
+    asked.put(f"{DIRECTORY}/before", "kernel.kptr_restrict 0\nkernel.core_pattern |/bin/x  y\n")
+    asked.put(f"{DIRECTORY}/written", "kernel.kptr_restrict 1\n\nnonsense\n")
+    before = asked.surface()
     asked.set("vm.swappiness", "60")
     asked.set("net.ipv4.tcp_rmem", "4096\t131072\t6291456")
     asked.set("net/ipv4/conf/eth0.100/mc_forwarding", "1")
@@ -320,17 +322,9 @@ def test_settings_of_our_file_are_told_too_whatever_somebody_wrote_into_it(asked
         "net.ipv4.tcp_rmem": "4096 131072 6291456",
         "net/ipv4/conf/eth0.100/mc_forwarding": "1",
     }
-
-
-def test_what_was_before_us_is_told(asked: Host) -> None:
-    asked.put(f"{DIRECTORY}/before", "kernel.kptr_restrict 0\nkernel.core_pattern |/bin/x  y\n")
-    asked.put(f"{DIRECTORY}/written", "kernel.kptr_restrict 1\n\nnonsense\n")
-
-    found = asked.surface()
-
-    assert found.there
-    assert found.before == {"kernel.kptr_restrict": "0", "kernel.core_pattern": "|/bin/x y"}
-    assert found.written == {"kernel.kptr_restrict": "1"}
+    assert before.there
+    assert before.before == {"kernel.kptr_restrict": "0", "kernel.core_pattern": "|/bin/x y"}
+    assert before.written == {"kernel.kptr_restrict": "1"}
 
 
 def test_modules_of_our_file_that_are_built_in_are_told(asked: Host) -> None:
