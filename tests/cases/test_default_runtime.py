@@ -289,11 +289,8 @@ def test_a_rollback_to_no_default_leaves_what_is_needed(
     assert "\ndefault=''\n" in item.of("prove").words[2]
 
 
-DATA = {"gvisor_default": "sandbox"}
 ASKS = "preview_state() {"
-
-
-SETTINGS = good(**DATA)
+SETTINGS = good(**ON)
 
 
 def place(name: str, where: str, why: str) -> str:
@@ -320,7 +317,7 @@ TOLD = [
 def host(*lines: str, data: Data | None = None, **changes: Any) -> Node:
     """A host whose answer also has these lines."""
     given = answer(**{**INSTALLED, **changes})
-    return Node([[*given[:-1], *lines, END]], data=DATA if data is None else data)
+    return Node([[*given[:-1], *lines, END]], data=ON if data is None else data)
 
 
 def prepared(node: Node, settings: Settings = SETTINGS, **config: Any) -> Fleet:
@@ -386,10 +383,10 @@ def test_a_node_that_has_every_wrapper_says_nothing_and_an_audit_asks_in_its_one
     "data, asks",
     nothing=({}, False),
     off=({"gvisor_default": "off"}, False),
-    a_default_runtime=(DATA, True),
+    a_default_runtime=(ON, True),
     a_seal=({"gvisor_seal": {}}, True),
     a_seal_of_one=({"gvisor_runtimes": {"runsc": {"seal": {}}}}, True),
-    settings_that_are_wrong=({**DATA, "gvisor_release": "nonsense"}, False),
+    settings_that_are_wrong=({**ON, "gvisor_release": "nonsense"}, False),
 )
 def test_a_node_is_asked_in_the_same_command_where_declared(data: Data, asks: bool) -> None:
     node = host(data=data)

@@ -186,7 +186,7 @@ def test_the_headline_counts_good_hosts(job: Job, hosts: list[Data], counted: st
     assert lines(*ends, job=job)[0] == f"Summary: {counted}"
 
 
-def test_what_is_pending_in_a_plan_or_waits_for_a_restart_is_said_with_what_to_do() -> None:
+def test_what_is_pending_waits_for_enter_or_for_a_restart_is_said_with_what_to_do() -> None:
     hosts = (HostEnd("a", pending=True), HostEnd("b"), HostEnd("c", pending=True))
     waiting = (HostEnd("a", proven=True, restart_pending=True), HostEnd("b", proven=True))
 
@@ -196,16 +196,11 @@ def test_what_is_pending_in_a_plan_or_waits_for_a_restart_is_said_with_what_to_d
         "changes pending on 2 hosts: a, c",
         "next: run without --dry",
     ]
+    assert lines(hosts[0], executed=False)[-1] == "next: run again, and press Enter"
     assert lines(*waiting) == [
         *("Summary: 1 of 2 hosts proven", "proven: b", "restart pending: a"),
         'next: a: restart dockerd, or run again with gvisor_restart = "auto"',
     ]
-
-
-def test_where_nobody_pressed_enter_that_is_said() -> None:
-    told = lines(HostEnd("a", pending=True), executed=False)
-
-    assert told[-1] == "next: run again, and press Enter"
 
 
 @table(

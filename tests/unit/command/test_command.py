@@ -130,8 +130,9 @@ def test_a_permit_runs_one_command_of_docker_on_its_node(here: Path, ran: Runs) 
     {it: (it, "stdin is no terminal; add -y") for it in ("apply", "rollback", "remove")},
     short=("permit run-1 --reason x -- docker ps", "write 10 characters or more"),
     no_docker=("permit run-1 --reason a-look-at-it -- sh", "permit runs a command of docker"),
+    a_plan_without_a_look=("plan -- -y", "with -y pyinfra does not look for changes"),
 )
-def test_a_bad_permit_and_a_change_without_a_terminal_and_yes_are_refused(
+def test_a_bad_permit_a_plan_with_yes_and_a_change_without_a_terminal_or_yes_are_refused(
     here: Path, ran: Runs, typed: str, says: str, capsys: Printed
 ) -> None:
     main(["init", "run-1"])
@@ -221,12 +222,6 @@ def test_the_settings_of_a_new_fleet_are_valid(here: Path) -> None:
     problems = {name: load_settings(data)[1] for name, data in read.items()}
 
     assert problems == {key: {} for key in ("all.py", "run.py", "build.py", "coolify.py")}
-
-
-def test_a_plan_needs_changes_to_be_looked_for(here: Path) -> None:
-    main(["init", "run-1"])
-
-    assert main(["plan", "--", "-y"]) == 1
 
 
 def test_secrets_are_not_shown(here: Path, capfd: Printed) -> None:

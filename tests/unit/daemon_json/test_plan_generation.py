@@ -149,16 +149,14 @@ def test_going_back_past_a_key_that_is_read_at_start_is_a_restart_or_refused_as_
         plan_generation(new, left(BARE), restart="never")
 
 
-def test_what_cannot_work_on_the_node_as_it_is_now_is_refused() -> None:
+def test_what_cannot_work_on_the_node_as_it_is_now_or_writes_over_a_broken_file_is_refused() -> (
+    None
+):
     old = changed(BARE, OLD)
     new = {**changed(old, {}), "docker": info(swarm="active")}
+    broken = {**changed(BARE, NEW), "daemon_json": '{"a" 1}'}
 
     with pytest.raises(Problem, match="/live-restore cannot be used in swarm mode"):
         plan_generation(node(**new), left(old))
-
-
-def test_a_file_that_cannot_be_understood_is_not_written_over() -> None:
-    new = {**changed(BARE, NEW), "daemon_json": '{"a" 1}'}
-
     with pytest.raises(Problem, match="not JSON"):
-        plan_generation(node(**new), left(BARE))
+        plan_generation(node(**broken), left(BARE))

@@ -111,13 +111,10 @@ def test_a_machine_that_gvisor_just_runs_on_is_fit(given: dict[str, Any]) -> Non
     assert problems_of(**given) == []
 
 
-def test_every_reason_is_told_at_once() -> None:
+def test_every_reason_is_told_at_once_and_without_runtimes_only_docker_matters() -> None:
     found = problems_of(OLD, uname="4.19.0 armv7l", page_size="65536", max_user_namespaces="0")
 
     assert len(found) == 5
-
-
-def test_without_runtimes_only_docker_matters() -> None:
     assert problems_of({"gvisor_runtimes": {}, **OLD}, uname="4.19.0 armv7l") == []
 
 

@@ -121,29 +121,29 @@ def test_a_container_without_dockers_file_keeps_what_it_has(shim: Shim, source: 
     assert shim.logged() == ""
 
 
-def test_on_a_network_without_a_way_out_one_route_is_made_in_its_namespace(shim: Shim) -> None:
-    shim.runs(ON_LINK)
-    shim.create()
-
-    ended(shim.start())
-
-    assert shim.started()[1:] == [
-        f"nsenter<--net={shim.root}/proc/4711/ns/net ip route add {ADDRESS} dev eth0>"
-    ]
-
-
 WAYS = [ON_LINK, WAY_OUT]
 
 
-@table("text, routes", way=(OLD, WAYS), none=(OLD, []), not_dockers=(NAMED, [ON_LINK]))
-def test_no_route_is_made_where_none_is_needed(shim: Shim, text: str, routes: list[str]) -> None:
+@table(
+    "text, routes, made",
+    no_way_out=(OLD, [ON_LINK], True),
+    way=(OLD, WAYS, False),
+    none=(OLD, [], False),
+    not_dockers=(NAMED, [ON_LINK], False),
+)
+def test_one_route_is_made_in_its_namespace_only_on_a_network_without_a_way_out(
+    shim: Shim, text: str, routes: list[str], made: bool
+) -> None:
     shim.dockers.write_text(text)
     shim.runs(*routes)
     shim.create()
 
     ended(shim.start())
 
-    assert [line.split("<")[0] for line in shim.started()] == ["sed"]
+    first, *then = shim.started()
+    namespace = f"{shim.root}/proc/4711/ns/net"
+    assert first.split("<")[0] == "sed"
+    assert then == [f"nsenter<--net={namespace} ip route add {ADDRESS} dev eth0>"] * made
 
 
 def test_a_route_that_cannot_be_made_is_logged(shim: Shim) -> None:

@@ -241,9 +241,7 @@ def test_what_cannot_run_is_told_and_not_written(tmp_path: Path, text: str, said
     assert not (tmp_path / "runtimes").exists()
 
 
-def test_the_judge_of_a_default_runtime_is_loaded_and_written(
-    tmp_path: Path,
-) -> None:
+def test_the_judge_of_a_default_runtime_is_loaded_and_written(tmp_path: Path) -> None:
     found = wrappers("20240729.0", {"runsc": Runtime(seal=Seal())}, Dispatch("runsc", ()))
     words = []
     for item in found:
