@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pyinfra_gvisor.base.errors import Problem
@@ -151,6 +151,7 @@ def test_both_have_what_they_want_nobodys_keys_stay_and_a_second_run_changes_not
     assert two.owned == merged.owned
 
 
+@settings(max_examples=200)  # of which half have no file
 @given(documents() | st.none(), pairs(), ORDERS, ORDERS)
 def test_after_both_have_gone_in_any_order_the_file_is_the_original_to_the_byte_or_none(
     text: str | None, wanted: dict[str, Wish], order: list[str], gone: list[str]
