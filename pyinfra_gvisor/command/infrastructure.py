@@ -26,7 +26,7 @@ from pyinfra_gvisor.command.running import (
 )
 from pyinfra_gvisor.dispatch.accepted import (
     accepted_text,
-    is_same,
+    is_accepted,
     merged,
     read_accepted,
     write_accepted,
@@ -160,7 +160,7 @@ def _new(path: Path, picked: Sequence[Chosen], reason: str | None) -> tuple[Infr
     return tuple(
         with_reason(item, reason, today)
         for item in picked
-        if not any(is_same(item.entry, entry) for entry in known)
+        if not any(is_accepted(item.entry, entry) for entry in known)
     )
 
 

@@ -14,6 +14,7 @@ from pyinfra_gvisor.base.atomic_write import write_whole
 from pyinfra_gvisor.base.errors import Problem, cut
 from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure
+from pyinfra_gvisor.dispatch.shapes import PROJECT_FILES
 
 FILE = "infrastructure.json"
 _RESTORE = "repair the file, or restore it from version control"
@@ -103,12 +104,23 @@ def merged(
 def is_same(one: Infrastructure, other: Infrastructure) -> bool:
     """
     Return True if two entries are about the same containers. An operator may have written another
-    reason, and may have added free variables and optional mounts.
+    reason, and may have added free variables and optional mounts. One may leave ports open, or the
+    files of the project.
     """
-    left_out = {"reason", *EXTENDED}
+    left_out = {"reason", "labels", *EXTENDED}
     if None in (one.ports, other.ports):  # any
         left_out.add("ports")
-    return one.model_dump(exclude=left_out) == other.model_dump(exclude=left_out)
+    open_ = {PROJECT_FILES} - {*one.labels} & {*other.labels}
+    labels = ({key: item.labels[key] for key in {*item.labels} - open_} for item in (one, other))
+    same = one.model_dump(exclude=left_out) == other.model_dump(exclude=left_out)
+    return same and next(labels) == next(labels)
+
+
+def is_accepted(new: Infrastructure, known: Infrastructure) -> bool:
+    """Return True if an entry is known already: the known one leaves no more open."""
+    opens = known.ports is None and new.ports is not None
+    opens = opens or (PROJECT_FILES in new.labels and PROJECT_FILES not in known.labels)
+    return is_same(new, known) and not opens
 
 
 def _key(entry: Infrastructure) -> tuple[str, str, str]:

@@ -32,9 +32,18 @@ Mount = Annotated[
         "source is volume=<name>, or volume if it has no name",
     ),
 ]
+Port = Annotated[
+    str,
+    PatternText(
+        r"all|((\[[0-9a-f:.]+\]|[0-9.]+):)?([0-9]+(-[0-9]+)?)?:[0-9]+/(tcp|udp|sctp)",
+        "a published port",
+        "write all, or [<address>:]<port of the node>:<port>/tcp, such as 127.0.0.1:8080:80/tcp",
+    ),
+]
 Variable = Annotated[str, PatternText(r"[^=]+=[\s\S]*", "a variable", "write <name>=<value>")]
 VariableName = Annotated[str, PatternText("[^=]+", "the name of a variable", "write only the name")]
 
+_RARE = ("groups", "ports", "stdin", "tty")  # two hundred entries have to fit into one command
 EXTENDED = ("env_free", "optional_mounts")
 """Keys of an entry that are added to those of its shape."""
 
@@ -81,7 +90,7 @@ class Infrastructure(Strict):
     capabilities: tuple[str, ...] = Field((), description="Capabilities that are added.")
     extra_hosts: tuple[str, ...] = Field((), description="Host names that are added.")
     groups: tuple[str, ...] = Field((), description="Groups that are added to its user's.")
-    ports: tuple[str, ...] | None = Field(
+    ports: tuple[Port, ...] | None = Field(
         None,
         description="Ports that Docker opens for it, each as `docker run --publish` takes it, with "
         "`/tcp` or `/udp`, or `all`. `None`: any.",
@@ -164,6 +173,12 @@ class Infrastructure(Strict):
         return {key: value for key, value in given.items() if value != [] or key not in EXTENDED}
 
     @property
+    def unset(self) -> tuple[str, ...]:
+        """Return the keys that few entries have and that this one does not: the judge knows."""
+        fields = type(self).model_fields
+        return tuple(key for key in _RARE if getattr(self, key) == fields[key].default)
+
+    @property
     def title(self) -> str:
         """Return what to call it in messages."""
         return self.shape or f"image {self.image[:19]}"
@@ -189,7 +204,7 @@ class Dispatch:
         """Return the policy as the judge reads it."""
         return {
             "entries": [
-                {**item.model_dump(exclude={"shape"}), "title": item.title}
+                {**item.model_dump(exclude={"shape", *item.unset}), "title": item.title}
                 for item in self.infrastructure
             ],
             "shapes": [

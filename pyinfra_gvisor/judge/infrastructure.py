@@ -175,9 +175,11 @@ def published(host: Mapping[str, Any]) -> tuple[str, ...]:
     found = ["all"] * bool(host.get("PublishAllPorts"))
     bindings: Mapping[str, Sequence[Mapping[str, str]]] = host.get("PortBindings") or {}
     for port, places in sorted(bindings.items()):
+        inside = port if "/" in port else f"{port}/tcp"
         for place in places or [{}]:
-            address = f"{place['HostIp']}:" if place.get("HostIp") else ""
-            found.append(f"{address}{place.get('HostPort') or ''}:{port}")
+            to = place.get("HostIp") or ""
+            address = f"[{to}]:" if ":" in to else f"{to}:" if to else ""
+            found.append(f"{address}{place.get('HostPort') or ''}:{inside}")
     return tuple(found)
 
 

@@ -95,6 +95,11 @@ def _egress(egress: EgressReport) -> Iterator[Metric]:
         [({}, int(egress.in_force))],
     )
     yield Metric(
+        "gvisor_egress_blocks",
+        "1 if they also block, 0 if they are not loaded or only report.",
+        [({}, int(egress.blocks))],
+    )
+    yield Metric(
         "gvisor_egress_packets_total",
         "Packets of containers that the firewall blocked, or would have blocked, since its rules "
         "were loaded, by rule.",

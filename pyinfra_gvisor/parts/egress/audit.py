@@ -61,7 +61,8 @@ def stopped(host: Audited) -> list[Stopped]:
     for attempt in host.observed.part(Counted).attempts:
         name, since_s = residents.get(attempt.source, ("", 0))
         is_gone = not name or attempt.at_s < since_s - CLOCK_S
-        found.setdefault((is_gone, attempt.source if is_gone else name), []).append(attempt)
+        own = attempt if is_gone else attempt.without_others(since_s - CLOCK_S)
+        found.setdefault((is_gone, attempt.source if is_gone else name), []).append(own)
     return [
         Stopped(name, not is_gone, tuple(sorted(attempts, key=lambda item: item.rank)))
         for (is_gone, name), attempts in sorted(found.items())
@@ -298,7 +299,8 @@ def report(host: Audited) -> EgressReport | None:
     others = [who for who in everybody if not who.is_running][:STOPPED_MANY]
     return EgressReport(
         declared=declared,
-        only_reports=counted.only_reports or (egress is not None and egress.only_reports),
+        only_reports=counted.only_reports
+        or (not counted.counters and egress is not None and egress.only_reports),
         in_force=not out_of_force(found),
         counters=counted.counters,
         stopped=tuple(map(_reported, (*running, *others))),

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from pyinfra_gvisor.audit.rules import Audited
-from pyinfra_gvisor.parts.egress.audit import stopped
+from pyinfra_gvisor.base.errors import cut
+from pyinfra_gvisor.parts.egress.audit import STOPPED_MANY, Stopped, stopped
 from pyinfra_gvisor.parts.egress.observed import Attempt, Counted
 from pyinfra_gvisor.parts.egress.plan import out_of_force
 from pyinfra_gvisor.parts.egress.rules import STOPPED_SIZE
@@ -17,6 +18,7 @@ APP_LABELS = ("coolify.resourceName", "com.docker.compose.project")
 """Labels that tell the app of a container, the first that it has: Coolify's docker.php, compose."""
 
 _SHOWN = 200  # destinations of one container or address
+_NAME = 60  # characters of a name that a tenant chose
 
 
 def listed_attempts(host: Audited) -> Iterator[str]:
@@ -28,31 +30,59 @@ def listed_attempts(host: Audited) -> Iterator[str]:
         return
     if why := out_of_force(found):
         yield f"the firewall is not active: {'; '.join(why)}"
-    everybody = stopped(host)
-    would = "would have blocked within seven days" if counted.only_reports else "blocked within 1 h"
-    yield f"the firewall {would}{'' if everybody else ': nothing'}"
-    apps = {
-        item.name: next((labels[name] for name in APP_LABELS if name in labels), "")
-        for item in host.node.containers
-        for labels in (host.observed.given_to(item).labels,)
-    }
-    for who in everybody:
-        app = f" of {apps[who.name]}" if apps.get(who.name) else ""
-        yield f"{who.name}{app if who.is_running else ' (no running container)'}"
-        for attempt in who.attempts[:_SHOWN]:
-            yield f"    {attempt.to:<23} {_when(attempt)}"
-        if more := len(who.attempts[_SHOWN:]):
-            yield f"    and {more} more"
+    if not counted.counters:
+        yield "what it has counted could not be read"
+        return
     if counted.is_full:
-        yield f"more than {STOPPED_SIZE} different attempts; further ones were not recorded"
+        yield f"more than {STOPPED_SIZE} different attempts: NOT ALL ARE LISTED"
+    yield _head(counted)
+    everybody = stopped(host)
+    within = "seven days" if counted.only_reports else "1 h"
+    yield f"over TCP or UDP within {within}: {'' if everybody else 'nothing'}".rstrip()
+    running = [who for who in everybody if who.is_running]
+    gone = [who for who in everybody if not who.is_running]
+    for who in (*running, *gone[:STOPPED_MANY]):
+        yield from _attempts(who, _app(host, who))
+    if more := len(gone[STOPPED_MANY:]):
+        yield f"and {more} more addresses"
+
+
+def _head(counted: Counted) -> str:
+    kind = "would_drop_" if counted.only_reports else "drop_"
+    packets = (
+        f"{name.removeprefix(kind)} {count}"
+        for name, count in counted.counters.items()
+        if name.startswith(kind) and count
+    )
+    since = f" since {_minute(counted.loaded_s)} UTC" if counted.loaded_s is not None else ""
+    does = "would have blocked" if counted.only_reports else "blocked"
+    return f"the firewall {does}, in packets{since}: {', '.join(packets) or 'nothing'}"
+
+
+def _app(host: Audited, who: Stopped) -> str:
+    if not who.is_running:
+        return " (no running container)"
+    given = (host.observed.given_to(item) for item in host.node.containers if item.name == who.name)
+    labels = next(given).labels
+    app = next((labels[name] for name in APP_LABELS if name in labels), "")
+    return f" of {cut(app, _NAME)}" if app else ""
+
+
+def _attempts(who: Stopped, app: str) -> Iterator[str]:
+    yield f"{cut(who.name, _NAME)}{app}"
+    for attempt in who.attempts[:_SHOWN]:
+        yield f"    {attempt.to:<23} {_when(attempt)}"
+    if more := len(who.attempts[_SHOWN:]):
+        yield f"    and {more} more"
 
 
 def _when(attempt: Attempt) -> str:
     last = f"{_minute(attempt.at_s)} UTC"
-    if attempt.packets is None or attempt.since_s is None:
+    if attempt.packets is None:
         return f"last {last}"
     many = f"{attempt.packets} packet{'' if attempt.packets == 1 else 's'}"
-    return f"{many}, {_minute(attempt.since_s)} to {last}"
+    since = f"{_minute(attempt.since_s)} to" if attempt.since_s is not None else "last"
+    return f"{many}, {since} {last}"
 
 
 def _minute(at_s: float) -> str:

@@ -15,6 +15,7 @@ from pyinfra_gvisor.parts.egress.host_network import (
     outside,
     resolvers,
 )
+from pyinfra_gvisor.parts.egress.rules import blocks
 from pyinfra_gvisor.parts.egress.settings import (
     METADATA,
     PRIVATE,
@@ -94,7 +95,7 @@ def _left_open(found: EgressState, egress: Egress) -> Iterator[Problem]:
 
 def _cut_off(found: EgressState, egress: Egress) -> Iterator[Problem]:
     """Refuse to filter a bridge for the first time unless the settings name it."""
-    if filters_bridges(found.rules or ""):
+    if filters_bridges(found.rules or "") and blocks(found.rules or ""):
         return
     for name in foreign(found, egress):
         yield Problem(

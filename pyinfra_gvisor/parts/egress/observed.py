@@ -12,7 +12,7 @@ from pydantic import Field
 
 from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.parts.egress.host_network import matches
-from pyinfra_gvisor.parts.egress.rules import NAME, WOULD_DROP
+from pyinfra_gvisor.parts.egress.rules import NAME
 from pyinfra_gvisor.parts.egress.settings import METADATA, network
 
 # https://www.iana.org/assignments/protocol-numbers
@@ -48,6 +48,12 @@ class Attempt(Reading):
         host = f"[{self.destination}]" if ":" in self.destination else self.destination
         return f"{host}:{self.port}/{self.protocol}"
 
+    def without_others(self, began_s: float) -> Attempt:
+        """Return it without what another one with this address has tried before a time."""
+        if self.since_s is None or self.since_s >= began_s:
+            return self
+        return self.model_copy(update={"since_s": None, "packets": None})
+
     @property
     def key(self) -> tuple[str, str]:
         """Return what tells it from others: without ports, nft lists several."""
@@ -71,17 +77,15 @@ class Counted(Reading):
     The counters and the remembered attempts of the table in the kernel.
 
     ``counters`` count since the rules were loaded: ``accept_…`` new connections, others packets.
-    ``is_full``: a set of attempts is full, so further attempts were not remembered.
+    ``is_full``: a set of attempts is full, so further attempts were not remembered. ``loaded_s``:
+    when the rules were loaded, in seconds since 1970. ``only_reports``: they block nothing.
     """
 
     counters: dict[str, int] = Field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
     is_full: bool = False
-
-    @property
-    def only_reports(self) -> bool:
-        """Return True if the rules in the kernel block nothing."""
-        return any(name.startswith(WOULD_DROP) for name in self.counters)
+    loaded_s: float | None = None
+    only_reports: bool = False
 
 
 def read(lines: Sequence[str]) -> Counted:
@@ -94,13 +98,17 @@ def read(lines: Sequence[str]) -> Counted:
     counters: dict[str, int] = {}
     attempts: dict[tuple[str, str], Attempt] = {}
     since: dict[tuple[str, str], float] = {}
-    is_full = False
+    is_full, only_reports, loaded_s = False, False, None
     for line in lines:
         now_s, _, document = line.partition(" ")
+        if now_s == "loaded":
+            loaded_s = float(document)
+            continue
         for item in json.loads(document)["nftables"]:
             if found := _ours(item.get("counter")):
                 counters[found["name"]] = int(found["packets"])
             found = _ours(item.get("set"))
+            only_reports = only_reports or bool(found and found["name"] in _FIRST)
             if found and found["name"] in (*_STOPPED, *_FIRST):
                 elements = found.get("elem") or ()
                 is_full = is_full or len(elements) >= found["size"]
@@ -110,7 +118,13 @@ def read(lines: Sequence[str]) -> Counted:
                     else:
                         since.setdefault(attempt.key, attempt.at_s)
     told = (item.model_copy(update={"since_s": since.get(key)}) for key, item in attempts.items())
-    return Counted(counters=counters, attempts=tuple(told), is_full=is_full)
+    return Counted(
+        counters=counters,
+        attempts=tuple(told),
+        is_full=is_full,
+        loaded_s=loaded_s,
+        only_reports=only_reports,
+    )
 
 
 def is_covered(rules: str, bridge: str) -> bool:

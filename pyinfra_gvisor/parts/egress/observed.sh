@@ -5,9 +5,9 @@
 # the whole table: with forged source addresses its other sets may have 65535 members.
 egress_observed() {
     if [ ! -f /usr/sbin/nft ] || [ ! -x /usr/sbin/nft ]; then return 0; fi
-    now=$(date +%s.%N)
-    for what in 'counters table inet pyinfra_gvisor' 'set inet pyinfra_gvisor stopped4' 'set inet pyinfra_gvisor stopped6' \
-        'set inet pyinfra_gvisor first4' 'set inet pyinfra_gvisor first6'; do
+    stat -c 'egress_observed loaded %Y' /run/pyinfra-gvisor-egress/loaded 2> /dev/null || true
+    now=$(date +%s.%N) of='inet pyinfra_gvisor'
+    for what in "counters table $of" "set $of stopped4" "set $of stopped6" "set $of first4" "set $of first6"; do
         # node_state.sh reports a table that is missing or changed. Only rules that report have the last two.
         # shellcheck disable=SC2086
         listed=$(/usr/sbin/nft -j -n list $what 2> /dev/null) || return 0

@@ -14,7 +14,7 @@ from pyinfra_gvisor.parts.egress.host_network import (
     surroundings,
 )
 from pyinfra_gvisor.parts.egress.lockout import lockouts
-from pyinfra_gvisor.parts.egress.rules import TABLE, rules_text
+from pyinfra_gvisor.parts.egress.rules import TABLE, blocks, rules_text
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.parts_common.plan import PartPlan
@@ -124,6 +124,8 @@ def _lines(found: EgressState, egress: Egress, around: Surroundings) -> list[str
 
 def _surprises(found: EgressState, egress: Egress) -> Iterator[str]:
     """Yield warnings: containers that are not filtered, and other machines that will be."""
+    if egress.only_reports and found.rules and blocks(found.rules):
+        yield "containers reach everything again: the new rules only report, and the old ones block"
     left_alone = outside(found, egress)
     for item in found.networks:
         if item.bridge in left_alone:

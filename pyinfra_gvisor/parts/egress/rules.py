@@ -76,6 +76,11 @@ def counters(egress: Egress) -> tuple[str, ...]:
     return (*accepts, *(f"{_dropping(egress)}_{reason}" for reason in _reasons(egress)))
 
 
+def blocks(rules: str) -> bool:
+    """Return True if these rules of a node block; False if they only report."""
+    return WOULD_DROP not in rules
+
+
 def _dropping(egress: Egress) -> str:
     return WOULD_DROP if egress.only_reports else "drop"
 
@@ -94,15 +99,16 @@ def _sets(egress: Egress) -> Iterator[str]:
     """
     Yield the sets that rules fill: blocked attempts, and allowed ones of the proof's probe.
 
-    An attempt stays in ``first…`` from the first time on, and in ``stopped…`` from the last one.
+    If rules only report, an attempt stays in ``first…`` since its first packet, and in ``stopped…``
+    since its last one.
     """
-    kept = "timeout 7d" if egress.only_reports else "timeout 1h"
-    stopped = ["flags dynamic,timeout", kept, f"size {STOPPED_SIZE}"]
+    kept = {"stopped": "7d", "first": "28d"} if egress.only_reports else {"stopped": "1h"}
     passed = ["flags dynamic,timeout", "timeout 1m", f"size {STOPPED_SIZE}"]
     for version in ("4", "6"):
-        for name in ("stopped", *(("first",) if egress.only_reports else ())):
-            key = _key(f"ipv{version}_addr")
-            yield from _block(f"set {name}{version}", [f"type {key}", *stopped])
+        for name, timeout in kept.items():
+            key, size = _key(f"ipv{version}_addr"), f"size {STOPPED_SIZE}"
+            tried = [f"type {key}", "flags dynamic,timeout", f"timeout {timeout}", size]
+            yield from _block(f"set {name}{version}", tried)
     yield from _block("set controls4", ["type ipv4_addr", "flags timeout"])
     yield from _block("set passed4", [f"type {_key('ipv4_addr')}", *passed])
     if egress.new_connections_per_s:

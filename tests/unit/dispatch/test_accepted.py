@@ -9,11 +9,13 @@ import pytest
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.dispatch.accepted import (
     accepted_text,
+    is_accepted,
     merged,
     read_accepted,
     write_accepted,
 )
 from pyinfra_gvisor.dispatch.policy import Infrastructure
+from pyinfra_gvisor.dispatch.shapes import PROJECT_DIR, PROJECT_FILES
 from pyinfra_gvisor.judge.infrastructure import runs_commands
 from pyinfra_gvisor.planning.examined import settings_line
 from pyinfra_gvisor.settings import load_settings
@@ -72,7 +74,14 @@ def test_the_same_image_with_other_flags_on_another_node_is_one_more_entry() -> 
 def test_an_entry_with_any_ports_is_about_a_container_with_some_too() -> None:
     any_port, one = entry(shape="coolify-proxy"), entry(shape="coolify-proxy", ports=["80:80/tcp"])
 
-    assert merged([any_port], [one]) == (one,)
+    project = {PROJECT_DIR: "/srv", "com.docker.compose.project": "edge"}
+    given = {"shape": "compose", "name": "edge", "ports": []}
+    any_file = entry(**given, labels=project)
+    own_file = entry(**given, labels={**project, PROJECT_FILES: "/srv/compose.yaml"})
+
+    for wide, narrow in ((any_port, one), (any_file, own_file)):
+        assert merged([wide], [narrow]) == (narrow,)
+        assert (is_accepted(narrow, wide), is_accepted(wide, narrow)) == (False, True)
 
 
 def test_a_symlink_and_its_files_rights_stay(path: Path, tmp_path: Path) -> None:

@@ -211,6 +211,10 @@ IMITATORS: dict[str, tuple[dict[str, Any], str]] = {
         {"host": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}}},
         "ports (8080:80/tcp)",
     ),
+    "ports-of-ipv6": (
+        {"host": {"PortBindings": {"80": [{"HostIp": "::1", "HostPort": "80"}]}}},
+        "ports ([::1]:80:80/tcp)",
+    ),
     "any-port": ({"host": {"PortBindings": {"53/udp": None}}}, "ports (:53/udp)"),
     "all-ports": ({"host": {"PublishAllPorts": True, "PortBindings": None}}, "ports (all)"),
     "hosts": ({"host": {"ExtraHosts": ["ghcr.io:10.0.0.1"]}}, "host names"),

@@ -315,48 +315,59 @@ def test_rules_that_only_report_are_told_with_what_they_would_block_and_are_no_f
         assert (one.in_force, one.only_reports, one.blocks) == (True, True, False)
 
 
+EVIL = {"com.docker.compose.project": "shop\n[run-1] nothing\x1b[2J" + "x" * 90}
+LOADED = f"egress_observed loaded {NOW_S - 7200}"
+
+
 @table(
     "lines, given, expected",
     reporting=(
         [
             *box("web", WEB, labels=OF_SHOP),
-            *reported((WEB, *DATABASE), ("172.18.0.9", *METADATA, 7200)),
+            *(LOADED, *reported((WEB, *DATABASE), ("172.18.0.9", *METADATA, 7200))),
         ],
         {"egress": REPORT},
         [
-            "the firewall would have blocked within seven days",
+            f"the firewall would have blocked, in packets since {AT_14} UTC: private 3",
+            "over TCP or UDP within seven days:",
             "web of shop",
-            f"    {'10.0.0.5:5432/tcp':<23} 3 packets, {AT_15} to {AT_16} UTC",
+            f"    10.0.0.5:5432/tcp       3 packets, {AT_15} to {AT_16} UTC",
             "172.18.0.9 (no running container)",
-            f"    {'169.254.169.254:80/tcp':<23} 3 packets, {AT_13} to {AT_14} UTC",
+            f"    169.254.169.254:80/tcp  3 packets, {AT_13} to {AT_14} UTC",
+        ],
+    ),
+    first_by_another_one=(
+        [*box("web", WEB, started="2025-11-24T15:30:00Z"), *reported((WEB, *DATABASE))],
+        {"egress": REPORT},
+        [
+            "the firewall would have blocked, in packets: private 3",
+            "over TCP or UDP within seven days:",
+            "web",
+            f"    10.0.0.5:5432/tcp       last {AT_16} UTC",
         ],
     ),
     enforcing=(
-        [*box("web", WEB), *counted((WEB, *DATABASE))],
+        [*box("web", WEB), *counted((WEB, *DATABASE), counters={"drop_smtp": 1, "drop_node": 0})],
         {},
         [
-            "the firewall blocked within 1 h",
+            "the firewall blocked, in packets: smtp 1",
+            "over TCP or UDP within 1 h:",
             "web",
-            f"    {'10.0.0.5:5432/tcp':<23} last {AT_16} UTC",
+            f"    10.0.0.5:5432/tcp       last {AT_16} UTC",
         ],
     ),
-    nothing=([*counted()], {}, ["the firewall blocked within 1 h: nothing"]),
-    full=(
-        [*box("web", WEB), *counted((WEB, *DATABASE), size=1)],
+    nothing=(
+        [*counted(counters={"drop_smtp": 0})],
         {},
-        [
-            "the firewall blocked within 1 h",
-            "web",
-            f"    {'10.0.0.5:5432/tcp':<23} last {AT_16} UTC",
-            "more than 4096 different attempts; further ones were not recorded",
-        ],
+        ["the firewall blocked, in packets: nothing", "over TCP or UDP within 1 h: nothing"],
     ),
+    unread=([*counted()], {}, ["what it has counted could not be read"]),
     gone=(
         [],
         {"told": firewall(without=["now"])},
         [
             f"the firewall is not active: the kernel has no table {TABLE}",
-            "the firewall blocked within 1 h: nothing",
+            "what it has counted could not be read",
         ],
     ),
     never_there=([], {"told": ()}, ["no firewall is on the node, though one is declared"]),
@@ -364,5 +375,26 @@ def test_rules_that_only_report_are_told_with_what_they_would_block_and_are_no_f
 def test_who_asks_is_told_each_attempt_with_its_app_and_when(
     lines: list[str], given: dict[str, Any], expected: list[str]
 ) -> None:
-    assert NOW_S == 1_764_000_000, "the times below are of then"
     assert [*listed_attempts(guarded_node(*lines, **given))] == expected
+
+
+def test_a_full_memory_is_told_first_and_no_tenant_writes_lines_or_without_end() -> None:
+    some = {"drop_private": 9}
+    full = counted((WEB, *DATABASE), counters=some, size=1)
+    forged = [(f"172.19.{number >> 8}.{number & 255}", *DATABASE) for number in range(300)]
+
+    told = [*listed_attempts(guarded_node(*box("web", WEB, labels=EVIL), *full))]
+    many = [*listed_attempts(guarded_node(*counted(*forged, counters=some)))]
+
+    assert told[0] == "more than 4096 different attempts: NOT ALL ARE LISTED"
+    assert all(line.isprintable() and len(line) < 80 for line in told)
+    assert told[3].startswith("web of shop?[run-1] nothing?[2Jxx")
+    assert (len(many), many[-1]) == (103, "and 250 more addresses")
+
+
+def test_rules_that_block_count_though_others_are_declared() -> None:
+    lines = counted((WEB, *DATABASE), counters={"drop_private": 1})
+    report = guarded(*lines, told=firewall(), egress=REPORT)
+
+    assert report.egress is not None
+    assert not report.egress.only_reports

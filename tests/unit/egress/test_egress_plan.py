@@ -116,6 +116,16 @@ def test_rules_that_only_report_cut_nobody_off_and_say_what_would_be_refused() -
     assert would in plan.lines
 
 
+def test_after_rules_that_only_report_the_first_that_block_are_refused_as_ever() -> None:
+    plan = planned(WITH_VIRBR, {"mode": "report"})
+    reporting = behind(plan, bridges=WITH_VIRBR.bridges)
+    opened = planned(loaded(), {"mode": "report"})
+
+    with pytest.raises(Problem, match="Docker did not create this bridge"):
+        planned(reporting, {})
+    assert any("containers reach everything again" in line for line in opened.warnings)
+
+
 @table(
     "node, settings, more, what",
     never_filtered=(WITH_VIRBR, {}, {}, "Docker did not create this bridge; .* got virbr0;"),

@@ -147,8 +147,10 @@ def test_metrics_of_a_declared_firewall_are_counters_by_rule_and_none_out_of_for
         'gvisor_egress_connections_total{verdict="accept",rule="dns"} 120\n'
         'gvisor_egress_connections_total{verdict="accept",rule="internet"} 4031\n'
     ) in text
-    assert text.count("# HELP gvisor_egress_") == 3
+    assert text.count("# HELP gvisor_egress_") == 4
+    assert "gvisor_egress_blocks 1\n" in text
     only_reports = textfile(with_firewall(counters={"would_drop_smtp": 2}, only_reports=True))
+    assert "gvisor_egress_blocks 0\n" in only_reports
     assert 'packets_total{verdict="would_drop",rule="smtp"} 2\n' in only_reports
     assert "gvisor_egress_in_force 0\n" in out_of_force
     assert "_total" not in out_of_force
