@@ -16,6 +16,7 @@ from pyinfra_gvisor.run_support.ending import is_refused
 from pyinfra_gvisor.run_support.reports import ends_after_plan
 
 _NUMBER = "\0"
+_MOST = 60  # lines of a new file that are shown
 
 
 def tell(line: str, level: Callable[[str], None] = logger.info) -> None:
@@ -43,7 +44,7 @@ def tell_diff(
     shown: Callable[[str], str] = str,
 ) -> None:
     """
-    Show how the text of a file changes, with ``--diff``.
+    Show how the text of a file changes, with ``--diff``; of a long new file only with ``-v``, too.
 
     + before, after: the text; None where there is no such file
     + shown: returns a text without secrets, line for line. Lines are compared with their secrets,
@@ -51,8 +52,12 @@ def tell_diff(
     """
     if not state.config.DIFF:
         return
+    lines = len((after or "").splitlines())
+    if before is None and lines > _MOST and not state.print_noop_info:
+        tell(f"{path}: a new file of {lines} lines, which -v shows")
+        return
     numbers: dict[str, int] = {}
-    lines = unified_diff(
+    changes = unified_diff(
         _numbered(before or "", shown, numbers),
         _numbered(after or "", shown, numbers),
         path if before is not None else "/dev/null",
@@ -60,7 +65,7 @@ def tell_diff(
         lineterm="",
     )
     colours = {"+": "green", "-": "red"}
-    for numbered in lines:
+    for numbered in changes:
         line = numbered.partition(_NUMBER)[0]
         tell(format_text(line, colours[line[0]]) if line[0] in colours else line)
 

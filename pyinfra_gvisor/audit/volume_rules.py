@@ -9,11 +9,10 @@ from pyinfra_gvisor.audit.mount_rules import described, guarded, roots
 from pyinfra_gvisor.audit.observed import Mounted, Volume
 from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import cut
+from pyinfra_gvisor.judge.mounts import FOREIGN
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.policy.guarded import Guarded, given_away, is_below
 
-# File systems of volumes that hold none of the node's own files, as in judge/mounts.py.
-FOREIGN = ("tmpfs", "nfs", "nfs4", "cifs", "smb3", "ceph")
 MANY = 50  # volumes to report: a tenant can create thousands
 
 

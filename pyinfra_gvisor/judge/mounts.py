@@ -17,9 +17,10 @@ from pyinfra_gvisor.judge.docker_files import Undecided, read_text
 from pyinfra_gvisor.judge.links import follows_links
 from pyinfra_gvisor.judge.places import below, future, real
 
-# File systems of volumes that hold none of the node's own files. The node connects to the network.
+# The node connects to the network.
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "ceph", "fuse.glusterfs", "fuse.sshfs", "fuse.s3fs"}
-_FOREIGN = {"tmpfs", *_NETWORK}
+FOREIGN = frozenset({"tmpfs", *_NETWORK})
+"""File systems of volumes that hold none of the node's own files."""
 _ID = re.compile("[0-9a-f]{64}")  # of a container, and the name of a volume without one
 _SHM = "/dev/shm"  # noqa: S108 - in containers
 _INIT = "/sbin/docker-init"
@@ -146,7 +147,7 @@ class _Mounts:
         if network in _NETWORK and self.asked.seal["network_volumes"] == "refuse":
             return " (network file system)"
         elsewhere = (item for item in places if item != path and below(item, self.volumes) is None)
-        is_foreign = kind in _FOREIGN and not any(elsewhere)
+        is_foreign = kind in FOREIGN and not any(elsewhere)
         if not is_local:  # a plugin mounts the volume where it wants to
             if self.asked.spec is None and kind == "":
                 return "" if self.asked.seal["network_volumes"] == "allow" else " (plugin)"
@@ -176,7 +177,7 @@ class _Mounts:
     def _will_be_foreign(self, options: Mapping[str, str]) -> bool:
         """Return True if a volume has none of the node's files when Docker has mounted it."""
         if not re.search(r"\br?bind\b", options.get("MountOpts") or ""):
-            return options.get("MountType") in _FOREIGN
+            return options.get("MountType") in FOREIGN
         path = real(options["MountDevice"])
         return path is not None and any(map(self._is_allowed, self.places.same_as(path)))
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from paramiko import SSHException
 
 from pyinfra_gvisor.deploys.gvisor import run_node
@@ -58,6 +59,21 @@ def test_other_rules_are_loaded_instead_and_the_difference_is_told_once(caplog: 
     assert lines[0] == f"{RULES} is not as declared"
     assert lines.count("+\tcounter drop_deny { }") == 1
     assert [line for line in lines if line.startswith("-")] == [f"--- {RULES}"]
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_of_a_long_new_file_the_lines_are_shown_to_who_asks_for_more(
+    caplog: Log, verbose: bool
+) -> None:
+    fleet = Fleet({"a": guarded(PLAIN, LOADED)}, DIFF=True)
+    fleet.state.print_noop_info = verbose
+
+    fleet.done(operations.rules, Egress())
+
+    lines, rules = said(caplog), text_of().splitlines()
+    short = f"{RULES}: a new file of {len(rules)} lines, which -v shows"
+    assert (short in lines) is not verbose
+    assert ({f"+{line}" for line in rules} <= {*lines}) is verbose
 
 
 def test_a_firewall_that_is_not_wanted_is_taken_off_and_then_gone(caplog: Log) -> None:
