@@ -18,6 +18,8 @@ from pyinfra_gvisor.run_support.messages import refusal, tell, tell_diff
 T = TypeVar("T")
 Commands = Generator[PyinfraCommand, None, None]
 
+_MOST = 60  # lines of a new file that a plan shows
+
 
 def on_node(
     operation: str,
@@ -77,7 +79,7 @@ def converge(
             host.noop(settled)
             return
         for path, (before, after) in planned.texts.items():
-            tell_diff(path, before, after)
+            tell_diff(path, before, after, most=_MOST)
         forget_node(host)
         yield command(planned)
 

@@ -16,7 +16,6 @@ from pyinfra_gvisor.run_support.ending import is_refused
 from pyinfra_gvisor.run_support.reports import ends_after_plan
 
 _NUMBER = "\0"
-_MOST = 60  # lines of a new file that are shown
 
 
 def tell(line: str, level: Callable[[str], None] = logger.info) -> None:
@@ -42,18 +41,21 @@ def tell_diff(
     after: str | None,
     *,
     shown: Callable[[str], str] = str,
+    most: int | None = None,
 ) -> None:
     """
-    Show how the text of a file changes, with ``--diff``; of a long new file only with ``-v``, too.
+    Show how the text of a file changes, with ``--diff``.
 
     + before, after: the text; None where there is no such file
     + shown: returns a text without secrets, line for line. Lines are compared with their secrets,
       so that a changed password is shown as a change
+    + most: lines of a new file that are shown without ``-v``; None for all
     """
     if not state.config.DIFF:
         return
     lines = len((after or "").splitlines())
-    if before is None and lines > _MOST and not state.print_noop_info:
+    is_long = before is None and most is not None and lines > most
+    if is_long and not state.print_noop_info:
         tell(f"{path}: a new file of {lines} lines, which -v shows")
         return
     numbers: dict[str, int] = {}

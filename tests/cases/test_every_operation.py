@@ -222,7 +222,7 @@ CASES = {
         {"wanted": Egress()},
         [[*egress_states.told(PLAIN), *BARE], IN_FORCE],
         KEPT,
-        ["load table ", "+\tcounter drop_smtp { }"],
+        ["load table ", "rules.nft: a new file of "],
     ),
     "resolver.resolver": Case(
         resolver.resolver,
