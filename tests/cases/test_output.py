@@ -141,7 +141,7 @@ def test_words_have_their_colours_on_a_terminal_and_a_spinner_turns(tmp_path: Pa
         assert text in coloured
     ours = plain[plain.index("--> Skipping change detection") :]
     assert COLOURS.findall(ours.replace("\x1b[K", "")) == []
-    assert {"- ", "/ ", "| ", "\\ "} <= {*re.findall(r"\x1b\[K +([-/|\\] )", plain)}
+    assert len({*re.findall(r"\x1b\[K +([-/|\\] )", plain)}) > 1  # how many, depends on the load
 
 
 def test_a_plan_ends_with_what_is_pending(tmp_path: Path) -> None:
