@@ -18,7 +18,7 @@ egress_wrong() {
             say 'table inet pyinfra_gvisor was changed after it was loaded'
         fi
     else
-        say 'the kernel has no table inet pyinfra_gvisor: its rules were not in force'
+        say 'the kernel has no table inet pyinfra_gvisor: containers could reach everything that the node can'
     fi
     if ! systemctl is-active --quiet "$egress_name"; then say "$egress_name.service is not active"; fi
     if ! systemctl is-enabled --quiet "$egress_name"; then say "$egress_name.service is not enabled"; fi
