@@ -56,7 +56,7 @@ def tell_diff(
     lines = len((after or "").splitlines())
     is_long = before is None and most is not None and lines > most
     if is_long and not state.print_noop_info:
-        tell(f"{path}: a new file of {lines} lines, which -v shows")
+        tell(f"+++ {path}: a new file of {lines} lines, which -v shows")
         return
     numbers: dict[str, int] = {}
     changes = unified_diff(

@@ -71,7 +71,7 @@ def test_of_a_long_new_file_the_lines_are_shown_to_who_asks_for_more(
     fleet.done(operations.rules, Egress())
 
     lines, rules = said(caplog), text_of().splitlines()
-    short = f"{RULES}: a new file of {len(rules)} lines, which -v shows"
+    short = f"+++ {RULES}: a new file of {len(rules)} lines, which -v shows"
     assert (short in lines) is not verbose
     assert ({f"+{line}" for line in rules} <= {*lines}) is verbose
 
