@@ -7,9 +7,8 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.daemon_json.network import named_resolvers
-from pyinfra_gvisor.daemon_json.reach import proxied
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.egress.dockerd import dockerd_of
 from pyinfra_gvisor.parts.egress.files import RULES
 from pyinfra_gvisor.parts.egress.part import keeps_proxy
 from pyinfra_gvisor.parts.egress.plan import plan_egress
@@ -60,14 +59,8 @@ def rules(wanted: Egress | None, *, userland_proxy: bool = True) -> Commands:
                 todo="check that `docker network ls` works on the node, then run again",
             )
         # Before execution this run may still be about to turn the userland-proxy off.
-        meant = userland_proxy or state.is_executing
-        return plan_egress(
-            node.part(EgressState),
-            wanted,
-            init=node.init,
-            dns=named_resolvers(node),
-            proxied=meant and proxied(node),
-        )
+        dockerd = dockerd_of(node, proxy=userland_proxy or state.is_executing)
+        return plan_egress(node.part(EgressState), wanted, init=node.init, dockerd=dockerd)
 
     def command(planned: PartPlan) -> PyinfraCommand:
         if wanted is None:

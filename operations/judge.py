@@ -5,9 +5,10 @@ from __future__ import annotations
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from pyinfra_gvisor.base.node_files import UNITS
 from pyinfra_gvisor.judge.rules import PLUGIN
 from pyinfra_gvisor.node import DAEMON_JSON, Node
-from pyinfra_gvisor.parts.judge.files import ADDRESS, DIRECTORY, NAME, PERMITS, UNITS
+from pyinfra_gvisor.parts.judge.files import ADDRESS, DIRECTORY, NAME, PERMITS
 from pyinfra_gvisor.parts.judge.plan import declared_program, plan_judge
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.run_support.converge import Commands, converge

@@ -10,6 +10,7 @@ from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.base.scripts import packed
 
 ROOT = "0:0"
+UNITS = "/etc/systemd/system"
 RECORDS_DIR = "/var/lib/pyinfra-gvisor"  # what we remember about a node
 
 
@@ -64,6 +65,11 @@ def read_files(lines: Sequence[str]) -> dict[str, FoundFile]:
         for path, digest in told["sum"].items()
         if path in stats
     }
+
+
+def drop_in(unit: str, name: str) -> str:
+    """Return the path of an addition of ours to another's unit."""
+    return f"{UNITS}/{unit}.d/{name}.conf"
 
 
 def unit_text(*lines: str) -> str:

@@ -22,3 +22,11 @@ put_files() { # three arguments for each file: path, mode, content as packed() i
         shift 3
     done
 }
+
+remove_drop_ins() { # name: our additions to units of others
+    for path in /etc/systemd/system/*.d/"$1.conf"; do
+        if [ ! -e "$path" ]; then continue; fi
+        rm -f "$path" "$path.new"
+        rmdir "${path%/*}" 2> /dev/null || true # others may have files there
+    done
+}

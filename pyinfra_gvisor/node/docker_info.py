@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import AliasPath, Field, ValidationInfo, field_validator
@@ -30,9 +31,15 @@ class DockerInfo(Reading):
     # iptables or nftables, with "+firewalld" if that runs: since 28.1
     firewall: str = Field("", validation_alias=AliasPath("FirewallBackend", "Driver"))
     swarm: dict[str, Any] = Field(default_factory=dict, alias="Swarm")
+    # Of dockerd's environment or its daemon.json.
+    http_proxy: str = Field("", alias="HttpProxy")
+    https_proxy: str = Field("", alias="HttpsProxy")
+    registries: dict[str, Any] = Field(default_factory=dict, alias="RegistryConfig")
 
     @field_validator(
-        "runtimes", "swarm", "security_options", "log_drivers", "driver_status", mode="before"
+        *("runtimes", "swarm", "registries"),
+        *("security_options", "log_drivers", "driver_status"),
+        mode="before",
     )
     @classmethod
     def _null_is_none(cls, value: object, field: ValidationInfo) -> object:
@@ -41,6 +48,11 @@ class DockerInfo(Reading):
             if value is None
             else value
         )
+
+    @field_validator("http_proxy", "https_proxy")
+    @classmethod
+    def _without_password(cls, value: str) -> str:
+        return re.sub(r"//[^/]*@", "//", value)
 
     @property
     def containerd_store(self) -> bool | None:
@@ -58,3 +70,14 @@ class DockerInfo(Reading):
     def swarm_active(self) -> bool:
         """Return True if the node is part of a swarm, or is joining one."""
         return self.swarm.get("LocalNodeState", "inactive") not in ("inactive", "")
+
+    @property
+    def mirrors(self) -> tuple[str, ...]:
+        """Return the URLs of registry mirrors."""
+        return tuple(map(str, self.registries.get("Mirrors") or ()))
+
+    @property
+    def insecure_registries(self) -> tuple[str, ...]:
+        """Return the registries that are asked without a certificate, some with a port."""
+        found = self.registries.get("IndexConfigs") or {}
+        return tuple(host for host, item in found.items() if item.get("Secure") is False)

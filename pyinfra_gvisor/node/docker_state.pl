@@ -86,7 +86,17 @@ sub container {
     my @sources = sources($top->{Mounts} // "[]");
     $more .= q(,"Places":) . places(@sources) if $wide;
     return process($pid, @sources)
+        . log_server($host, plain(($top->{Name} // "") =~ s{^"/?|"$}{}gr))
         . qq(container {$named,"State":{$pids},"HostConfig":{$asked}$more}\n);
+}
+sub log_server { # to which dockerd sends what a container prints, without a password
+    my ($host, $name) = @_;
+    my $config = members(members($host)->{LogConfig} // "{}");
+    my ($driver) = ($config->{Type} // "") =~ /^"(awslogs|gcplogs|fluentd|gelf|splunk|syslog)"$/ or return "";
+    my $options = members($config->{Config} // "{}");
+    my ($address) = map { plain(($options->{$_} // "") =~ s/^"|"$//gr) } $driver eq "splunk" ? "splunk-url" : "$driver-address";
+    s{//[^/]*@}{//}, s/[^\x21-\x7e]/?/g for $address, $name;
+    return "egress log $driver " . ($address eq "" ? "-" : $address) . " $name\n";
 }
 sub sources { # the sources of mounts
     my ($mounts) = @_;

@@ -7,7 +7,7 @@ from paramiko import SSHException
 
 from pyinfra_gvisor.deploys.gvisor import run_node
 from pyinfra_gvisor.operations import egress as operations
-from pyinfra_gvisor.parts.egress.files import CANDIDATE, LOAD, REVERT, RULES, SERVICE
+from pyinfra_gvisor.parts.egress.files import CANDIDATE, LOAD, MEMBERS, REVERT, RULES
 from pyinfra_gvisor.parts.egress.rules import TABLE
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import EgressState, Ssh
@@ -37,9 +37,9 @@ def test_until_they_are_confirmed_the_rules_are_sent_to_where_no_boot_looks() ->
 
     tried, confirmed = nodes["a"].of("egress try"), nodes["a"].of("egress confirm")
     every = {item.path: (item.mode, item.text) for item in PLAN.files}
-    assert set(every) == {RULES, LOAD, REVERT, SERVICE}
-    assert confirmed.files == {path: every[path] for path in (LOAD, REVERT, SERVICE)}
-    assert tried.files == {CANDIDATE: every[RULES], LOAD: every[LOAD], REVERT: every[REVERT]}
+    programs = {path: every[path] for path in (MEMBERS, LOAD, REVERT)}
+    assert confirmed.files == {path: item for path, item in every.items() if path != RULES}
+    assert tried.files == {CANDIDATE: every[RULES], **programs}
     assert "\noperation=egress.rules\nhost=@fake/a\nconfirm_s=45\n" in tried.words[0]
     assert "\noperation=egress.rules\nhost=@fake/a\n" in confirmed.words[0]
     asked = text_of(dns=["10.0.0.3"])

@@ -7,27 +7,25 @@ from dataclasses import dataclass
 
 from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
 from pyinfra_gvisor.base.errors import cut
-from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.judge.networks import PAST_BRIDGES
+from pyinfra_gvisor.parts.egress.dockerd import NOT_TOLD_APART, dockerd_of, filters_docker
 from pyinfra_gvisor.parts.egress.files import RULES as FILE
 from pyinfra_gvisor.parts.egress.host_network import foreign, outside
 from pyinfra_gvisor.parts.egress.network_rules import NETWORK_RULES
 from pyinfra_gvisor.parts.egress.observed import Attempt, Counted, is_covered, listed
-from pyinfra_gvisor.parts.egress.plan import differences, out_of_force, wanted_rules
+from pyinfra_gvisor.parts.egress.plan import differences, out_of_force, wanted_files
 from pyinfra_gvisor.parts.egress.rules import STOPPED_SIZE, TABLE
 from pyinfra_gvisor.parts.egress.settings import (
-    METADATA,
-    Allowed,
     Egress,
     EgressSettings,
-    network,
-    overlap,
+    metadata_in,
 )
 from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.report.document import EgressReport, StoppedReport
 
 SETTING = "gvisor_egress"
+DOCKER_ITSELF = "Docker itself"  # no container has a name with a blank
 SHOWN = 5  # items of a list in a finding
 STOPPED_MANY = 50  # destinations, and addresses of no running container, in a report
 CLOCK_S = 2  # nft prints whole seconds, so an attempt may seem older than it is
@@ -78,9 +76,12 @@ def _residents(host: Audited) -> dict[str, tuple[str, float]]:
     """
     given = {item.name: host.observed.given_to(item) for item in host.node.containers}
     return {
-        address: (name, item.started_s)
-        for name, item in given.items()
-        for address in item.addresses
+        **dict.fromkeys(host.observed.part(Counted).own, (DOCKER_ITSELF, 0.0)),
+        **{
+            address: (name, item.started_s)
+            for name, item in given.items()
+            for address in item.addresses
+        },
     }
 
 
@@ -102,10 +103,10 @@ def _not_as_declared(host: Audited) -> Iterator[Observation]:
             what = "the firewall is on the node, but not declared"
             yield Observation(TABLE, what, Severity.MEDIUM)
     elif found.files:  # Without files the firewall is not active: a finding of another rule.
-        wanted = wanted_rules(found, egress, named_resolvers(host.node))
+        wanted = wanted_files(found, egress, dockerd_of(host.node))
         other = [text for text in differences(found, wanted) if text not in out_of_force(found)]
         if other:
-            yield Observation(TABLE, "; ".join([*other, *_lines(found.rules, wanted)]))
+            yield Observation(TABLE, "; ".join([*other, *_lines(found.rules, wanted[0].text)]))
 
 
 def _lines(found: str | None, wanted: str) -> Iterator[str]:
@@ -161,15 +162,21 @@ def _opened(host: Audited) -> Iterator[Observation]:
     every = Egress().block
     if left_out := [block for block in every if block not in egress.block]:
         yield Observation(f"{SETTING}['block']", f"does not block {', '.join(left_out)}")
-    for item in egress.allow:
-        if opened := _metadata_in(item):
+    for item in (*egress.allow, *egress.docker_allow):
+        if opened := metadata_in(item):
             ports = ", ".join(item.ports) or "all ports"
             evidence = f"allows {', '.join(opened)} ({ports})"
             yield Observation(f"{SETTING}['allow'] {item.to}", evidence, waived=item.reason)
 
 
-def _metadata_in(item: Allowed) -> list[str]:
-    return [text for text in METADATA if overlap(network(item.to), network(text))]
+def _docker_not_covered(host: Audited) -> Iterator[Observation]:
+    egress = _declared(host)
+    if egress is None or filters_docker(egress, dockerd_of(host.node)):
+        return
+    if egress.docker:
+        yield Observation(TABLE, NOT_TOLD_APART)
+    else:
+        yield Observation(f"{SETTING}['docker']", "False", Severity.LOW)
 
 
 def _only_reports(host: Audited) -> Iterator[Observation]:
@@ -244,6 +251,15 @@ RULES: tuple[Rule[Audited], ...] = (
         "If its driver is bridge, run pyinfra-gvisor apply. Otherwise move its containers to a "
         "network with driver bridge",
         _not_covered,
+    ),
+    Rule(
+        "egress-docker-not-covered",
+        Severity.MEDIUM,
+        "The firewall does not filter what Docker itself sends: ADD in a build, or a log driver, "
+        "reaches everything that the node can",
+        "Have the node boot with cgroup v2 (Debian 11 and Ubuntu 22.04 do), or set "
+        "gvisor_egress['docker'] = False to accept that",
+        _docker_not_covered,
     ),
     Rule(
         "egress-other-bridge",

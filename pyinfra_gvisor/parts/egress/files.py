@@ -1,33 +1,48 @@
-"""The firewall's files on a node: the rules, the scripts that load and revert them, the unit."""
+"""The firewall's files on a node: the rules, the scripts that load and revert them, the units."""
 
 from __future__ import annotations
 
-from pyinfra_gvisor.base.node_files import NodeFile, unit_text
+from pyinfra_gvisor.base.node_files import UNITS, NodeFile, drop_in, unit_text
 from pyinfra_gvisor.base.scripts import script
-from pyinfra_gvisor.parts.egress.rules import TABLE
+from pyinfra_gvisor.parts.egress.dockerd import Dockerd
+from pyinfra_gvisor.parts.egress.rules import GROUPS, TABLE
 
 DIRECTORY = "/opt/gvisor/egress"
 RULES = f"{DIRECTORY}/rules.nft"
 CANDIDATE = f"{DIRECTORY}/candidate.nft"
 LOAD = f"{DIRECTORY}/load.sh"
+MEMBERS = f"{DIRECTORY}/members.sh"
 REVERT = f"{DIRECTORY}/revert.sh"
 NAME = "pyinfra-gvisor-egress"
-SERVICE = f"/etc/systemd/system/{NAME}.service"
+SERVICE = f"{UNITS}/{NAME}.service"
 NFT = "/usr/sbin/nft"
 
 
-def kept_files(rules: str) -> tuple[NodeFile, ...]:
+def kept_files(rules: str, dockerd: Dockerd) -> tuple[NodeFile, ...]:
     """Return all files that stay on the node: the rules, and what loads them at every boot."""
+    started = dockerd.units if f"set {GROUPS} " in rules else ()
     return (
         NodeFile(RULES, "644", rules),
+        NodeFile(MEMBERS, "755", _script("parts/egress/members")),
         NodeFile(LOAD, "755", _script("parts/egress/load")),
         NodeFile(REVERT, "755", _script("parts/egress/revert")),
         NodeFile(SERVICE, "644", service_text()),
+        *(NodeFile(drop_in(unit, NAME), "644", drop_in_text()) for unit in started),
     )
 
 
 def _script(name: str) -> str:
     return f"#!/bin/sh\n{script(name)}"
+
+
+def drop_in_text() -> str:
+    """
+    Return the addition to a unit of Docker's: at each start it has a new control group.
+
+    The group exists before the program runs. If the rules cannot be given it, the program starts
+    nevertheless, and the keeper gives it to them within a minute.
+    """
+    return unit_text("[Service]", f"ExecStartPre=-/bin/sh {MEMBERS} {RULES} load")
 
 
 def service_text() -> str:
@@ -45,7 +60,7 @@ def service_text() -> str:
         f"RequiresMountsFor={DIRECTORY}",
         "Wants=network-pre.target",
         "After=local-fs.target nftables.service",
-        "Before=network-pre.target docker.service shutdown.target",
+        "Before=network-pre.target docker.service containerd.service shutdown.target",
         "Conflicts=shutdown.target",
         "PartOf=nftables.service",
         "ReloadPropagatedFrom=nftables.service",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 
+from pyinfra_gvisor.parts.egress.dockerd import Dockerd
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import EgressState
 
@@ -27,26 +28,27 @@ class Surroundings:
     Every bridge connects containers, and so does each of ``interfaces``. ``excluded`` are not
     filtered. Packets from ``foreign`` bridges are filtered like those from containers; containers
     reach machines on them only as they reach the outside. ``resolvers`` may be queried on port 53.
+    Docker itself may also query ``own_resolvers``, those of the node.
     """
 
     interfaces: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     resolvers: tuple[str, ...] = ()
+    own_resolvers: tuple[str, ...] = ()
+    dockerd: Dockerd = field(default_factory=Dockerd)
 
 
-def surroundings(found: EgressState, egress: Egress, dns: Iterable[str] = ()) -> Surroundings:
-    """
-    Return what the rules depend on.
-
-    + dns: the resolvers that daemon.json names, which Docker then uses instead of the node's
-    """
-    asked = resolvers(found, dns) if egress.dns is None else egress.dns
+def surroundings(found: EgressState, egress: Egress, dockerd: Dockerd) -> Surroundings:
+    """Return what the rules depend on. Docker uses the resolvers that daemon.json names instead."""
+    asked = resolvers(found, dockerd.dns) if egress.dns is None else egress.dns
     return Surroundings(
         interfaces=tuple(dict.fromkeys(egress.interfaces)),
         excluded=tuple(dict.fromkeys((*egress.exclude, *_written(outside(found, egress))))),
         foreign=_written(foreign(found, egress)),
         resolvers=tuple(sorted(set(asked))),
+        own_resolvers=tuple(sorted({*asked, *resolvers(found)})),
+        dockerd=dockerd,
     )
 
 

@@ -20,6 +20,10 @@ egress_wrong() {
     else
         say 'the kernel has no table inet pyinfra_gvisor: containers could reach everything that the node can'
     fi
+    for group in $(sh "$egress_dir/members.sh" "$egress_dir/rules.nft" unfiltered); do
+        say "what $group sends is not filtered"
+    done
+    if grep -q '^# name ' "$egress_dir/rules.nft"; then sh "$egress_dir/members.sh" "$egress_dir/rules.nft" load; fi # their addresses change
     if ! systemctl is-active --quiet "$egress_name"; then say "$egress_name.service is not active"; fi
     if ! systemctl is-enabled --quiet "$egress_name"; then say "$egress_name.service is not enabled"; fi
 }

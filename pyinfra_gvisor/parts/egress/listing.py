@@ -63,7 +63,7 @@ def _app(host: Audited, who: Stopped) -> str:
     if not who.is_running:
         return " (no running container)"
     given = (host.observed.given_to(item) for item in host.node.containers if item.name == who.name)
-    labels = next(given).labels
+    labels = next((item.labels for item in given), {})  # none of Docker itself
     app = next((labels[name] for name in APP_LABELS if name in labels), "")
     return f" of {cut(app, _NAME)}" if app else ""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
-from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.errors import Problem, cut
+from pyinfra_gvisor.parts.egress.dockerd import filters_docker, log_server
 from pyinfra_gvisor.parts.egress.host_network import (
     Surroundings,
     filters_bridges,
@@ -19,38 +20,33 @@ from pyinfra_gvisor.parts.egress.rules import blocks
 from pyinfra_gvisor.parts.egress.settings import (
     METADATA,
     PRIVATE,
+    Allowed,
     Egress,
     network,
     port_range,
     translated,
 )
-from pyinfra_gvisor.parts.egress.state import EgressState
+from pyinfra_gvisor.parts.egress.state import EgressState, Log
 
 DNS_PORT = "53"
+ASK_METADATA = ("awslogs", "gcplogs")
+_METADATA, _LOOPBACK = "169.254.169.254", "127.0.0.1"
 
 
-def lockouts(
-    found: EgressState,
-    egress: Egress,
-    around: Surroundings,
-    *,
-    dns: Iterable[str] = (),
-    proxied: bool = False,
-) -> list[Problem]:
+def lockouts(found: EgressState, egress: Egress, around: Surroundings) -> list[Problem]:
     """
     Return the reasons why these rules must not be loaded on this node; empty if they may.
 
-    + dns: the resolvers that daemon.json names
-    + proxied: whether dockerd runs its userland-proxy, through which containers reach published
-      ports of the node
+    If dockerd runs its userland-proxy, containers reach published ports of the node through it.
     """
     return [
         *_uplinks(found, egress, around),
         *_left_open(found, egress),
         *_cut_off(found, egress),
         *_ssh(found, egress, around),
-        *_dns(found, egress, around, tuple(dns)),
-        *(_published(found, egress) if proxied else ()),
+        *_dns(found, egress, around),
+        *(_published(found, egress) if around.dockerd.proxied else ()),
+        *(_logs(found, egress, around) if filters_docker(egress, around.dockerd) else ()),
     ]
 
 
@@ -123,10 +119,8 @@ def _ssh(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[P
         )
 
 
-def _dns(
-    found: EgressState, egress: Egress, around: Surroundings, dns: tuple[str, ...]
-) -> Iterator[Problem]:
-    for resolver in resolvers(found, dns):
+def _dns(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[Problem]:
+    for resolver in resolvers(found, around.dockerd.dns):
         if resolver in around.resolvers or _is_allowed(resolver, egress):
             continue
         if is_blocked(resolver, egress):
@@ -152,6 +146,45 @@ def _published(found: EgressState, egress: Egress) -> Iterator[Problem]:
         )
 
 
+def _logs(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[Problem]:
+    """
+    Refuse to cut logs: dockerd starts no container whose log server it cannot reach.
+
+    ``awslogs`` and ``gcplogs`` ask the metadata service for credentials. A name is not refused:
+    what it leads to is only known on the node.
+    """
+    allowed = (*egress.allow, *egress.docker_allow, *around.dockerd.peers)
+    for item in found.logs:
+        for host, address, port in _log_ends(item):
+            is_own = "node" in egress.block and ip_address(address).is_loopback
+            if not (is_own or is_blocked(address, egress)):
+                continue
+            if any(_opens(one, host, address, port) for one in allowed):
+                continue
+            yield Problem(
+                f"dockerd could no longer send the logs of container {cut(item.container)} "
+                f"({item.driver}), and would not start it again",
+                got=f"{host} {port}".strip(),
+                todo="add it to gvisor_egress['docker_allow']",
+            )
+
+
+def _log_ends(item: Log) -> Iterator[tuple[str, str, str]]:
+    """Yield host, address and port to which dockerd sends logs, if the address is known."""
+    if item.driver in ASK_METADATA:
+        yield _METADATA, _METADATA, "80/tcp"
+    for to in log_server(item.driver, item.address):
+        address = _LOOPBACK if to.to == "localhost" else to.network and str(to.network[0])
+        if address:
+            port = next(iter(to.ports), "")
+            yield to.to, address, port if "/" in port or not port else f"{port}/tcp"
+
+
+def _opens(one: Allowed, host: str, address: str, port: str) -> bool:
+    is_there = one.to == host or (one.network is not None and ip_address(address) in one.network)
+    return is_there and (not one.ports or (port != "" and covered(port, one.ports)))
+
+
 def is_blocked(address: str, egress: Egress) -> bool:
     """Return True if ``block`` or ``deny`` covers this address; ``allow`` is not considered."""
     blocked = [
@@ -165,7 +198,8 @@ def is_blocked(address: str, egress: Egress) -> bool:
 
 def _is_allowed(address: str, egress: Egress) -> bool:
     return any(
-        ip_address(address) in network(item.to)
+        item.network is not None
+        and ip_address(address) in item.network
         and (not item.ports or covered(f"{DNS_PORT}/udp", item.ports))
         for item in egress.allow
     )

@@ -79,6 +79,7 @@ class Counted(Reading):
     ``counters`` count since the rules were loaded: ``accept_…`` new connections, others packets.
     ``is_full``: a set of attempts is full, so further attempts were not remembered. ``loaded_s``:
     when the rules were loaded, in seconds since 1970. ``only_reports``: they block nothing.
+    ``own``: the node's addresses, from which only Docker's own attempts come.
     """
 
     counters: dict[str, int] = Field(default_factory=dict)
@@ -86,6 +87,7 @@ class Counted(Reading):
     is_full: bool = False
     loaded_s: float | None = None
     only_reports: bool = False
+    own: tuple[str, ...] = ()
 
 
 def read(lines: Sequence[str]) -> Counted:
@@ -98,11 +100,15 @@ def read(lines: Sequence[str]) -> Counted:
     counters: dict[str, int] = {}
     attempts: dict[tuple[str, str], Attempt] = {}
     since: dict[tuple[str, str], float] = {}
+    own: list[str] = []
     is_full, only_reports, loaded_s = False, False, None
     for line in lines:
         now_s, _, document = line.partition(" ")
         if now_s == "loaded":
             loaded_s = float(document)
+            continue
+        if now_s == "own":
+            own.append(document)
             continue
         for item in json.loads(document)["nftables"]:
             if found := _ours(item.get("counter")):
@@ -124,6 +130,7 @@ def read(lines: Sequence[str]) -> Counted:
         is_full=is_full,
         loaded_s=loaded_s,
         only_reports=only_reports,
+        own=tuple(own),
     )
 
 

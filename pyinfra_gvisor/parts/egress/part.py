@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.plan import Plan
-from pyinfra_gvisor.daemon_json.reach import proxied
 from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.parts.egress.dockerd import dockerd_of
 from pyinfra_gvisor.parts.egress.plan import plan_egress
 from pyinfra_gvisor.parts.egress.settings import EgressSettings
 from pyinfra_gvisor.parts.egress.state import EgressState
@@ -22,12 +21,12 @@ def _check(node: Node, settings: Settings, plan: Plan | None) -> None:
     """Raise ``Problem`` if the firewall cannot be applied with the daemon.json of this run."""
     if plan is None and node.init == "systemd":  # What the rules would cut is not known yet.
         return
+    proxy = keeps_proxy(settings) or bool(plan and plan.spared)
     plan_egress(
         node.part(EgressState),
         settings.part(EgressSettings).egress,
         init=node.init,
-        dns=named_resolvers(node, plan.after if plan else None),
-        proxied=proxied(node) and (keeps_proxy(settings) or bool(plan and plan.spared)),
+        dockerd=dockerd_of(node, proxy=proxy, text=plan.after if plan else None),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import NodeFile
+from pyinfra_gvisor.parts.egress.dockerd import NOT_TOLD_APART, Dockerd
 from pyinfra_gvisor.parts.egress.files import DIRECTORY, NAME, RULES, SERVICE, kept_files
 from pyinfra_gvisor.parts.egress.host_network import (
     Surroundings,
@@ -20,16 +22,14 @@ from pyinfra_gvisor.parts.egress.state import EgressState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 
 
-def wanted_rules(found: EgressState, egress: Egress, dns: Iterable[str] = ()) -> str:
-    """Return the declared rules of this node; ``dns``: the resolvers that daemon.json names."""
-    return rules_text(egress, surroundings(found, egress, dns))
+def wanted_files(found: EgressState, egress: Egress, dockerd: Dockerd) -> tuple[NodeFile, ...]:
+    """Return the declared firewall of this node; the rules come first."""
+    return kept_files(rules_text(egress, surroundings(found, egress, dockerd)), dockerd)
 
 
-def differences(found: EgressState, wanted: str) -> list[str]:
+def differences(found: EgressState, wanted: Iterable[NodeFile]) -> list[str]:
     """Return how a node's firewall differs from the declared one, one phrase each."""
-    other = [
-        item.path for item in kept_files(wanted) if not item.matches(found.files.get(item.path))
-    ]
+    other = [item.path for item in wanted if not item.matches(found.files.get(item.path))]
     return [*(f"{path} is not as declared" for path in other), *out_of_force(found)]
 
 
@@ -43,6 +43,9 @@ def out_of_force(found: EgressState) -> list[str]:
         f"the loaded rules are not those of {RULES}": found.in_force and found.is_other_file,
         f"{NAME}.service is not enabled": not found.enabled,
         f"{NAME}.service is {found.unit}": found.unit not in (None, "active"),
+        f"what Docker itself sends is not filtered: {', '.join(found.unfiltered)}": bool(
+            found.unfiltered
+        ),
     }
     return [text for text, is_so in said.items() if is_so]
 
@@ -52,16 +55,14 @@ def plan_egress(
     egress: Egress | None,
     *,
     init: str,
-    dns: Iterable[str] = (),
-    proxied: bool = False,
+    dockerd: Dockerd,
 ) -> PartPlan:
     """
     Return the changes after which the firewall is as declared, or removed.
 
     + egress: the declared firewall; None removes it
     + init: the name of the node's first process
-    + dns: the resolvers that daemon.json names
-    + proxied: whether dockerd runs its userland-proxy
+    + dockerd: what the rules depend on of it
 
     The plan's ``warnings`` name refusals that ``force`` overrules, networks that are not filtered,
     and bridges that Docker did not create but that are filtered.
@@ -73,19 +74,18 @@ def plan_egress(
     if init != "systemd":
         todo = "remove gvisor_egress for this node, and use another firewall there"
         raise Problem("the egress firewall needs systemd on the node", got=init, todo=todo)
-    dns = tuple(dns)
-    around = surroundings(found, egress, dns)
-    text = rules_text(egress, around)
-    risks = _risks(lockouts(found, egress, around, dns=dns, proxied=proxied), egress)
-    different = differences(found, text)
+    around = surroundings(found, egress, dockerd)
+    risks = _risks(lockouts(found, egress, around), egress)
+    wanted = wanted_files(found, egress, dockerd)
+    different = differences(found, wanted)
     if not different:
         return PartPlan()
     return PartPlan(
         "apply",
         (*(different if found.files else ()), *_lines(found, egress, around)),
         (*risks, *_surprises(found, egress)),
-        kept_files(text),
-        texts={RULES: (found.rules, text)},
+        wanted,
+        texts={RULES: (found.rules, wanted[0].text)},
     )
 
 
@@ -111,6 +111,7 @@ def _lines(found: EgressState, egress: Egress, around: Surroundings) -> list[str
         f"{blocked}: {', '.join([*egress.block, *egress.deny]) or 'nothing'}",
         f"allowed exceptions: {', '.join(allowed) or 'none'}",
         f"allowed resolvers: {', '.join(around.resolvers) or 'any on the open internet'}",
+        _docker_itself(egress, around.dockerd),
         "connections that are open stay open until they end",
         "Docker's own firewall chains are not changed and stay active",
         *(f"{name} is not filtered: it {why}" for name, why in outside(found, egress).items()),
@@ -120,6 +121,15 @@ def _lines(found: EgressState, egress: Egress, around: Surroundings) -> list[str
         ),
         f"roll back unless a new SSH connection succeeds within {egress.confirm_s} s",
     ]
+
+
+def _docker_itself(egress: Egress, dockerd: Dockerd) -> str:
+    if not egress.docker:
+        return "what Docker itself sends is not filtered"
+    if not dockerd.is_told_apart:
+        return f"what Docker itself sends is not filtered: {NOT_TOLD_APART}"
+    allowed = ", ".join(item.to for item in (*egress.docker_allow, *dockerd.peers))
+    return f"the same for what Docker itself sends; also allowed there: {allowed or 'nothing'}"
 
 
 def _surprises(found: EgressState, egress: Egress) -> Iterator[str]:

@@ -11,11 +11,12 @@ chmod 700 "$run" # whoever can open a lock can hold it
 exec 9>> "$run/lock"
 flock -w 30 9 || die "$run/lock" "another process has held this lock for 30 s; nothing was removed, run again"
 if [ "$(systemctl is-active "$unit-revert.timer")" = active ]; then systemctl stop "$unit-revert.timer"; fi
+remove_drop_ins "$unit"
 if [ -e "$units/$unit.service" ]; then
     systemctl disable --quiet --now "$unit.service"
     rm -f "$units/$unit.service"
-    systemctl daemon-reload
 fi
+systemctl daemon-reload
 rm -f "$units/sysinit.target.wants/$unit.service" # left if the unit was removed by hand
 if systemctl is-failed --quiet "$unit.service"; then systemctl reset-failed "$unit.service"; fi
 if [ -f /usr/sbin/nft ] && [ -x /usr/sbin/nft ] && /usr/sbin/nft list table inet pyinfra_gvisor > /dev/null 2>&1; then

@@ -9,9 +9,11 @@ No other table is touched.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from pyinfra_gvisor.judge.networks import LINK_LOCAL
+from pyinfra_gvisor.parts.egress.dockerd import SWARM_PORTS, Dockerd, filters_docker
 from pyinfra_gvisor.parts.egress.host_network import FROM_BRIDGE, TO_BRIDGE, Surroundings
 from pyinfra_gvisor.parts.egress.settings import (
     METADATA,
@@ -27,6 +29,14 @@ from pyinfra_gvisor.parts.egress.settings import (
 FAMILY, NAME = "inet", "pyinfra_gvisor"
 TABLE = f"{FAMILY} {NAME}"
 STOPPED_SIZE = 4096  # different blocked attempts that are remembered
+NAME_SIZE = 256  # addresses of a name
+GROUPS = "docker"
+"""The set of the control groups of dockerd, containerd and BuildKit, which each start replaces."""
+PROXY = "docker_proxy"
+"""The set with dockerd's, if it runs docker-proxy, which leads clients to containers."""
+GROUPS_SIZE = 64
+_LEVELS = (1, 2, 3)
+"""Of a unit's group: 2 in ``system.slice``, another one in a slice of the operator's."""
 WOULD_DROP = "would_drop"  # begins the names of counters of rules that only report
 RATED_SIZE = 65535  # containers whose new connections are counted
 
@@ -43,30 +53,81 @@ _ASKED = f"{_PORTED} th dport 53"
 
 
 def rules_text(egress: Egress, around: Surroundings) -> str:
-    """Return the file for ``nft -f``, which replaces our table by the declared one."""
-    reasons = _reasons(egress)
+    """
+    Return the file for ``nft -f``, which replaces our table by the declared one.
+
+    Its comments tell ``members.sh`` which sets the node fills, and with what.
+    """
+    dockerd = around.dockerd if filters_docker(egress, around.dockerd) else None
+    lists = _Lists(egress, dockerd)
     chains = {
-        **{f"stop_{reason}": _stop(reason, egress) for reason in reasons},
-        "beyond": _beyond(egress, around),
+        **{f"stop_{reason}": _stop(reason, egress) for reason in _reasons(egress)},
+        "beyond": _beyond(egress, around, lists),
         "to_node": _to_node(egress),
         "from_containers": _from_containers(egress, around),
         "forward": _hook("forward", "goto from_containers", around),
         "input": _hook("input", "goto to_node", around),
     }
+    if dockerd:
+        chains["beyond_docker"] = _beyond_docker(egress, around, lists)
+        chains["from_docker"] = _from_docker(egress, around)
+        chains["output"] = _output()
     body = [
         *(f"counter {name} {{ }}" for name in counters(egress)),
         *_sets(egress),
+        *lists.sets(),
         *(line for name, lines in chains.items() for line in _block(f"chain {name}", lines)),
     ]
     return "".join(
         f"{line}\n"
         for line in (
             "# Written by pyinfra-gvisor from gvisor_egress in the inventory. Do not edit.",
+            *lists.members(),
             f"table {TABLE}",
             f"delete table {TABLE}",
             *_block(f"table {TABLE}", body),
         )
     )
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """What is allowed: the numbered lists of containers and of Docker itself; None without it."""
+
+    egress: Egress
+    dockerd: Dockerd | None
+
+    def own(self) -> dict[str, Allowed]:
+        """Return what Docker itself may reach besides what containers may."""
+        if self.dockerd is None:
+            return {}
+        items = (*self.egress.docker_allow, *self.dockerd.peers)
+        return {f"docker_{number}": item for number, item in enumerate(items, 1)}
+
+    def everybodys(self) -> dict[str, Allowed]:
+        """Return what containers may reach, and Docker."""
+        return {f"allow_{number}": item for number, item in enumerate(self.egress.allow, 1)}
+
+    def _names(self) -> dict[str, str]:
+        both = {**self.everybodys(), **self.own()}
+        return {key: item.to for key, item in both.items() if item.network is None}
+
+    def sets(self) -> Iterator[str]:
+        """Yield the sets that the node fills."""
+        if self.dockerd:
+            for name in (GROUPS, PROXY):
+                yield from _block(f"set {name}", ["type cgroupsv2", f"size {GROUPS_SIZE}"])
+        for key in self._names():
+            for version in ("4", "6"):
+                members = [f"type ipv{version}_addr", "flags timeout", f"size {NAME_SIZE}"]
+                yield from _block(f"set {key}_{version}", members)
+
+    def members(self) -> Iterator[str]:
+        """Yield the comments that say with what."""
+        if self.dockerd:
+            yield f"# groups {' '.join(self.dockerd.units)}"
+        for key, name in self._names().items():
+            yield f"# name {key} {name}"
 
 
 def counters(egress: Egress) -> tuple[str, ...]:
@@ -174,23 +235,85 @@ def _control() -> str:
     return f"ip saddr @controls4 update @passed4 {{ {_TUPLE['ip']} }} accept"
 
 
-def _beyond(egress: Egress, around: Surroundings) -> Iterator[str]:
+def _beyond(egress: Egress, around: Surroundings, lists: _Lists) -> Iterator[str]:
     """Yield the rules for packets that leave the node."""
     yield _control()
     yield from _to(around.resolvers, f"{_ASKED} counter name accept_dns accept")
-    for number, allowed in enumerate(egress.allow, 1):
-        yield from _allow(allowed, f"counter name accept_allow_{number} accept")
+    yield from _everybodys(lists, is_named=False)
     yield from _destinations(egress)
+    yield from _everybodys(lists, is_named=True)
     if "private" in egress.block:
         yield from _to(PRIVATE, "goto stop_private")
-    if "smtp" in egress.block and egress.smtp_ports:
-        ports = ", ".join(map(str, sorted(set(egress.smtp_ports))))
-        yield f"tcp dport {{ {ports} }} goto stop_smtp"
+    yield from _mail(egress)
     if rate := egress.new_connections_per_s:
         over = f"limit rate over {rate}/second burst {2 * rate} packets"
         for family, version in (("ip", "4"), ("ip6", "6")):
             yield f"{_NEW} update @rated{version} {{ {family} saddr {over} }} goto stop_rate"
     yield f"{_NEW} counter name accept_internet"
+
+
+def _output() -> Iterator[str]:
+    """Yield the rules for what the node itself sends: only that of Docker is looked at."""
+    yield "type filter hook output priority filter - 5; policy accept;"
+    yield _KNOWN
+    for level in _LEVELS:
+        yield f"socket cgroupv2 level {level} @{GROUPS} goto from_docker"
+
+
+def _from_docker(egress: Egress, around: Surroundings) -> Iterator[str]:
+    """
+    Yield the rules for what dockerd, containerd and BuildKit send for others.
+
+    A published port of the node is as open to them as to everybody. docker-proxy is in dockerd's
+    group; without it nobody there needs a container.
+    """
+    yield "ct status dnat accept"
+    if "metadata" in egress.block:
+        yield from _to((text for text in METADATA if text != LINK_LOCAL), "goto beyond_docker")
+    for name in (*around.excluded, *around.foreign):
+        yield f'oifname "{name}" goto beyond_docker'
+    for to in (*(f'oifname "{name}"' for name in around.interfaces), TO_BRIDGE):
+        for level in _LEVELS:
+            yield f"{to} socket cgroupv2 level {level} @{PROXY} accept"
+    yield "goto beyond_docker"
+
+
+def _beyond_docker(egress: Egress, around: Surroundings, lists: _Lists) -> Iterator[str]:
+    yield from _to(around.own_resolvers, f"{_ASKED} accept")
+    yield f'oifname "lo" {_ASKED} accept'
+    if around.dockerd.swarm:
+        for protocol, ports in _by_protocol(SWARM_PORTS).items():
+            yield f"{protocol} dport {{ {ports} }} accept"
+    yield from _everybodys(lists, is_named=False)
+    yield from _own(lists, is_named=False)
+    yield from _destinations(egress)
+    yield from _everybodys(lists, is_named=True)
+    yield from _own(lists, is_named=True)
+    if "node" in egress.block:
+        for protocol, ports in _by_protocol(egress.node_ports).items():
+            yield f"fib daddr type local {protocol} dport {{ {ports} }} accept"
+        yield "fib daddr type local goto stop_node"
+    if "private" in egress.block:
+        yield from _to(PRIVATE, "goto stop_private")
+    yield from _mail(egress)
+
+
+def _everybodys(lists: _Lists, *, is_named: bool) -> Iterator[str]:
+    for key, item in lists.everybodys().items():
+        if is_named is (item.network is None):
+            yield from _allow(key, item, f"counter name accept_{key} accept")
+
+
+def _own(lists: _Lists, *, is_named: bool) -> Iterator[str]:
+    for key, item in lists.own().items():
+        if is_named is (item.network is None):
+            yield from _allow(key, item, "accept")
+
+
+def _mail(egress: Egress) -> Iterator[str]:
+    if "smtp" in egress.block and egress.smtp_ports:
+        ports = ", ".join(map(str, sorted(set(egress.smtp_ports))))
+        yield f"tcp dport {{ {ports} }} goto stop_smtp"
 
 
 def _destinations(egress: Egress) -> Iterator[str]:
@@ -224,13 +347,18 @@ def _to(addresses: Iterable[str], verdict: str) -> Iterator[str]:
             yield f"{family} daddr {{ {items} }} {verdict}"
 
 
-def _allow(allowed: Allowed, verdict: str) -> Iterator[str]:
-    found = network(allowed.to)
-    to = f"{'ip' if isinstance(found, IPv4Network) else 'ip6'} daddr {_short(found)}"
-    if not allowed.ports:
-        yield f"{to} {verdict}"
-    for protocol, ports in _by_protocol(allowed.ports).items():
-        yield f"{to} {protocol} dport {{ {ports} }} {verdict}"
+def _allow(key: str, allowed: Allowed, verdict: str) -> Iterator[str]:
+    for to in _destination(key, allowed.network):
+        if not allowed.ports:
+            yield f"{to} {verdict}"
+        for protocol, ports in _by_protocol(allowed.ports).items():
+            yield f"{to} {protocol} dport {{ {ports} }} {verdict}"
+
+
+def _destination(key: str, found: Network | None) -> tuple[str, ...]:
+    if found is None:
+        return tuple(f"{family} daddr @{key}_{v}" for family, v in (("ip", "4"), ("ip6", "6")))
+    return (f"{'ip' if isinstance(found, IPv4Network) else 'ip6'} daddr {_short(found)}",)
 
 
 def _by_protocol(texts: Iterable[str]) -> dict[str, str]:

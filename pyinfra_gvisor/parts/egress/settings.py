@@ -34,6 +34,10 @@ PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp))?")
 # Interface names that the kernel accepts (dev_valid_name), optionally with "*" at the end.
 INTERFACE = re.compile(r"[A-Za-z0-9_.@-]{1,15}\*?")
 LOOPBACK = ("lo", "lo*", "l*")
+# A host name (RFC 1123) that no resolver takes for an address: its last label is not a number.
+HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
 LAST_PORT = 65535
 
 
@@ -84,9 +88,12 @@ PRIVATE |= {text: f"{found} through NAT64" for text, found in translated(PRIVATE
 
 
 class Allowed(Strict):
-    """A destination that containers may reach although `block` or `deny` covers it."""
+    """A destination that may be reached although `block` or `deny` covers it."""
 
-    to: str = Field(description="An address or a network, such as `10.0.0.5` or `10.1.2.0/24`.")
+    to: str = Field(
+        description="An address, a network or a name, such as `10.0.0.5`, `10.1.2.0/24` or "
+        "`db.example.com`."
+    )
     ports: tuple[str, ...] = Field(
         (), description="Ports such as `5432`, `53/udp` or `8000-8010/tcp`. `[]`: all ports."
     )
@@ -94,10 +101,16 @@ class Allowed(Strict):
         None, description="Why. Required if the destination includes a metadata service."
     )
 
+    @property
+    def network(self) -> Network | None:
+        """Return the addresses; None if ``to`` is a name."""
+        return None if HOST_NAME.fullmatch(self.to) else network(self.to)
+
     @field_validator("to")
     @classmethod
     def _to(cls, value: str) -> str:
-        return str(network(value))
+        name = value.lower().removesuffix(".")
+        return name if HOST_NAME.fullmatch(name) else str(network(value))
 
     @field_validator("ports")
     @classmethod
@@ -108,10 +121,9 @@ class Allowed(Strict):
 
     @model_validator(mode="after")
     def _reasoned(self) -> Allowed:
-        to = network(self.to)
-        opened = [text for text in METADATA if overlap(to, network(text))]
+        opened = metadata_in(self)
         if opened and not self.reason:
-            what = f"would allow containers to reach a metadata service ({METADATA[opened[0]]})"
+            what = f"would allow a metadata service to be reached ({METADATA[opened[0]]})"
             todo = "allow a smaller network, or give a reason of at least 10 characters"
             raise Problem(what, got=self.to, todo=todo)
         return self
@@ -139,10 +151,22 @@ class Egress(Strict):
         description='Destinations that are allowed although they are blocked, each `{"to": '
         '"10.0.0.5", "ports": ["5432", "53/udp", "8000-8010"]}`. Without `ports` all ports are '
         "allowed. `allow` wins over `block` and `deny`. A destination that includes a metadata "
-        "service needs a `reason`.",
+        "service needs a `reason`. A name stands for the addresses that the node's resolver has "
+        "given within ten minutes, and opens neither a metadata service nor what `deny` has.",
     )
     deny: tuple[str, ...] = Field(
         (), description="Further addresses and networks that are blocked."
+    )
+    docker: Annotated[bool, Field(strict=True)] = Field(
+        True,
+        description="Whether all this also holds for what Docker itself sends: dockerd, containerd "
+        "and a BuildKit of the node, when they fetch, build or log for somebody.",
+    )
+    docker_allow: tuple[Allowed, ...] = Field(
+        (),
+        description="Destinations that Docker itself may reach besides `allow`, such as a registry "
+        "in a private network. Mirrors, insecure registries, proxies and the log server that "
+        "dockerd's configuration names are allowed anyway.",
     )
     node_ports: tuple[str, ...] = Field(
         (),
@@ -254,6 +278,12 @@ class EgressSettings(Strict):
 
 
 SETTINGS = EgressSettings
+
+
+def metadata_in(item: Allowed) -> list[str]:
+    """Return the metadata services that a destination includes."""
+    to = item.network
+    return [] if to is None else [text for text in METADATA if overlap(to, network(text))]
 
 
 def overlap(one: Network, other: Network) -> bool:

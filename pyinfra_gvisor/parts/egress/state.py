@@ -31,6 +31,18 @@ class Subnet(Reading):
     subnet: str
 
 
+class Log(Reading):
+    """
+    Where dockerd sends what a running container prints.
+
+    ``address`` is as Docker has it, empty if the driver needs none or has a default.
+    """
+
+    container: str
+    driver: str
+    address: str = ""
+
+
 class Ssh(Reading):
     """The controller's SSH connection: its address, our port, and the interface it arrives on."""
 
@@ -46,8 +58,9 @@ class EgressState(PartState):
     ``rules`` is the text of our file, None if there is none. ``now`` is a checksum of the table in
     the kernel, without its counters and the members of its sets; None if there is no table.
     ``as_loaded`` is the same checksum at the time of loading, and ``loaded_from`` the sha256 of the
-    loaded file. ``pending``: there are rules that no controller has confirmed yet. ``ports`` maps a
-    bridge to one of its ports that leaves the node. ``gateways`` are addresses of default routes.
+    loaded file. ``unfiltered`` are control groups of Docker's that the table does not know.
+    ``pending``: there are rules that no controller has confirmed yet. ``ports`` maps a bridge to
+    one of its ports that leaves the node. ``gateways`` are addresses of default routes.
     Only an audit asks for ``subnets``.
     """
 
@@ -60,6 +73,7 @@ class EgressState(PartState):
     now: str | None = None
     as_loaded: str | None = None
     loaded_from: str | None = None
+    unfiltered: tuple[str, ...] = ()
     uplinks: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
@@ -70,6 +84,7 @@ class EgressState(PartState):
     networks: tuple[DockerNetwork, ...] = ()
     subnets: tuple[Subnet, ...] = ()
     published: tuple[str, ...] = ()
+    logs: tuple[Log, ...] = ()
 
     @property
     def there(self) -> bool:
@@ -113,6 +128,7 @@ def read(lines: Sequence[str]) -> EgressState:
         now=one.get("now"),
         as_loaded=as_loaded or None,
         loaded_from=loaded_from or None,
+        unfiltered=tuple(told.get("unfiltered", ())),
         uplinks=tuple(dict.fromkeys(told.get("uplink", ()))),
         gateways=tuple(dict.fromkeys(map(_gateway, told.get("gateway", ())))),
         bridges=tuple(told.get("bridge", ())),
@@ -123,12 +139,18 @@ def read(lines: Sequence[str]) -> EgressState:
         networks=tuple(_network(line) for line in told.get("network", ())),
         subnets=tuple(_subnet(line) for line in told.get("subnet", ())),
         published=tuple(sorted(set(told.get("published", ())))),
+        logs=tuple(map(_log, told.get("log", ()))),
     )
 
 
 def _text(encoded: str) -> str:
     """Decode a file. Bytes that are not UTF-8 are replaced: such a file is not as declared."""
     return base64.b64decode(encoded, validate=True).decode(errors="replace")
+
+
+def _log(line: str) -> Log:
+    driver, address, container = line.split(" ", 2)
+    return Log(container=container, driver=driver, address="" if address == "-" else address)
 
 
 def _ssh(line: str | None) -> Ssh | None:

@@ -36,7 +36,8 @@ egress_files() {
     wants="${egress_unit%/*}/sysinit.target.wants/${egress_unit##*/}"
     # If somebody has removed the files, egress_loaded tells that the table was loaded since boot.
     if [ ! -d "$egress_dir" ] && [ ! -f "$egress_unit" ] && [ ! -L "$wants" ] && [ ! -e "$egress_loaded" ]; then return 0; fi
-    files_of egress "$egress_dir/rules.nft" "$egress_dir/load.sh" "$egress_dir/revert.sh" "$egress_unit"
+    egress_name=${egress_unit##*/}
+    files_of egress "$egress_dir"/rules.nft "$egress_dir"/*.sh "$egress_unit" "${egress_unit%/*}"/*.d/"${egress_name%.service}.conf"
     if [ -r "$egress_dir/rules.nft" ]; then printf 'egress rules %s\n' "$(base64 -w0 < "$egress_dir/rules.nft")"; fi
     if [ -e "$egress_dir/candidate.nft" ]; then echo 'egress pending yes'; fi
     if [ -L "$wants" ]; then echo 'egress enabled yes'; fi
@@ -45,6 +46,9 @@ egress_files() {
     if [ -f /usr/sbin/nft ] && [ -x /usr/sbin/nft ] && table=$(/usr/sbin/nft -s -t list table inet pyinfra_gvisor 2> /dev/null); then # it fails if there is no table
         sum=$(printf '%s\n' "$table" | sha256sum)
         printf 'egress now %s\n' "${sum%% *}"
+        if [ -f "$egress_dir/members.sh" ]; then
+            sh "$egress_dir/members.sh" "$egress_dir/rules.nft" unfiltered | while read -r group; do printf 'egress unfiltered %s\n' "$group"; done
+        fi
     fi
 }
 

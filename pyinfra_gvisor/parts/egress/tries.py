@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_address
 from typing import get_args
 
-from pyinfra_gvisor.parts.egress.settings import Block, Egress, network, port_range
+from pyinfra_gvisor.parts.egress.settings import Block, Egress, port_range
 
 NO_FIREWALL = "no firewall is declared (gvisor_egress)"
 ONLY_REPORTS = 'gvisor_egress blocks nothing: its mode is "report"'
@@ -63,7 +63,9 @@ def _beyond(egress: Egress, addresses: Iterable[str], port: int) -> Try | str:
 
 def _is_opened(egress: Egress, address: str, port: int) -> bool:
     return any(
-        ip_address(address) in network(item.to) and (not item.ports or port in _tcp(item.ports))
+        item.network is not None
+        and ip_address(address) in item.network
+        and (not item.ports or port in _tcp(item.ports))
         for item in egress.allow
     )
 
@@ -85,7 +87,7 @@ def _node(egress: Egress) -> Try | str:
 
 def _allowed(egress: Egress) -> Try | str:
     for item in egress.allow:
-        to, ports = network(item.to), _tcp(item.ports)
+        to, ports = item.network, _tcp(item.ports)
         if isinstance(to, IPv4Network) and to.num_addresses == 1 and ports:
             return Try((str(to.network_address),), min(ports))
     return "`allow` has no IPv4 address with a TCP port"

@@ -10,13 +10,7 @@ must_not_ask() { # dockerd would end at its next reload, and not start again
     fi
 }
 
-wait_no_more() { # removes what has dockerd's unit wait for the judge
-    for path in "$units"/*.service.d/"$unit.conf"; do
-        if [ ! -e "$path" ]; then continue; fi
-        rm -f "$path" "$path.new"
-        rmdir "${path%/*}" 2> /dev/null || true # others may have files there
-    done
-}
+wait_no_more() { remove_drop_ins "$unit"; } # what has dockerd's unit wait for the judge
 
 follow_again() { # links in volumes
     if [ -f "$directory/volumes" ]; then

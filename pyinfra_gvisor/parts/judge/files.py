@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyinfra_gvisor.base.node_files import NodeFile, unit_text
+from pyinfra_gvisor.base.node_files import UNITS, NodeFile, drop_in, unit_text
 from pyinfra_gvisor.base.scripts import PATH, part, program
 from pyinfra_gvisor.daemon_json.shared_lists import DOOR_CHECK, LINKS
 from pyinfra_gvisor.dispatch.programs import JUDGE_SOCKET
@@ -12,7 +12,6 @@ from pyinfra_gvisor.judge.asked import NodePaths
 from pyinfra_gvisor.judge.rules import PLUGIN
 
 NAME = "pyinfra-gvisor-judge"
-UNITS = "/etc/systemd/system"
 SOCKET = f"{UNITS}/{NAME}.socket"
 SERVICE = f"{UNITS}/{NAME}.service"
 ADDRESS = f"/run/docker/plugins/{PLUGIN}.sock"
@@ -94,13 +93,8 @@ def judge_files(judge: str, docker: Asking | None) -> tuple[NodeFile, ...]:
     return (
         *files,
         NodeFile(LINKS, "755", f"#!/bin/sh\n{volumes}"),
-        NodeFile(drop_in(docker.unit), "644", drop_in_text()),
+        NodeFile(drop_in(docker.unit, NAME), "644", drop_in_text()),
     )
-
-
-def drop_in(docker: str) -> str:
-    """Return the path of the addition to dockerd's unit."""
-    return f"{UNITS}/{docker}.d/{NAME}.conf"
 
 
 def drop_in_text() -> str:

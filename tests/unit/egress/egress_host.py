@@ -12,6 +12,7 @@ TIMER = f"{NAME}-revert.timer"
 UNIT = f"{NAME}.service"
 KEPT = {
     "gvisor/egress/load.sh": "755",
+    "gvisor/egress/members.sh": "755",
     "gvisor/egress/revert.sh": "755",
     "gvisor/egress/rules.nft": "644",
     f"units/{UNIT}": "644",
@@ -24,11 +25,14 @@ echo "nft $*" >> {0}/asked
 case "$*" in
     "-c -f "*)
         [ ! -e {0}/refuses-check ] || {{ printf 'bad rule\\nsecond line\\n' >&2; exit 1; }} ;;
-    "-f "*)
-        if [ -e {0}/refuses-load ] && grep -q "$(cat {0}/refuses-load)" "$2"; then
+    "-f -")
+        cat > {0}/given
+        if [ -e {0}/refuses-load ] && grep -q "$(cat {0}/refuses-load)" {0}/given; then
             echo 'cannot allocate memory' >&2; exit 1
         fi
-        cp "$2" {0}/table ;;
+        grep 'element' {0}/given > {0}/members
+        text=$(grep -v element {0}/given)
+        case "$text" in '' | 'flush set '*) ;; *) printf %s "$text" > {0}/table ;; esac ;;
     *"list table inet pyinfra_gvisor") [ -e {0}/table ] && cat {0}/table ;;
     "delete table inet pyinfra_gvisor") rm {0}/table ;;
     *) exit 64 ;;
@@ -50,6 +54,7 @@ case "$1" in
         [ ! -e {0}/refuses-enable ] || {{ echo 'read-only file system' >&2; exit 1; }}
         mkdir -p {0}/units/sysinit.target.wants
         ln -sf "../$last" {0}/units/sysinit.target.wants/ ;;
+    show) cat {0}/groups 2> /dev/null || : ;;
     daemon-reload | reload) ;;
     *) exit 64 ;;
 esac
@@ -73,7 +78,7 @@ class Host:
         self.table = root / "table"
         self.loaded = root / "run" / "loaded"
         self.lock = root / "run" / "lock"
-        self.path = toolbox(root / "bin", "rmdir", "ln")
+        self.path = toolbox(root / "bin", "rmdir", "ln", "getent", "timeout", "wc", "sort", "cut")
         for directory in (self.units, root / "active"):
             directory.mkdir()
         for name, text in (("nft", NFT), ("systemctl", SYSTEMCTL), ("systemd-run", SYSTEMD_RUN)):
@@ -146,7 +151,7 @@ class Host:
     def _programs(self) -> list[tuple[str, str, str]]:
         return [
             (f"{name}.sh", "755", self._here(_at_once(script(f"parts/egress/{name}"))))
-            for name in ("load", "revert")
+            for name in ("members", "load", "revert")
         ]
 
     def _words(self, *items: tuple[str, str, str]) -> list[str]:
@@ -162,6 +167,7 @@ class Host:
             "/run/pyinfra-gvisor-egress": self.root / "run",
             "/etc/systemd/system": self.units,
             "/usr/sbin/nft": self.path / "nft",
+            "/sys/fs/cgroup": self.root / "cgroups",
         }
         return replaced(text, {old: new for old, new in changes.items() if old in text})
 

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pyinfra_gvisor.base.node_files import FoundFile
 from pyinfra_gvisor.base.scripts import encoded
+from pyinfra_gvisor.parts.egress.dockerd import Dockerd
 from pyinfra_gvisor.parts.egress.files import RULES
 from pyinfra_gvisor.parts.egress.host_network import surroundings
 from pyinfra_gvisor.parts.egress.plan import plan_egress
@@ -15,6 +17,8 @@ from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.settings import Settings, load_settings
 
+DOCKERD = Dockerd(is_told_apart=True, proxied=True)
+"""As it is installed, on a kernel of today."""
 KERNELS = hashlib.sha256(b"the table as nft lists it").hexdigest()
 NETWORKS = (
     DockerNetwork(name="bridge", driver="bridge", bridge="docker0"),
@@ -55,13 +59,14 @@ def found(**changes: Any) -> EgressState:
 def text_of(node: EgressState | None = None, /, **settings: Any) -> str:
     """The rules for a node."""
     wanted = egress(**settings)
-    return rules_text(wanted, surroundings(node or found(), wanted))
+    return rules_text(wanted, surroundings(node or found(), wanted, DOCKERD))
 
 
 def planned(node: EgressState, settings: Mapping[str, Any] | None, **more: Any) -> PartPlan:
-    """The plan for a node with systemd; None: no firewall is wanted."""
+    """The plan for a node with systemd and such a dockerd; None: no firewall is wanted."""
     wanted = None if settings is None else egress(**settings)
-    return plan_egress(node, wanted, **{"init": "systemd", **more})
+    init = more.pop("init", "systemd")
+    return plan_egress(node, wanted, init=init, dockerd=replace(DOCKERD, **more))
 
 
 def behind(plan: PartPlan, **changes: Any) -> EgressState:

@@ -7,14 +7,14 @@ from typing import Any
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.rules import Audited
 from pyinfra_gvisor.base.scripts import encoded
-from pyinfra_gvisor.parts.egress.files import kept_files
-from pyinfra_gvisor.parts.egress.plan import wanted_rules
+from pyinfra_gvisor.parts.egress.plan import wanted_files
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import read
 from pyinfra_gvisor.report.document import HostReport
 from tests.cases.proven import proven_answer
 from tests.unit.answers import Running
 from tests.unit.audit.audited import AT, looked_at
+from tests.unit.egress.egress_states import DOCKERD
 from tests.unit.parts.keeper_answers import keeping
 
 NOW_S = 1_764_000_000
@@ -44,7 +44,7 @@ def firewall(
     """
     egress = Egress.model_validate(settings or {})
     around = (*SURROUNDINGS, *there)
-    files = kept_files(wanted_rules(read(around), egress))
+    files = wanted_files(read(around), egress, DOCKERD)
     rules = files[0]
     known = {
         "rules": encoded(rules.text),

@@ -7,14 +7,23 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.base.node_files import FoundFile
+from pyinfra_gvisor.base.node_files import FoundFile, drop_in
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.reach import proxied
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.parts.egress.files import DIRECTORY, LOAD, REVERT, RULES, SERVICE, service_text
-from pyinfra_gvisor.parts.egress.plan import differences, plan_egress
+from pyinfra_gvisor.parts.egress.dockerd import Dockerd
+from pyinfra_gvisor.parts.egress.files import (
+    DIRECTORY,
+    LOAD,
+    MEMBERS,
+    NAME,
+    REVERT,
+    RULES,
+    SERVICE,
+    service_text,
+)
+from pyinfra_gvisor.parts.egress.plan import differences
 from pyinfra_gvisor.parts.egress.rules import TABLE
-from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from tests.table import table
@@ -25,6 +34,7 @@ REASON = "asked for by the test"
 NOTHING = PartPlan()
 DIGEST = hashlib.sha256(b"").hexdigest()
 UNIT = "pyinfra-gvisor-egress.service"
+DROP_INS = [drop_in(unit, NAME) for unit in Dockerd().units]
 CHANGED = f"table {TABLE} was changed after it was loaded"
 OTHER_FILE = f"the loaded rules are not those of {RULES}"
 
@@ -34,17 +44,20 @@ def loaded() -> EgressState:
     return behind(planned(found(), {}))
 
 
-def test_a_node_without_a_firewall_gets_four_files_of_which_two_are_programs() -> None:
+def test_a_node_without_a_firewall_gets_rules_programs_and_units() -> None:
     plan, lines = planned(found(), {}), service_text().splitlines()
-    asking = plan_egress(found(), Egress(), init="systemd", dns=iter(["10.0.0.9"]))
+    asking = planned(found(), {}, dns=("10.0.0.9",))
 
     modes = {item.path: item.mode for item in plan.files}
     assert (plan.action, plan.texts[RULES][0], plan.warnings) == ("apply", None, ())
-    assert modes == {RULES: "644", LOAD: "755", REVERT: "755", SERVICE: "644"}
+    programs = dict.fromkeys((MEMBERS, LOAD, REVERT), "755")
+    assert modes == {RULES: "644", **programs, SERVICE: "644", **dict.fromkeys(DROP_INS, "644")}
+    told_apart_by_nothing = planned(found(), {}, is_told_apart=False)
+    assert len(told_apart_by_nothing.files) == 5
     assert plan.texts[RULES][1] == next(item.text for item in plan.files if item.path == RULES)
     rule = "ip daddr { 10.0.0.9 } meta l4proto { tcp, udp } th dport 53"
     assert rule in (asking.texts[RULES][1] or ""), "the resolvers of daemon.json are asked"
-    assert "Before=network-pre.target docker.service shutdown.target" in lines
+    assert "Before=network-pre.target docker.service containerd.service shutdown.target" in lines
     assert {"PartOf=nftables.service", "ReloadPropagatedFrom=nftables.service"} <= set(lines)
     assert f"ConditionPathExists={RULES}" in lines
     assert f"ExecStop=-/usr/sbin/nft delete table {TABLE}" in lines
@@ -62,6 +75,7 @@ def test_what_is_done_is_told_line_by_line_also_where_nothing_is_blocked_or_aske
         "blocked: metadata, private, node, smtp, 9.9.9.9/32",
         "allowed exceptions: 10.0.0.5/32",
         "allowed resolvers: 192.0.2.53",
+        "the same for what Docker itself sends; also allowed there: nothing",
         "connections that are open stay open until they end",
         "Docker's own firewall chains are not changed and stay active",
         "br0 is not filtered: it carries the default route",
@@ -152,7 +166,7 @@ def test_what_must_not_be_loaded_is_refused(node: Any, settings: Any, more: Any,
     excluded=(WITH_VIRBR, {"exclude": ["virbr0"]}, ()),
     named=(WITH_VIRBR, {"interfaces": ["virbr0"]}, ()),
     outside=(SHARED, {"exclude": ["br0"]}, (UNFILTERED,)),
-    published_without_a_proxy=(found(published=("8/tcp",)), {}, ()),
+    without_a_proxy_published=(found(published=("8/tcp",), rules=""), {"node_ports": ["8"]}, ()),
     a_risk=(PRIVATE_DNS, {"dns": [], "force": REASON}, (ACCEPTED,)),
     no_risk=(found(), {"force": REASON}, ()),
 )
@@ -168,7 +182,9 @@ def test_a_second_plan_does_nothing_and_an_unwanted_firewall_goes_with_all_of_it
     assert planned(loaded(), {}) == planned(found(), None, init="") == NOTHING
     assert planned(loaded(), {"confirm_s": 600, "force": REASON}) == NOTHING
     assert (plan.action, plan.texts[RULES]) == ("remove", (loaded().rules, None))
-    gone = [f"remove {path}" for path in (RULES, LOAD, REVERT, DIRECTORY, SERVICE)]
+    gone = [
+        f"remove {path}" for path in (RULES, MEMBERS, LOAD, REVERT, *DROP_INS, DIRECTORY, SERVICE)
+    ]
     assert plan.lines == (f"delete table {TABLE}", *gone)
     assert planned(loaded(), None, init="") == plan, "systemd is not needed to remove it"
 
@@ -205,12 +221,12 @@ def test_rules_that_are_not_in_force_are_loaded_again(changes: dict[str, Any], l
 
     plan = planned(node, {})
 
-    assert differences(node, plan.texts[RULES][1] or "") == [line]
+    assert differences(node, plan.files) == [line]
     assert (plan.action, plan.lines[0]) == ("apply", line)
     assert len({*plan.texts[RULES]}) == 1
 
 
-@pytest.mark.parametrize("path", [LOAD, REVERT, SERVICE])
+@pytest.mark.parametrize("path", [MEMBERS, LOAD, REVERT, SERVICE, DROP_INS[0]])
 @pytest.mark.parametrize("change", ["sha256", "mode", "owner", "gone"])
 def test_a_file_that_somebody_has_changed_is_put_right(path: str, change: str) -> None:
     files = dict(loaded().files)
@@ -220,7 +236,7 @@ def test_a_file_that_somebody_has_changed_is_put_right(path: str, change: str) -
 
     plan = planned(loaded().model_copy(update={"files": files}), {})
 
-    assert (plan.lines[0], len(plan.files)) == (f"{path} is not as declared", 4)
+    assert (plan.lines[0], len(plan.files)) == (f"{path} is not as declared", 8)
 
 
 A_FILE = {"files": {LOAD: {"sha256": "0"}}}

@@ -14,7 +14,7 @@ from pyinfra_gvisor.parts.egress.rules import TABLE, counters, rules_text
 from pyinfra_gvisor.parts.egress.settings import METADATA, PRIVATE, Egress, port_range, translated
 from tests.table import table
 from tests.unit.egress.egress_packets import Packet, Table, Went, members, rules_of, to_node, went
-from tests.unit.egress.egress_states import egress, found, text_of
+from tests.unit.egress.egress_states import DOCKERD, egress, found, text_of
 
 REASON = "asked for by the test"
 APPS = "br-0123456789ab"
@@ -216,8 +216,9 @@ def test_what_overlaps_or_adjoins_is_merged(settings: dict[str, Any], line: str)
 def test_the_table_is_replaced_at_once_with_hooks_before_dockers_and_no_other_is_named() -> None:
     lines = text_of().splitlines()
 
-    assert lines[1:4] == [f"table {TABLE}", f"delete table {TABLE}", f"table {TABLE} {{"]
-    assert [line for line in lines if "table" in line] == lines[1:4]
+    assert lines[1] == f"# groups {' '.join(DOCKERD.units)}"
+    assert lines[2:5] == [f"table {TABLE}", f"delete table {TABLE}", f"table {TABLE} {{"]
+    assert [line for line in lines if "table" in line] == lines[2:5]
     assert "flush" not in text_of()
     for name in ("forward", "input"):
         head, known, *_ = rules_of().chains[name]
@@ -285,7 +286,7 @@ AROUND = st.fixed_dictionaries(
 def test_the_text_is_well_formed_names_what_is_there_and_no_set_overlaps(
     wanted: Egress, around: Any
 ) -> None:
-    text = rules_text(wanted, surroundings(found(**around), wanted))
+    text = rules_text(wanted, surroundings(found(**around), wanted, DOCKERD))
 
     depth = 0
     for line in text.splitlines():
@@ -307,7 +308,7 @@ def test_the_text_is_well_formed_names_what_is_there_and_no_set_overlaps(
 
 @given(EGRESS, AROUND, st.data())
 def test_a_packet_goes_where_the_settings_say(wanted: Egress, around: Any, data: Any) -> None:
-    known = surroundings(found(**around), wanted)
+    known = surroundings(found(**around), wanted, DOCKERD)
     packet = data.draw(_packets(wanted, known))
 
     went = Table(rules_text(wanted, known)).send(packet)

@@ -1,6 +1,7 @@
 """``gvisor_egress``: what it takes, what it opens, and what would cut too much."""
 
 import re
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
@@ -11,11 +12,12 @@ from pydantic import ValidationError
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.parts.egress import host_network
+from pyinfra_gvisor.parts.egress.dockerd import Dockerd
 from pyinfra_gvisor.parts.egress.lockout import covered, is_blocked, lockouts
 from pyinfra_gvisor.parts.egress.settings import METADATA, PRIVATE, Egress, network, translated
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, Ssh
 from tests.table import table
-from tests.unit.egress.egress_states import NETWORKS, allowed, egress, found, problem
+from tests.unit.egress.egress_states import DOCKERD, NETWORKS, allowed, egress, found, problem
 from tests.unit.settings.loaded_settings import good
 
 REASON = "asked for by the test"
@@ -40,7 +42,7 @@ NO_PORT = "not a port or a range of ports, got 0; write 443, 53/udp or 8000-8010
     a_number_as_a_key=({1: 2}, "['1'] keys should be strings, got 1"),
     text=({"block": "metadata"}, "['block'] input should be a valid tuple"),
     block=({"block": ["lan"]}, "['block']['0'] input should be 'metadata'"),
-    to_a_name=(allowed("db.internal"), f"['allow']['0']['to'] {NO_ADDRESS}"),
+    to_a_name_of_no_host=(allowed("db internal"), f"['allow']['0']['to'] {NO_ADDRESS}"),
     host_bits=(allowed("10.0.0.5/24"), f"['allow']['0']['to'] {NO_ADDRESS}"),
     number=({"allow": [{"to": 1}]}, "['allow']['0']['to'] input should be"),
     to_missing=({"allow": [{}]}, "['allow']['0']['to'] field required"),
@@ -144,7 +146,7 @@ def test_an_address_that_no_packet_has_is_refused(text: str, what: str) -> None:
 def test_what_opens_a_metadata_service_needs_a_reason(to: str) -> None:
     said = problem(allowed(to, ports=["53"]))
 
-    assert "would allow containers to reach a metadata service (" in said
+    assert "would allow a metadata service to be reached (" in said
     assert said.endswith("; allow a smaller network, or give a reason of at least 10 characters")
     assert "string should have at least 10" in problem(allowed(to, reason="because"))
     assert egress(**allowed(to, reason=REASON)).allow[0].reason == REASON
@@ -203,7 +205,7 @@ APPS = "br-0123456789ab"
 
 def around(settings: dict[str, Any] | None = None, **changes: Any) -> host_network.Surroundings:
     """What the rules know of a node with these settings."""
-    return host_network.surroundings(found(**changes), egress(**(settings or {})))
+    return host_network.surroundings(found(**changes), egress(**(settings or {})), DOCKERD)
 
 
 def bridged(*bridges: str, driver: str = "bridge") -> tuple[DockerNetwork, ...]:
@@ -220,7 +222,7 @@ def bridged(*bridges: str, driver: str = "bridge") -> tuple[DockerNetwork, ...]:
 def test_a_bridge_to_the_nodes_network_is_left_alone(changes: Any, reason: str) -> None:
     node = found(bridges=("docker0", "br0"), **changes)
 
-    known = host_network.surroundings(node, egress())
+    known = host_network.surroundings(node, egress(), DOCKERD)
 
     assert (known.excluded, known.foreign) == (("br0",), ())
     assert host_network.outside(node, egress()) == {"br0": reason}
@@ -254,7 +256,8 @@ def test_a_bridge_of_others_is_known_and_no_other_is(changes: Any, expected: Any
 def test_the_settings_say_what_a_bridge_is(settings: Any, changes: Any, expected: Any) -> None:
     known = around(settings, bridges=("docker0", "virbr0"), **changes)
 
-    assert known == host_network.Surroundings(*expected, resolvers=("192.0.2.53",))
+    assert (known.interfaces, known.excluded, known.foreign) == expected
+    assert known.resolvers == known.own_resolvers == ("192.0.2.53",)
 
 
 @table(
@@ -322,14 +325,10 @@ def test_a_name_matches_as_it_does_in_nft(name: str, pattern: str, expected: boo
     assert host_network.matches(name, (pattern,)) is expected
 
 
-def refused(
-    settings: dict[str, Any], *, dns: tuple[str, ...] = (), proxied: bool = False, **changes: Any
-) -> list[Problem]:
+def refused(settings: dict[str, Any], dockerd: Dockerd = DOCKERD, **changes: Any) -> list[Problem]:
     """Why these rules must not be loaded on a node that is like that."""
     node, wanted = found(**{**NODE, **changes}), egress(**settings)
-    return lockouts(
-        node, wanted, host_network.surroundings(node, wanted, dns), dns=dns, proxied=proxied
-    )
+    return lockouts(node, wanted, host_network.surroundings(node, wanted, dockerd))
 
 
 def ssh(interface: str, client: str = "172.18.0.2", port: int = 22) -> Ssh:
@@ -343,7 +342,7 @@ NODE = {
     "resolvers": ("10.0.0.2", "127.0.0.53", "junk", "fd00::53%eth0"),
 }
 INEXPRESSIBLE = {"bridges": ('q"q',), "uplinks": ('q"q',)}
-PUBLISHED = {"published": ("53/udp", "8080/tcp"), "proxied": True}
+PUBLISHED = {"published": ("53/udp", "8080/tcp")}
 NO_DNS: dict[str, Any] = {"dns": []}
 BOTH = ["10.0.0.2", "fd00::53"]
 
@@ -372,13 +371,12 @@ BOTH = ["10.0.0.2", "fd00::53"]
     asked_and_allowed=({**NO_DNS, **allowed("10.0.0.0/24")}, {}, ["fd00::53"]),
     udp_allowed=({**NO_DNS, **allowed("10.0.0.2", ports=["5-60/udp"])}, {}, ["fd00::53"]),
     tcp_allowed=({**NO_DNS, **allowed("10.0.0.2", ports=["53"])}, {}, BOTH),
-    dockers_own_instead=(NO_DNS, {"dns": ("9.9.9.9",)}, []),
-    dockers_own=(NO_DNS, {"dns": ("10.0.0.3",)}, ["10.0.0.3"]),
+    dockers_own_instead=(NO_DNS, {"dockerd": Dockerd(dns=("9.9.9.9",))}, []),
+    dockers_own=(NO_DNS, {"dockerd": Dockerd(dns=("10.0.0.3",))}, ["10.0.0.3"]),
     published=({}, PUBLISHED, ["53/udp, 8080/tcp"]),
     published_and_let_in=({"node_ports": ["8000-9000"]}, PUBLISHED, ["53/udp"]),
     published_by_an_open_node=({"block": ["metadata"]}, PUBLISHED, []),
-    published_without_a_proxy=({}, {**PUBLISHED, "proxied": False}, []),
-    a_proxy_and_nothing_published=({}, {"proxied": True}, []),
+    published_without_a_proxy=({}, {**PUBLISHED, "dockerd": replace(DOCKERD, proxied=False)}, []),
 )
 def test_what_would_cut_too_much_is_refused(settings: Any, node: Any, got: list[str]) -> None:
     assert [problem.got for problem in refused(settings, **node)] == got
@@ -392,7 +390,6 @@ def test_every_reason_is_told_in_full() -> None:
         ssh=ssh("eth1", port=2222),
         resolvers=("10.0.0.2",),
         published=("8080/tcp",),
-        proxied=True,
     )
 
     assert "\n".join(map(str, problems)) == (

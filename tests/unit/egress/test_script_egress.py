@@ -39,7 +39,7 @@ def test_rules_are_checked_then_a_timer_is_set_and_only_then_they_are_loaded(hos
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     check, timer, load = host.asked("nft", "systemd-run")
     assert check == "nft -c -f /gvisor/egress/candidate.nft"
-    assert load == "nft -f /gvisor/egress/candidate.nft"
+    assert load == "nft -f -"
     for word in (f"--unit={NAME}-revert", "--on-active=45", "--collect"):
         assert word in timer.split(" ")
     assert timer.endswith(" /bin/sh /gvisor/egress/revert.sh")
@@ -249,7 +249,8 @@ def test_nothing_of_it_stays_and_a_second_time_ends_well_too(guarded: Host) -> N
     assert (again.returncode, again.stderr, guarded.files()) == (0, "", {})
     gone = (guarded.table, guarded.egress.parent, guarded.loaded.parent)
     assert not any(path.exists() for path in gone)
-    assert guarded.asked("systemctl") == [f"disable --quiet --now {UNIT}", "daemon-reload"]
+    asked = [f"disable --quiet --now {UNIT}", "daemon-reload", "daemon-reload"]
+    assert guarded.asked("systemctl") == asked
 
 
 LINK = f"units/sysinit.target.wants/{UNIT}"
@@ -280,6 +281,6 @@ def test_what_lies_beside_it_stays_and_the_rest_goes_without_nft_and_forgets_a_f
     ran = guarded.remove()
 
     assert (ran.returncode, guarded.state(UNIT)) == (0, None)
-    assert guarded.asked("systemctl") == [f"reset-failed {UNIT}"]
+    assert guarded.asked("systemctl") == ["daemon-reload", f"reset-failed {UNIT}"]
     assert release.exists()
     assert guarded.files() == {"units/other.service": "644"}
