@@ -23,8 +23,8 @@ put_files() { # three arguments for each file: path, mode, content as packed() i
     done
 }
 
-remove_drop_ins() { # name: our additions to units of others
-    for path in /etc/systemd/system/*.d/"$1.conf"; do
+remove_drop_ins() { # directory of units, name: our additions to units of others
+    for path in "$1"/*.d/"$2.conf"; do
         if [ ! -e "$path" ]; then continue; fi
         rm -f "$path" "$path.new"
         rmdir "${path%/*}" 2> /dev/null || true # others may have files there

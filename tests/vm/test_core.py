@@ -17,7 +17,7 @@ import pytest
 
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, RUNC_BY_NAME
 from tests.node.audits import LABELS, audit, sh
-from tests.node.containers import remove_container, start_container
+from tests.node.containers import must, remove_container, start_container
 from tests.node.dispatching import in_sandbox
 from tests.node.faults import PAUSE, PENDING, wait_for
 from tests.node.proving import rows
@@ -37,7 +37,11 @@ DECIDING: dict[str, Any] = {
     **WANTED,
     "gvisor_runtimes": {"runsc": {}},
     "gvisor_default": "sandbox-all",
-    "gvisor_seal": {"binds": ["/usr"], "reason": "containers here run the node's own programs"},
+    "gvisor_seal": {
+        "binds": ["/usr"],
+        "log_drivers": "allow",
+        "reason": "containers here run the node's own programs, and say where dockerd logs to",
+    },
 }
 PROVEN_RUNTIMES = ("runsc", DEFAULT_RUNTIME, RUNC_BY_NAME)
 STEP_S = 240
@@ -48,20 +52,49 @@ CONNECT = (
 )
 
 
+# What dockerd asks for whoever may pull or build: from a Dockerfile, ADD asks in the same ways.
+REMOTE = (
+    "curl -sS --unix-socket /run/docker.sock -X POST 'http://d/build?version={}&remote=http://{}/f'"
+)
+DOCKERS = {
+    "pull": "docker pull {}/image 2>&1",
+    "build": REMOTE.replace("{}", "1", 1),
+    "BuildKit": REMOTE.replace("{}", "2", 1),
+}
+LOGGING = "--log-driver=fluentd --log-opt fluentd-async=true --log-opt fluentd-address="
+PRINTS = ("-v", "/usr:/usr:ro", "test:1", "perl", "-e", "$|=1; while (1) { print 1; sleep 1 }")
+NFS = "docker volume create --opt type=nfs --opt o=addr={},port={} --opt device=:/ shared 2>&1"
+PULLS = "while :; do docker pull {}/image > /dev/null 2>&1; sleep 0.05; done"
+RESTARTS = 10
+
+
 class Hello(BaseRequestHandler):
     """Sends hello on every connection."""
 
     def handle(self) -> None:
+        assert isinstance(self.server, Neighbour)
+        self.server.visits += 1
         self.request.sendall(b"hello\n")
 
 
-@pytest.fixture(scope="module")
-def neighbour() -> Iterator[str]:
+class Neighbour(ThreadingTCPServer):
     """A server in the machine's private network: on our loopback, to which QEMU forwards."""
-    with ThreadingTCPServer(("127.0.0.1", 0), Hello) as server:
+
+    visits = 0
+
+    @property
+    def address(self) -> str:
+        """Where the machine finds it."""
+        return f"{qemu.GATEWAY}:{self.server_address[1]}"
+
+
+@pytest.fixture(scope="module")
+def neighbour() -> Iterator[Neighbour]:
+    """A server that counts who comes."""
+    with Neighbour(("127.0.0.1", 0), Hello) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"{qemu.GATEWAY}:{server.server_address[1]}"
+        yield server
         server.shutdown()
         thread.join()
 
@@ -72,10 +105,12 @@ class Story:
 
     fleet: Fleet
     node: LabNode
-    neighbour: str
+    neighbour: Neighbour
     """Where nobody should look."""
     could: tuple[str, str]
     """What came of loading a module, and of looking there, before."""
+    brought: list[int]
+    """How often dockerd looked there before, by what it was asked."""
     running: dict[str, int]
     converged: Outcome
 
@@ -85,16 +120,17 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(fleet: Fleet, neighbour: str) -> Story:
+def story(fleet: Fleet, neighbour: Neighbour) -> Story:
     """Run once for all tests."""
     node = fleet.nodes[NAME]
     start_container(node, "shop", *ALWAYS, *LABELS, "--cap-drop=ALL")
-    could = module(node), reach(node, "runc", neighbour)
+    could = module(node), reach(node, "runc", neighbour.address)
+    brought = [visits(node, neighbour, way) for way in DOCKERS.values()]
     sh(node, "modprobe -r tipc")
     running = processes(node)
     data = {**DECIDING, "gvisor_report_dir": str(fleet.directory)}
     converged = fleet.run(NAME, flags=WITH_ROWS, data=data)
-    return Story(fleet, node, neighbour, could, running, converged)
+    return Story(fleet, node, neighbour, could, brought, running, converged)
 
 
 def module(node: LabNode) -> str:
@@ -108,6 +144,18 @@ def reach(node: LabNode, runtime: str, target: str) -> str:
     said = sh(node, f"docker exec asker perl -e '{CONNECT}' {target}")
     remove_container(node, "asker")
     return said
+
+
+def visits(node: LabNode, neighbour: Neighbour, way: str) -> int:
+    """Return how often dockerd comes to the neighbour when it is asked in this way."""
+    before = neighbour.visits
+    asked(node, neighbour, way)
+    return neighbour.visits - before
+
+
+def asked(node: LabNode, neighbour: Neighbour, way: str) -> str:
+    """Ask dockerd for something of the neighbour's; return what it says."""
+    return node.exec("sh", "-c", way.format(neighbour.address)).stdout
 
 
 def test_it_is_a_machine_as_users_have(machine: LabNode) -> None:
@@ -148,12 +196,55 @@ def test_a_second_run_changes_nothing(story: Story) -> None:
 
 
 def test_behind_it_nobody_reaches_the_private_network(story: Story) -> None:
-    asks = f"perl -e '{CONNECT}' {story.neighbour}"
+    asks = f"perl -e '{CONNECT}' {story.neighbour.address}"
     outside = sh(story.node, f"docker exec shop {asks}")  # it is under runc, from before
-    inside = reach(story.node, "runc", story.neighbour)
+    inside = reach(story.node, "runc", story.neighbour.address)
     assert (outside, inside) == ("not reached", "not reached")
     own = sh(story.node, asks)
     assert own == "reached", "the node itself does"
+
+
+def test_behind_it_dockerd_looks_nowhere_for_anybody_and_what_it_is_asked_is_told(
+    story: Story,
+) -> None:
+    node, neighbour = story.node, story.neighbour
+    before = neighbour.visits
+
+    said = {what: asked(node, neighbour, way) for what, way in DOCKERS.items()}
+    logs = ("--log-driver=syslog", "--log-opt=syslog-address=tcp://127.0.0.1:22")
+    loopback = node.exec("docker", "run", "--rm", *logs, "test:1", "true")
+    volume = node.exec("sh", "-c", NFS.format(*neighbour.address.split(":")))
+    listed = story.fleet.run(NAME, deploy="deploys/egress.py", data=DECIDING)
+
+    assert min(story.brought) > 0, "before, it looked there"
+    assert [what for what, text in said.items() if "no route to host" not in text] == []
+    assert "127.0.0.1:22: connect: no route to host" in loopback.stderr
+    assert "network_volumes" in volume.stdout, "the seal refuses it"
+    assert neighbour.visits == before
+    told = listed.text.partition("Docker itself")[2]
+    assert f"{neighbour.address}/tcp" in told
+    assert "127.0.0.1:22/tcp" in told
+
+
+def test_behind_it_dockerd_looks_nowhere_while_it_is_restarted_ten_times(story: Story) -> None:
+    node, neighbour = story.node, story.neighbour
+    before = neighbour.visits
+    logs = f"{LOGGING}{neighbour.address}".split()
+    must(node, "docker", "run", "-d", "--name=logger", *ALWAYS, *logs, *PRINTS)
+    sh(node, f"systemd-run --quiet --unit=pulls sh -c '{PULLS.format(neighbour.address)}'")
+
+    for _ in range(RESTARTS):
+        sh(node, "systemctl reset-failed docker; systemctl restart docker")
+    sh(node, "systemctl restart containerd; systemctl stop pulls")
+
+    assert neighbour.visits == before
+    assert unfiltered(node) == ""
+    assert "no route to host" in sh(node, "journalctl -q -u docker -n 50")
+
+
+def unfiltered(node: LabNode) -> str:
+    """Return what of Docker's the rules do not hold for."""
+    return sh(node, "sh /opt/gvisor/egress/members.sh /opt/gvisor/egress/rules.nft unfiltered")
 
 
 def test_behind_it_a_module_is_refused(story: Story) -> None:
@@ -212,6 +303,7 @@ def test_a_power_cut_in_a_deploy_leaves_no_app_down_and_what_was_declared_before
     controller = fleet.start(NAME, changed, deploy=str(deploy))
     wait_for(node, "test -e /run/at-step", timeout_s=STEP_S)
 
+    before_boot = story.neighbour.visits
     node.kill()
     node.start()
 
@@ -220,7 +312,12 @@ def test_a_power_cut_in_a_deploy_leaves_no_app_down_and_what_was_declared_before
     assert node.exec("test", "-e", PENDING).code == 1, "undone or finished at boot"
     assert in_sandbox(node, plain)
     assert in_sandbox(node, "shop"), "it asks for runc, and was started again"
-    assert (module(node), reach(node, "runc", story.neighbour)) == ("refused", "not reached")
+    assert (module(node), reach(node, "runc", story.neighbour.address)) == (
+        "refused",
+        "not reached",
+    )
+    assert story.neighbour.visits == before_boot, "the logger tries all the time"
+    assert unfiltered(node) == ""
     before = fleet.run(NAME, data={**DECIDING, "gvisor_proof": "never"})
     assert before.idle, before.text
     assert sh(node, "docker info --format '{{.LoggingDriver}}'") != f"{driver}\n"

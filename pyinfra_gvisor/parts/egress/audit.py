@@ -257,8 +257,7 @@ RULES: tuple[Rule[Audited], ...] = (
         Severity.MEDIUM,
         "The firewall does not filter what Docker itself sends: ADD in a build, or a log driver, "
         "reaches everything that the node can",
-        "Have the node boot with cgroup v2 (Debian 11 and Ubuntu 22.04 do), or set "
-        "gvisor_egress['docker'] = False to accept that",
+        "Have the node run Linux 5.13 or later with cgroup v2, as Debian 12 and Ubuntu 22.04 do",
         _docker_not_covered,
     ),
     Rule(

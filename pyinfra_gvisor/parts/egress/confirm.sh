@@ -11,7 +11,7 @@ flock -w 30 9 || die "$run/lock" "another process has held this lock for 30 s; t
 if [ ! -e "$dir/candidate.nft" ]; then
     die "$dir/rules.nft" "the new rules were rolled back before they were confirmed; raise confirm_s in gvisor_egress"
 fi
-remove_drop_ins "$unit" # those of before, which may be for other units
+remove_drop_ins /etc/systemd/system "$unit" # those of before, which may be for other units
 put_files "$@"
 systemctl daemon-reload
 systemctl enable --quiet "$unit.service"

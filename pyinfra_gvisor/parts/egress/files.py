@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra_gvisor.base.node_files import UNITS, NodeFile, drop_in, unit_text
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.egress.dockerd import Dockerd
-from pyinfra_gvisor.parts.egress.rules import GROUPS, TABLE
+from pyinfra_gvisor.parts.egress.rules import TABLE, holds_for_docker
 
 DIRECTORY = "/opt/gvisor/egress"
 RULES = f"{DIRECTORY}/rules.nft"
@@ -20,7 +20,7 @@ NFT = "/usr/sbin/nft"
 
 def kept_files(rules: str, dockerd: Dockerd) -> tuple[NodeFile, ...]:
     """Return all files that stay on the node: the rules, and what loads them at every boot."""
-    started = dockerd.units if f"set {GROUPS} " in rules else ()
+    started = dockerd.units if holds_for_docker(rules) else ()
     return (
         NodeFile(RULES, "644", rules),
         NodeFile(MEMBERS, "755", _script("parts/egress/members")),

@@ -16,7 +16,7 @@ from pyinfra_gvisor.parts.egress.host_network import (
     outside,
     resolvers,
 )
-from pyinfra_gvisor.parts.egress.rules import blocks
+from pyinfra_gvisor.parts.egress.rules import blocks, holds_for_docker
 from pyinfra_gvisor.parts.egress.settings import (
     METADATA,
     PRIVATE,
@@ -151,8 +151,11 @@ def _logs(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[
     Refuse to cut logs: dockerd starts no container whose log server it cannot reach.
 
     ``awslogs`` and ``gcplogs`` ask the metadata service for credentials. A name is not refused:
-    what it leads to is only known on the node.
+    what it leads to is only known on the node. If the rules on the node cut them already, a
+    container that somebody starts must not refuse every run.
     """
+    if found.rules and holds_for_docker(found.rules) and blocks(found.rules):
+        return
     allowed = (*egress.allow, *egress.docker_allow, *around.dockerd.peers)
     for item in found.logs:
         for host, address, port in _log_ends(item):

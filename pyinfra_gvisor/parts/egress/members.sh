@@ -7,17 +7,10 @@ table='inet pyinfra_gvisor'
 rules=${1:?the file with the rules}
 run=/run/pyinfra-gvisor-egress
 
-groups() { # units: prints the control groups of those that run
-    # shellcheck disable=SC2048,SC2086
-    for group in $(systemctl show --property=ControlGroup --value $*); do
-        if [ -d "/sys/fs/cgroup$group" ]; then printf '%s\n' "${group#/}"; fi
-    done
-}
-
 # What runs counts first: daemon.json may have changed since dockerd's start.
 is_proxied() { # unit of dockerd, its group
     # shellcheck disable=SC2046
-    if grep -qsx docker-proxy /dev/null $(sed 's|.*|/proc/&/comm|' "/sys/fs/cgroup/$2/cgroup.procs"); then return 0; fi
+    if grep -qsx docker-proxy /dev/null $(sed 's|.*|/proc/&/comm|' "/sys/fs/cgroup$2/cgroup.procs"); then return 0; fi
     if grep -Eqs '"userland-proxy"[[:space:]]*:[[:space:]]*false' /etc/docker/daemon.json; then return 1; fi
     case "$(systemctl show --property=ExecStart --value "$1")" in *--userland-proxy=false*) return 1 ;; esac
 }
@@ -29,16 +22,20 @@ addresses() { # set, name: an element's time begins anew only if it is added ane
     done
 }
 
-all_groups() { # prints set and group
+groups() { # prints set and control group of the units that run; the first one is dockerd's
     units=$(sed -n 's/^# groups //p' "$rules")
     if [ -z "$units" ]; then return 0; fi
-    groups "$units" | sed 's/^/docker /'
-    dockerd=${units%% *} group=$(groups "${units%% *}")
-    if [ -n "$group" ] && is_proxied "$dockerd" "$group"; then printf 'docker_proxy %s\n' "$group"; fi
+    dockerd=${units%% *}
+    # shellcheck disable=SC2086
+    systemctl show --property=ControlGroup --value $units | grep -v -n '^$' | while IFS=: read -r number group; do
+        if [ ! -d "/sys/fs/cgroup$group" ]; then continue; fi
+        printf 'docker %s\n' "${group#/}"
+        if [ "$number" = 1 ] && is_proxied "$dockerd" "$group"; then printf 'docker_proxy %s\n' "${group#/}"; fi
+    done
 }
 
 print() {
-    all_groups | while read -r set group; do printf 'add element %s %s { "%s" }\n' "$table" "$set" "$group"; done
+    groups | while read -r set group; do printf 'add element %s %s { "%s" }\n' "$table" "$set" "$group"; done
     sed -n 's/^# name //p' "$rules" | {
         while read -r set name; do addresses "$set" "$name" & done
         wait
@@ -53,10 +50,11 @@ load() {
 }
 
 unfiltered() {
+    wanted=$(groups)
     for set in docker docker_proxy; do
         # shellcheck disable=SC2086
         listed=$(/usr/sbin/nft list set $table $set 2> /dev/null) || continue # others tell that there are no rules
-        all_groups | while read -r of group; do
+        printf '%s\n' "$wanted" | while read -r of group; do
             case "$of $listed" in "$set "*"\"$group\""*) ;; "$set "*) printf '%s\n' "$group" ;; esac
         done
     done

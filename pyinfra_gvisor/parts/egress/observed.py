@@ -100,15 +100,10 @@ def read(lines: Sequence[str]) -> Counted:
     counters: dict[str, int] = {}
     attempts: dict[tuple[str, str], Attempt] = {}
     since: dict[tuple[str, str], float] = {}
-    own: list[str] = []
-    is_full, only_reports, loaded_s = False, False, None
-    for line in lines:
-        now_s, _, document = line.partition(" ")
-        if now_s == "loaded":
-            loaded_s = float(document)
-            continue
-        if now_s == "own":
-            own.append(document)
+    is_full, only_reports = False, False
+    told = [line.partition(" ")[::2] for line in lines]
+    for now_s, document in told:
+        if now_s in ("loaded", "own"):
             continue
         for item in json.loads(document)["nftables"]:
             if found := _ours(item.get("counter")):
@@ -123,14 +118,14 @@ def read(lines: Sequence[str]) -> Counted:
                         _keep_latest(attempts, attempt)
                     else:
                         since.setdefault(attempt.key, attempt.at_s)
-    told = (item.model_copy(update={"since_s": since.get(key)}) for key, item in attempts.items())
+    known = (item.model_copy(update={"since_s": since.get(key)}) for key, item in attempts.items())
     return Counted(
         counters=counters,
-        attempts=tuple(told),
+        attempts=tuple(known),
         is_full=is_full,
-        loaded_s=loaded_s,
+        loaded_s=next((float(text) for kind, text in told if kind == "loaded"), None),
         only_reports=only_reports,
-        own=tuple(own),
+        own=tuple(text for kind, text in told if kind == "own"),
     )
 
 

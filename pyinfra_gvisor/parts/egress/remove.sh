@@ -11,7 +11,7 @@ chmod 700 "$run" # whoever can open a lock can hold it
 exec 9>> "$run/lock"
 flock -w 30 9 || die "$run/lock" "another process has held this lock for 30 s; nothing was removed, run again"
 if [ "$(systemctl is-active "$unit-revert.timer")" = active ]; then systemctl stop "$unit-revert.timer"; fi
-remove_drop_ins "$unit"
+remove_drop_ins "$units" "$unit"
 if [ -e "$units/$unit.service" ]; then
     systemctl disable --quiet --now "$unit.service"
     rm -f "$units/$unit.service"

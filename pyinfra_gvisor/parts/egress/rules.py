@@ -142,6 +142,11 @@ def blocks(rules: str) -> bool:
     return WOULD_DROP not in rules
 
 
+def holds_for_docker(rules: str) -> bool:
+    """Return True if these rules of a node hold for what Docker itself sends."""
+    return f"set {GROUPS} {{" in rules
+
+
 def _dropping(egress: Egress) -> str:
     return WOULD_DROP if egress.only_reports else "drop"
 

@@ -10,7 +10,7 @@ must_not_ask() { # dockerd would end at its next reload, and not start again
     fi
 }
 
-wait_no_more() { remove_drop_ins "$unit"; } # what has dockerd's unit wait for the judge
+wait_no_more() { remove_drop_ins "$units" "$unit"; } # what has dockerd's unit wait for the judge
 
 follow_again() { # links in volumes
     if [ -f "$directory/volumes" ]; then

@@ -10,6 +10,7 @@ NAME = "pyinfra-gvisor-egress"
 HOST = {"operation": "egress.rules", "host": "run-1"}
 TIMER = f"{NAME}-revert.timer"
 UNIT = f"{NAME}.service"
+UNITS = ("docker", "containerd", "buildkit")
 KEPT = {
     "gvisor/egress/load.sh": "755",
     "gvisor/egress/members.sh": "755",
@@ -33,6 +34,7 @@ case "$*" in
         grep 'element' {0}/given > {0}/members
         text=$(grep -v element {0}/given)
         case "$text" in '' | 'flush set '*) ;; *) printf %s "$text" > {0}/table ;; esac ;;
+    "list set inet pyinfra_gvisor "*) cat "{0}/set-$5" ;;
     *"list table inet pyinfra_gvisor") [ -e {0}/table ] && cat {0}/table ;;
     "delete table inet pyinfra_gvisor") rm {0}/table ;;
     *) exit 64 ;;
@@ -77,6 +79,7 @@ class Host:
         self.units = root / "units"
         self.table = root / "table"
         self.loaded = root / "run" / "loaded"
+        self.daemon_json = root / "daemon.json"
         self.lock = root / "run" / "lock"
         self.path = toolbox(root / "bin", "rmdir", "ln", "getent", "timeout", "wc", "sort", "cut")
         for directory in (self.units, root / "active"):
@@ -116,6 +119,19 @@ class Host:
     def load(self, path: Path) -> "_Ran":
         """What the unit does at boot."""
         return self._run(script("parts/egress/load"), str(path))
+
+    def members(self, what: str) -> "_Ran":
+        """What a unit of Docker's does before it starts, the keeper, or who asks."""
+        return self._run(script("parts/egress/members"), str(self.rules), what)
+
+    def runs(self, *units: str) -> None:
+        """Have these units of Docker's, and no others, run."""
+        lines = [f"/system.slice/{unit}.service" if unit in units else "" for unit in UNITS]
+        (self.root / "groups").write_text("\n\n".join(lines) + "\n")
+        for unit in units:
+            group = self.root / "cgroups" / "system.slice" / f"{unit}.service"
+            group.mkdir(parents=True, exist_ok=True)
+            (group / "cgroup.procs").write_text("1\n")
 
     def remove(self) -> "_Ran":
         """Take it all off."""
@@ -168,6 +184,7 @@ class Host:
             "/etc/systemd/system": self.units,
             "/usr/sbin/nft": self.path / "nft",
             "/sys/fs/cgroup": self.root / "cgroups",
+            "/etc/docker/daemon.json": self.daemon_json,
         }
         return replaced(text, {old: new for old, new in changes.items() if old in text})
 

@@ -18,7 +18,7 @@ _COUNTER = re.compile(r"counter (\w+) \{ \}")
 class Packet:
     """
     A packet of a container's, the first of its connection unless it is ``known``, or a later one of
-    a flow that is ``unanswered``.
+    a flow that is ``unanswered``. What the node sends is of units whose group is in ``groups``.
     """
 
     to: str
@@ -32,6 +32,10 @@ class Packet:
     unanswered: bool = False
     control: bool = False
     flood: bool = False
+    groups: tuple[str, ...] = ()
+    translated: bool = False
+    own: bool = False
+    named: str = ""
 
     @property
     def family(self) -> str:
@@ -125,6 +129,12 @@ def to_node(to: str = "203.0.113.7", port: int = 22, **changes: Any) -> Packet:
     return Packet(to, port, hook="input", **changes)
 
 
+def from_docker(to: str, port: int = 443, **changes: Any) -> Packet:
+    """What a dockerd with docker-proxy sends."""
+    mine: dict[str, Any] = {"groups": ("docker", "docker_proxy"), "hook": "output", "iif": ""}
+    return Packet(to, port, **{**mine, **changes})
+
+
 def members(text: str) -> list[str]:
     """The members of a set that is written out."""
     return [item.strip() for item in text.split(",")]
@@ -152,11 +162,15 @@ _WORDS = {
     "oifname": r'oifname "([^"]+)"',
     "iifkind": r'meta iifkind "bridge"',
     "oifkind": r'meta oifkind "bridge"',
-    "daddr": r"(ip6?) daddr (?:\{ ([^}]+) \}|(\S+))",
+    "daddr": r"(ip6?) daddr (?:\{ ([^}]+) \}|([^@ ]+))",
     "dport": r"(tcp|udp|th) dport (?:\{ ([^}]+) \}|(\d+))",
     "l4proto": r"meta l4proto \{ ([^}]+) \}",
     "pkttype": r"meta pkttype \{ ([^}]+) \}",
     "known": r"ct state established,related",
+    "translated": r"ct status dnat",
+    "group": r"socket cgroupv2 level \d @(\w+)",
+    "own": r"fib daddr type local",
+    "named": r"(ip6?) daddr @(\w+)_([46])",
     "new": r"ct state new ct status & confirmed == 0",
     "control": r"ip saddr @controls4",
     "flood": r"update @(rated[46]) \{ (ip6?) saddr limit rate over \S+ burst \d+ packets \}",
@@ -187,6 +201,10 @@ _MATCHES: Mapping[str, Callable[[Packet, re.Match[str]], bool]] = {
     "l4proto": lambda packet, found: packet.protocol in members(found[1]),
     "pkttype": lambda packet, found: packet.kind in members(found[1]),
     "known": lambda packet, _: packet.known,
+    "translated": lambda packet, _: packet.translated,
+    "group": lambda packet, found: found[1] in packet.groups,
+    "own": lambda packet, _: packet.own,
+    "named": lambda packet, found: packet.family == found[1] and packet.named == found[2],
     "new": lambda packet, _: not packet.known and not packet.unanswered,
     "control": lambda packet, _: packet.family == "ip" and packet.control,
     "flood": lambda packet, found: packet.family == found[2] and packet.flood,

@@ -123,12 +123,15 @@ def box(
 
 
 def guarded_node(
-    *lines: str, egress: Mapping[str, Any] | None = None, told: Iterable[str] | None = None
+    *lines: str,
+    egress: Mapping[str, Any] | None = None,
+    told: Iterable[str] | None = None,
+    **machine: str,
 ) -> Audited:
     """A node with ``egress`` declared and, unless it is told otherwise, in force."""
     waived = {"proof-stale": "it was proven without a firewall"}
     settings = {"gvisor_egress": dict(egress or {}), "gvisor_waivers": waived}
-    has = [*(firewall(egress) if told is None else told), *proven_answer()]
+    has = [*(firewall(egress) if told is None else told), *proven_answer(**machine)]
     return looked_at(*lines, settings=settings, answer=keeping(has, **settings))
 
 

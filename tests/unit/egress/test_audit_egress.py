@@ -28,6 +28,8 @@ from tests.unit.egress.firewalled import (
 )
 
 TABLE = "inet pyinfra_gvisor"
+UNCOVERED, KEY = "egress-docker-not-covered", "gvisor_egress['docker']"
+V2 = "that needs cgroup v2 and Linux 5.13"
 WEB, OTHER = "172.18.0.2", "172.18.0.3"
 
 
@@ -315,6 +317,33 @@ def test_rules_that_only_report_are_told_with_what_they_would_block_and_are_no_f
         assert (one.in_force, one.only_reports, one.blocks) == (True, True, False)
 
 
+@table(
+    "given, kernel, expected",
+    not_told_apart=({}, "5.10.0-30-amd64 x86_64", {f"{UNCOVERED} {TABLE}": ("medium", V2)}),
+    not_wanted=({"docker": False}, "6.12.1 x86_64", {f"{UNCOVERED} {KEY}": ("low", "False")}),
+    covered=({}, "6.12.1 x86_64", {}),
+)
+def test_that_docker_itself_is_not_filtered_is_told(
+    given: dict[str, Any], kernel: str, expected: dict[str, tuple[str, str]]
+) -> None:
+    report = guarded(egress=given, uname=kernel)
+
+    assert {
+        f"{item.id} {item.subject}": (item.severity.value, item.evidence)
+        for item in report.findings
+        if item.id == UNCOVERED
+    } == expected
+
+
+def test_a_group_of_dockers_that_the_rules_do_not_know_is_out_of_force() -> None:
+    told = [*firewall(), "egress unfiltered system.slice/docker.service"]
+
+    assert seen(guarded(told=told)) == {
+        f"egress-not-in-force {TABLE}": "what Docker itself sends is not filtered: "
+        "system.slice/docker.service"
+    }
+
+
 EVIL = {"com.docker.compose.project": "shop\n[run-1] nothing\x1b[2J" + "x" * 90}
 LOADED = f"egress_observed loaded {NOW_S - 7200}"
 
@@ -354,6 +383,19 @@ LOADED = f"egress_observed loaded {NOW_S - 7200}"
             "over TCP or UDP within 1 h:",
             "web",
             f"    10.0.0.5:5432/tcp       last {AT_16} UTC",
+        ],
+    ),
+    docker_itself=(
+        [
+            *("egress_observed own 127.0.0.1", "egress_observed own 192.0.2.10"),
+            *counted(("192.0.2.10", *METADATA), counters={"drop_metadata": 1}),
+        ],
+        {},
+        [
+            "the firewall blocked, in packets: metadata 1",
+            "over TCP or UDP within 1 h:",
+            "Docker itself",
+            f"    169.254.169.254:80/tcp  last {AT_16} UTC",
         ],
     ),
     nothing=(

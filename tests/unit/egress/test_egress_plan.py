@@ -11,7 +11,7 @@ from pyinfra_gvisor.base.node_files import FoundFile, drop_in
 from pyinfra_gvisor.daemon_json.network import named_resolvers
 from pyinfra_gvisor.daemon_json.reach import proxied
 from pyinfra_gvisor.node import parse_node
-from pyinfra_gvisor.parts.egress.dockerd import Dockerd
+from pyinfra_gvisor.parts.egress.dockerd import Dockerd, dockerd_of
 from pyinfra_gvisor.parts.egress.files import (
     DIRECTORY,
     LOAD,
@@ -27,7 +27,7 @@ from pyinfra_gvisor.parts.egress.rules import TABLE
 from pyinfra_gvisor.parts.egress.state import DockerNetwork, EgressState
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from tests.table import table
-from tests.unit.answers import UNIT_FLAGS, answer, node
+from tests.unit.answers import UNIT_FLAGS, answer, info, node
 from tests.unit.egress.egress_states import behind, found, planned
 
 REASON = "asked for by the test"
@@ -88,6 +88,33 @@ def test_what_is_done_is_told_line_by_line_also_where_nothing_is_blocked_or_aske
         "allowed exceptions: none",
         "allowed resolvers: any on the open internet",
     }
+
+
+SHOWN_BY_INFO = {
+    "HttpProxy": "http://me:word@proxy.test:3128",
+    "RegistryConfig": {
+        "InsecureRegistryCIDRs": ["127.0.0.0/8", "10.0.0.0/8"],
+        "IndexConfigs": {"docker.io": {"Secure": True}, "10.0.0.7:5000": {"Secure": False}},
+        "Mirrors": ["https://mirror.test/"],
+    },
+    "LoggingDriver": "syslog",
+}
+LOGS = '{"log-driver": "syslog", "log-opts": {"syslog-address": "udp://10.0.0.9:514"}}'
+
+
+def test_what_dockerds_configuration_names_is_open_to_it_and_no_network_is() -> None:
+    known = dockerd_of(node(docker=info(**SHOWN_BY_INFO), daemon_json=LOGS))
+
+    assert [(item.to, item.ports) for item in known.peers] == [
+        ("mirror.test", ("443",)),
+        ("proxy.test", ("3128",)),
+        ("10.0.0.7/32", ("5000",)),
+        ("10.0.0.9/32", ("514/udp",)),
+    ]
+    assert known.is_told_apart
+    assert not dockerd_of(node(cgroup="1")).is_told_apart
+    assert not dockerd_of(node(uname="5.10.0-30-amd64 x86_64")).is_told_apart
+    assert "word" not in str(node(docker=info(**SHOWN_BY_INFO)))
 
 
 def test_a_bridge_of_others_is_told_aloud_before_what_is_behind_it_is_cut_off() -> None:

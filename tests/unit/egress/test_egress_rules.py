@@ -9,11 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyinfra_gvisor.parts.egress.dockerd import Dockerd
 from pyinfra_gvisor.parts.egress.host_network import Surroundings, surroundings
 from pyinfra_gvisor.parts.egress.rules import TABLE, counters, rules_text
-from pyinfra_gvisor.parts.egress.settings import METADATA, PRIVATE, Egress, port_range, translated
+from pyinfra_gvisor.parts.egress.settings import (
+    METADATA,
+    PRIVATE,
+    Allowed,
+    Egress,
+    port_range,
+    translated,
+)
 from tests.table import table
-from tests.unit.egress.egress_packets import Packet, Table, Went, members, rules_of, to_node, went
+from tests.unit.egress.egress_packets import (
+    Packet,
+    Table,
+    Went,
+    from_docker,
+    members,
+    rules_of,
+    to_node,
+    went,
+)
 from tests.unit.egress.egress_states import DOCKERD, egress, found, text_of
 
 REASON = "asked for by the test"
@@ -32,7 +49,7 @@ def counted(*counters: str) -> Went:
 
 STOPPED_ICMP = Went("reject", ["drop_metadata"])
 AROUND_IT = Surroundings(resolvers=("169.254.169.254", "fd00::53"))
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "allow": [
         {"to": "10.0.0.5", "ports": ["8000-8010", "5432", "53/udp"]},
         {"to": "198.51.100.9"},
@@ -124,6 +141,81 @@ def test_rules_that_only_report_let_everything_through_and_count_what_others_wou
     found = went(packet, AROUND_IT, **SETTINGS, mode="report")
 
     assert found == Went("accept", would, [*first, *enforced.sets])
+
+
+MIRROR = Allowed(to="10.0.0.7", ports=("5000",))
+PROXY = Allowed(to="proxy.test", ports=("3128",))
+DOCKERS = Surroundings(
+    excluded=("br0",),
+    resolvers=("169.254.169.254",),
+    own_resolvers=("169.254.169.254", "10.0.0.53"),
+    dockerd=Dockerd(is_told_apart=True, swarm=True, peers=(MIRROR, PROXY)),
+)
+DOCKER_ALLOWS = {
+    **SETTINGS,
+    "allow": [*SETTINGS["allow"], {"to": "db.test", "ports": ["5432"]}],
+    "docker_allow": [{"to": "10.0.0.8"}, {"to": "127.0.0.1", "ports": ["24224"]}],
+}
+NO_PROXY = {"groups": ("docker",)}
+
+
+@table(
+    "packet, expected",
+    metadata_for_a_build=(from_docker("169.254.169.254", 80), counted("allow_4")),
+    metadata_elsewhere=(from_docker("169.254.170.2", 80), stopped("metadata")),
+    metadata_on_a_bridge=(from_docker("100.100.100.200", oif="docker0"), stopped("metadata")),
+    private=(from_docker("10.0.0.6"), stopped("private")),
+    denied=(from_docker("198.51.100.10"), stopped("deny")),
+    mail=(from_docker("93.184.215.14", 25), stopped("smtp")),
+    internet=(from_docker("93.184.215.14"), counted()),
+    own_resolver=(from_docker("10.0.0.53", 53, protocol="udp"), counted()),
+    its_other_ports=(from_docker("10.0.0.53", 80), stopped("private")),
+    a_clouds_resolver=(from_docker("169.254.169.254", 53, protocol="udp"), counted()),
+    stub=(from_docker("127.0.0.53", 53, protocol="udp", oif="lo", own=True), counted()),
+    loopback=(from_docker("127.0.0.1", 6379, oif="lo", own=True), stopped("node")),
+    own_address=(from_docker("203.0.113.7", 22, oif="lo", own=True), stopped("node")),
+    node_port=(from_docker("203.0.113.7", 9100, oif="lo", own=True), counted()),
+    its_log_server=(from_docker("127.0.0.1", 24224, oif="lo", own=True), counted()),
+    published=(from_docker("172.18.0.2", 80, oif=APPS, translated=True, **NO_PROXY), counted()),
+    container=(from_docker("172.18.0.2", 80, oif=APPS, **NO_PROXY), stopped("private")),
+    container_by_docker_proxy=(from_docker("172.18.0.2", 80, oif=APPS), counted()),
+    no_container=(from_docker("10.0.0.6", 80, oif="br0"), stopped("private")),
+    swarm=(from_docker("10.0.0.6", 7946, protocol="udp"), counted()),
+    mirror=(from_docker("10.0.0.7", 5000), counted()),
+    another_port_of_it=(from_docker("10.0.0.7", 5001), stopped("private")),
+    proxy_by_name=(from_docker("10.0.0.9", 3128, named="docker_4"), counted()),
+    another_port_by_name=(from_docker("10.0.0.9", 3129, named="docker_4"), stopped("private")),
+    a_name_that_leads_to_metadata=(
+        from_docker("169.254.170.2", 3128, named="docker_4"),
+        stopped("metadata"),
+    ),
+    what_containers_may=(from_docker("10.0.0.9", 5432, named="allow_5"), counted("allow_5")),
+    allowed=(from_docker("10.0.0.8", 9), counted()),
+    answer=(from_docker("10.0.0.6", known=True), counted()),
+    another_program_of_the_node=(from_docker("169.254.170.2", groups=()), counted()),
+    a_container_by_name=(Packet("10.0.0.9", 5432, named="allow_5"), counted("allow_5")),
+    a_container_by_name_to_metadata=(
+        Packet("169.254.170.2", 5432, named="allow_5"),
+        stopped("metadata"),
+    ),
+    a_container_as_docker=(Packet("10.0.0.8", 9), stopped("private")),
+)
+def test_what_docker_sends_for_others_goes_as_it_must(packet: Packet, expected: Went) -> None:
+    assert went(packet, DOCKERS, **DOCKER_ALLOWS) == expected
+    packets = rules_of(DOCKERS, **DOCKER_ALLOWS, docker=False)
+    assert "output" not in packets.chains
+
+
+def test_the_rules_say_which_sets_the_node_fills_with_what() -> None:
+    text = rules_text(egress(**DOCKER_ALLOWS), DOCKERS)
+
+    assert [line for line in text.splitlines() if line.startswith("# ")][1:] == [
+        "# groups docker.service containerd.service buildkit.service",
+        "# name allow_5 db.test",
+        "# name docker_4 proxy.test",
+    ]
+    for name in ("docker", "docker_proxy", "allow_5_4", "allow_5_6", "docker_4_4", "docker_4_6"):
+        assert f"set {name} {{" in text
 
 
 @pytest.mark.parametrize("block", ["metadata", "private", "smtp", "node"])

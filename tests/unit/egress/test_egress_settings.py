@@ -12,15 +12,18 @@ from pydantic import ValidationError
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.parts.egress import host_network
-from pyinfra_gvisor.parts.egress.dockerd import Dockerd
+from pyinfra_gvisor.parts.egress.dockerd import Dockerd, peer
 from pyinfra_gvisor.parts.egress.lockout import covered, is_blocked, lockouts
+from pyinfra_gvisor.parts.egress.rules import rules_text
 from pyinfra_gvisor.parts.egress.settings import METADATA, PRIVATE, Egress, network, translated
-from pyinfra_gvisor.parts.egress.state import DockerNetwork, Ssh
+from pyinfra_gvisor.parts.egress.state import DockerNetwork, Log, Ssh
 from tests.table import table
 from tests.unit.egress.egress_states import DOCKERD, NETWORKS, allowed, egress, found, problem
 from tests.unit.settings.loaded_settings import good
 
 REASON = "asked for by the test"
+DOCKERD_OF_V1 = replace(DOCKERD, is_told_apart=False)
+"""On a node with version 1 of control groups."""
 
 
 def test_no_key_is_no_firewall_an_empty_one_the_default_and_that_allow_wins_is_said() -> None:
@@ -380,6 +383,69 @@ BOTH = ["10.0.0.2", "fd00::53"]
 )
 def test_what_would_cut_too_much_is_refused(settings: Any, node: Any, got: list[str]) -> None:
     assert [problem.got for problem in refused(settings, **node)] == got
+
+
+FLUENTD, SYSLOG = Log(container="shop", driver="fluentd"), Log(container="shop", driver="syslog")
+AWS = Log(container="shop", driver="awslogs")
+LAN_LOG = FLUENTD.model_copy(update={"address": "tcp://10.0.0.9:24224"})
+METADATA_ALLOWED = {"to": "169.254.169.254", "ports": ["80"], "reason": REASON}
+
+
+@table(
+    "log, settings, got",
+    default=(FLUENTD, {}, ["localhost 24224/tcp"]),
+    default_allowed=(FLUENTD, {"docker_allow": [{"to": "localhost", "ports": ["24224"]}]}, []),
+    loopback_allowed=(FLUENTD, {"docker_allow": [{"to": "127.0.0.1"}]}, []),
+    another_port=(
+        FLUENTD,
+        {"docker_allow": [{"to": "127.0.0.1", "ports": ["1"]}]},
+        ["localhost 24224/tcp"],
+    ),
+    node_is_open=(FLUENTD, {"block": ["private"]}, []),
+    private=(LAN_LOG, {}, ["10.0.0.9/32 24224/tcp"]),
+    what_containers_may=(LAN_LOG, allowed("10.0.0.0/24"), []),
+    not_filtered=(LAN_LOG, {"docker": False}, []),
+    a_socket=(SYSLOG.model_copy(update={"address": "unixgram:///dev/log"}), {}, []),
+    nothing_said=(SYSLOG, {}, []),
+    udp=(SYSLOG.model_copy(update={"address": "udp://10.0.0.9:514"}), {}, ["10.0.0.9/32 514/udp"]),
+    a_name=(SYSLOG.model_copy(update={"address": "udp://logs.test:514"}), {}, []),
+    public=(SYSLOG.model_copy(update={"address": "tcp+tls://203.0.113.9:6514"}), {}, []),
+    asks_metadata=(AWS, {}, ["169.254.169.254 80/tcp"]),
+    may_ask_metadata=(AWS, {"docker_allow": [METADATA_ALLOWED]}, []),
+)
+def test_rules_that_would_cut_a_log_server_are_refused(
+    log: Log, settings: Any, got: list[str]
+) -> None:
+    node = {"logs": (log,), "bridges": ("docker0",), "resolvers": ()}
+
+    assert [problem.got for problem in refused(settings, **node)] == got
+    assert refused(settings, DOCKERD_OF_V1, **node) == []
+    text = rules_text(egress(), around())
+    assert refused(settings, **{**node, "rules": text}) == [], "they cut it already"
+    reports = rules_text(egress(mode="report"), around())
+    assert [problem.got for problem in refused(settings, **{**node, "rules": reports})] == got
+
+
+@table(
+    "text, expected",
+    url=("https://mirror.test", ("mirror.test", ("443",))),
+    port=("http://10.0.0.7:5000", ("10.0.0.7/32", ("5000",))),
+    password=("http://me:word@proxy.test:3128/", ("proxy.test", ("3128",))),
+    host=("registry.test", ("registry.test", ("80", "443"))),
+    host_and_port=("10.0.0.7:5000", ("10.0.0.7/32", ("5000",))),
+    v6=("[fd00::7]:5000", ("fd00::7/128", ("5000",))),
+    udp=("udp://LOGS.test:12201", ("logs.test", ("12201/udp",))),
+    a_socket=("unix:///run/fluentd.sock", None),
+    metadata_needs_a_reason=("http://169.254.169.254:80", None),
+    no_port=("http://10.0.0.7:port", None),
+    empty=("", None),
+)
+def test_what_dockerd_is_told_to_ask_is_read_without_its_password(
+    text: str, expected: tuple[str, tuple[str, ...]] | None
+) -> None:
+    assert [(item.to, item.ports) for item in peer(text, ("80", "443"))] == [
+        item for item in [expected] if item
+    ]
 
 
 def test_every_reason_is_told_in_full() -> None:

@@ -284,3 +284,66 @@ def test_what_lies_beside_it_stays_and_the_rest_goes_without_nft_and_forgets_a_f
     assert guarded.asked("systemctl") == ["daemon-reload", f"reset-failed {UNIT}"]
     assert release.exists()
     assert guarded.files() == {"units/other.service": "644"}
+
+
+RULES_WITH_GROUPS = """# groups docker.service containerd.service buildkit.service
+# name allow_1 localhost
+table inet pyinfra_gvisor
+"""
+DOCKERS = "system.slice/docker.service"
+
+
+def given(host: Host) -> list[str]:
+    """What nft was given besides rules, without the common part."""
+    lines = (host.root / "given").read_text().splitlines()
+    return [
+        line.replace(" inet pyinfra_gvisor", "")
+        for line in lines
+        if line.startswith(("add ", "flush ", "delete "))
+    ]
+
+
+def test_rules_are_loaded_with_the_control_groups_of_what_runs(host: Host) -> None:
+    host.runs("docker", "buildkit")
+    host.has(RULES_WITH_GROUPS)
+
+    assert given(host)[:3] == [
+        f'add element docker {{ "{DOCKERS}" }}',
+        f'add element docker_proxy {{ "{DOCKERS}" }}',
+        'add element docker { "system.slice/buildkit.service" }',
+    ]
+    assert "add element allow_1_4 { 127.0.0.1 timeout 10m }" in given(host)
+
+
+def test_a_unit_that_starts_gives_its_new_group_in_place_of_the_old(guarded: Host) -> None:
+    guarded.rules.write_text(RULES_WITH_GROUPS.splitlines()[0])
+    guarded.daemon_json.write_text('{"userland-proxy" : false}')
+    guarded.runs("docker")
+
+    ran = guarded.members("load")
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert given(guarded) == [
+        "flush set docker",
+        "flush set docker_proxy",
+        f'add element docker {{ "{DOCKERS}" }}',
+    ]
+    assert guarded.table.read_text() == "old"
+
+
+def test_groups_that_the_kernel_does_not_know_are_told(guarded: Host) -> None:
+    guarded.rules.write_text(RULES_WITH_GROUPS)
+    guarded.runs("docker", "containerd")
+    (guarded.root / "set-docker").write_text('elements = { 2525, "system.slice/docker.service" }')
+
+    told = guarded.members("unfiltered")
+
+    assert told.stdout.splitlines() == ["system.slice/containerd.service"]
+
+
+def test_rules_are_loaded_also_without_the_program_that_knows_the_groups(guarded: Host) -> None:
+    (guarded.egress / "members.sh").unlink()
+
+    ran = guarded.load(guarded.rules)
+
+    assert (ran.returncode, guarded.table.read_text()) == (0, "old")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.node_files import drop_in
 from pyinfra_gvisor.daemon_json.shared_lists import LINKS as LINKS_PROGRAM
 from pyinfra_gvisor.node import DAEMON_JSON, Node, parse_node
 from pyinfra_gvisor.parts.every import PARTS
@@ -19,7 +20,6 @@ from pyinfra_gvisor.parts.judge.files import (
     SERVE,
     SERVICE,
     SOCKET,
-    drop_in,
     judge_files,
     service_text,
     socket_text,
@@ -41,7 +41,7 @@ AT, AT_BOTH = (
     f"have the judge answer at /run/pyinfra-gvisor/judge.sock{more}"
     for more in ("", " and /run/docker/plugins/pyinfra-gvisor.sock")
 )
-DROP_IN = drop_in(DOCKER.unit)
+DROP_IN = drop_in(DOCKER.unit, NAME)
 IS_ASKED = {"daemon_json": '{"authorization-plugins": ["pyinfra-gvisor"]}'}
 # What makes a mount namespace: exec_needs_mount_namespace() in systemd's src/core/execute.c.
 NAMESPACES = re.compile(
