@@ -52,14 +52,13 @@ CONNECT = (
 )
 
 
-# What dockerd asks for whoever may pull or build: from a Dockerfile, ADD asks in the same ways.
+# What dockerd asks for whoever may pull or build.
 REMOTE = (
-    "curl -sS --unix-socket /run/docker.sock -X POST 'http://d/build?version={}&remote=http://{}/f'"
+    "curl -sS --unix-socket /run/docker.sock -X POST 'http://d/build?version=2&remote=http://{}/f'"
 )
 DOCKERS = {
     "pull": "docker pull {}/image 2>&1",
-    "build": REMOTE.replace("{}", "1", 1),
-    "BuildKit": REMOTE.replace("{}", "2", 1),
+    "build": "printf 'FROM test:1\nADD http://{}/f /f\n' | DOCKER_BUILDKIT=0 docker build - 2>&1",
 }
 LOGGING = "--log-driver=fluentd --log-opt fluentd-async=true --log-opt fluentd-address="
 PRINTS = ("-v", "/usr:/usr:ro", "test:1", "perl", "-e", "$|=1; while (1) { print 1; sleep 1 }")
@@ -125,7 +124,7 @@ def story(fleet: Fleet, neighbour: Neighbour) -> Story:
     node = fleet.nodes[NAME]
     start_container(node, "shop", *ALWAYS, *LABELS, "--cap-drop=ALL")
     could = module(node), reach(node, "runc", neighbour.address)
-    brought = [visits(node, neighbour, way) for way in DOCKERS.values()]
+    brought = [visits(node, neighbour, way) for way in (*DOCKERS.values(), REMOTE)]
     sh(node, "modprobe -r tipc")
     running = processes(node)
     data = {**DECIDING, "gvisor_report_dir": str(fleet.directory)}
@@ -211,6 +210,7 @@ def test_behind_it_dockerd_looks_nowhere_for_anybody_and_what_it_is_asked_is_tol
     before = neighbour.visits
 
     said = {what: asked(node, neighbour, way) for what, way in DOCKERS.items()}
+    remote = asked(node, neighbour, REMOTE)  # by BuildKit
     logs = ("--log-driver=syslog", "--log-opt=syslog-address=tcp://127.0.0.1:22")
     loopback = node.exec("docker", "run", "--rm", *logs, "test:1", "true")
     volume = node.exec("sh", "-c", NFS.format(*neighbour.address.split(":")))
@@ -218,6 +218,7 @@ def test_behind_it_dockerd_looks_nowhere_for_anybody_and_what_it_is_asked_is_tol
 
     assert min(story.brought) > 0, "before, it looked there"
     assert [what for what, text in said.items() if "no route to host" not in text] == []
+    assert "dockerd would fetch" in remote, "the door refuses it"
     assert "127.0.0.1:22: connect: no route to host" in loopback.stderr
     assert "network_volumes" in volume.stdout, "the seal refuses it"
     assert neighbour.visits == before
