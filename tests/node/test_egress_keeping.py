@@ -155,7 +155,7 @@ def test_who_tried_what_is_named_in_the_report_and_counted_in_the_metrics(
 
     packets = counted(node)["drop_metadata"]
     metrics = sh(node, f"cat {TEXTFILES}/pyinfra_gvisor.prom; rm -r {TEXTFILES}")
-    evidence = {key: item["evidence"] for key, item in seen.found.items() if "egress-" in key}
+    evidence = {key: item["evidence"] for key, item in seen.found.items() if "egress-stop" in key}
     assert evidence == {
         "egress-stopped sandbox": f"{METADATA}:80/tcp, {PRIVATE}:80/tcp",
         "egress-stopped tenant": f"{GATEWAY}:22/tcp",

@@ -162,7 +162,7 @@ def _opened(host: Audited) -> Iterator[Observation]:
     every = Egress().block
     if left_out := [block for block in every if block not in egress.block]:
         yield Observation(f"{SETTING}['block']", f"does not block {', '.join(left_out)}")
-    for item in (*egress.allow, *egress.docker_allow):
+    for item in egress.exceptions:
         if opened := metadata_in(item):
             ports = ", ".join(item.ports) or "all ports"
             evidence = f"allows {', '.join(opened)} ({ports})"

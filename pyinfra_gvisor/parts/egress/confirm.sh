@@ -5,6 +5,7 @@ set -eu
 dir=/opt/gvisor/egress
 run=/run/pyinfra-gvisor-egress
 unit=pyinfra-gvisor-egress
+follower=/etc/systemd/system/$unit-apps.service
 
 exec 9>> "$run/lock"
 flock -w 30 9 || die "$run/lock" "another process has held this lock for 30 s; the new rules will be rolled back"
@@ -13,6 +14,13 @@ if [ ! -e "$dir/candidate.nft" ]; then
 fi
 remove_drop_ins /etc/systemd/system "$unit" # those of before, which may be for other units
 put_files "$@"
+case " $* " in
+    *" $follower "*) ;;
+    *)
+        if [ -e "$follower" ]; then systemctl disable --quiet --now "${follower##*/}"; fi
+        rm -f "$follower"
+        ;;
+esac
 systemctl daemon-reload
 systemctl enable --quiet "$unit.service"
 # If anything fails before this line, the old rules are restored. After it, the timer finds no candidate.
@@ -22,4 +30,8 @@ if [ "$(systemctl is-active "$unit.service")" = active ]; then
     systemctl reload "$unit.service" # a restart would leave a moment without rules
 else
     systemctl start "$unit.service"
+fi
+if [ -e "$follower" ]; then
+    systemctl enable --quiet "${follower##*/}"
+    systemctl restart "${follower##*/}"
 fi

@@ -1,11 +1,13 @@
 #!/bin/sh
 # What the node itself fills into sets of the firewall rules in file $1, as their comments say: the control groups of
-# Docker's units that run, and the addresses of names. $2 is what to do with it:
-# print (for nft), load (replaces the groups, adds addresses), unfiltered (prints groups that the kernel's sets lack).
+# Docker's units that run, the bridges of apps, and the addresses of names. $2 is what to do with it:
+# print (all of it, for nft), load (replaces the groups, adds addresses), apps (replaces the bridges), follow (does that
+# whenever a network comes or goes), unfiltered (prints groups that the kernel's sets lack).
 set -u
 table='inet pyinfra_gvisor'
 rules=${1:?the file with the rules}
 run=/run/pyinfra-gvisor-egress
+known=/opt/gvisor/egress/apps # selector and bridge, as Docker said last
 
 # What runs counts first: daemon.json may have changed since dockerd's start.
 is_proxied() { # unit of dockerd, its group
@@ -34,19 +36,72 @@ groups() { # prints set and control group of the units that run; the first one i
     done
 }
 
-print() {
+bridges() { # prints selector and bridge of each network of an app; fails if Docker does not tell
+    sed -n 's/^# app [^ ]* //p' "$rules" | sort -u | while read -r selector; do
+        found=$(timeout 10 docker network ls --no-trunc --filter driver=bridge --filter "$selector" --format '{{.ID}} {{.Name}}') || exit 1
+        printf '%s\n' "$found" | while read -r id name; do
+            case $selector in name="$name") ;; name=*) continue ;; esac # for Docker it is an expression
+            if [ -z "$id" ]; then continue; fi
+            own=$(timeout 10 docker network inspect --format '{{index .Options "com.docker.network.bridge.name"}}' "$id") || exit 1
+            printf '%s %s\n' "$selector" "${own:-br-$(printf %.12s "$id")}"
+        done || exit 1
+    done
+}
+
+learn() { # has Docker say anew what is in the file, if it runs: a question would start it by its socket
+    if ! systemctl is-active --quiet "$(sed -n 's/^# dockerd //p' "$rules")"; then return 0; fi
+    if bridges > "$known.new"; then mv "$known.new" "$known"; fi
+}
+
+print_apps() { # a bridge with another name than Docker's own is left out: nft might not express it
+    sed -n 's/^# app //p' "$rules" | while read -r set selector; do
+        while read -r of bridge; do
+            case "$of $bridge" in
+                *[!A-Za-z0-9=._/:@+\ -]*) ;;
+                "$selector "*) printf 'add element %s %s { "%s" }\n' "$table" "$set" "$bridge" ;;
+            esac
+        done < "$known"
+    done 2> /dev/null # nothing is known yet
+}
+
+print_groups() {
     groups | while read -r set group; do printf 'add element %s %s { "%s" }\n' "$table" "$set" "$group"; done
+}
+
+print_names() {
     sed -n 's/^# name //p' "$rules" | {
         while read -r set name; do addresses "$set" "$name" & done
         wait
     }
 }
 
+print() {
+    print_groups
+    if grep -q '^# app ' "$rules"; then
+        learn
+        print_apps
+    fi
+    print_names
+}
+
 load() {
     {
         if grep -q '^# groups ' "$rules"; then printf "flush set $table %s\n" docker docker_proxy; fi
-        print
+        print_groups
+        print_names
     } | /usr/sbin/nft -f -
+}
+
+apps() {
+    learn
+    { sed -n "s/^# app \([^ ]*\) .*/flush set $table \1/p" "$rules" && print_apps; } | /usr/sbin/nft -f -
+}
+
+follow() { # events come before the first look: nothing is missed between them
+    docker events --filter type=network --filter event=create --filter event=destroy --format x | {
+        locked apps
+        while read -r _; do locked apps; done
+    }
 }
 
 unfiltered() {
@@ -60,13 +115,15 @@ unfiltered() {
     done
 }
 
-case "${2:?print, load or unfiltered}" in
-    load)
-        mkdir -p "$run" && chmod 700 "$run" # whoever can open a lock can hold it
-        exec 8>> "$run/members.lock"
-        flock -w 10 8 # who loads the rules meanwhile might not know of a new group; without the lock, go on
-        load
-        ;;
-    print) print ;;
-    unfiltered) unfiltered ;;
+locked() { # who loads the rules meanwhile might not know what this one does; without the lock, go on
+    mkdir -p "$run" && chmod 700 "$run" # whoever can open a lock can hold it
+    exec 8>> "$run/members.lock"
+    flock -w 10 8
+    "$@"
+    exec 8>&-
+}
+
+case "${2:?what to do}" in
+    load | apps) locked "$2" ;;
+    print | follow | unfiltered) "$2" ;;
 esac

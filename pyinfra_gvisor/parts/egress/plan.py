@@ -7,7 +7,14 @@ from collections.abc import Iterable, Iterator
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.node_files import NodeFile
 from pyinfra_gvisor.parts.egress.dockerd import NOT_TOLD_APART, Dockerd
-from pyinfra_gvisor.parts.egress.files import DIRECTORY, NAME, RULES, SERVICE, kept_files
+from pyinfra_gvisor.parts.egress.files import (
+    DIRECTORY,
+    FOLLOWER_NAME,
+    NAME,
+    RULES,
+    SERVICE,
+    kept_files,
+)
 from pyinfra_gvisor.parts.egress.host_network import (
     Surroundings,
     foreign,
@@ -43,6 +50,7 @@ def out_of_force(found: EgressState) -> list[str]:
         f"the loaded rules are not those of {RULES}": found.in_force and found.is_other_file,
         f"{NAME}.service is not enabled": not found.enabled,
         f"{NAME}.service is {found.unit}": found.unit not in (None, "active"),
+        f"{FOLLOWER_NAME}.service is {found.follower}": found.follower not in (None, "active"),
         f"what Docker itself sends is not filtered: {', '.join(found.unfiltered)}": bool(
             found.unfiltered
         ),
@@ -110,6 +118,10 @@ def _lines(found: EgressState, egress: Egress, around: Surroundings) -> list[str
         f"load table {TABLE} for container interfaces: {connects}",
         f"{blocked}: {', '.join([*egress.block, *egress.deny]) or 'nothing'}",
         f"allowed exceptions: {', '.join(allowed) or 'none'}",
+        *(
+            f"allowed for networks with {app.selector}: {', '.join(to.to for to in app.allow)}"
+            for app in egress.apps
+        ),
         f"allowed resolvers: {', '.join(around.resolvers) or 'any on the open internet'}",
         _docker_itself(egress, around.dockerd),
         "connections that are open stay open until they end",

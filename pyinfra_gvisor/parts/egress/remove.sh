@@ -12,10 +12,11 @@ exec 9>> "$run/lock"
 flock -w 30 9 || die "$run/lock" "another process has held this lock for 30 s; nothing was removed, run again"
 if [ "$(systemctl is-active "$unit-revert.timer")" = active ]; then systemctl stop "$unit-revert.timer"; fi
 remove_drop_ins "$units" "$unit"
-if [ -e "$units/$unit.service" ]; then
-    systemctl disable --quiet --now "$unit.service"
-    rm -f "$units/$unit.service"
-fi
+for name in "$unit-apps" "$unit"; do
+    if [ ! -e "$units/$name.service" ]; then continue; fi
+    systemctl disable --quiet --now "$name.service"
+    rm -f "$units/$name.service"
+done
 systemctl daemon-reload
 rm -f "$units/sysinit.target.wants/$unit.service" # left if the unit was removed by hand
 if systemctl is-failed --quiet "$unit.service"; then systemctl reset-failed "$unit.service"; fi

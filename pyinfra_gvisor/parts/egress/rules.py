@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+from typing import TypeVar
 
 from pyinfra_gvisor.judge.networks import LINK_LOCAL
 from pyinfra_gvisor.parts.egress.dockerd import SWARM_PORTS, Dockerd, filters_docker
@@ -25,6 +26,8 @@ from pyinfra_gvisor.parts.egress.settings import (
     port_range,
     translated,
 )
+
+T = TypeVar("T")
 
 FAMILY, NAME = "inet", "pyinfra_gvisor"
 TABLE = f"{FAMILY} {NAME}"
@@ -59,9 +62,15 @@ def rules_text(egress: Egress, around: Surroundings) -> str:
     Its comments tell ``members.sh`` which sets the node fills, and with what.
     """
     dockerd = around.dockerd if filters_docker(egress, around.dockerd) else None
-    lists = _Lists(egress, dockerd)
+    lists = _Lists(egress, dockerd, around.dockerd.unit)
     chains = {
         **{f"stop_{reason}": _stop(reason, egress) for reason in _reasons(egress)},
+        **{
+            _chain(name, is_named=is_named): lines
+            for name, own in lists.apps().items()
+            for is_named in (False, True)
+            if (lines := [*_allowed(own, f"accept_{name}", is_named=is_named)])
+        },
         "beyond": _beyond(egress, around, lists),
         "to_node": _to_node(egress),
         "from_containers": _from_containers(egress, around),
@@ -92,31 +101,36 @@ def rules_text(egress: Egress, around: Surroundings) -> str:
 
 @dataclass(frozen=True)
 class _Lists:
-    """What is allowed: the numbered lists of containers and of Docker itself; None without it."""
+    """
+    What is allowed, and to whom.
+
+    ``dockerd`` is None if the rules do not hold for it; ``unit`` is its unit.
+    """
 
     egress: Egress
     dockerd: Dockerd | None
-
-    def own(self) -> dict[str, Allowed]:
-        """Return what Docker itself may reach besides what containers may."""
-        if self.dockerd is None:
-            return {}
-        items = (*self.egress.docker_allow, *self.dockerd.peers)
-        return {f"docker_{number}": item for number, item in enumerate(items, 1)}
+    unit: str
 
     def everybodys(self) -> dict[str, Allowed]:
-        """Return what containers may reach, and Docker."""
-        return {f"allow_{number}": item for number, item in enumerate(self.egress.allow, 1)}
+        """Return what all containers may reach, and Docker."""
+        return _numbered("allow", self.egress.allow)
 
-    def _names(self) -> dict[str, str]:
-        both = {**self.everybodys(), **self.own()}
-        return {key: item.to for key, item in both.items() if item.network is None}
+    def own(self) -> dict[str, Allowed]:
+        """Return what Docker itself may reach besides."""
+        items = (*self.egress.docker_allow, *self.dockerd.peers) if self.dockerd else ()
+        return _numbered("docker", items)
+
+    def apps(self) -> dict[str, dict[str, Allowed]]:
+        """Return what an app may reach besides, by the set with its bridges."""
+        every = _numbered("app", self.egress.apps)
+        return {name: _numbered(name, app.allow) for name, app in every.items()}
 
     def sets(self) -> Iterator[str]:
         """Yield the sets that the node fills."""
-        if self.dockerd:
-            for name in (GROUPS, PROXY):
-                yield from _block(f"set {name}", ["type cgroupsv2", f"size {GROUPS_SIZE}"])
+        for name in (GROUPS, PROXY) if self.dockerd else ():
+            yield from _block(f"set {name}", ["type cgroupsv2", f"size {GROUPS_SIZE}"])
+        for name in self.apps():
+            yield from _block(f"set {name}", ["type ifname", f"size {NAME_SIZE}"])
         for key in self._names():
             for version in ("4", "6"):
                 members = [f"type ipv{version}_addr", "flags timeout", f"size {NAME_SIZE}"]
@@ -126,13 +140,28 @@ class _Lists:
         """Yield the comments that say with what."""
         if self.dockerd:
             yield f"# groups {' '.join(self.dockerd.units)}"
+        if self.egress.apps:
+            yield f"# dockerd {self.unit}"
+        for name, app in _numbered("app", self.egress.apps).items():
+            yield f"# app {name} {app.selector}"
         for key, name in self._names().items():
             yield f"# name {key} {name}"
+
+    def _names(self) -> dict[str, str]:
+        every = {**self.everybodys(), **self.own()}
+        for own in self.apps().values():
+            every |= own
+        return {key: item.to for key, item in every.items() if item.network is None}
+
+
+def _numbered(name: str, items: Iterable[T]) -> dict[str, T]:
+    return {f"{name}_{number}": item for number, item in enumerate(items, 1)}
 
 
 def counters(egress: Egress) -> tuple[str, ...]:
     """Return the counters' names: ``accept_…`` count new connections, others packets."""
-    allowed = [f"accept_allow_{number}" for number in range(1, len(egress.allow) + 1)]
+    allowed = [f"accept_{name}" for name in _numbered("allow", egress.allow)]
+    allowed += [f"accept_{name}" for name in _numbered("app", egress.apps)]
     accepts = ("accept_dns", "accept_node_dns", "accept_node", *allowed, "accept_internet")
     return (*accepts, *(f"{_dropping(egress)}_{reason}" for reason in _reasons(egress)))
 
@@ -145,6 +174,11 @@ def blocks(rules: str) -> bool:
 def holds_for_docker(rules: str) -> bool:
     """Return True if these rules of a node hold for what Docker itself sends."""
     return f"set {GROUPS} {{" in rules
+
+
+def has_apps(rules: str) -> bool:
+    """Return True if these rules of a node have something for one app alone."""
+    return "\n# app " in rules
 
 
 def _dropping(egress: Egress) -> str:
@@ -244,9 +278,13 @@ def _beyond(egress: Egress, around: Surroundings, lists: _Lists) -> Iterator[str
     """Yield the rules for packets that leave the node."""
     yield _control()
     yield from _to(around.resolvers, f"{_ASKED} counter name accept_dns accept")
-    yield from _everybodys(lists, is_named=False)
-    yield from _destinations(egress)
-    yield from _everybodys(lists, is_named=True)
+    for is_named in (False, True):  # a name opens neither metadata services nor what is denied
+        yield from _everybodys(lists, is_named=is_named)
+        for name, own in lists.apps().items():
+            if any(is_named is (item.network is None) for item in own.values()):
+                yield f"iifname @{name} jump {_chain(name, is_named=is_named)}"
+        if not is_named:
+            yield from _destinations(egress)
     if "private" in egress.block:
         yield from _to(PRIVATE, "goto stop_private")
     yield from _mail(egress)
@@ -305,14 +343,21 @@ def _beyond_docker(egress: Egress, around: Surroundings, lists: _Lists) -> Itera
 
 def _everybodys(lists: _Lists, *, is_named: bool) -> Iterator[str]:
     for key, item in lists.everybodys().items():
-        if is_named is (item.network is None):
-            yield from _allow(key, item, f"counter name accept_{key} accept")
+        yield from _allowed({key: item}, f"accept_{key}", is_named=is_named)
 
 
 def _own(lists: _Lists, *, is_named: bool) -> Iterator[str]:
-    for key, item in lists.own().items():
+    yield from _allowed(lists.own(), "", is_named=is_named)
+
+
+def _allowed(items: dict[str, Allowed], counter: str, *, is_named: bool) -> Iterator[str]:
+    for key, item in items.items():
         if is_named is (item.network is None):
-            yield from _allow(key, item, "accept")
+            yield from _allow(key, item, f"counter name {counter} accept" if counter else "accept")
+
+
+def _chain(app: str, *, is_named: bool) -> str:
+    return f"to_names_of_{app}" if is_named else f"to_{app}"
 
 
 def _mail(egress: Egress) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.models import Strict
@@ -39,6 +39,10 @@ HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
 )
 LAST_PORT = 65535
+COMPOSE_PROJECT = "com.docker.compose.project"
+# No blank and no quote: they go into a script. Docker's names: RestrictedNameChars of moby.
+Name = StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")
+Label = StringConstraints(pattern=r"^[A-Za-z0-9._/-]{1,128}=[A-Za-z0-9._/:@+-]{1,128}$")
 
 
 def network(text: str) -> Network:
@@ -129,6 +133,34 @@ class Allowed(Strict):
         return self
 
 
+class App(Strict):
+    """What the containers on an app's own networks may reach besides `allow`."""
+
+    project: Annotated[str, Name] | None = Field(
+        None, description="The project of compose that made the networks."
+    )
+    network: Annotated[str, Name] | None = Field(None, description="The name of a network.")
+    label: Annotated[str, Label] | None = Field(
+        None, description="A label of the networks, as `key=value`."
+    )
+    allow: tuple[Allowed, ...] = Field(description="Destinations, each as in `allow`.")
+
+    @property
+    def selector(self) -> str:
+        """Return what finds the networks, as a filter of ``docker network ls``."""
+        if self.network:
+            return f"name={self.network}"
+        return f"label={self.label or f'{COMPOSE_PROJECT}={self.project}'}"
+
+    @model_validator(mode="after")
+    def _one(self) -> App:
+        given = [key for key in ("project", "network", "label") if getattr(self, key)]
+        if len(given) != 1:
+            todo = "write one of project, network and label"
+            raise Problem("not clear which networks are meant", got=" and ".join(given), todo=todo)
+        return self
+
+
 class Egress(Strict):
     """
     The firewall of a node: what its containers may reach.
@@ -167,6 +199,12 @@ class Egress(Strict):
         description="Destinations that Docker itself may reach besides `allow`, such as a registry "
         "in a private network. Mirrors, insecure registries, proxies and the log server that "
         "dockerd's configuration names are allowed anyway.",
+    )
+    apps: tuple[App, ...] = Field(
+        (),
+        description="Destinations for one app alone, each "
+        '`{"project": "shop", "allow": [...]}`; in place of `project` also `network` or `label`. It '
+        "holds for the bridge network that a container sends through.",
     )
     node_ports: tuple[str, ...] = Field(
         (),
@@ -214,6 +252,11 @@ class Egress(Strict):
         description="Why to try rules that would be refused. The node still rolls back unless the "
         "controller confirms them.",
     )
+
+    @property
+    def exceptions(self) -> tuple[Allowed, ...]:
+        """Return all destinations that are allowed to somebody."""
+        return (*self.allow, *self.docker_allow, *(to for app in self.apps for to in app.allow))
 
     @property
     def only_reports(self) -> bool:

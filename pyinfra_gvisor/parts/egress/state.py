@@ -74,6 +74,7 @@ class EgressState(PartState):
     as_loaded: str | None = None
     loaded_from: str | None = None
     unfiltered: tuple[str, ...] = ()
+    follower: str | None = None
     uplinks: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
@@ -128,6 +129,7 @@ def read(lines: Sequence[str]) -> EgressState:
         now=one.get("now"),
         as_loaded=as_loaded or None,
         loaded_from=loaded_from or None,
+        follower=one.get("follower"),
         unfiltered=tuple(told.get("unfiltered", ())),
         uplinks=tuple(dict.fromkeys(told.get("uplink", ()))),
         gateways=tuple(dict.fromkeys(map(_gateway, told.get("gateway", ())))),

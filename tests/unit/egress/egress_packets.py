@@ -36,6 +36,7 @@ class Packet:
     translated: bool = False
     own: bool = False
     named: str = ""
+    app: str = ""
 
     @property
     def family(self) -> str:
@@ -159,6 +160,7 @@ def _is_bridge(name: str) -> bool:
 
 _WORDS = {
     "iifname": r'iifname "([^"]+)"',
+    "app": r"iifname @(\w+)",
     "oifname": r'oifname "([^"]+)"',
     "iifkind": r'meta iifkind "bridge"',
     "oifkind": r'meta oifkind "bridge"',
@@ -186,6 +188,7 @@ _WORDS = {
 }
 
 _MATCHES: Mapping[str, Callable[[Packet, re.Match[str]], bool]] = {
+    "app": lambda packet, found: packet.app == found[1],
     "iifname": lambda packet, found: matches(packet.iif, (found[1],)),
     "oifname": lambda packet, found: matches(packet.oif, (found[1],)),
     "iifkind": lambda packet, _: _is_bridge(packet.iif),

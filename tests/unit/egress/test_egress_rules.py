@@ -206,6 +206,44 @@ def test_what_docker_sends_for_others_goes_as_it_must(packet: Packet, expected: 
     assert "output" not in packets.chains
 
 
+APPS_ALLOW = {
+    **SETTINGS,
+    "apps": [
+        {"project": "shop", "allow": [{"to": "10.0.0.6", "ports": ["5432"]}]},
+        {
+            "network": "lan",
+            "allow": [
+                {"to": "db.test", "ports": ["80"]},
+                {"to": "169.254.170.2", "reason": REASON},
+            ],
+        },
+        {"label": "tier=back", "allow": [{"to": "10.0.0.7"}]},
+    ],
+}
+
+
+@table(
+    "packet, expected",
+    its_own=(Packet("10.0.0.6", 5432, app="app_1"), counted("app_1")),
+    another_port=(Packet("10.0.0.6", 5433, app="app_1"), stopped("private")),
+    of_another_app=(Packet("10.0.0.6", 5432, app="app_2"), stopped("private")),
+    of_no_app=(Packet("10.0.0.6", 5432), stopped("private")),
+    by_name=(Packet("10.0.0.8", 80, named="app_2_1", app="app_2"), counted("app_2")),
+    by_the_name_of_another=(Packet("10.0.0.8", 80, named="app_2_1"), stopped("private")),
+    a_name_for_metadata=(
+        Packet("169.254.169.253", 80, named="app_2_1", app="app_2"),
+        stopped("metadata"),
+    ),
+    with_a_reason=(Packet("169.254.170.2", app="app_2"), counted("app_2")),
+    all_ports=(Packet("10.0.0.7", 1, app="app_3"), counted("app_3")),
+    what_all_may=(Packet("10.0.0.5", 5432, app="app_3"), counted("allow_1")),
+    the_rest=(Packet("10.0.0.9", app="app_3"), stopped("private")),
+    not_docker=(from_docker("10.0.0.7", 1), stopped("private")),
+)
+def test_an_app_may_more_than_others_and_no_other_may_it(packet: Packet, expected: Went) -> None:
+    assert went(packet, DOCKERS, **APPS_ALLOW) == expected
+
+
 def test_the_rules_say_which_sets_the_node_fills_with_what() -> None:
     text = rules_text(egress(**DOCKER_ALLOWS), DOCKERS)
 
@@ -213,6 +251,14 @@ def test_the_rules_say_which_sets_the_node_fills_with_what() -> None:
         "# groups docker.service containerd.service buildkit.service",
         "# name allow_5 db.test",
         "# name docker_4 proxy.test",
+    ]
+    apps = rules_text(egress(**APPS_ALLOW), Surroundings())
+    assert [line for line in apps.splitlines() if line.startswith("# ")][1:] == [
+        "# dockerd docker.service",
+        "# app app_1 label=com.docker.compose.project=shop",
+        "# app app_2 name=lan",
+        "# app app_3 label=tier=back",
+        "# name app_2_1 db.test",
     ]
     for name in ("docker", "docker_proxy", "allow_5_4", "allow_5_6", "docker_4_4", "docker_4_6"):
         assert f"set {name} {{" in text

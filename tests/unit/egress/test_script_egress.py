@@ -347,3 +347,54 @@ def test_rules_are_loaded_also_without_the_program_that_knows_the_groups(guarded
     ran = guarded.load(guarded.rules)
 
     assert (ran.returncode, guarded.table.read_text()) == (0, "old")
+
+
+# Three networks: of a project, one whose bridge has a name of its own, and one with such a name.
+DOCKER = """
+[ ! -e {0}/docker-fails ] || exit 1
+case "$*" in
+    *"--filter label=com.docker.compose.project=shop "*) echo '0123456789abcdef shop_default' ;;
+    *"--filter name=lan "*) printf '%s\\n' 'aaaaaaaaaaaaaaaa lan' 'bbbbbbbbbbbbbbbb vlan2' ;;
+    *"inspect "*aaaaaaaaaaaaaaaa) echo lan0 ;;
+    *"inspect "*) echo ;;
+esac
+"""
+WITH_APPS = """# dockerd docker.service
+# app app_1 label=com.docker.compose.project=shop
+# app app_2 name=lan
+"""
+BRIDGES = [
+    'add element app_1 { "br-0123456789ab" }',
+    'add element app_2 { "lan0" }',
+]
+
+
+@pytest.fixture
+def with_apps(guarded: Host) -> Host:
+    """A node with rules for two apps, whose Docker runs and has said which networks they have."""
+    guarded.rules.write_text(WITH_APPS)
+    guarded.unit("docker.service", "active")
+    stub(guarded.path, "docker", DOCKER.format(guarded.root))
+    assert guarded.members("apps").returncode == 0
+    return guarded
+
+
+def test_an_app_has_the_bridges_of_its_networks_and_of_no_other(with_apps: Host) -> None:
+    assert given(with_apps) == ["flush set app_1", "flush set app_2", *BRIDGES]
+    with_apps.rules.write_text(WITH_APPS.replace("name=lan", "name=wan"))
+
+    with_apps.members("apps")
+
+    assert given(with_apps) == ["flush set app_1", "flush set app_2", BRIDGES[0]]
+
+
+def test_what_docker_does_not_tell_stays_as_it_was_also_at_boot(with_apps: Host) -> None:
+    (with_apps.root / "docker-fails").touch()
+    with_apps.members("apps")
+    failed = given(with_apps)
+    with_apps.unit("docker.service", "inactive")
+    (with_apps.path / "docker").unlink()
+
+    printed = with_apps.members("print").stdout.replace(" inet pyinfra_gvisor", "").splitlines()
+
+    assert failed[2:] == [line for line in printed if line.startswith("add")] == BRIDGES
