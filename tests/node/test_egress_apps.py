@@ -14,10 +14,8 @@ from tools.lab import LabNode
 
 PROJECT, LAN, NAME = "shop", "lan", "own.test"
 OF_SHOP = f"--label com.docker.compose.project={PROJECT}"
-# One that a stranger makes look alike: for Docker, a filter by name is an expression.
-STRANGE = (
-    f"--label com.docker.compose.project={PROJECT}2 --label x=com.docker.compose.project={PROJECT}"
-)
+# A stranger's, which looks alike: for Docker, a filter by name is an expression.
+STRANGE = f"{OF_SHOP}2 --label x=com.docker.compose.project={PROJECT}"
 NETWORKS = {f"{PROJECT}_default": OF_SHOP, LAN: "", f"{LAN}2": STRANGE}
 BOXES = {
     "shop": (f"{PROJECT}_default", "runsc"),
@@ -63,9 +61,10 @@ class Told:
 @pytest.fixture(scope="module")
 def told(egress: Ground) -> Iterator[Told]:
     """Three networks beside the usual one, two of them with a list of their own."""
+    egress.deploy(*RUN, egress=RULES)
+    egress.have_containers(*RUN)
     at_once(lambda name: build(egress.nodes[name]), RUN)
     egress.deploy(*RUN, egress=APPS)
-    egress.have_containers(*RUN)
     first = at_once(lambda name: look(egress, name), RUN)
     second = egress.deploy(*RUN, egress=APPS)
     at_once(lambda name: sh(egress.nodes[name], "systemctl restart docker"), RUN)

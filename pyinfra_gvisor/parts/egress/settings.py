@@ -203,7 +203,7 @@ class Egress(Strict):
     apps: tuple[App, ...] = Field(
         (),
         description="Destinations for one app alone, each "
-        '`{"project": "shop", "allow": [...]}`; in place of `project` also `network` or `label`. It '
+        '`{"project": "shop", "allow": [...]}`, or with `network` or `label` for `project`. It '
         "holds for the bridge network that a container sends through.",
     )
     node_ports: tuple[str, ...] = Field(
