@@ -96,7 +96,22 @@ sub log_server { # to which dockerd sends what a container prints, without a pas
     my $options = members($config->{Config} // "{}");
     my ($address) = map { plain(($options->{$_} // "") =~ s/^"|"$//gr) } $driver eq "splunk" ? "splunk-url" : "$driver-address";
     s{//[^/]*@}{//}, s/[^\x21-\x7e]/?/g for $address, $name;
-    return "egress log $driver " . ($address eq "" ? "-" : $address) . " $name\n";
+    my ($to) = ($address eq "" && $driver eq "fluentd" ? "localhost" : $address) =~ m{^(?:[\w+]+://)?(\w[\w.-]*)};
+    return "egress log $driver " . ($address eq "" ? "-" : $address) . " " . leads_to($to) . " $name\n";
+}
+my %leads;
+sub leads_to { # of a name or an IPv4 address: the loopback address if it is the node's own; "-" if that is not known
+    my $to = $_[0] // return "-";
+    return $leads{$to} if $leads{$to};
+    return "-" if keys %leads > 4; # anybody may name as many as he likes
+    open(my $f, "-|", "timeout", 2, "getent", "ahostsv4", $to) or return "-";
+    my ($at) = (<$f> // "") =~ /^([0-9.]+)/;
+    close $f;
+    if (defined $at) { # only an address of its own can be bound: ip(7)
+        my $s;
+        $at = "127.0.0.1" if socket($s, 2, 2, 0) && bind($s, pack("S n C4 x8", 2, 0, split /\./, $at));
+    }
+    return $leads{$to} = $at // "-";
 }
 sub sources { # the sources of mounts
     my ($mounts) = @_;

@@ -42,7 +42,7 @@ MAY = {
     "stranger": STOPPED,
     "tenant": STOPPED,
 }
-FOLLOWER = "pyinfra-gvisor-egress-apps"
+FOLLOWER = "pyinfra-gvisor-egress-members"
 MADE_ANEW_S = 10  # what follows the networks has them at once, but the machine may be busy
 
 Seen = Mapping[str, Mapping[str, str]]
@@ -91,7 +91,8 @@ def clear(node: LabNode) -> None:
     """Away with all of it."""
     for box in BOXES:
         remove_container(node, box)
-    sh(node, f"docker network rm {' '.join(NETWORKS)}; sed -i '/{NAME}/d' /etc/hosts")
+    sh(node, f"docker network rm {' '.join(NETWORKS)}")
+    sh(node, f"sed '/{NAME}/d' /etc/hosts > /root/hosts; cat /root/hosts > /etc/hosts")
 
 
 def look(ground: Ground, name: str) -> Seen:

@@ -220,7 +220,7 @@ def test_behind_it_dockerd_looks_nowhere_for_anybody_and_what_it_is_asked_is_tol
     assert [what for what, text in said.items() if "no route to host" not in text] == []
     assert "dockerd would fetch" in remote, "the door refuses it"
     assert "127.0.0.1:22: connect: no route to host" in loopback.stderr
-    assert "network_volumes" in volume.stdout, "the seal refuses it"
+    assert "network file system" in volume.stdout, "the seal refuses it"
     assert neighbour.visits == before
     told = listed.text.partition("Docker itself")[2]
     assert f"{neighbour.address}/tcp" in told

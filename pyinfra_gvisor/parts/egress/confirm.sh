@@ -5,22 +5,19 @@ set -eu
 dir=/opt/gvisor/egress
 run=/run/pyinfra-gvisor-egress
 unit=pyinfra-gvisor-egress
-follower=/etc/systemd/system/$unit-apps.service
+follower=/etc/systemd/system/$unit-members.service
 
 exec 9>> "$run/lock"
 flock -w 30 9 || die "$run/lock" "another process has held this lock for 30 s; the new rules will be rolled back"
 if [ ! -e "$dir/candidate.nft" ]; then
     die "$dir/rules.nft" "the new rules were rolled back before they were confirmed; raise confirm_s in gvisor_egress"
 fi
-remove_drop_ins /etc/systemd/system "$unit" # those of before, which may be for other units
 put_files "$@"
-case " $* " in
-    *" $follower "*) ;;
-    *)
-        if [ -e "$follower" ]; then systemctl disable --quiet --now "${follower##*/}"; fi
-        rm -f "$follower"
-        ;;
-esac
+for path in /etc/systemd/system/*.d/"$unit.conf" "$follower"; do # of rules of before
+    case " $* " in *" $path "*) continue ;; esac
+    if [ "$path" = "$follower" ] && [ -e "$path" ]; then systemctl disable --quiet --now "${path##*/}"; fi
+    rm -f "$path"
+done
 systemctl daemon-reload
 systemctl enable --quiet "$unit.service"
 # If anything fails before this line, the old rules are restored. After it, the timer finds no candidate.

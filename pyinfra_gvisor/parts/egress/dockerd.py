@@ -17,9 +17,12 @@ BESIDE = ("containerd.service", "buildkit.service")
 """The units of what fetches and builds for dockerd, under the names that their packages give."""
 SINCE = (5, 13)
 """The kernel since which nftables can match a socket's control group, version 2 only: nft(8)."""
-NOT_TOLD_APART = "that needs cgroup v2 and Linux 5.13"
+NOT_TOLD_APART = "that needs a unit of systemd, cgroup v2 and Linux 5.13"
 SWARM_PORTS = ("2377", "7946", "7946/udp")
-"""What dockerd asks other nodes of a swarm: https://docs.docker.com/engine/swarm/swarm-tutorial/"""
+"""
+What dockerd asks other nodes of a swarm, also to join one:
+https://docs.docker.com/engine/swarm/swarm-tutorial/
+"""
 
 _PORTS = {"http": ("80",), "https": ("443",)}
 _ADDRESS_OF = {
@@ -40,7 +43,6 @@ class Dockerd:
     + is_told_apart: the kernel knows whose packets are Docker's
     + dns: the resolvers that daemon.json names
     + proxied: it runs docker-proxy
-    + swarm: the node is in a swarm
     + peers: mirrors, insecure registries, proxies and the log server of its configuration
     """
 
@@ -48,7 +50,6 @@ class Dockerd:
     is_told_apart: bool = False
     dns: tuple[str, ...] = ()
     proxied: bool = False
-    swarm: bool = False
     peers: tuple[Allowed, ...] = ()
 
     @property
@@ -71,10 +72,11 @@ def dockerd_of(node: Node, *, proxy: bool = True, text: str | None = None) -> Do
     """
     return Dockerd(
         unit=node.supervisor.unit or UNIT,
-        is_told_apart=node.cgroup_version > 1 and node.kernel_version >= SINCE,
+        is_told_apart=node.supervisor.kind == "systemd"
+        and node.cgroup_version > 1
+        and node.kernel_version >= SINCE,
         dns=named_resolvers(node, text),
         proxied=proxy and proxied(node),
-        swarm=node.info is not None and node.info.swarm_active,
         peers=tuple(dict.fromkeys(_peers(node))),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra_gvisor.base.node_files import UNITS, NodeFile, drop_in, unit_text
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.egress.dockerd import Dockerd
-from pyinfra_gvisor.parts.egress.rules import TABLE, has_apps, holds_for_docker
+from pyinfra_gvisor.parts.egress.rules import TABLE, holds_for_docker, is_followed
 
 DIRECTORY = "/opt/gvisor/egress"
 RULES = f"{DIRECTORY}/rules.nft"
@@ -15,7 +15,7 @@ MEMBERS = f"{DIRECTORY}/members.sh"
 REVERT = f"{DIRECTORY}/revert.sh"
 NAME = "pyinfra-gvisor-egress"
 SERVICE = f"{UNITS}/{NAME}.service"
-FOLLOWER_NAME = f"{NAME}-apps"
+FOLLOWER_NAME = f"{NAME}-members"
 FOLLOWER = f"{UNITS}/{FOLLOWER_NAME}.service"
 NFT = "/usr/sbin/nft"
 
@@ -30,7 +30,7 @@ def kept_files(rules: str, dockerd: Dockerd) -> tuple[NodeFile, ...]:
         NodeFile(REVERT, "755", _script("parts/egress/revert")),
         NodeFile(SERVICE, "644", service_text()),
         *(NodeFile(drop_in(unit, NAME), "644", drop_in_text()) for unit in started),
-        *((NodeFile(FOLLOWER, "644", follower_text(dockerd.unit)),) if has_apps(rules) else ()),
+        *((NodeFile(FOLLOWER, "644", follower_text(dockerd.unit)),) if is_followed(rules) else ()),
     )
 
 
@@ -45,18 +45,18 @@ def drop_in_text() -> str:
     The group exists before the program runs. If the rules cannot be given it, the program starts
     nevertheless, and the keeper gives it to them within a minute.
     """
-    return unit_text("[Service]", f"ExecStartPre=-/bin/sh {MEMBERS} {RULES} load")
+    return unit_text("[Service]", f"ExecStartPre=-/bin/sh {MEMBERS} {RULES} groups")
 
 
 def follower_text(docker: str) -> str:
     """
-    Return the unit that tells the rules the bridges of apps whenever a network comes or goes.
+    Return the unit that tells the rules the addresses of names and the bridges of apps.
 
     It only runs while dockerd does: systemd.unit(5). Otherwise its questions would start dockerd.
     """
     return unit_text(
         "[Unit]",
-        "Description=Apps of the egress firewall of pyinfra-gvisor: the bridges of their networks",
+        "Description=Names and apps of the egress firewall of pyinfra-gvisor",
         f"BindsTo={docker}",
         f"After={docker} {NAME}.service",
         "StartLimitIntervalSec=0",

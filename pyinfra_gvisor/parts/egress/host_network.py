@@ -28,7 +28,8 @@ class Surroundings:
     Every bridge connects containers, and so does each of ``interfaces``. ``excluded`` are not
     filtered. Packets from ``foreign`` bridges are filtered like those from containers; containers
     reach machines on them only as they reach the outside. ``resolvers`` may be queried on port 53.
-    Docker itself may also query ``own_resolvers``, those of the node.
+    Docker itself may also query ``own_resolvers``, those of the node. ``dockers`` are bridges of
+    its networks that are excluded, and lead nowhere else.
     """
 
     interfaces: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ class Surroundings:
     foreign: tuple[str, ...] = ()
     resolvers: tuple[str, ...] = ()
     own_resolvers: tuple[str, ...] = ()
+    dockers: tuple[str, ...] = ()
     dockerd: Dockerd = field(default_factory=Dockerd)
 
 
@@ -48,6 +50,12 @@ def surroundings(found: EgressState, egress: Egress, dockerd: Dockerd) -> Surrou
         foreign=_written(foreign(found, egress)),
         resolvers=tuple(sorted(set(asked))),
         own_resolvers=tuple(sorted({*asked, *resolvers(found)})),
+        dockers=_written(
+            item.bridge
+            for item in found.networks
+            if matches(item.bridge, egress.exclude)
+            and item.bridge not in (*found.uplinks, *found.ports)
+        ),
         dockerd=dockerd,
     )
 

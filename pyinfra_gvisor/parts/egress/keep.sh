@@ -23,11 +23,10 @@ egress_wrong() {
     for group in $(sh "$egress_dir/members.sh" "$egress_dir/rules.nft" unfiltered); do
         say "what $group sends is not filtered"
     done
-    if grep -q '^# name ' "$egress_dir/rules.nft"; then sh "$egress_dir/members.sh" "$egress_dir/rules.nft" load; fi # their addresses change
-    follower=/etc/systemd/system/$egress_name-apps.service
+    follower=/etc/systemd/system/$egress_name-members.service
     dockerd=$(sed -n 's/^# dockerd //p' "$egress_dir/rules.nft")
-    if [ -e "$follower" ] && systemctl is-active --quiet "$dockerd" && ! systemctl is-active --quiet "$egress_name-apps"; then
-        say "$egress_name-apps.service is not active"
+    if [ -e "$follower" ] && systemctl is-active --quiet "$dockerd" && ! systemctl is-active --quiet "$egress_name-members"; then
+        say "$egress_name-members.service is not active"
     fi
     if ! systemctl is-active --quiet "$egress_name"; then say "$egress_name.service is not active"; fi
     if ! systemctl is-enabled --quiet "$egress_name"; then say "$egress_name.service is not enabled"; fi
@@ -38,5 +37,5 @@ egress_restore() {
     if [ -e "$egress_dir/candidate.nft" ]; then sh "$egress_dir/revert.sh"; fi
     systemctl enable --quiet "$egress_name"
     systemctl reload "$egress_name" 2> /dev/null || systemctl restart "$egress_name"
-    if [ -e "/etc/systemd/system/$egress_name-apps.service" ]; then systemctl restart "$egress_name-apps"; fi
+    if [ -e "/etc/systemd/system/$egress_name-members.service" ]; then systemctl restart "$egress_name-members"; fi
 }

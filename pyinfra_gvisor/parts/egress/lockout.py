@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
@@ -30,7 +31,7 @@ from pyinfra_gvisor.parts.egress.state import EgressState, Log
 
 DNS_PORT = "53"
 ASK_METADATA = ("awslogs", "gcplogs")
-_METADATA, _LOOPBACK = "169.254.169.254", "127.0.0.1"
+_METADATA = "169.254.169.254"
 
 
 def lockouts(found: EgressState, egress: Egress, around: Surroundings) -> list[Problem]:
@@ -150,12 +151,9 @@ def _logs(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[
     """
     Refuse to cut logs: dockerd starts no container whose log server it cannot reach.
 
-    ``awslogs`` and ``gcplogs`` ask the metadata service for credentials. A name is not refused:
-    what it leads to is only known on the node. If the rules on the node cut them already, a
-    container that somebody starts must not refuse every run.
+    ``awslogs`` and ``gcplogs`` ask the metadata service for credentials. If the rules on the node
+    cut a server already, a container that somebody starts must not refuse every run.
     """
-    if found.rules and holds_for_docker(found.rules) and blocks(found.rules):
-        return
     allowed = (*egress.allow, *egress.docker_allow, *around.dockerd.peers)
     for item in found.logs:
         for host, address, port in _log_ends(item):
@@ -163,6 +161,8 @@ def _logs(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[
             if not (is_own or is_blocked(address, egress)):
                 continue
             if any(_opens(one, host, address, port) for one in allowed):
+                continue
+            if _is_cut(found.rules or "", host, address):
                 continue
             yield Problem(
                 f"dockerd could no longer send the logs of container {cut(item.container)} "
@@ -172,12 +172,22 @@ def _logs(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[
             )
 
 
+def _is_cut(rules: str, host: str, address: str) -> bool:
+    """Return True if these rules of a node block what Docker sends to an address."""
+    if not (holds_for_docker(rules) and blocks(rules)):
+        return False
+    if re.search(f"^# name \\w+ {re.escape(host)}$", rules, re.MULTILINE):
+        return False
+    opened = re.findall(r"ip6? daddr ([0-9a-f:][0-9a-f.:/]*) .*accept$", rules, re.MULTILINE)
+    return not any(ip_address(address) in network(text) for text in opened)
+
+
 def _log_ends(item: Log) -> Iterator[tuple[str, str, str]]:
     """Yield host, address and port to which dockerd sends logs, if the address is known."""
     if item.driver in ASK_METADATA:
         yield _METADATA, _METADATA, "80/tcp"
     for to in log_server(item.driver, item.address):
-        address = _LOOPBACK if to.to == "localhost" else to.network and str(to.network[0])
+        address = item.at or (to.network and str(to.network[0]))
         if address:
             port = next(iter(to.ports), "")
             yield to.to, address, port if "/" in port or not port else f"{port}/tcp"

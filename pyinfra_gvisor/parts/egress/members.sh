@@ -1,12 +1,14 @@
 #!/bin/sh
 # What the node itself fills into sets of the firewall rules in file $1, as their comments say: the control groups of
 # Docker's units that run, the bridges of apps, and the addresses of names. $2 is what to do with it:
-# print (all of it, for nft), load (replaces the groups, adds addresses), apps (replaces the bridges), follow (does that
-# whenever a network comes or goes), unfiltered (prints groups that the kernel's sets lack).
+# print (all of it, for nft), groups, names and apps (load these), follow (loads names every minute, and apps whenever a
+# network comes or goes), unfiltered (prints groups that the rules do not match).
 set -u
 table='inet pyinfra_gvisor'
 rules=${1:?the file with the rules}
 run=/run/pyinfra-gvisor-egress
+newline='
+'
 known=/opt/gvisor/egress/apps # selector and bridge, as Docker said last
 
 # What runs counts first: daemon.json may have changed since dockerd's start.
@@ -17,11 +19,19 @@ is_proxied() { # unit of dockerd, its group
     case "$(systemctl show --property=ExecStart --value "$1")" in *--userland-proxy=false*) return 1 ;; esac
 }
 
-addresses() { # set, name: an element's time begins anew only if it is added anew
-    timeout 5 getent ahosts "$2" | cut -d ' ' -f 1 | sort -u | head -n 256 | while read -r address; do
-        case $address in *%*) continue ;; *:*) set="${1}_6" ;; *) set="${1}_4" ;; esac
+# An element's time begins anew only if it is added anew. Without an answer those stay that the kernel has.
+addresses() { # set, name
+    answer=$(timeout 5 getent ahosts "$2" | cut -d ' ' -f 1 | sort -u | head -n 64)
+    if [ -z "$answer" ]; then answer=$(members "${1}_4" && members "${1}_6"); fi
+    printf '%s\n' "$answer" | while read -r address; do
+        case $address in '' | *%*) continue ;; *:*) set="${1}_6" ;; *) set="${1}_4" ;; esac
         printf "%s element $table $set { $address%s }\n" add '' delete '' add ' timeout 10m'
     done
+}
+
+members() { # set: prints its addresses
+    # shellcheck disable=SC2086
+    /usr/sbin/nft list set $table "$1" 2> /dev/null | tr '{},' '[\n*]' | sed -n 's/^[[:space:]]*\([0-9a-f.:]*\) timeout .*/\1/p'
 }
 
 groups() { # prints set and control group of the units that run; the first one is dockerd's
@@ -29,7 +39,8 @@ groups() { # prints set and control group of the units that run; the first one i
     if [ -z "$units" ]; then return 0; fi
     dockerd=${units%% *}
     # shellcheck disable=SC2086
-    systemctl show --property=ControlGroup --value $units | grep -v -n '^$' | while IFS=: read -r number group; do
+    shown=$(systemctl show --property=ControlGroup --value $units) || return 1
+    printf '%s\n' "$shown" | grep -v -n '^$' | while IFS=: read -r number group; do
         if [ ! -d "/sys/fs/cgroup$group" ]; then continue; fi
         printf 'docker %s\n' "${group#/}"
         if [ "$number" = 1 ] && is_proxied "$dockerd" "$group"; then printf 'docker_proxy %s\n' "${group#/}"; fi
@@ -65,7 +76,8 @@ print_apps() { # a bridge with another name than Docker's own is left out: nft m
 }
 
 print_groups() {
-    groups | while read -r set group; do printf 'add element %s %s { "%s" }\n' "$table" "$set" "$group"; done
+    all=$(groups) || return 1
+    printf '%s' "$all${all:+$newline}" | while read -r set group; do printf 'add element %s %s { "%s" }\n' "$table" "$set" "$group"; done
 }
 
 print_names() {
@@ -84,28 +96,33 @@ print() {
     print_names
 }
 
-load() {
-    {
-        if grep -q '^# groups ' "$rules"; then printf "flush set $table %s\n" docker docker_proxy; fi
-        print_groups
-        print_names
-    } | /usr/sbin/nft -f -
+load_groups() { # nothing is changed if systemd does not tell them
+    if ! grep -q '^# groups ' "$rules"; then return 0; fi
+    found=$(print_groups) || return 1
+    { printf "flush set $table %s\n" docker docker_proxy && printf '%s\n' "$found"; } | /usr/sbin/nft -f -
 }
 
-apps() {
+load_names() { print_names | /usr/sbin/nft -f -; }
+
+load_apps() {
     learn
     { sed -n "s/^# app \([^ ]*\) .*/flush set $table \1/p" "$rules" && print_apps; } | /usr/sbin/nft -f -
 }
 
 follow() { # events come before the first look: nothing is missed between them
+    while :; do
+        locked load_names
+        sleep 60
+    done &
     docker events --filter type=network --filter event=create --filter event=destroy --format x | {
-        locked apps
-        while read -r _; do locked apps; done
+        locked load_apps
+        while read -r _; do locked load_apps; done
     }
 }
 
-unfiltered() {
+unfiltered() { # also what is deeper than the rules look
     wanted=$(groups)
+    printf '%s\n' "$wanted" | sed -n 's|^docker \([^/]*/[^/]*/[^/]*/.*\)|\1|p'
     for set in docker docker_proxy; do
         # shellcheck disable=SC2086
         listed=$(/usr/sbin/nft list set $table $set 2> /dev/null) || continue # others tell that there are no rules
@@ -124,6 +141,6 @@ locked() { # who loads the rules meanwhile might not know what this one does; wi
 }
 
 case "${2:?what to do}" in
-    load | apps) locked "$2" ;;
+    groups | names | apps) locked "load_$2" ;;
     print | follow | unfiltered) "$2" ;;
 esac

@@ -12,7 +12,7 @@ exec 9>> "$run/lock"
 flock -w 30 9 || die "$run/lock" "another process has held this lock for 30 s; nothing was removed, run again"
 if [ "$(systemctl is-active "$unit-revert.timer")" = active ]; then systemctl stop "$unit-revert.timer"; fi
 remove_drop_ins "$units" "$unit"
-for name in "$unit-apps" "$unit"; do
+for name in "$unit-members" "$unit"; do
     if [ ! -e "$units/$name.service" ]; then continue; fi
     systemctl disable --quiet --now "$name.service"
     rm -f "$units/$name.service"

@@ -79,6 +79,7 @@ def rules_text(egress: Egress, around: Surroundings) -> str:
     }
     if dockerd:
         chains["beyond_docker"] = _beyond_docker(egress, around, lists)
+        chains["docker_translated"] = _docker_translated(lists)
         chains["from_docker"] = _from_docker(egress, around)
         chains["output"] = _output()
     body = [
@@ -140,8 +141,7 @@ class _Lists:
         """Yield the comments that say with what."""
         if self.dockerd:
             yield f"# groups {' '.join(self.dockerd.units)}"
-        if self.egress.apps:
-            yield f"# dockerd {self.unit}"
+        yield f"# dockerd {self.unit}"
         for name, app in _numbered("app", self.egress.apps).items():
             yield f"# app {name} {app.selector}"
         for key, name in self._names().items():
@@ -176,9 +176,9 @@ def holds_for_docker(rules: str) -> bool:
     return f"set {GROUPS} {{" in rules
 
 
-def has_apps(rules: str) -> bool:
-    """Return True if these rules of a node have something for one app alone."""
-    return "\n# app " in rules
+def is_followed(rules: str) -> bool:
+    """Return True if what these rules of a node are about changes: names, and networks of apps."""
+    return "\n# app " in rules or "\n# name " in rules
 
 
 def _dropping(egress: Egress) -> str:
@@ -307,35 +307,61 @@ def _from_docker(egress: Egress, around: Surroundings) -> Iterator[str]:
     """
     Yield the rules for what dockerd, containerd and BuildKit send for others.
 
-    A published port of the node is as open to them as to everybody. docker-proxy is in dockerd's
-    group; without it nobody there needs a container.
+    docker-proxy is in dockerd's group; without it nobody there needs a container.
     """
-    yield "ct status dnat accept"
+    yield "ct status dnat goto docker_translated"
     if "metadata" in egress.block:
         yield from _to((text for text in METADATA if text != LINK_LOCAL), "goto beyond_docker")
+    for name in (*around.interfaces, *around.dockers):
+        yield from _by_proxy(f'oifname "{name}"')
     for name in (*around.excluded, *around.foreign):
         yield f'oifname "{name}" goto beyond_docker'
-    for to in (*(f'oifname "{name}"' for name in around.interfaces), TO_BRIDGE):
-        for level in _LEVELS:
-            yield f"{to} socket cgroupv2 level {level} @{PROXY} accept"
+    yield from _by_proxy(TO_BRIDGE)
     yield "goto beyond_docker"
+
+
+def _by_proxy(to: str) -> Iterator[str]:
+    for level in _LEVELS:
+        yield f"{to} socket cgroupv2 level {level} @{PROXY} accept"
+
+
+def _docker_translated(lists: _Lists) -> Iterator[str]:
+    """
+    Yield the rules for published ports, which are as open to Docker as to everybody.
+
+    That is not so for those that are published on the loopback address, which dockerd without
+    docker-proxy translates, too.
+    """
+    yield "ct original ip daddr != 127.0.0.0/8 accept"
+    for key, item in lists.own().items():
+        if item.network is None or isinstance(item.network, IPv4Network):
+            yield from _translated(key, item)
+    yield "meta nfproto ipv6 accept"
+    yield "goto stop_node" if "node" in lists.egress.block else "accept"
+
+
+def _translated(key: str, item: Allowed) -> Iterator[str]:
+    to = f"ct original {_destination(key, item.network)[0]}"
+    if not item.ports:
+        yield f"{to} accept"
+    for protocol, ports in _by_protocol(item.ports).items():
+        yield f"{to} meta l4proto {protocol} ct original proto-dst {{ {ports} }} accept"
 
 
 def _beyond_docker(egress: Egress, around: Surroundings, lists: _Lists) -> Iterator[str]:
     yield from _to(around.own_resolvers, f"{_ASKED} accept")
     yield f'oifname "lo" {_ASKED} accept'
-    if around.dockerd.swarm:
-        for protocol, ports in _by_protocol(SWARM_PORTS).items():
-            yield f"{protocol} dport {{ {ports} }} accept"
-    yield from _everybodys(lists, is_named=False)
-    yield from _own(lists, is_named=False)
-    yield from _destinations(egress)
-    yield from _everybodys(lists, is_named=True)
-    yield from _own(lists, is_named=True)
+    for protocol, ports in _by_protocol(SWARM_PORTS).items():
+        yield f"fib daddr type unicast {protocol} dport {{ {ports} }} accept"
+    for is_named in (False, True):
+        yield from _everybodys(lists, is_named=is_named)
+        yield from _allowed(lists.own(), "", is_named=is_named)
+        if not is_named:
+            yield from _destinations(egress)
     if "node" in egress.block:
         for protocol, ports in _by_protocol(egress.node_ports).items():
             yield f"fib daddr type local {protocol} dport {{ {ports} }} accept"
-        yield "fib daddr type local goto stop_node"
+        yield "fib daddr type { local, broadcast, multicast } goto stop_node"
     if "private" in egress.block:
         yield from _to(PRIVATE, "goto stop_private")
     yield from _mail(egress)
@@ -344,10 +370,6 @@ def _beyond_docker(egress: Egress, around: Surroundings, lists: _Lists) -> Itera
 def _everybodys(lists: _Lists, *, is_named: bool) -> Iterator[str]:
     for key, item in lists.everybodys().items():
         yield from _allowed({key: item}, f"accept_{key}", is_named=is_named)
-
-
-def _own(lists: _Lists, *, is_named: bool) -> Iterator[str]:
-    yield from _allowed(lists.own(), "", is_named=is_named)
 
 
 def _allowed(items: dict[str, Allowed], counter: str, *, is_named: bool) -> Iterator[str]:

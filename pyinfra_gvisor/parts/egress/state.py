@@ -35,12 +35,14 @@ class Log(Reading):
     """
     Where dockerd sends what a running container prints.
 
-    ``address`` is as Docker has it, empty if the driver needs none or has a default.
+    ``address`` is as Docker has it, empty if the driver needs none or has a default. ``at`` is what
+    it leads to from the node: the loopback address if that is the node itself, empty if unknown.
     """
 
     container: str
     driver: str
     address: str = ""
+    at: str = ""
 
 
 class Ssh(Reading):
@@ -151,8 +153,9 @@ def _text(encoded: str) -> str:
 
 
 def _log(line: str) -> Log:
-    driver, address, container = line.split(" ", 2)
-    return Log(container=container, driver=driver, address="" if address == "-" else address)
+    driver, address, at, container = line.split(" ", 3)
+    address, at = ("" if text == "-" else text for text in (address, at))
+    return Log(container=container, driver=driver, address=address, at=at)
 
 
 def _ssh(line: str | None) -> Ssh | None:

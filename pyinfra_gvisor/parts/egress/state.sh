@@ -37,12 +37,12 @@ egress_files() {
     # If somebody has removed the files, egress_loaded tells that the table was loaded since boot.
     if [ ! -d "$egress_dir" ] && [ ! -f "$egress_unit" ] && [ ! -L "$wants" ] && [ ! -e "$egress_loaded" ]; then return 0; fi
     egress_name=${egress_unit##*/}
-    files_of egress "$egress_dir"/rules.nft "$egress_dir"/*.sh "$egress_unit" "${egress_unit%.service}-apps.service" "${egress_unit%/*}"/*.d/"${egress_name%.service}.conf"
+    files_of egress "$egress_dir"/rules.nft "$egress_dir"/*.sh "$egress_unit" "${egress_unit%.service}-members.service" "${egress_unit%/*}"/*.d/"${egress_name%.service}.conf"
     if [ -r "$egress_dir/rules.nft" ]; then printf 'egress rules %s\n' "$(base64 -w0 < "$egress_dir/rules.nft")"; fi
     if [ -e "$egress_dir/candidate.nft" ]; then echo 'egress pending yes'; fi
     if [ -L "$wants" ]; then echo 'egress enabled yes'; fi
     if [ -f "$egress_unit" ]; then active_of 'egress unit' "${egress_unit##*/}"; fi
-    if [ -f "${egress_unit%.service}-apps.service" ]; then active_of 'egress follower' "${egress_name%.service}-apps.service"; fi
+    if [ -f "${egress_unit%.service}-members.service" ]; then active_of 'egress follower' "${egress_name%.service}-members.service"; fi
     line 'egress loaded' "$egress_loaded"
     if [ -f /usr/sbin/nft ] && [ -x /usr/sbin/nft ] && table=$(/usr/sbin/nft -s -t list table inet pyinfra_gvisor 2> /dev/null); then # it fails if there is no table
         sum=$(printf '%s\n' "$table" | sha256sum)

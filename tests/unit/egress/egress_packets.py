@@ -33,7 +33,8 @@ class Packet:
     control: bool = False
     flood: bool = False
     groups: tuple[str, ...] = ()
-    translated: bool = False
+    asked: str = ""
+    asked_port: int = 0
     own: bool = False
     named: str = ""
     app: str = ""
@@ -170,8 +171,13 @@ _WORDS = {
     "pkttype": r"meta pkttype \{ ([^}]+) \}",
     "known": r"ct state established,related",
     "translated": r"ct status dnat",
+    "asked": r"ct original (ip6?) daddr (!= )?([^@ ]+)",
+    "asked_name": r"ct original (ip6?) daddr @\w+",
+    "asked_port": r"ct original proto-dst \{ ([^}]+) \}",
+    "version": r"meta nfproto ipv6",
+    "protocol": r"meta l4proto (tcp|udp)",
     "group": r"socket cgroupv2 level \d @(\w+)",
-    "own": r"fib daddr type local",
+    "kind": r"fib daddr type (unicast|local|\{ local, broadcast, multicast \})",
     "named": r"(ip6?) daddr @(\w+)_([46])",
     "new": r"ct state new ct status & confirmed == 0",
     "control": r"ip saddr @controls4",
@@ -204,9 +210,18 @@ _MATCHES: Mapping[str, Callable[[Packet, re.Match[str]], bool]] = {
     "l4proto": lambda packet, found: packet.protocol in members(found[1]),
     "pkttype": lambda packet, found: packet.kind in members(found[1]),
     "known": lambda packet, _: packet.known,
-    "translated": lambda packet, _: packet.translated,
+    "translated": lambda packet, _: packet.asked != "",
+    "asked": lambda packet, found: (
+        (ip_address(packet.asked) in ip_network(found[3])) is (found[2] is None)
+    ),
+    "asked_name": lambda _packet, _found: False,
+    "asked_port": lambda packet, found: any(
+        _in_range(packet.asked_port, item) for item in members(found[1])
+    ),
+    "version": lambda packet, _: packet.family == "ip6",
+    "protocol": lambda packet, found: packet.protocol == found[1],
     "group": lambda packet, found: found[1] in packet.groups,
-    "own": lambda packet, _: packet.own,
+    "kind": lambda packet, found: ("local" if packet.own else packet.kind) in found[1],
     "named": lambda packet, found: packet.family == found[1] and packet.named == found[2],
     "new": lambda packet, _: not packet.known and not packet.unanswered,
     "control": lambda packet, _: packet.family == "ip" and packet.control,

@@ -29,7 +29,7 @@ from tests.unit.egress.firewalled import (
 
 TABLE = "inet pyinfra_gvisor"
 UNCOVERED, KEY = "egress-docker-not-covered", "gvisor_egress['docker']"
-V2 = "that needs cgroup v2 and Linux 5.13"
+V2 = "that needs a unit of systemd, cgroup v2 and Linux 5.13"
 WEB, OTHER = "172.18.0.2", "172.18.0.3"
 
 

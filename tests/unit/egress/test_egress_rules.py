@@ -146,17 +146,19 @@ def test_rules_that_only_report_let_everything_through_and_count_what_others_wou
 MIRROR = Allowed(to="10.0.0.7", ports=("5000",))
 PROXY = Allowed(to="proxy.test", ports=("3128",))
 DOCKERS = Surroundings(
-    excluded=("br0",),
+    excluded=("br0", "own0"),
+    dockers=("own0",),
     resolvers=("169.254.169.254",),
     own_resolvers=("169.254.169.254", "10.0.0.53"),
-    dockerd=Dockerd(is_told_apart=True, swarm=True, peers=(MIRROR, PROXY)),
+    dockerd=Dockerd(is_told_apart=True, peers=(MIRROR, PROXY)),
 )
 DOCKER_ALLOWS = {
     **SETTINGS,
     "allow": [*SETTINGS["allow"], {"to": "db.test", "ports": ["5432"]}],
     "docker_allow": [{"to": "10.0.0.8"}, {"to": "127.0.0.1", "ports": ["24224"]}],
 }
-NO_PROXY = {"groups": ("docker",)}
+NO_PROXY: dict[str, Any] = {"groups": ("docker",)}
+PUBLISHED: dict[str, Any] = {**NO_PROXY, "oif": APPS}
 
 
 @table(
@@ -176,7 +178,21 @@ NO_PROXY = {"groups": ("docker",)}
     own_address=(from_docker("203.0.113.7", 22, oif="lo", own=True), stopped("node")),
     node_port=(from_docker("203.0.113.7", 9100, oif="lo", own=True), counted()),
     its_log_server=(from_docker("127.0.0.1", 24224, oif="lo", own=True), counted()),
-    published=(from_docker("172.18.0.2", 80, oif=APPS, translated=True, **NO_PROXY), counted()),
+    published=(from_docker("172.18.0.2", 80, asked="203.0.113.7", **PUBLISHED), counted()),
+    published_on_loopback=(
+        from_docker("172.18.0.2", 80, asked="127.0.0.1", **PUBLISHED),
+        stopped("node"),
+    ),
+    published_there_and_allowed=(
+        from_docker("172.18.0.2", 80, asked="127.0.0.1", asked_port=24224, **PUBLISHED),
+        counted(),
+    ),
+    broadcast=(from_docker("255.255.255.255", 514, kind="broadcast"), stopped("node")),
+    to_a_bridge_of_dockers_that_is_excluded=(from_docker("172.19.0.2", 80, oif="own0"), counted()),
+    without_docker_proxy=(
+        from_docker("172.19.0.2", 80, oif="own0", **NO_PROXY),
+        stopped("private"),
+    ),
     container=(from_docker("172.18.0.2", 80, oif=APPS, **NO_PROXY), stopped("private")),
     container_by_docker_proxy=(from_docker("172.18.0.2", 80, oif=APPS), counted()),
     no_container=(from_docker("10.0.0.6", 80, oif="br0"), stopped("private")),
@@ -249,6 +265,7 @@ def test_the_rules_say_which_sets_the_node_fills_with_what() -> None:
 
     assert [line for line in text.splitlines() if line.startswith("# ")][1:] == [
         "# groups docker.service containerd.service buildkit.service",
+        "# dockerd docker.service",
         "# name allow_5 db.test",
         "# name docker_4 proxy.test",
     ]
@@ -355,8 +372,9 @@ def test_the_table_is_replaced_at_once_with_hooks_before_dockers_and_no_other_is
     lines = text_of().splitlines()
 
     assert lines[1] == f"# groups {' '.join(DOCKERD.units)}"
-    assert lines[2:5] == [f"table {TABLE}", f"delete table {TABLE}", f"table {TABLE} {{"]
-    assert [line for line in lines if "table" in line] == lines[2:5]
+    assert lines[2] == "# dockerd docker.service"
+    assert lines[3:6] == [f"table {TABLE}", f"delete table {TABLE}", f"table {TABLE} {{"]
+    assert [line for line in lines if "table" in line] == lines[3:6]
     assert "flush" not in text_of()
     for name in ("forward", "input"):
         head, known, *_ = rules_of().chains[name]

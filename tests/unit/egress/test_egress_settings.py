@@ -385,9 +385,11 @@ def test_what_would_cut_too_much_is_refused(settings: Any, node: Any, got: list[
     assert [problem.got for problem in refused(settings, **node)] == got
 
 
-FLUENTD, SYSLOG = Log(container="shop", driver="fluentd"), Log(container="shop", driver="syslog")
+FLUENTD = Log(container="shop", driver="fluentd", at="127.0.0.1")
+SYSLOG = Log(container="shop", driver="syslog")
+NAMED = Log(container="shop", driver="syslog", address="udp://logs.test:514", at="10.0.0.9")
 AWS = Log(container="shop", driver="awslogs")
-LAN_LOG = FLUENTD.model_copy(update={"address": "tcp://10.0.0.9:24224"})
+LAN_LOG = FLUENTD.model_copy(update={"address": "tcp://10.0.0.9:24224", "at": ""})
 METADATA_ALLOWED = {"to": "169.254.169.254", "ports": ["80"], "reason": REASON}
 
 
@@ -408,7 +410,9 @@ METADATA_ALLOWED = {"to": "169.254.169.254", "ports": ["80"], "reason": REASON}
     a_socket=(SYSLOG.model_copy(update={"address": "unixgram:///dev/log"}), {}, []),
     nothing_said=(SYSLOG, {}, []),
     udp=(SYSLOG.model_copy(update={"address": "udp://10.0.0.9:514"}), {}, ["10.0.0.9/32 514/udp"]),
-    a_name=(SYSLOG.model_copy(update={"address": "udp://logs.test:514"}), {}, []),
+    a_name=(NAMED, {}, ["logs.test 514/udp"]),
+    a_name_that_is_allowed=(NAMED, {"docker_allow": [{"to": "logs.test"}]}, []),
+    a_name_of_nobody=(NAMED.model_copy(update={"at": ""}), {}, []),
     public=(SYSLOG.model_copy(update={"address": "tcp+tls://203.0.113.9:6514"}), {}, []),
     asks_metadata=(AWS, {}, ["169.254.169.254 80/tcp"]),
     may_ask_metadata=(AWS, {"docker_allow": [METADATA_ALLOWED]}, []),
@@ -422,6 +426,10 @@ def test_rules_that_would_cut_a_log_server_are_refused(
     assert refused(settings, DOCKERD_OF_V1, **node) == []
     text = rules_text(egress(), around())
     assert refused(settings, **{**node, "rules": text}) == [], "they cut it already"
+    opened = [{"to": to} for to in ("localhost", "logs.test", "127.0.0.1", "10.0.0.9", "::1")]
+    opened += [{"to": "169.254.169.254", "reason": REASON}]
+    text = rules_text(egress(docker_allow=opened), around())
+    assert [problem.got for problem in refused(settings, **{**node, "rules": text})] == got
     reports = rules_text(egress(mode="report"), around())
     assert [problem.got for problem in refused(settings, **{**node, "rules": reports})] == got
 

@@ -320,7 +320,7 @@ def test_a_unit_that_starts_gives_its_new_group_in_place_of_the_old(guarded: Hos
     guarded.daemon_json.write_text('{"userland-proxy" : false}')
     guarded.runs("docker")
 
-    ran = guarded.members("load")
+    ran = guarded.members("groups")
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert given(guarded) == [
