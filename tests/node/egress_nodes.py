@@ -179,7 +179,7 @@ def prepare(nodes: Mapping[str, LabNode], directory: Path) -> Ground:
     for to in (METADATA6, PUBLIC6):
         sh(outside, f"ip -6 address replace {to}/128 dev lo")
     tcp = (f"tcp/{port}" for port in ("80", "25", "5432"))
-    udp = (f"udp/{METADATA}/53", *(f"udp/{to}/{UDP_PORT}" for to in (PRIVATE, PUBLIC)))
+    udp = (f"udp/{METADATA}/53", *(f"udp/{to}/{UDP_PORT}" for to in (PRIVATE, PUBLIC, PUBLIC6)))
     sh(outside, _SERVE, _SERVER, *tcp, *udp, f"dns/{RESOLVER}/{upstream}")
     ground.restore(*RUN)
     return ground

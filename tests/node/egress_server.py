@@ -67,7 +67,8 @@ def ask(served: socket.socket, query: bytes, who: tuple[str, int], upstream: str
 
 def bound(address: str, port: int) -> socket.socket:
     """Bind to one address: a socket on all addresses would answer from another one."""
-    served = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    served = socket.socket(family, socket.SOCK_DGRAM)
     served.bind((address, port))
     return served
 

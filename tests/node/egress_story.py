@@ -1,5 +1,6 @@
 """The firewall's main job, run once for all tests: what containers reached before and after."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,11 +12,15 @@ from tests.node.egress_nodes import (
     METADATA,
     NAME,
     NODE_PORT,
+    PRIVATE,
     PUBLIC,
+    PUBLIC6,
     PUBLISHED,
     RULES,
     RUN,
     TABLE,
+    UDP_PORT,
+    UNIT,
     Ground,
     at_once,
     counted,
@@ -38,11 +43,50 @@ while not pathlib.Path("/tmp/talk").exists():
 held.sendall(b"SSH-2.0-probe\\r\\n")
 pathlib.Path("/tmp/heard").write_bytes(held.recv(9999)[5:6])
 """
+# Sends numbered datagrams to each target, each by one socket, until it is told to stop. Then it
+# writes how many were sent, and how many had no answer.
+FLOW = """
+import json, pathlib, socket, sys, threading, time
+stop, told = pathlib.Path("/tmp/stop"), {}
+def flow(to, host, port):
+    flowing = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    flowing.connect((host, int(port)))
+    flowing.settimeout(1)
+    count, back = 0, set()
+    def hear():
+        while not told.get(to):
+            try:
+                back.add(int(flowing.recv(64)))
+            except OSError:
+                pass
+    hearing = threading.Thread(target=hear)
+    hearing.start()
+    while not stop.exists():
+        try:
+            flowing.send(b"%d" % count)
+        except OSError:
+            pass
+        count += 1
+        time.sleep(0.01)
+    time.sleep(2)
+    told[to] = [count, count - len(back)]
+    hearing.join()
+flows = [threading.Thread(target=flow, args=(to, *to.split("/"))) for to in sys.argv[1:]]
+for each in flows: each.start()
+for each in flows: each.join()
+pathlib.Path("/tmp/flowed.new").write_text(json.dumps(told))
+pathlib.Path("/tmp/flowed.new").rename("/tmp/flowed")
+"""
+FLOWS = tuple(f"{to}/{UDP_PORT}" for to in (PUBLIC, PUBLIC6, PRIVATE))
+"""Two targets that are always allowed, and one that the rules will forbid to who is new."""
+RELOADS = 5
 KEXINIT = "\x14"  # SSH_MSG_KEXINIT: RFC 4253
 NAMES = {"name outside": f"name/{NAME}", "name of a peer": "name/tenant"}
 
 Reached = Mapping[str, str]
 """What came of an attempt, by what was tried to reach."""
+Flowed = Mapping[str, Mapping[str, list[int]]]
+"""Datagrams that were sent and lost, by container and target."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +108,7 @@ class EgressStory:
     listed: Outcome
     load: Outcome
     heard: Mapping[str, Reached]
+    flowed: Mapping[str, Flowed]
     after: Mapping[str, Look]
     stopped: Mapping[str, set[str]]
     counted: Mapping[str, Mapping[str, int]]
@@ -85,14 +130,18 @@ def tell(ground: Ground) -> EgressStory:
     load = ground.deploy(*RUN, proof="changed")
     for name in RUN:  # what the proof has tried is not what the containers have
         sh(nodes[name], f"nft flush set {TABLE} stopped4; nft reset counters table {TABLE}")
+    for _ in range(RELOADS):
+        at_once(lambda name: sh(nodes[name], f"systemctl reload {UNIT}"), RUN)
     heard = at_once(lambda name: talk(nodes[name]), RUN)
+    flowed = at_once(lambda name: flows(nodes[name]), RUN)
     after = at_once(lambda name: look(ground, name), RUN)
     found = {name: stopped(nodes[name]) for name in RUN}
     counts = {name: counted(nodes[name]) for name in RUN}
     latecomer = at_once(lambda name: made_later(ground, name), RUN)
     unchanged = at_once(lambda name: whole(nodes[name]), RUN)
     second = ground.deploy(*RUN, proof="changed")
-    seen = (before, report, reported, listed, load, heard, after, found, counts, latecomer)
+    held = (heard, flowed)
+    seen = (before, report, reported, listed, load, *held, after, found, counts, latecomer)
     return EgressStory(ground, *seen, second, changed(nodes, unchanged))
 
 
@@ -100,7 +149,9 @@ def hold(ground: Ground, name: str) -> None:
     """Have a connection of each container to where the rules will let no new one."""
     node, to = ground.nodes[name], ground.nodes["outside"].address
     for container in CONTAINERS:
-        must(node, "docker", "exec", "-d", container, "python3", "-c", HOLD, to)
+        inside = ("docker", "exec", "-d", container, "python3", "-c")
+        must(node, *inside, HOLD, to)
+        must(node, *inside, FLOW, *FLOWS)
         holds = ("docker", "exec", container, "test", "-e", "/tmp/holds")
         assert within(20, lambda holds=holds: node.exec(*holds).code == 0)
 
@@ -116,6 +167,18 @@ def talk(node: LabNode) -> Reached:
         )
         heard[container] = must(node, *inside, "cat", "/tmp/heard")
     return heard
+
+
+def flows(node: LabNode) -> Flowed:
+    """Return how many datagrams each container sent to each target, and how many were lost."""
+    found = {}
+    for container in CONTAINERS:
+        inside = ("docker", "exec", container)
+        must(node, *inside, "touch", "/tmp/stop")
+        ended = (*inside, "test", "-e", "/tmp/flowed")
+        assert within(20, lambda ended=ended: node.exec(*ended).code == 0)
+        found[container] = json.loads(must(node, *inside, "cat", "/tmp/flowed"))
+    return found
 
 
 def look(ground: Ground, name: str) -> Look:

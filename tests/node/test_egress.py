@@ -20,7 +20,7 @@ from tests.node.egress_nodes import (
     gateway6,
 )
 from tests.node.egress_nodes import GATEWAY as GATEWAY4
-from tests.node.egress_story import KEXINIT, EgressStory, tell
+from tests.node.egress_story import FLOWS, KEXINIT, EgressStory, tell
 from tests.table import table
 
 each_runtime = table("container", {runtime: name for name, runtime in CONTAINERS.items()})
@@ -67,6 +67,15 @@ def test_a_connection_that_was_open_before_the_rules_stays_open(
     told: EgressStory, name: str
 ) -> None:
     assert told.heard[name] == dict.fromkeys(CONTAINERS, KEXINIT)
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_no_datagram_of_an_open_flow_is_lost_when_rules_are_loaded(
+    told: EgressStory, name: str
+) -> None:
+    for flowed in told.flowed[name].values():
+        assert {to: lost for to, (_, lost) in flowed.items()} == dict.fromkeys(FLOWS, 0)
+        assert min(sent for sent, _ in flowed.values()) > 500
 
 
 @each_runtime
