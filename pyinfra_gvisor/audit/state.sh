@@ -41,9 +41,9 @@ audit_reloads() {
 # In a container on a virtual machine this prints the container: systemd-detect-virt(1).
 virtualization() {
     if command -v systemd-detect-virt > /dev/null; then
-        printf 'virtualization %s\n' "$(systemd-detect-virt)"
+        printf "virtualization %s\n" "$(systemd-detect-virt)"
     elif [ -e /.dockerenv ]; then
-        echo 'virtualization docker'
+        echo "virtualization docker"
     fi
 }
 

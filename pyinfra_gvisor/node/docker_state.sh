@@ -7,7 +7,7 @@ docker_state() {
     docker_client
     if [ ! -S "$docker_socket" ] && [ -z "$pid" ]; then return 0; fi
     if ! command -v perl > /dev/null; then
-        echo 'docker_error perl-base is not installed on the node, and Docker cannot be asked without it; install perl-base, a package that every Debian and Ubuntu has'
+        echo "docker_error perl-base is not installed on the node, and Docker cannot be asked without it; install perl-base, a package that every Debian and Ubuntu has"
         return 0
     fi
     set -- "$docker_socket" "${wide:-}"
@@ -23,8 +23,8 @@ docker_client() {
     if ! client=$(command -v docker); then return 0; fi
     # shellcheck disable=SC3013 # every sh on a supported node has -ef
     if is_script "$client" || [ "$client" -ef /usr/bin/podman ]; then
-        printf 'docker_client %s\n' "$(docker --version)"
+        printf "docker_client %s\n" "$(docker --version)"
     else
-        echo 'docker_client docker'
+        echo "docker_client docker"
     fi
 }

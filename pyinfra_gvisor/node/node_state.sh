@@ -10,7 +10,7 @@ state_dir=/var/lib/pyinfra-gvisor
 pid_file=/run/docker.pid
 
 line() { # key file: prints the first line of a file that can be read
-    if [ -r "$2" ] && IFS= read -r content < "$2"; then printf '%s %s\n' "$1" "$content"; fi
+    if [ -r "$2" ] && IFS= read -r content < "$2"; then printf "%s %s\n" "$1" "$content"; fi
 }
 
 files_of() { # part paths...: prints checksum, mode and owner of those that exist
@@ -45,7 +45,7 @@ END
             if [ -z "$asked" ]; then continue; fi
             state=''
             read -r state <&3
-            printf '%s %s\n' "$key" "$state"
+            printf "%s %s\n" "$key" "$state"
         done << END
 $active
 END
@@ -55,7 +55,7 @@ END
 timer_of() { # part paths...: prints the same of its program and its units, and whether its timer runs
     unit_of_timer=/etc/systemd/system/pyinfra-gvisor-$1
     files_of "$@" "$unit_of_timer.service" "$unit_of_timer.timer"
-    if [ -L "${unit_of_timer%/*}/timers.target.wants/${unit_of_timer##*/}.timer" ]; then printf '%s enabled yes\n' "$1"; fi
+    if [ -L "${unit_of_timer%/*}/timers.target.wants/${unit_of_timer##*/}.timer" ]; then printf "%s enabled yes\n" "$1"; fi
     if [ -f "$unit_of_timer.timer" ]; then active_of "$1 timer" "${unit_of_timer##*/}.timer"; fi
 }
 
@@ -70,24 +70,24 @@ print "no_core_scheduling $!\n" if syscall($prctl, 62, 0, 0, 0, $cookie);
 
 machine() {
     kernel=$(uname -m -r)
-    printf 'uname %s\n' "$kernel"
-    printf 'page_size %s\n' "$(getconf PAGESIZE)"
-    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo 'cgroup 2'; else echo 'cgroup 1'; fi
+    printf "uname %s\n" "$kernel"
+    printf "page_size %s\n" "$(getconf PAGESIZE)"
+    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo "cgroup 2"; else echo "cgroup 1"; fi
     line init /proc/1/comm
     # With cat: dash reads byte by byte, and /proc/sys returns the first byte of a number only.
     if [ -r /proc/sys/user/max_user_namespaces ]; then
-        printf 'max_user_namespaces %s\n' "$(cat /proc/sys/user/max_user_namespaces)"
+        printf "max_user_namespaces %s\n" "$(cat /proc/sys/user/max_user_namespaces)"
     fi
     line boot_id /proc/sys/kernel/random/boot_id
     uid=''
     while read -r key _ uid _; do if [ "$key" = Uid: ]; then break; fi; done < /proc/self/status
-    if [ "$uid" = 0 ]; then echo 'user root'; else printf 'user %s\n' "$(id -un)"; fi
+    if [ "$uid" = 0 ]; then echo "user root"; else printf "user %s\n" "$(id -un)"; fi
     if command -v perl > /dev/null; then perl -e "$core_scheduling" "${kernel##* }"; fi
     if [ -r /etc/os-release ]; then
         (
             # shellcheck source=/dev/null
             . /etc/os-release
-            printf 'os %s %s %s\n' "${ID:-unknown}" "${VERSION_ID:-unknown}" "${VERSION_CODENAME:-unknown}"
+            printf "os %s %s %s\n" "${ID:-unknown}" "${VERSION_ID:-unknown}" "${VERSION_CODENAME:-unknown}"
         )
     fi
 }
@@ -103,10 +103,10 @@ dockerd_process() {
         # after "(comm)" the 20th field is the start time, in ticks since boot: proc_pid_stat(5)
         # shellcheck disable=SC2086
         set -- ${stat##*) }
-        printf 'dockerd %s %s %s\n' "$pid" "${20}" "$(base64 -w0 < "/proc/$pid/cmdline")"
+        printf "dockerd %s %s %s\n" "$pid" "${20}" "$(base64 -w0 < "/proc/$pid/cmdline")"
         # ticks count from the boot, whose time /proc/stat has in whole seconds only
         read -r uptime _ < /proc/uptime
-        printf 'clock %s %s\n' "$(date +%s.%N)" "$uptime"
+        printf "clock %s %s\n" "$(date +%s.%N)" "$uptime"
     fi
 }
 
@@ -141,7 +141,7 @@ supervisor() {
     elif [ -e /etc/init.d/docker ] && of_init_script; then
         if [ -e /run/openrc ] || [ -e /sbin/openrc-run ]; then kind=openrc; else kind=sysvinit; fi
     fi
-    printf 'supervisor %s%s\n' "$kind" "${unit:+ $unit}"
+    printf "supervisor %s%s\n" "$kind" "${unit:+ $unit}"
 }
 
 of_init_script() { # true if the init script started this dockerd: it cannot stop one that was started by hand
@@ -177,9 +177,9 @@ next_start() {
     done
     if [ -z "$newer" ]; then return 0; fi
     # shellcheck disable=SC2086
-    if [ "$kind" = systemd ]; then printf 'unit %s\n' "$(command_lines $newer)"; fi
+    if [ "$kind" = systemd ]; then printf "unit %s\n" "$(command_lines $newer)"; fi
     if [ -r "$options" ]; then
-        printf 'docker_opts %s\n' "$(grep '^ *DOCKER_OPTS=' "$options" | tail -n 1 | base64 -w0)"
+        printf "docker_opts %s\n" "$(grep "^ *DOCKER_OPTS=" "$options" | tail -n 1 | base64 -w0)"
     fi
 }
 
@@ -201,33 +201,33 @@ change_times() {
     # shellcheck disable=SC2046
     if [ $# -gt 0 ]; then set -- "$1" $(stat -L -c '%a %u:%g %.3Y %.3Z' "$@"); fi
     if [ "${1:-}" = "$daemon_json" ] && [ $# -gt 4 ]; then
-        printf 'daemon_json_ctime %s\n' "$5"
+        printf "daemon_json_ctime %s\n" "$5"
         daemon_json_stats="$2 $3 $4"
         shift 4
     fi
-    if [ -n "$pid" ] && [ $# -gt 4 ]; then printf 'pid_file_mtime %s\n' "$4"; fi
+    if [ -n "$pid" ] && [ $# -gt 4 ]; then printf "pid_file_mtime %s\n" "$4"; fi
 }
 
 daemon_json_file() {
     if [ -d "$daemon_json" ]; then
-        echo 'daemon_json directory'
+        echo "daemon_json directory"
     elif [ -L "$daemon_json" ] && [ ! -e "$daemon_json" ]; then
-        echo 'daemon_json dangling'
+        echo "daemon_json dangling"
     elif [ ! -e "$daemon_json" ]; then
-        if [ -x /etc/docker ] || [ ! -e /etc/docker ]; then echo 'daemon_json absent'; else echo 'daemon_json unreadable'; fi
+        if [ -x /etc/docker ] || [ ! -e /etc/docker ]; then echo "daemon_json absent"; else echo "daemon_json unreadable"; fi
     elif [ ! -f "$daemon_json" ]; then
-        echo 'daemon_json special'
+        echo "daemon_json special"
     elif [ ! -r "$daemon_json" ]; then
-        echo 'daemon_json unreadable'
+        echo "daemon_json unreadable"
     else
         sum=$(sha256sum < "$daemon_json")
-        printf 'daemon_json text %s %s %s\n' "$daemon_json_stats" "${sum%% *}" "$(base64 -w0 < "$daemon_json")"
+        printf "daemon_json text %s %s %s\n" "$daemon_json_stats" "${sum%% *}" "$(base64 -w0 < "$daemon_json")"
     fi
 }
 
 wrapper() { # sum path: prints a wrapper and its exec line; the shell reads it, which starts no process
-    printf 'wrapper %s %s\n' "$1" "$2"
-    if [ ! -f "$2" ] || [ ! -x "$2" ]; then printf 'not_executable %s\n' "$2"; fi
+    printf "wrapper %s %s\n" "$1" "$2"
+    if [ ! -f "$2" ] || [ ! -x "$2" ]; then printf "not_executable %s\n" "$2"; fi
     while IFS= read -r content; do
         case "$content" in
             'mounts='*) printf 'sealed %s\n' "$2" ;; # seal.sh
@@ -242,7 +242,7 @@ ours() {
     for directory in /opt/gvisor/releases/*/; do
         directory=${directory%/}
         if [ -d "$directory" ]; then
-            printf 'release %s\n' "${directory##*/}"
+            printf "release %s\n" "${directory##*/}"
             line "manifest ${directory##*/}" "$directory/manifest.json"
         fi
     done
@@ -253,24 +253,24 @@ ours() {
     set -- /opt/gvisor/runtimes/*
     if [ -e "$1" ]; then sha256sum -- "$@" | while read -r sum path; do wrapper "$sum" "$path"; done; fi
     if [ -L /usr/local/bin/runsc ]; then
-        printf 'runsc_link %s\n' "$(readlink /usr/local/bin/runsc)"
+        printf "runsc_link %s\n" "$(readlink /usr/local/bin/runsc)"
     elif [ -e /usr/local/bin/runsc ]; then
-        echo 'runsc_file yes'
+        echo "runsc_file yes"
     fi
-    if [ -d "$state_dir" ]; then echo 'state_dir yes'; fi
-    if [ -e "$state_dir/pending" ] || [ -L "$state_dir/pending" ]; then echo 'pending yes'; fi
-    if [ -f "$state_dir/unheard" ]; then echo 'unheard yes'; fi
+    if [ -d "$state_dir" ]; then echo "state_dir yes"; fi
+    if [ -e "$state_dir/pending" ] || [ -L "$state_dir/pending" ]; then echo "pending yes"; fi
+    if [ -f "$state_dir/unheard" ]; then echo "unheard yes"; fi
     for name in owned owned.copy applied last-run proof proof-try; do # in base64: with -vvv pyinfra prints what it reads
         record=$state_dir/$name.json
         if [ -f "$record" ] && [ -r "$record" ]; then
-            printf 'state.%s %s\n' "$name" "$(base64 -w0 < "$record")"
+            printf "state.%s %s\n" "$name" "$(base64 -w0 < "$record")"
         elif [ -e "$record" ]; then
-            printf 'state.%s \n' "$name"
+            printf "state.%s \n" "$name"
         fi
     done
-    if [ -r "$state_dir/changes" ]; then printf 'changed %s\n' "$(tail -n 1 "$state_dir/changes")"; fi
+    if [ -r "$state_dir/changes" ]; then printf "changed %s\n" "$(tail -n 1 "$state_dir/changes")"; fi
     set -- "$state_dir"/generations/*/owned.json
-    if [ -e "$1" ]; then echo 'generations_owned yes'; fi
+    if [ -e "$1" ]; then echo "generations_owned yes"; fi
 }
 
 # Prints packages that write daemon.json when they are upgraded: their scripts name the file or a program that
@@ -294,23 +294,23 @@ store() { # prints free space and mount options of the file system for releases
     set -- /opt/gvisor/releases /opt/gvisor /opt /
     while [ ! -d "$1" ]; do shift; done
     directory=$(cd "$1" && pwd -P)
-    printf 'store_free %s\n' "$(stat -f -c '%a %S' "$directory")"
+    printf "store_free %s\n" "$(stat -f -c "%a %S" "$directory")"
     options='' longest=''
     while read -r _ mounted _ given _; do
         case "${directory%/}/" in "${mounted%/}"/*) ;; *) continue ;; esac
         if [ ${#mounted} -ge ${#longest} ]; then options=$given longest=$mounted; fi
     done < /proc/self/mounts
-    printf 'store_options %s\n' "$options"
-    if [ -e /usr/local/bin/gvisor-bin ]; then echo 'stray_sidecars yes'; fi
+    printf "store_options %s\n" "$options"
+    if [ -e /usr/local/bin/gvisor-bin ]; then echo "stray_sidecars yes"; fi
 }
 
 textfiles() {
     if [ -z "$textfile_dir" ]; then
         return 0
     elif [ -d "$textfile_dir" ]; then
-        echo 'textfile_dir yes'
+        echo "textfile_dir yes"
     else
-        echo 'textfile_dir no'
+        echo "textfile_dir no"
     fi
 }
 
@@ -318,14 +318,14 @@ proof_images() {
     if [ -z "$proof_image" ]; then
         return 0
     elif ! command -v docker > /dev/null; then
-        echo 'proof_image no'
+        echo "proof_image no"
     else
         found=0
         timeout 10 docker image inspect "$proof_image" > /dev/null 2>&1 || found=$?
         case "$found" in
-            0) echo 'proof_image yes' ;;
+            0) echo "proof_image yes" ;;
             124) ;; # dockerd does not answer, so nobody knows
-            *) echo 'proof_image no' ;;
+            *) echo "proof_image no" ;;
         esac
     fi
 }
@@ -338,7 +338,7 @@ python() {
     for module in asyncio ctypes dataclasses json; do
         if [ -f "/usr/lib/$python/$module.py" ] || [ -f "/usr/lib/$python/$module/__init__.py" ]; then found="$found $module"; fi
     done
-    printf 'python %s%s\n' "${python#python}" "$found"
+    printf "python %s%s\n" "${python#python}" "$found"
 }
 
 tools() { # prints which of the programs are installed that fetch and unpack a release
@@ -346,7 +346,7 @@ tools() { # prints which of the programs are installed that fetch and unpack a r
     for tool in curl wget apt-get bzip2 xz zstd; do
         if command -v "$tool" > /dev/null; then found="$found $tool"; fi
     done
-    printf 'tools%s\n' "$found"
+    printf "tools%s\n" "$found"
 }
 
 machine
@@ -367,4 +367,4 @@ proof_images
 python
 tools
 docker_state
-echo 'end of node state'
+echo "end of node state"

@@ -23,7 +23,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 
 # A piece of each script that is in no other.
 MARKS = {
-    "state": "echo 'end of node state'",
+    "state": 'echo "end of node state"',
     "keeper": "operation=keeper.keeper",
     "watch": "# Installs a timer with a service",  # the keeper's has its own, above
     "watch remove": "# Removes a timer with its service",

@@ -28,7 +28,7 @@ divert_state() {
         done < "$divert_dir/program"
     fi
     for wants in /etc/systemd/system/*.wants/"$divert_unit"; do
-        if [ -L "$wants" ]; then echo 'divert enabled yes'; fi
+        if [ -L "$wants" ]; then echo "divert enabled yes"; fi
     done
 }
 
@@ -53,7 +53,7 @@ divert_places() { # paths: prints each without symbolic links, in the order of P
         while IFS= read -r at; do # PATH has most directories twice, by other names
             case "$seen" in *:"$at":*) continue ;; esac
             seen=$seen$at:
-            printf 'divert place %s\n' "$at"
+            printf "divert place %s\n" "$at"
             for path in "$at" "$at$divert_aside"; do if [ -f "$path" ]; then set -- "$@" "$path"; fi; done
         done
         stat -c 'divert is %a:%u:%g %s %n' -- "$@"

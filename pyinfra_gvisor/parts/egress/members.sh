@@ -19,7 +19,7 @@ is_proxied() { # unit of dockerd, its group
     case "$(systemctl show --property=ExecStart --value "$1")" in *--userland-proxy=false*) return 1 ;; esac
 }
 
-# An element's time begins anew only if it is added anew. Without an answer those stay that the kernel has.
+# The time of an element is not prolonged: it is removed and added. Without an answer those stay that the kernel has.
 addresses() { # set, name
     answer=$(timeout 5 getent ahosts "$2" | cut -d ' ' -f 1 | sort -u | head -n 64)
     if [ -z "$answer" ]; then answer=$(members "${1}_4" && members "${1}_6"); fi
@@ -59,7 +59,7 @@ bridges() { # prints selector and bridge of each network of an app; fails if Doc
     done
 }
 
-learn() { # has Docker say anew what is in the file, if it runs: a question would start it by its socket
+learn() { # asks Docker, if it runs: a question would start it by its socket
     if ! systemctl is-active --quiet "$(sed -n 's/^# dockerd //p' "$rules")"; then return 0; fi
     if bridges > "$known.new"; then mv "$known.new" "$known"; fi
 }

@@ -63,7 +63,30 @@ def rules_text(egress: Egress, around: Surroundings) -> str:
     """
     dockerd = around.dockerd if filters_docker(egress, around.dockerd) else None
     lists = _Lists(egress, dockerd, around.dockerd.unit)
-    chains = {
+    body = [
+        *(f"counter {name} {{ }}" for name in counters(egress)),
+        *_sets(egress),
+        *lists.sets(),
+        *(
+            line
+            for name, lines in _chains(egress, around, lists).items()
+            for line in _block(f"chain {name}", lines)
+        ),
+    ]
+    return "".join(
+        f"{line}\n"
+        for line in (
+            "# Written by pyinfra-gvisor from gvisor_egress in the inventory. Do not edit.",
+            *lists.members(),
+            f"table {TABLE}",
+            f"delete table {TABLE}",
+            *_block(f"table {TABLE}", body),
+        )
+    )
+
+
+def _chains(egress: Egress, around: Surroundings, lists: _Lists) -> dict[str, Iterable[str]]:
+    chains: dict[str, Iterable[str]] = {
         **{f"stop_{reason}": _stop(reason, egress) for reason in _reasons(egress)},
         **{
             _chain(name, is_named=is_named): lines
@@ -77,27 +100,12 @@ def rules_text(egress: Egress, around: Surroundings) -> str:
         "forward": _hook("forward", "goto from_containers", around),
         "input": _hook("input", "goto to_node", around),
     }
-    if dockerd:
+    if lists.dockerd:
         chains["beyond_docker"] = _beyond_docker(egress, around, lists)
         chains["docker_translated"] = _docker_translated(lists)
         chains["from_docker"] = _from_docker(egress, around)
         chains["output"] = _output()
-    body = [
-        *(f"counter {name} {{ }}" for name in counters(egress)),
-        *_sets(egress),
-        *lists.sets(),
-        *(line for name, lines in chains.items() for line in _block(f"chain {name}", lines)),
-    ]
-    return "".join(
-        f"{line}\n"
-        for line in (
-            "# Written by pyinfra-gvisor from gvisor_egress in the inventory. Do not edit.",
-            *lists.members(),
-            f"table {TABLE}",
-            f"delete table {TABLE}",
-            *_block(f"table {TABLE}", body),
-        )
-    )
+    return chains
 
 
 @dataclass(frozen=True)

@@ -191,8 +191,8 @@ class Egress(Strict):
     )
     docker: Annotated[bool, Field(strict=True)] = Field(
         True,
-        description="Whether all this also holds for what Docker itself sends: dockerd, containerd "
-        "and a BuildKit of the node, when they fetch, build or log for somebody.",
+        description="Whether all this also holds for what Docker itself sends when it fetches, "
+        "builds or logs for somebody: dockerd, containerd, BuildKit.",
     )
     docker_allow: tuple[Allowed, ...] = Field(
         (),

@@ -39,7 +39,7 @@ kernel_state() {
     if [ -e "$kernel_modules" ]; then
         sed -n 's/^\([^ ]*\) [0-9]* \([0-9-]*\) .*/kernel module \1 \2/p' "$kernel_modules"
     else
-        echo 'kernel modules no'
+        echo "kernel modules no"
     fi
     kernel_builtin
     kernel_later
@@ -50,11 +50,11 @@ kernel_files() {
     for path in "$kernel_modprobe_d" "$kernel_sysctl_d"; do
         if [ ! -f "$path" ]; then continue; fi
         set -- "$@" "$path"
-        printf 'kernel text %s %s\n' "$path" "$(base64 -w0 < "$path")"
+        printf "kernel text %s %s\n" "$path" "$(base64 -w0 < "$path")"
     done
     if [ $# -gt 0 ]; then stat -c 'kernel stat %a:%u:%g %n' -- "$@"; fi
     if [ ! -d "$kernel_kept" ]; then return 0; fi
-    echo 'kernel kept yes'
+    echo "kernel kept yes"
     for name in before written; do
         if [ ! -r "$kernel_kept/$name" ]; then continue; fi
         while IFS= read -r content; do printf 'kernel %s %s\n' "$name" "$content"; done < "$kernel_kept/$name"
@@ -94,7 +94,7 @@ kernel_values() {
     fi
     if [ $# = 0 ]; then return 0; fi
     grep -H -s -m 1 '' -- "$@" | while IFS= read -r content; do
-        printf 'kernel value %s\n' "${content#"$kernel_sys"/}"
+        printf "kernel value %s\n" "${content#"$kernel_sys"/}"
     done
 }
 

@@ -11,7 +11,7 @@ has_ended() { # bundle: containerd removes it some time after the container's pr
 }
 
 resolver_state() {
-    if [ -f /usr/sbin/ip ] && [ -x /usr/sbin/ip ]; then echo 'resolver ip'; fi
+    if [ -f /usr/sbin/ip ] && [ -x /usr/sbin/ip ]; then echo "resolver ip"; fi
     strays=''
     if [ -d "$resolver_dir" ]; then strays=$(find "$resolver_dir" ! -type d); fi # our file names have no spaces
     # shellcheck disable=SC2086
@@ -22,17 +22,17 @@ resolver_state() {
         if [ "$point" != / ]; then continue; fi
         case " ${fields%%- *}" in *' shared:'*) shared=yes ;; *) shared='' ;; esac
     done < /proc/self/mountinfo
-    if [ -n "$shared" ]; then echo 'resolver shared'; fi
+    if [ -n "$shared" ]; then echo "resolver shared"; fi
     # runtimes/wrapper_dns.sh puts this file into the bundle of each container that uses the resolver.
     for path in /run/containerd/*/moby/*/resolv.conf.docker /run/docker/containerd/daemon/*/moby/*/resolv.conf.docker; do
         bundle=${path%/*}
         if [ ! -f "$path" ] || has_ended "$bundle"; then continue; fi
         if grep -qxF "nameserver $resolver_address" "$bundle/resolv.conf"; then
-            printf 'resolver asks %s\n' "${bundle##*/}"
+            printf "resolver asks %s\n" "${bundle##*/}"
         fi
     done
     wants="${resolver_unit%/*}/sockets.target.wants/${resolver_unit##*/}.socket"
-    if [ -L "$wants" ]; then echo 'resolver enabled'; fi
+    if [ -L "$wants" ]; then echo "resolver enabled"; fi
     for kind in socket service; do
         if [ -f "$resolver_unit.$kind" ]; then
             active_of "resolver $kind" "${resolver_unit##*/}.$kind"
