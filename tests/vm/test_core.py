@@ -154,7 +154,12 @@ def visits(node: LabNode, neighbour: Neighbour, way: str) -> int:
 
 def asked(node: LabNode, neighbour: Neighbour, way: str) -> str:
     """Ask dockerd for something of the neighbour's; return what it says."""
-    return node.exec("sh", "-c", way.format(neighbour.address)).stdout
+    return asked_at(node, neighbour.address, way)
+
+
+def asked_at(node: LabNode, address: str, way: str = DOCKERS["pull"]) -> str:
+    """Ask dockerd for something at an address; return what it says."""
+    return node.exec("sh", "-c", way.format(address)).stdout
 
 
 def test_it_is_a_machine_as_users_have(machine: LabNode) -> None:
@@ -216,7 +221,14 @@ def test_behind_it_dockerd_looks_nowhere_for_anybody_and_what_it_is_asked_is_tol
     volume = node.exec("sh", "-c", NFS.format(*neighbour.address.split(":")))
     listed = story.fleet.run(NAME, deploy="deploys/egress.py", data=DECIDING)
 
+    ports = ("--publish=127.0.0.1:8088:80", "--publish=8089:80")
+    start_container(node, "published", *ports)  # nobody listens there
+    own = sh(node, "hostname -I").split()[0]
+    reached = [asked_at(node, address) for address in ("127.0.0.1:8088", f"{own}:8089")]
+    remove_container(node, "published")
+
     assert min(story.brought) > 0, "before, it looked there"
+    assert ["no route to host" in reached[0], "connection refused" in reached[1]] == [True] * 2
     assert [what for what, text in said.items() if "no route to host" not in text] == []
     assert "dockerd would fetch" in remote, "the door refuses it"
     assert "127.0.0.1:22: connect: no route to host" in loopback.stderr
