@@ -89,6 +89,7 @@ sub container {
         . log_server($host, plain(($top->{Name} // "") =~ s{^"/?|"$}{}gr))
         . qq(container {$named,"State":{$pids},"HostConfig":{$asked}$more}\n);
 }
+my @logs;
 sub log_server { # to which dockerd sends what a container prints, without a password
     my ($host, $name) = @_;
     my $config = members(members($host)->{LogConfig} // "{}");
@@ -97,21 +98,24 @@ sub log_server { # to which dockerd sends what a container prints, without a pas
     my ($address) = map { plain(($options->{$_} // "") =~ s/^"|"$//gr) } $driver eq "splunk" ? "splunk-url" : "$driver-address";
     s{//[^/]*@}{//}, s/[^\x21-\x7e]/?/g for $address, $name;
     my ($to) = ($address eq "" && $driver eq "fluentd" ? "localhost" : $address) =~ m{^(?:[\w+]+://)?(\w[\w.-]*)};
-    return "egress log $driver " . ($address eq "" ? "-" : $address) . " " . leads_to($to) . " $name\n";
+    push @logs, [$driver, $address eq "" ? "-" : $address, $to // "-", $name];
+    return "";
 }
-my %leads;
-sub leads_to { # of a name or an IPv4 address: the loopback address if it is the node's own; "-" if that is not known
-    my $to = $_[0] // return "-";
-    return $leads{$to} if $leads{$to};
-    return "-" if keys %leads > 4; # anybody may name as many as he likes
-    open(my $f, "-|", "timeout", 2, "getent", "ahostsv4", $to) or return "-";
-    my ($at) = (<$f> // "") =~ /^([0-9.]+)/;
-    close $f;
-    if (defined $at) { # only an address of its own can be bound: ip(7)
-        my $s;
-        $at = "127.0.0.1" if socket($s, 2, 2, 0) && bind($s, pack("S n C4 x8", 2, 0, split /\./, $at));
+sub logs { # where all of them lead, asked at the same time
+    my %asked;
+    for my $to (map { $_->[2] } @logs) {
+        next if $to eq "-" || $asked{$to} || keys %asked > 31; # anybody may name as many as he likes
+        open($asked{$to}, "-|", "timeout", 3, "getent", "ahostsv4", $to) or delete $asked{$to};
     }
-    return $leads{$to} = $at // "-";
+    my %at = map { my $f = $asked{$_}; ($_ => (<$f> // "") =~ /^([0-9.]+)/ ? own($1) : "-") } keys %asked;
+    return join "", map { "egress log $_->[0] $_->[1] " . ($at{$_->[2]} // "-") . " $_->[3]\n" } @logs;
+}
+sub own { # an address, behind "=" if it is the node's: then the way there begins at it
+    my $packed = pack "S n C4 x8", 2, 9, split /\./, $_[0];
+    my $s;
+    socket($s, 2, 2, 0) && connect($s, $packed) or return $_[0];
+    my @from = unpack "S n C4", getsockname $s;
+    return join(".", @from[2 .. 5]) eq $_[0] ? "=$_[0]" : $_[0];
 }
 sub sources { # the sources of mounts
     my ($mounts) = @_;
@@ -371,6 +375,7 @@ my $told = eval {
     $text;
 };
 print defined $told ? ascii($told) : "docker_error $@";
+print ascii(logs());
 print ascii(listener());
 sub within { # runs a job for so many seconds at most; undef if it fails, with the reason in $@. The rest goes on
     my ($limit_s, $job) = @_;

@@ -13,11 +13,6 @@ if [ ! -e "$dir/candidate.nft" ]; then
     die "$dir/rules.nft" "the new rules were rolled back before they were confirmed; raise confirm_s in gvisor_egress"
 fi
 put_files "$@"
-for path in /etc/systemd/system/*.d/"$unit.conf" "$follower"; do # of rules of before
-    case " $* " in *" $path "*) continue ;; esac
-    if [ "$path" = "$follower" ] && [ -e "$path" ]; then systemctl disable --quiet --now "${path##*/}"; fi
-    rm -f "$path"
-done
 systemctl daemon-reload
 systemctl enable --quiet "$unit.service"
 # If anything fails before this line, the old rules are restored. After it, the timer finds no candidate.
@@ -32,3 +27,8 @@ if [ -e "$follower" ]; then
     systemctl enable --quiet "${follower##*/}"
     systemctl restart "${follower##*/}"
 fi
+for path in /etc/systemd/system/*.d/"$unit.conf" "$follower"; do # of rules of before, which were in force until now
+    case " $* " in *" $path "*) continue ;; esac
+    if [ "$path" = "$follower" ] && [ -e "$path" ]; then systemctl disable --quiet --now "${path##*/}"; fi
+    rm -f "$path"
+done

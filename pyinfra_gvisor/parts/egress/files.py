@@ -30,7 +30,7 @@ def kept_files(rules: str, dockerd: Dockerd) -> tuple[NodeFile, ...]:
         NodeFile(REVERT, "755", _script("parts/egress/revert")),
         NodeFile(SERVICE, "644", service_text()),
         *(NodeFile(drop_in(unit, NAME), "644", drop_in_text()) for unit in started),
-        *((NodeFile(FOLLOWER, "644", follower_text(dockerd.unit)),) if is_followed(rules) else ()),
+        *((NodeFile(FOLLOWER, "644", follower_text()),) if is_followed(rules) else ()),
     )
 
 
@@ -43,29 +43,29 @@ def drop_in_text() -> str:
     Return the addition to a unit of Docker's: at each start it has a new control group.
 
     The group exists before the program runs. If the rules cannot be given it, the program starts
-    nevertheless, and the keeper gives it to them within a minute.
+    nevertheless, and the keeper gives it to them within a minute. dockerd starts containers before
+    it is ready, and asks their log servers, so names come before it, too.
     """
-    return unit_text("[Service]", f"ExecStartPre=-/bin/sh {MEMBERS} {RULES} groups")
+    return unit_text("[Service]", f"ExecStartPre=-/bin/sh {MEMBERS} {RULES} groups names")
 
 
-def follower_text(docker: str) -> str:
+def follower_text() -> str:
     """
     Return the unit that tells the rules the addresses of names and the bridges of apps.
 
-    It only runs while dockerd does: systemd.unit(5). Otherwise its questions would start dockerd.
+    It only asks dockerd while that runs, and does not depend on it: names are also for others.
     """
     return unit_text(
         "[Unit]",
         "Description=Names and apps of the egress firewall of pyinfra-gvisor",
-        f"BindsTo={docker}",
-        f"After={docker} {NAME}.service",
+        f"After={NAME}.service",
         "StartLimitIntervalSec=0",
         "[Service]",
         f"ExecStart=/bin/sh {MEMBERS} {RULES} follow",
         "Restart=always",
         "RestartSec=1",
         "[Install]",
-        f"WantedBy={docker}",
+        "WantedBy=multi-user.target",
     )
 
 

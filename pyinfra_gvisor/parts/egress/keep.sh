@@ -24,8 +24,7 @@ egress_wrong() {
         say "what $group sends is not filtered"
     done
     follower=/etc/systemd/system/$egress_name-members.service
-    dockerd=$(sed -n 's/^# dockerd //p' "$egress_dir/rules.nft")
-    if [ -e "$follower" ] && systemctl is-active --quiet "$dockerd" && ! systemctl is-active --quiet "$egress_name-members"; then
+    if [ -e "$follower" ] && ! systemctl is-active --quiet "$egress_name-members"; then
         say "$egress_name-members.service is not active"
     fi
     if ! systemctl is-active --quiet "$egress_name"; then say "$egress_name.service is not active"; fi

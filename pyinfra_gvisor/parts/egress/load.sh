@@ -6,6 +6,8 @@ set -eu
 run=/run/pyinfra-gvisor-egress
 mkdir -p "$run"
 chmod 700 "$run" # whoever can open a lock can hold it
+# Without any rules, those that need nobody's answer come at once.
+/usr/sbin/nft list table inet pyinfra_gvisor > /dev/null 2>&1 || /usr/sbin/nft -f "$1"
 exec 8>> "$run/members.lock"
 flock -w 10 8 || true # see members.sh
 text=$(cat "$1")
@@ -15,7 +17,7 @@ load() {
         sh /opt/gvisor/egress/members.sh "$1" print || true
     } | /usr/sbin/nft -f -
 }
-load "$1" || load "$1" # a control group may have gone meanwhile
+load "$1" || load "$1" || /usr/sbin/nft -f "$1" # a control group may have gone meanwhile; the keeper tells which is missing
 table=$(/usr/sbin/nft -s -t list table inet pyinfra_gvisor)
 now=$(printf '%s\n' "$table" | sha256sum)
 file=$(sha256sum < "$1")

@@ -17,7 +17,7 @@ from pyinfra_gvisor.parts.egress.host_network import (
     outside,
     resolvers,
 )
-from pyinfra_gvisor.parts.egress.rules import blocks, holds_for_docker
+from pyinfra_gvisor.parts.egress.rules import blocks, holds_for_docker, name_set
 from pyinfra_gvisor.parts.egress.settings import (
     METADATA,
     PRIVATE,
@@ -157,12 +157,14 @@ def _logs(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[
     allowed = (*egress.allow, *egress.docker_allow, *around.dockerd.peers)
     for item in found.logs:
         for host, address, port in _log_ends(item):
-            is_own = "node" in egress.block and ip_address(address).is_loopback
-            if not (is_own or is_blocked(address, egress)):
+            is_own = item.is_own or ip_address(address).is_loopback
+            if is_own and port in found.published and not ip_address(address).is_loopback:
+                continue  # to Docker as open as to everybody
+            if not (is_own and "node" in egress.block) and not is_blocked(address, egress):
                 continue
             if any(_opens(one, host, address, port) for one in allowed):
                 continue
-            if _is_cut(found.rules or "", host, address):
+            if _is_cut(found.rules or "", host, address, port):
                 continue
             yield Problem(
                 f"dockerd could no longer send the logs of container {cut(item.container)} "
@@ -172,14 +174,28 @@ def _logs(found: EgressState, egress: Egress, around: Surroundings) -> Iterator[
             )
 
 
-def _is_cut(rules: str, host: str, address: str) -> bool:
-    """Return True if these rules of a node block what Docker sends to an address."""
+_CHAIN = re.compile(r"\tchain beyond_docker \{\n(.*?)\n\t\}", re.DOTALL)
+_ACCEPT = re.compile(
+    r"\s*ip6? daddr (\S+)(?: (tcp|udp) dport \{ ([^}]+) \})?(?: counter name \w+)? accept"
+)
+
+
+def _is_cut(rules: str, host: str, address: str, port: str) -> bool:
+    """Return True if these rules of a node block what Docker sends there."""
     if not (holds_for_docker(rules) and blocks(rules)):
         return False
-    if re.search(f"^# name \\w+ {re.escape(host)}$", rules, re.MULTILINE):
-        return False
-    opened = re.findall(r"ip6? daddr ([0-9a-f:][0-9a-f.:/]*) .*accept$", rules, re.MULTILINE)
-    return not any(ip_address(address) in network(text) for text in opened)
+    chain = _CHAIN.search(rules)
+    for found in filter(None, map(_ACCEPT.fullmatch, chain[1].splitlines() if chain else ())):
+        to, protocol, ports = found.groups()
+        ranges = [f"{item}/{protocol}" for item in ports.split(", ")] if ports else []
+        is_there = (
+            to.startswith(f"@{name_set(host)}_")
+            if to.startswith("@")
+            else ip_address(address) in network(to)
+        )
+        if is_there and (not ranges or (port != "" and covered(port, ranges))):
+            return False
+    return True
 
 
 def _log_ends(item: Log) -> Iterator[tuple[str, str, str]]:

@@ -2,13 +2,13 @@
 # What the node itself fills into sets of the firewall rules in file $1, as their comments say: the control groups of
 # Docker's units that run, the bridges of apps, and the addresses of names. $2 is what to do with it:
 # print (all of it, for nft), groups, names and apps (load these), follow (loads names every minute, and apps whenever a
-# network comes or goes), unfiltered (prints groups that the rules do not match).
+# network comes or goes), unfiltered (prints groups that the rules do not match). Several words are done in turn.
 set -u
 table='inet pyinfra_gvisor'
 rules=${1:?the file with the rules}
 run=/run/pyinfra-gvisor-egress
 newline='
-'
+' keeps=''
 known=/opt/gvisor/egress/apps # selector and bridge, as Docker said last
 
 # What runs counts first: daemon.json may have changed since dockerd's start.
@@ -19,10 +19,11 @@ is_proxied() { # unit of dockerd, its group
     case "$(systemctl show --property=ExecStart --value "$1")" in *--userland-proxy=false*) return 1 ;; esac
 }
 
-# The time of an element is not prolonged: it is removed and added. Without an answer those stay that the kernel has.
+# The time of an element is not prolonged: it is removed and added. If a table is loaded in place of another one, what
+# this one has stays without an answer.
 addresses() { # set, name
     answer=$(timeout 5 getent ahosts "$2" | cut -d ' ' -f 1 | sort -u | head -n 64)
-    if [ -z "$answer" ]; then answer=$(members "${1}_4" && members "${1}_6"); fi
+    if [ -z "$answer" ] && [ -n "$keeps" ]; then answer=$(members "${1}_4" && members "${1}_6"); fi
     printf '%s\n' "$answer" | while read -r address; do
         case $address in '' | *%*) continue ;; *:*) set="${1}_6" ;; *) set="${1}_4" ;; esac
         printf "%s element $table $set { $address%s }\n" add '' delete '' add ' timeout 10m'
@@ -59,19 +60,21 @@ bridges() { # prints selector and bridge of each network of an app; fails if Doc
     done
 }
 
+runs_docker() { systemctl is-active --quiet "$(sed -n 's/^# dockerd //p' "$rules")"; }
+
 learn() { # asks Docker, if it runs: a question would start it by its socket
-    if ! systemctl is-active --quiet "$(sed -n 's/^# dockerd //p' "$rules")"; then return 0; fi
-    if bridges > "$known.new"; then mv "$known.new" "$known"; fi
+    if runs_docker && bridges > "$known.new"; then mv "$known.new" "$known"; fi
 }
 
-print_apps() { # a bridge with another name than Docker's own is left out: nft might not express it
+# A bridge with another name than Docker's own is left out: nft might not express it. A set has room for 256.
+print_apps() {
     sed -n 's/^# app //p' "$rules" | while read -r set selector; do
         while read -r of bridge; do
             case "$of $bridge" in
                 *[!A-Za-z0-9=._/:@+\ -]*) ;;
                 "$selector "*) printf 'add element %s %s { "%s" }\n' "$table" "$set" "$bridge" ;;
             esac
-        done < "$known"
+        done < "$known" | head -n 256
     done 2> /dev/null # nothing is known yet
 }
 
@@ -87,13 +90,14 @@ print_names() {
     }
 }
 
-print() {
-    print_groups
+print() { # groups come last: they may be gone soon
+    keeps=yes
     if grep -q '^# app ' "$rules"; then
         learn
         print_apps
     fi
     print_names
+    print_groups
 }
 
 load_groups() { # nothing is changed if systemd does not tell them
@@ -109,15 +113,22 @@ load_apps() {
     { sed -n "s/^# app \([^ ]*\) .*/flush set $table \1/p" "$rules" && print_apps; } | /usr/sbin/nft -f -
 }
 
-follow() { # events come before the first look: nothing is missed between them
+# Events come before the first look: nothing is missed between them.
+follow() {
+    looked_s=0
     while :; do
-        locked load_names
-        sleep 60
-    done &
-    docker events --filter type=network --filter event=create --filter event=destroy --format x | {
-        locked load_apps
-        while read -r _; do locked load_apps; done
-    }
+        if [ $(($(date +%s) - looked_s)) -ge 55 ]; then
+            locked load_names
+            looked_s=$(date +%s)
+        fi
+        if grep -q '^# app ' "$rules" && runs_docker; then
+            timeout 60 docker events --filter type=network --filter event=create --filter event=destroy --format x | {
+                locked load_apps
+                while read -r _; do locked load_apps; done
+            }
+        fi
+        sleep 1
+    done
 }
 
 unfiltered() { # also what is deeper than the rules look
@@ -140,7 +151,11 @@ locked() { # who loads the rules meanwhile might not know what this one does; wi
     exec 8>&-
 }
 
-case "${2:?what to do}" in
-    groups | names | apps) locked "load_$2" ;;
-    print | follow | unfiltered) "$2" ;;
-esac
+: "${2:?what to do}"
+shift
+for what; do
+    case "$what" in
+        groups | names | apps) locked "load_$what" ;;
+        print | follow | unfiltered) "$what" ;;
+    esac
+done

@@ -8,6 +8,7 @@ No other table is touched.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
@@ -20,6 +21,7 @@ from pyinfra_gvisor.parts.egress.settings import (
     METADATA,
     PRIVATE,
     Allowed,
+    App,
     Egress,
     Network,
     network,
@@ -90,9 +92,9 @@ def _chains(egress: Egress, around: Surroundings, lists: _Lists) -> dict[str, It
         **{f"stop_{reason}": _stop(reason, egress) for reason in _reasons(egress)},
         **{
             _chain(name, is_named=is_named): lines
-            for name, own in lists.apps().items()
+            for name, app in lists.apps().items()
             for is_named in (False, True)
-            if (lines := [*_allowed(own, f"accept_{name}", is_named=is_named)])
+            if (lines := [*_allowed(app.allow, f"accept_{name}", is_named=is_named)])
         },
         "beyond": _beyond(egress, around, lists),
         "to_node": _to_node(egress),
@@ -124,22 +126,20 @@ class _Lists:
         """Return what all containers may reach, and Docker."""
         return _numbered("allow", self.egress.allow)
 
-    def own(self) -> dict[str, Allowed]:
+    def own(self) -> tuple[Allowed, ...]:
         """Return what Docker itself may reach besides."""
-        items = (*self.egress.docker_allow, *self.dockerd.peers) if self.dockerd else ()
-        return _numbered("docker", items)
+        return (*self.egress.docker_allow, *self.dockerd.peers) if self.dockerd else ()
 
-    def apps(self) -> dict[str, dict[str, Allowed]]:
-        """Return what an app may reach besides, by the set with its bridges."""
-        every = _numbered("app", self.egress.apps)
-        return {name: _numbered(name, app.allow) for name, app in every.items()}
+    def apps(self) -> dict[str, App]:
+        """Return the apps by number."""
+        return _numbered("app", self.egress.apps)
 
     def sets(self) -> Iterator[str]:
         """Yield the sets that the node fills."""
         for name in (GROUPS, PROXY) if self.dockerd else ():
             yield from _block(f"set {name}", ["type cgroupsv2", f"size {GROUPS_SIZE}"])
-        for name in self.apps():
-            yield from _block(f"set {name}", ["type ifname", f"size {NAME_SIZE}"])
+        for app in self.egress.apps:
+            yield from _block(f"set {app_set(app)}", ["type ifname", f"size {NAME_SIZE}"])
         for key in self._names():
             for version in ("4", "6"):
                 members = [f"type ipv{version}_addr", "flags timeout", f"size {NAME_SIZE}"]
@@ -150,16 +150,29 @@ class _Lists:
         if self.dockerd:
             yield f"# groups {' '.join(self.dockerd.units)}"
         yield f"# dockerd {self.unit}"
-        for name, app in _numbered("app", self.egress.apps).items():
-            yield f"# app {name} {app.selector}"
+        for app in self.egress.apps:
+            yield f"# app {app_set(app)} {app.selector}"
         for key, name in self._names().items():
             yield f"# name {key} {name}"
 
     def _names(self) -> dict[str, str]:
-        every = {**self.everybodys(), **self.own()}
-        for own in self.apps().values():
-            every |= own
-        return {key: item.to for key, item in every.items() if item.network is None}
+        peers = self.dockerd.peers if self.dockerd else ()
+        every = (*self.egress.exceptions, *peers)
+        return {name_set(item.to): item.to for item in every if item.network is None}
+
+
+def name_set(name: str) -> str:
+    """Return how the sets of a name's addresses begin: no other table has them for another name."""
+    return f"name_{_digest(name)}"
+
+
+def app_set(app: App) -> str:
+    """Return the set with an app's bridges."""
+    return f"app_{_digest(app.selector)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _numbered(name: str, items: Iterable[T]) -> dict[str, T]:
@@ -288,9 +301,9 @@ def _beyond(egress: Egress, around: Surroundings, lists: _Lists) -> Iterator[str
     yield from _to(around.resolvers, f"{_ASKED} counter name accept_dns accept")
     for is_named in (False, True):  # a name opens neither metadata services nor what is denied
         yield from _everybodys(lists, is_named=is_named)
-        for name, own in lists.apps().items():
-            if any(is_named is (item.network is None) for item in own.values()):
-                yield f"iifname @{name} jump {_chain(name, is_named=is_named)}"
+        for name, app in lists.apps().items():
+            if any(is_named is (item.network is None) for item in app.allow):
+                yield f"iifname @{app_set(app)} jump {_chain(name, is_named=is_named)}"
         if not is_named:
             yield from _destinations(egress)
     if "private" in egress.block:
@@ -341,15 +354,15 @@ def _docker_translated(lists: _Lists) -> Iterator[str]:
     docker-proxy translates, too.
     """
     yield "ct original ip daddr != 127.0.0.0/8 accept"
-    for key, item in lists.own().items():
+    for item in lists.own():
         if item.network is None or isinstance(item.network, IPv4Network):
-            yield from _translated(key, item)
+            yield from _translated(item)
     yield "meta nfproto ipv6 accept"
     yield "goto stop_node" if "node" in lists.egress.block else "accept"
 
 
-def _translated(key: str, item: Allowed) -> Iterator[str]:
-    to = f"ct original {_destination(key, item.network)[0]}"
+def _translated(item: Allowed) -> Iterator[str]:
+    to = f"ct original {_destination(item)[0]}"
     if not item.ports:
         yield f"{to} accept"
     for protocol, ports in _by_protocol(item.ports).items():
@@ -377,13 +390,13 @@ def _beyond_docker(egress: Egress, around: Surroundings, lists: _Lists) -> Itera
 
 def _everybodys(lists: _Lists, *, is_named: bool) -> Iterator[str]:
     for key, item in lists.everybodys().items():
-        yield from _allowed({key: item}, f"accept_{key}", is_named=is_named)
+        yield from _allowed((item,), f"accept_{key}", is_named=is_named)
 
 
-def _allowed(items: dict[str, Allowed], counter: str, *, is_named: bool) -> Iterator[str]:
-    for key, item in items.items():
+def _allowed(items: Iterable[Allowed], counter: str, *, is_named: bool) -> Iterator[str]:
+    for item in items:
         if is_named is (item.network is None):
-            yield from _allow(key, item, f"counter name {counter} accept" if counter else "accept")
+            yield from _allow(item, f"counter name {counter} accept" if counter else "accept")
 
 
 def _chain(app: str, *, is_named: bool) -> str:
@@ -427,16 +440,18 @@ def _to(addresses: Iterable[str], verdict: str) -> Iterator[str]:
             yield f"{family} daddr {{ {items} }} {verdict}"
 
 
-def _allow(key: str, allowed: Allowed, verdict: str) -> Iterator[str]:
-    for to in _destination(key, allowed.network):
+def _allow(allowed: Allowed, verdict: str) -> Iterator[str]:
+    for to in _destination(allowed):
         if not allowed.ports:
             yield f"{to} {verdict}"
         for protocol, ports in _by_protocol(allowed.ports).items():
             yield f"{to} {protocol} dport {{ {ports} }} {verdict}"
 
 
-def _destination(key: str, found: Network | None) -> tuple[str, ...]:
+def _destination(allowed: Allowed) -> tuple[str, ...]:
+    found = allowed.network
     if found is None:
+        key = name_set(allowed.to)
         return tuple(f"{family} daddr @{key}_{v}" for family, v in (("ip", "4"), ("ip6", "6")))
     return (f"{'ip' if isinstance(found, IPv4Network) else 'ip6'} daddr {_short(found)}",)
 

@@ -303,6 +303,10 @@ class Egress(Strict):
 
     @model_validator(mode="after")
     def _either(self) -> Egress:
+        selectors = [app.selector for app in self.apps]
+        if twice := [text for text in selectors if selectors.count(text) > 1]:
+            todo = "give it one list"
+            raise Problem("an app is named twice in apps", got=twice[0], todo=todo)
         if both := sorted({*self.interfaces} & {*self.exclude}):
             todo = "remove it from one of the two"
             raise Problem("the interface is in interfaces and in exclude", got=both[0], todo=todo)

@@ -36,13 +36,14 @@ class Log(Reading):
     Where dockerd sends what a running container prints.
 
     ``address`` is as Docker has it, empty if the driver needs none or has a default. ``at`` is what
-    it leads to from the node: the loopback address if that is the node itself, empty if unknown.
+    it leads to from the node, empty if that is not known; ``is_own``: to the node itself.
     """
 
     container: str
     driver: str
     address: str = ""
     at: str = ""
+    is_own: bool = False
 
 
 class Ssh(Reading):
@@ -155,7 +156,8 @@ def _text(encoded: str) -> str:
 def _log(line: str) -> Log:
     driver, address, at, container = line.split(" ", 3)
     address, at = ("" if text == "-" else text for text in (address, at))
-    return Log(container=container, driver=driver, address=address, at=at)
+    own, at = at.startswith("="), at.removeprefix("=")
+    return Log(container=container, driver=driver, address=address, at=at, is_own=own)
 
 
 def _ssh(line: str | None) -> Ssh | None:

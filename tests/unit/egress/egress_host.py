@@ -26,8 +26,8 @@ echo "nft $*" >> {0}/asked
 case "$*" in
     "-c -f "*)
         [ ! -e {0}/refuses-check ] || {{ printf 'bad rule\\nsecond line\\n' >&2; exit 1; }} ;;
-    "-f -")
-        cat > {0}/given
+    "-f "*)
+        if [ "$2" = - ]; then cat > {0}/given; else cp "$2" {0}/given; fi
         if [ -e {0}/refuses-load ] && grep -q "$(cat {0}/refuses-load)" {0}/given; then
             echo 'cannot allocate memory' >&2; exit 1
         fi

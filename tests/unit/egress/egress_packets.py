@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from pyinfra_gvisor.parts.egress.host_network import Surroundings, matches
-from pyinfra_gvisor.parts.egress.rules import rules_text
+from pyinfra_gvisor.parts.egress.rules import name_set, rules_text
 from tests.unit.egress.egress_states import egress
 
 _HEAD = re.compile(r"(chain|set) (\w+) \{")
@@ -178,7 +178,7 @@ _WORDS = {
     "protocol": r"meta l4proto (tcp|udp)",
     "group": r"socket cgroupv2 level \d @(\w+)",
     "kind": r"fib daddr type (unicast|local|\{ local, broadcast, multicast \})",
-    "named": r"(ip6?) daddr @(\w+)_([46])",
+    "named": r"(ip6?) daddr @(name_\w+)_([46])",
     "new": r"ct state new ct status & confirmed == 0",
     "control": r"ip saddr @controls4",
     "flood": r"update @(rated[46]) \{ (ip6?) saddr limit rate over \S+ burst \d+ packets \}",
@@ -222,7 +222,7 @@ _MATCHES: Mapping[str, Callable[[Packet, re.Match[str]], bool]] = {
     "protocol": lambda packet, found: packet.protocol == found[1],
     "group": lambda packet, found: found[1] in packet.groups,
     "kind": lambda packet, found: ("local" if packet.own else packet.kind) in found[1],
-    "named": lambda packet, found: packet.family == found[1] and packet.named == found[2],
+    "named": lambda packet, found: packet.family == found[1] and name_set(packet.named) == found[2],
     "new": lambda packet, _: not packet.known and not packet.unanswered,
     "control": lambda packet, _: packet.family == "ip" and packet.control,
     "flood": lambda packet, found: packet.family == found[2] and packet.flood,

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from pyinfra_gvisor.parts.egress.dockerd import Dockerd
 from pyinfra_gvisor.parts.egress.host_network import Surroundings, surroundings
-from pyinfra_gvisor.parts.egress.rules import TABLE, counters, rules_text
+from pyinfra_gvisor.parts.egress.rules import TABLE, app_set, counters, name_set, rules_text
 from pyinfra_gvisor.parts.egress.settings import (
     METADATA,
     PRIVATE,
     Allowed,
+    App,
     Egress,
     port_range,
     translated,
@@ -199,19 +200,19 @@ PUBLISHED: dict[str, Any] = {**NO_PROXY, "oif": APPS}
     swarm=(from_docker("10.0.0.6", 7946, protocol="udp"), counted()),
     mirror=(from_docker("10.0.0.7", 5000), counted()),
     another_port_of_it=(from_docker("10.0.0.7", 5001), stopped("private")),
-    proxy_by_name=(from_docker("10.0.0.9", 3128, named="docker_4"), counted()),
-    another_port_by_name=(from_docker("10.0.0.9", 3129, named="docker_4"), stopped("private")),
+    proxy_by_name=(from_docker("10.0.0.9", 3128, named="proxy.test"), counted()),
+    another_port_by_name=(from_docker("10.0.0.9", 3129, named="proxy.test"), stopped("private")),
     a_name_that_leads_to_metadata=(
-        from_docker("169.254.170.2", 3128, named="docker_4"),
+        from_docker("169.254.170.2", 3128, named="proxy.test"),
         stopped("metadata"),
     ),
-    what_containers_may=(from_docker("10.0.0.9", 5432, named="allow_5"), counted("allow_5")),
+    what_containers_may=(from_docker("10.0.0.9", 5432, named="db.test"), counted("allow_5")),
     allowed=(from_docker("10.0.0.8", 9), counted()),
     answer=(from_docker("10.0.0.6", known=True), counted()),
     another_program_of_the_node=(from_docker("169.254.170.2", groups=()), counted()),
-    a_container_by_name=(Packet("10.0.0.9", 5432, named="allow_5"), counted("allow_5")),
+    a_container_by_name=(Packet("10.0.0.9", 5432, named="db.test"), counted("allow_5")),
     a_container_by_name_to_metadata=(
-        Packet("169.254.170.2", 5432, named="allow_5"),
+        Packet("169.254.170.2", 5432, named="db.test"),
         stopped("metadata"),
     ),
     a_container_as_docker=(Packet("10.0.0.8", 9), stopped("private")),
@@ -222,7 +223,7 @@ def test_what_docker_sends_for_others_goes_as_it_must(packet: Packet, expected: 
     assert "output" not in packets.chains
 
 
-APPS_ALLOW = {
+APPS_ALLOW: dict[str, Any] = {
     **SETTINGS,
     "apps": [
         {"project": "shop", "allow": [{"to": "10.0.0.6", "ports": ["5432"]}]},
@@ -238,22 +239,25 @@ APPS_ALLOW = {
 }
 
 
+SHOP, LAN, BACK = (app_set(App.model_validate(app)) for app in APPS_ALLOW["apps"])
+
+
 @table(
     "packet, expected",
-    its_own=(Packet("10.0.0.6", 5432, app="app_1"), counted("app_1")),
-    another_port=(Packet("10.0.0.6", 5433, app="app_1"), stopped("private")),
-    of_another_app=(Packet("10.0.0.6", 5432, app="app_2"), stopped("private")),
+    its_own=(Packet("10.0.0.6", 5432, app=SHOP), counted("app_1")),
+    another_port=(Packet("10.0.0.6", 5433, app=SHOP), stopped("private")),
+    of_another_app=(Packet("10.0.0.6", 5432, app=LAN), stopped("private")),
     of_no_app=(Packet("10.0.0.6", 5432), stopped("private")),
-    by_name=(Packet("10.0.0.8", 80, named="app_2_1", app="app_2"), counted("app_2")),
-    by_the_name_of_another=(Packet("10.0.0.8", 80, named="app_2_1"), stopped("private")),
+    by_name=(Packet("10.0.0.8", 80, named="db.test", app=LAN), counted("app_2")),
+    by_the_name_of_another=(Packet("10.0.0.8", 80, named="db.test"), stopped("private")),
     a_name_for_metadata=(
-        Packet("169.254.169.253", 80, named="app_2_1", app="app_2"),
+        Packet("169.254.169.253", 80, named="db.test", app=LAN),
         stopped("metadata"),
     ),
-    with_a_reason=(Packet("169.254.170.2", app="app_2"), counted("app_2")),
-    all_ports=(Packet("10.0.0.7", 1, app="app_3"), counted("app_3")),
-    what_all_may=(Packet("10.0.0.5", 5432, app="app_3"), counted("allow_1")),
-    the_rest=(Packet("10.0.0.9", app="app_3"), stopped("private")),
+    with_a_reason=(Packet("169.254.170.2", app=LAN), counted("app_2")),
+    all_ports=(Packet("10.0.0.7", 1, app=BACK), counted("app_3")),
+    what_all_may=(Packet("10.0.0.5", 5432, app=BACK), counted("allow_1")),
+    the_rest=(Packet("10.0.0.9", app=BACK), stopped("private")),
     not_docker=(from_docker("10.0.0.7", 1), stopped("private")),
 )
 def test_an_app_may_more_than_others_and_no_other_may_it(packet: Packet, expected: Went) -> None:
@@ -266,18 +270,21 @@ def test_the_rules_say_which_sets_the_node_fills_with_what() -> None:
     assert [line for line in text.splitlines() if line.startswith("# ")][1:] == [
         "# groups docker.service containerd.service buildkit.service",
         "# dockerd docker.service",
-        "# name allow_5 db.test",
-        "# name docker_4 proxy.test",
+        f"# name {name_set('db.test')} db.test",
+        f"# name {name_set('proxy.test')} proxy.test",
     ]
     apps = rules_text(egress(**APPS_ALLOW), Surroundings())
     assert [line for line in apps.splitlines() if line.startswith("# ")][1:] == [
         "# dockerd docker.service",
-        "# app app_1 label=com.docker.compose.project=shop",
-        "# app app_2 name=lan",
-        "# app app_3 label=tier=back",
-        "# name app_2_1 db.test",
+        f"# app {SHOP} label=com.docker.compose.project=shop",
+        f"# app {LAN} name=lan",
+        f"# app {BACK} label=tier=back",
+        f"# name {name_set('db.test')} db.test",
     ]
-    for name in ("docker", "docker_proxy", "allow_5_4", "allow_5_6", "docker_4_4", "docker_4_6"):
+    named = [
+        f"{name_set(name)}_{version}" for name in ("db.test", "proxy.test") for version in "46"
+    ]
+    for name in ("docker", "docker_proxy", *named):
         assert f"set {name} {{" in text
 
 

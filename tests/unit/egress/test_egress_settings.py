@@ -388,8 +388,12 @@ def test_what_would_cut_too_much_is_refused(settings: Any, node: Any, got: list[
 FLUENTD = Log(container="shop", driver="fluentd", at="127.0.0.1")
 SYSLOG = Log(container="shop", driver="syslog")
 NAMED = Log(container="shop", driver="syslog", address="udp://logs.test:514", at="10.0.0.9")
+OWN = Log(
+    container="shop", driver="syslog", address="tcp://192.0.2.10:514", at="192.0.2.10", is_own=True
+)
 AWS = Log(container="shop", driver="awslogs")
 LAN_LOG = FLUENTD.model_copy(update={"address": "tcp://10.0.0.9:24224", "at": ""})
+OPENED = [{"to": to} for to in ("localhost", "logs.test", "127.0.0.1", "10.0.0.9", "192.0.2.10")]
 METADATA_ALLOWED = {"to": "169.254.169.254", "ports": ["80"], "reason": REASON}
 
 
@@ -412,6 +416,8 @@ METADATA_ALLOWED = {"to": "169.254.169.254", "ports": ["80"], "reason": REASON}
     udp=(SYSLOG.model_copy(update={"address": "udp://10.0.0.9:514"}), {}, ["10.0.0.9/32 514/udp"]),
     a_name=(NAMED, {}, ["logs.test 514/udp"]),
     a_name_that_is_allowed=(NAMED, {"docker_allow": [{"to": "logs.test"}]}, []),
+    own_address=(OWN, {}, ["192.0.2.10/32 514/tcp"]),
+    own_published=(OWN.model_copy(update={"address": "tcp://192.0.2.10:8080"}), {}, []),
     a_name_of_nobody=(NAMED.model_copy(update={"at": ""}), {}, []),
     public=(SYSLOG.model_copy(update={"address": "tcp+tls://203.0.113.9:6514"}), {}, []),
     asks_metadata=(AWS, {}, ["169.254.169.254 80/tcp"]),
@@ -420,13 +426,17 @@ METADATA_ALLOWED = {"to": "169.254.169.254", "ports": ["80"], "reason": REASON}
 def test_rules_that_would_cut_a_log_server_are_refused(
     log: Log, settings: Any, got: list[str]
 ) -> None:
-    node = {"logs": (log,), "bridges": ("docker0",), "resolvers": ()}
+    node = {"logs": (log,), "bridges": ("docker0",), "resolvers": (), "published": ("8080/tcp",)}
+    settings = {"node_ports": ["8080"], **settings}
 
     assert [problem.got for problem in refused(settings, **node)] == got
     assert refused(settings, DOCKERD_OF_V1, **node) == []
     text = rules_text(egress(), around())
     assert refused(settings, **{**node, "rules": text}) == [], "they cut it already"
-    opened = [{"to": to} for to in ("localhost", "logs.test", "127.0.0.1", "10.0.0.9", "::1")]
+    shut = [{"to": to, "ports": ["9"]} for to in ("localhost", "logs.test", "10.0.0.9")]
+    text = rules_text(egress(allow=shut, apps=[{"project": "x", "allow": OPENED}]), around())
+    assert refused(settings, **{**node, "rules": text}) == [], "so they do"
+    opened: list[dict[str, Any]] = [*OPENED]
     opened += [{"to": "169.254.169.254", "reason": REASON}]
     text = rules_text(egress(docker_allow=opened), around())
     assert [problem.got for problem in refused(settings, **{**node, "rules": text})] == got
