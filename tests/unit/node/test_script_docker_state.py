@@ -101,6 +101,38 @@ def test_nothing_that_may_be_secret_leaves_the_node(machine: Machine) -> None:
     assert '"Config"' not in output
 
 
+def test_where_docker_logs_to_is_told_without_a_password(machine: Machine) -> None:
+    addresses = {
+        "fluentd": {},
+        "gelf": {"gelf-address": "udp://localhost:12201"},
+        "splunk": {"splunk-url": f"https://me:{SECRET}@198.51.100.9:8088", "splunk-token": SECRET},
+        "syslog": {"syslog-address": NASTY},
+        "awslogs": {"awslogs-group": "shop"},
+        "json-file": {"max-size": "10m"},
+    }
+    documents = [
+        container(at, 1, name=driver, host={"LogConfig": {"Type": driver, "Config": options}})
+        for at, (driver, options) in enumerate(addresses.items(), 1)
+    ]
+
+    stub(machine.path, "timeout", 'shift; exec "$@"')
+    stub(machine.path, "getent", "[ $2 = localhost ] && echo 127.0.0.1 x || echo $2 x")
+    with daemon(machine.socket, routes(documents)):
+        output = machine.output()
+
+    found = [line for line in output.splitlines() if line.startswith("egress log ")]
+    assert [line for line in found if " syslog " not in line] == [
+        "egress log fluentd - =127.0.0.1 fluentd",
+        "egress log gelf udp://localhost:12201 =127.0.0.1 gelf",
+        "egress log splunk https://198.51.100.9:8088 198.51.100.9 splunk",
+        "egress log awslogs - - awslogs",
+    ]
+    (nasty,) = (line for line in found if " syslog " in line)
+    assert nasty.endswith(" - syslog")
+    assert len(nasty.split(" ")) == 6
+    assert SECRET not in output
+
+
 def test_sixty_containers_are_seen_in_one_question_each_and_docker_info_as_it_is(
     machine: Machine,
 ) -> None:
