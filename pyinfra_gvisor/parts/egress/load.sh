@@ -6,8 +6,10 @@ set -eu
 run=/run/pyinfra-gvisor-egress
 mkdir -p "$run"
 chmod 700 "$run" # whoever can open a lock can hold it
-# Without any rules, those that need nobody's answer come at once.
-/usr/sbin/nft list table inet pyinfra_gvisor > /dev/null 2>&1 || /usr/sbin/nft -f "$1"
+# If somebody has deleted the rules, those that need nobody's answer come back at once.
+case "$1" in
+    */rules.nft) /usr/sbin/nft list table inet pyinfra_gvisor > /dev/null 2>&1 || /usr/sbin/nft -f "$1" ;;
+esac
 exec 8>> "$run/members.lock"
 flock -w 10 8 || true # see members.sh
 text=$(cat "$1")

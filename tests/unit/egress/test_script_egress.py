@@ -37,9 +37,8 @@ def test_rules_are_checked_then_a_timer_is_set_and_only_then_they_are_loaded(hos
     ran = host.load_on_probation(confirm_s=45)
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
-    check, timer, bare, load = host.asked("nft", "systemd-run")
+    check, timer, load = host.asked("nft", "systemd-run")
     assert check == "nft -c -f /gvisor/egress/candidate.nft"
-    assert bare == "nft -f /gvisor/egress/candidate.nft", "without waiting for anybody"
     assert load == "nft -f -"
     for word in (f"--unit={NAME}-revert", "--on-active=45", "--collect"):
         assert word in timer.split(" ")
@@ -340,6 +339,15 @@ def test_groups_that_the_kernel_does_not_know_are_told(guarded: Host) -> None:
     told = guarded.members("unfiltered")
 
     assert told.stdout.splitlines() == ["system.slice/containerd.service"]
+
+
+def test_rules_that_somebody_has_deleted_come_back_before_anybody_is_asked(guarded: Host) -> None:
+    guarded.table.unlink()
+
+    ran = guarded.load(guarded.rules)
+
+    assert (ran.returncode, guarded.table.read_text()) == (0, "old")
+    assert guarded.asked("nft") == ["nft -f /gvisor/egress/rules.nft", "nft -f -"]
 
 
 def test_rules_are_loaded_also_without_the_program_that_knows_the_groups(guarded: Host) -> None:
