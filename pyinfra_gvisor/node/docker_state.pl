@@ -110,7 +110,7 @@ sub logs { # where all of them lead, asked at the same time
     my %at = map { my $f = $asked{$_}; ($_ => (<$f> // "") =~ /^([0-9.]+)/ ? own($1) : "-") } keys %asked;
     return join "", map { "egress log $_->[0] $_->[1] " . ($at{$_->[2]} // "-") . " $_->[3]\n" } @logs;
 }
-sub own { # an address, behind "=" if it is the node's: then the way there begins at it
+sub own { # an address, with "=" before it if it is the node's: packets to it also come from it
     my $packed = pack "S n C4 x8", 2, 9, split /\./, $_[0];
     my $s;
     socket($s, 2, 2, 0) && connect($s, $packed) or return $_[0];
