@@ -85,21 +85,20 @@ sub container {
     $more .= q(,"Addresses":) . addresses($top->{NetworkSettings} // "{}") if $wide;
     my @sources = sources($top->{Mounts} // "[]");
     $more .= q(,"Places":) . places(@sources) if $wide;
+    log_server($host, plain(($top->{Name} // "") =~ s{^"/?|"$}{}gr));
     return process($pid, @sources)
-        . log_server($host, plain(($top->{Name} // "") =~ s{^"/?|"$}{}gr))
         . qq(container {$named,"State":{$pids},"HostConfig":{$asked}$more}\n);
 }
 my @logs;
-sub log_server { # to which dockerd sends what a container prints, without a password
+sub log_server { # remembers where dockerd sends what a container prints, without a password
     my ($host, $name) = @_;
     my $config = members(members($host)->{LogConfig} // "{}");
-    my ($driver) = ($config->{Type} // "") =~ /^"(awslogs|gcplogs|fluentd|gelf|splunk|syslog)"$/ or return "";
+    my ($driver) = ($config->{Type} // "") =~ /^"(awslogs|gcplogs|fluentd|gelf|splunk|syslog)"$/ or return;
     my $options = members($config->{Config} // "{}");
     my ($address) = map { plain(($options->{$_} // "") =~ s/^"|"$//gr) } $driver eq "splunk" ? "splunk-url" : "$driver-address";
     s{//[^/]*@}{//}, s/[^\x21-\x7e]/?/g for $address, $name;
     my ($to) = ($address eq "" && $driver eq "fluentd" ? "localhost" : $address) =~ m{^(?:[\w+]+://)?(\w[\w.-]*)};
     push @logs, [$driver, $address eq "" ? "-" : $address, $to // "-", $name];
-    return "";
 }
 sub logs { # where all of them lead, asked at the same time
     my %asked;

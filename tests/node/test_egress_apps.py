@@ -1,4 +1,4 @@
-"""Apps with a list of their own, by the networks that they have: beside others, made anew, gone."""
+"""Apps with a list of their own, by their networks: next to other apps, created again, removed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def told(egress: Ground) -> Iterator[Told]:
-    """Three networks beside the usual one, two of them with a list of their own."""
+    """Three more networks, two of them with a list of their own."""
     egress.deploy(*RUN, egress=RULES)
     egress.have_containers(*RUN)
     at_once(lambda name: build(egress.nodes[name]), RUN)

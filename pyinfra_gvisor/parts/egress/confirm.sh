@@ -29,6 +29,8 @@ if [ -e "$follower" ]; then
 fi
 for path in /etc/systemd/system/*.d/"$unit.conf" "$follower"; do # of rules of before, which were in force until now
     case " $* " in *" $path "*) continue ;; esac
-    if [ "$path" = "$follower" ] && [ -e "$path" ]; then systemctl disable --quiet --now "${path##*/}"; fi
+    if [ ! -e "$path" ]; then continue; fi
+    if [ "$path" = "$follower" ]; then systemctl disable --quiet --now "${path##*/}"; fi
     rm -f "$path"
+    systemctl daemon-reload
 done

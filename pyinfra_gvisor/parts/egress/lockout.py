@@ -226,12 +226,7 @@ def is_blocked(address: str, egress: Egress) -> bool:
 
 
 def _is_allowed(address: str, egress: Egress) -> bool:
-    return any(
-        item.network is not None
-        and ip_address(address) in item.network
-        and (not item.ports or covered(f"{DNS_PORT}/udp", item.ports))
-        for item in egress.allow
-    )
+    return any(_opens(item, address, address, f"{DNS_PORT}/udp") for item in egress.allow)
 
 
 def covered(port: str, ranges: Iterable[str]) -> bool:
