@@ -18,6 +18,7 @@ from pyinfra_gvisor.base.groups import KNOWN, refuse_groups
 from pyinfra_gvisor.facts.asking import why_unread
 from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
+from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.planning.controller import report_problem
 from pyinfra_gvisor.planning.ignored import (
     GROUP_DATA,
@@ -27,7 +28,12 @@ from pyinfra_gvisor.planning.ignored import (
     sort_files,
 )
 from pyinfra_gvisor.planning.preflight import accepted_risks, notes, refusals
-from pyinfra_gvisor.run_support.ending import close_with_summary, is_refused, without_place
+from pyinfra_gvisor.run_support.ending import (
+    close_with_summary,
+    count_containers,
+    is_refused,
+    without_place,
+)
 from pyinfra_gvisor.run_support.messages import fail_now
 from pyinfra_gvisor.run_support.reports import begin, ends_after_plan, missed
 from pyinfra_gvisor.settings import PREFIX, Settings, load_settings
@@ -47,7 +53,7 @@ def checked_settings(host: Host) -> Settings | None:
     begin(host, "deploy")
     close_with_summary(host, "deploy")
     settings = host_settings(host)
-    node = None if settings is None else known(host, read_node(host), "the node's state")
+    node = None if settings is None else known_node(host)
     if settings is None or node is None:
         return None
     refused = refusals(node, settings, asking(host))
@@ -137,6 +143,14 @@ def _say_no_plan(host: Host) -> None:
             "    With -y pyinfra does not look for changes, so there is no plan. For a plan, use "
             "--dry without -y (PYINFRA_YES)"
         )
+
+
+def known_node(host: Host) -> Node | None:
+    """Return a host's node; fail the host if its state cannot be read."""
+    node = known(host, read_node(host), "the node's state")
+    if node is not None:
+        count_containers(host, node.containers)
+    return node
 
 
 def known(host: Host, found: T | None, what: str) -> T | None:

@@ -9,8 +9,7 @@ What each node is, and what a deploy would refuse. Changes nothing.
 from pyinfra import host
 from pyinfra.api import deploy
 
-from pyinfra_gvisor.deploys.checks import fail, host_settings, known
-from pyinfra_gvisor.facts.node import read_node
+from pyinfra_gvisor.deploys.checks import fail, host_settings, known_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.planning.examined import node_lines, settings_line
 from pyinfra_gvisor.planning.preflight import notes, refusals
@@ -22,7 +21,7 @@ def examine_node() -> None:
     """Say what the node is. Fail a host that a deploy would refuse, with every reason."""
     close_with_summary(host, "doctor")
     settings = host_settings(host)
-    node = known(host, read_node(host), "the node's state")
+    node = known_node(host)
     if node is None:
         return
     for line in node_lines(node):

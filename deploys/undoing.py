@@ -13,9 +13,8 @@ from pyinfra_gvisor.daemon_json.generations import Generation, choose, plan_gene
 from pyinfra_gvisor.daemon_json.plan import plan_around_users
 from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION
-from pyinfra_gvisor.deploys.checks import fail, host_settings, known
+from pyinfra_gvisor.deploys.checks import fail, host_settings, known, known_node
 from pyinfra_gvisor.facts.generations import Generations
-from pyinfra_gvisor.facts.node import read_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.judge.rules import PLUGIN
 from pyinfra_gvisor.node import DAEMON_JSON, Node
@@ -184,7 +183,7 @@ def _plan_removal(host: Host, node: Node, settings: Settings) -> None:
 
 
 def _node_with_docker(host: Host) -> Node | None:
-    node = known(host, read_node(host), "the node's state")
+    node = known_node(host)
     problem = None if node is None else engine_problem(node, "present")
     if problem:
         fail(host, problem.at("preflight", "node", host.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from typing import Any
 
@@ -25,12 +26,13 @@ from pyinfra_gvisor.planning.preflight import rights_problem, textfile_problem
 from pyinfra_gvisor.policy.findings import failing
 from pyinfra_gvisor.policy.selectors import label_names
 from pyinfra_gvisor.report.document import HostReport
-from pyinfra_gvisor.report.terminal import host_lines
+from pyinfra_gvisor.report.summary import RESULT_DIR
+from pyinfra_gvisor.report.terminal import host_lines, verdict_lines
 from pyinfra_gvisor.report.textfile import textfile
 from pyinfra_gvisor.run_support.compatibility import keep_record
 from pyinfra_gvisor.run_support.connector_arguments import connector_arguments
 from pyinfra_gvisor.run_support.declared_apps import declared_apps
-from pyinfra_gvisor.run_support.ending import is_not_compliant, only_looks
+from pyinfra_gvisor.run_support.ending import count_containers, is_not_compliant, only_looks
 from pyinfra_gvisor.run_support.messages import refusal, tell
 from pyinfra_gvisor.run_support.reports import By, keep, now, tell_package_findings
 from pyinfra_gvisor.run_support.terminal import room, severity_coloured
@@ -73,7 +75,7 @@ def findings(
             yield FunctionCommand(_write, (node, report, None), {})
         yield from refusal("audit.findings", "gvisor_textfile_dir", problem)
         return
-    writes = settings.report_dir or settings.textfile_dir
+    writes = settings.report_dir or settings.textfile_dir or RESULT_DIR in os.environ
     if not state.is_executing or not (writes or strays):  # reading is no pending change
         host.noop("there is nothing to do on the node")
         return
@@ -85,19 +87,31 @@ def findings(
 def _tell(report: HostReport, *, strays: bool) -> None:
     """Say what was found, as errors if that fails the host."""
     only_looks(host)
-    tell_package_findings(state)
-    level = logger.error if strays else logger.info
-    for line in host_lines(report, room(host)):
-        tell(severity_coloured(line), logger.info if line.startswith(_NOTES) else level)
     if strays:
         cause = f"findings of severity {report.fail_on} or worse; do what each of them says"
         is_not_compliant(host, cause)
+    if RESULT_DIR in os.environ:
+        return  # the command that began this run prints all
+    tell_package_findings(state)
+    level = logger.error if strays else logger.info
+    for line in _lines(report):
+        tell(severity_coloured(line), logger.info if line.startswith(_NOTES) else level)
+
+
+def _lines(report: HostReport) -> list[str]:
+    """Return the findings; after a deploy their numbers alone."""
+    if report.by == "deploy":
+        return verdict_lines(report, room(host))
+    return host_lines(report, room(host), each=state.print_noop_info)
 
 
 def _observed(settings: Settings, labels: tuple[str, ...]) -> Observed | None:
     labels = (*label_names((*settings.must_sandbox, *settings.exempt)), *labels)
     more = {"preview": settings.preview} if settings.preview else {}
-    return get(host, AuditState, labels=labels, textfile_dir=settings.textfile_dir, **more)
+    found = get(host, AuditState, labels=labels, textfile_dir=settings.textfile_dir, **more)
+    if found is not None:
+        count_containers(host, found.node.containers)
+    return found
 
 
 def _control_host() -> ControlHost | None:

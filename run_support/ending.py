@@ -6,6 +6,7 @@ import atexit
 import os
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from pyinfra.api.state import BaseStateCallback, StateOperationHostData, StateSt
 
 from pyinfra_gvisor.drift.record import RECORD_PATH
 from pyinfra_gvisor.facts.deadline import given_up, limit
+from pyinfra_gvisor.node.containers import Container
 from pyinfra_gvisor.report.summary import (
     DECLINED_PATH,
     GOOD,
@@ -33,7 +35,7 @@ from pyinfra_gvisor.report.summary import (
     summary,
 )
 from pyinfra_gvisor.run_support.interrupting import end_on_signals
-from pyinfra_gvisor.run_support.reports import close_reports, ends_after_plan
+from pyinfra_gvisor.run_support.reports import close_reports, ends_after_plan, is_result_written
 from pyinfra_gvisor.run_support.terminal import wrap_messages
 
 # What scripts on nodes write when they fail: errors.Problem.at.
@@ -61,12 +63,14 @@ class _Run:
 
     ``loading``: by host the greenlet that runs the deploy file. ``notes``: by host and place. A
     place is the operation (None: the deploy itself) and whether the operation was executed. While
-    an operation is only prepared, its notes are a forecast.
+    an operation is only prepared, its notes are a forecast. ``containers``: by host how many run
+    in gVisor, and how many run.
     """
 
     job: Job
     loading: dict[str, Any] = field(default_factory=dict)
     notes: defaultdict[str, dict[_Place, _Notes]] = field(default_factory=lambda: defaultdict(dict))
+    containers: dict[str, tuple[int, int]] = field(default_factory=dict)
     rows_hidden: bool = False
 
     def of(self, host: Host) -> dict[str | None, _Notes]:
@@ -178,6 +182,17 @@ def is_proven(host: Host, *, rows_hidden: bool = False) -> None:
         run.rows_hidden |= rows_hidden
 
 
+def count_containers(host: Host, containers: Iterable[Container]) -> None:
+    """
+    Keep for the summary how many containers run in gVisor on a host.
+
+    + containers: those that run now
+    """
+    found = [item.sandboxed for item in containers]
+    if run := _RUNS.get(host.state):
+        run.containers[host.name] = (sum(found), len(found))
+
+
 def run_end(state: State) -> RunEnd:
     """Return what is known of the run now."""
     run = _RUNS[state]
@@ -217,6 +232,7 @@ def _host_end(state: State, run: _Run, host: Host) -> HostEnd:
         pending=any(forecast) if state.check_for_changes else None,
         restart_pending=any(item.restart_pending for item in notes),
         finished=all(meta.is_complete() for meta in metas.values()),
+        containers=run.containers.get(host.name),
     )
 
 
@@ -259,6 +275,8 @@ def _print(state: State) -> None:
         return  # the run did something else than our deploys
     close_reports(state)
     end = run_end(state)
+    if is_result_written(state):
+        return  # the command that began this run prints it
     if (path := os.environ.get(DECLINED_PATH)) and ended_early(end):
         Path(path).touch()
     headline, *lines = summary(end)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from pyinfra_gvisor.base.columns import INDENT, left_of
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.facts.deadline import given_up, hurried
 from pyinfra_gvisor.policy.findings import Finding, Severity
+from pyinfra_gvisor.report.summary import RESULT_DIR
 from pyinfra_gvisor.run_support.terminal import severity_coloured
 
 if TYPE_CHECKING:  # most runs write no report, and loading its models takes a while
@@ -103,18 +105,18 @@ def _asked_for() -> By | None:
 
 def keep(host: Host, report: HostReport) -> bool:
     """Write a host's report, and the fleet's after the last host; return False if that fails."""
-    directory = directory_of(host)
-    if directory is None:
+    directories = _directories(host)
+    if not directories:
         return True
     _RUNS[host.state].reports[host.name] = report
     from pyinfra_gvisor.report.files import write_host  # noqa: PLC0415
 
-    try:
-        path = write_host(directory, report)
-    except Problem as problem:
-        host.log(f"audit.findings: on {host.name}: {problem}", logger.error)
-        return False
-    host.log(f"written: {path}")
+    for directory in directories:
+        try:
+            write_host(directory, report)
+        except Problem as problem:
+            host.log(f"audit.findings: on {host.name}: {problem}", logger.error)
+            return False
     return _finish(host.state)
 
 
@@ -153,6 +155,17 @@ def directory_of(host: Host) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def _directories(host: Host) -> list[str]:
+    """Return the directories for this host's reports: the declared one, and that of the command."""
+    return [item for item in (directory_of(host), os.environ.get(RESULT_DIR)) if item]
+
+
+def is_result_written(state: State) -> bool:
+    """Return True if the command that began this run has the result, and prints it."""
+    run = _RUNS.get(state)
+    return run is not None and os.environ.get(RESULT_DIR) in run.written
+
+
 def now() -> str:
     """Return the current time, as reports have it: ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -174,8 +187,9 @@ def _finish(state: State, but: Collection[str] = ()) -> bool:
     """Write the fleet's report to each directory, ``but`` some, whose hosts are accounted for."""
     by_directory: dict[str, list[Host]] = {}
     for host in state.inventory:
-        if (directory := directory_of(host)) and directory not in but:
-            by_directory.setdefault(directory, []).append(host)
+        for directory in _directories(host):
+            if directory not in but:
+                by_directory.setdefault(directory, []).append(host)
     written = [_write(state, directory, hosts) for directory, hosts in by_directory.items()]
     return all(written)
 
@@ -189,7 +203,6 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
             return True  # the last host writes it
     from pyinfra_gvisor.report.document import fleet_report  # noqa: PLC0415
     from pyinfra_gvisor.report.files import write_fleet  # noqa: PLC0415
-    from pyinfra_gvisor.report.terminal import fleet_lines  # noqa: PLC0415
 
     findings = package_findings(state)
     fleet = fleet_report(reports, at=now(), by=run.by, findings=findings)
@@ -199,9 +212,13 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
         logger.error(f"audit.findings: {problem}")
         return False
     run.written.add(directory)
-    logger.info(f"    written: {', '.join(map(str, paths))}")
-    logger.info(f"    {fleet_lines(fleet)[-1]}")
+    if directory != os.environ.get(RESULT_DIR):
+        logger.info(f"    written: {paths[0]}, and beside it {', '.join(_names(paths[1:]))}")
     return True
+
+
+def _names(paths: Iterable[Path]) -> Iterator[str]:
+    return (path.name for path in paths)
 
 
 def _report(state: State, run: _Run, host: Host, directory: str) -> HostReport | None:

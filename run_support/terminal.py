@@ -11,7 +11,15 @@ from pyinfra import logger
 from pyinfra.api import Host
 from pyinfra.api.output import format_text
 
-from pyinfra_gvisor.base.columns import INDENT, continued, left_of, plain, terminal_columns, width
+from pyinfra_gvisor.base.columns import (
+    INDENT,
+    SEVERITY_COLOURS,
+    continued,
+    left_of,
+    plain,
+    terminal_columns,
+    width,
+)
 
 # Of what stands before a message: pyinfra's indentation, the host's name, our own indentation.
 _BEFORE = re.compile(r" *(?:\[[^\]]*\] +)?")
@@ -22,11 +30,7 @@ _COLOURS: Final[dict[str, dict[str, Any]]] = {
     "accepted": {"fg": "yellow"},
     "n/a": {"dim": True},
     "NOT PROVEN": {"fg": "red"},
-    "CRITICAL": {"fg": "red", "bold": True},
-    "HIGH": {"fg": "red"},
-    "MEDIUM": {"fg": "yellow"},
-    "UNKNOWN": {"fg": "red"},
-    "waived": {"dim": True},
+    **SEVERITY_COLOURS,
 }
 
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 import re
 import sys
+from typing import Any, Final
 
 WITHOUT_TERMINAL = 100
 """Columns of what is laid out, such as a table, where no terminal says how many there are."""
 INDENT = 4
 """Columns that pyinfra writes before each message: LogFormatter in pyinfra_cli/log.py."""
+
+SEVERITY_COLOURS: Final[dict[str, dict[str, Any]]] = {
+    "CRITICAL": {"fg": "red", "bold": True},
+    "HIGH": {"fg": "red"},
+    "MEDIUM": {"fg": "yellow"},
+    "UNKNOWN": {"fg": "red"},
+    "waived": {"dim": True},
+}
+"""How the first word of a line looks, as ``click.style`` takes it."""
 
 _CODES = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 _SHORTEST = 24  # columns: with fewer, nothing can be laid out

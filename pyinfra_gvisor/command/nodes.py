@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import tempfile
+from pathlib import Path
 
 import click
 
+from pyinfra_gvisor.base.columns import SEVERITY_COLOURS, WITHOUT_TERMINAL, terminal_columns
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.controller import controller_lines
 from pyinfra_gvisor.command.running import (
@@ -15,6 +19,9 @@ from pyinfra_gvisor.command.running import (
     pyinfra_arguments,
     run_pyinfra,
 )
+from pyinfra_gvisor.report.earlier import read_fleet
+from pyinfra_gvisor.report.summary import RESULT_DIR
+from pyinfra_gvisor.report.terminal import fleet_lines
 
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask between plan and change.")
 _DEPLOY = click.option(
@@ -73,9 +80,28 @@ def apply(nodes: Nodes, deploy: str, *, proof: bool, yes: bool) -> int:
 
 @click.command()
 @on_nodes
-def audit(nodes: Nodes) -> int:
-    """Check that apps run in gVisor. Changes nothing."""
-    return _run(nodes, "audit", "-y")
+@click.option("--json", "as_json", is_flag=True, help="The report of the fleet, as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Each finding, with what was seen.")
+def audit(nodes: Nodes, *, as_json: bool, verbose: bool) -> int:
+    """
+    Check that apps run in gVisor. Changes nothing.
+
+    Prints the findings by rule, the worst first. The result goes to stdout.
+    """
+    with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-") as directory:
+        result = {RESULT_DIR: directory}
+        code = run_pyinfra(pyinfra_arguments(nodes, "audit", "-y"), environment=result)
+        found = read_fleet(Path(directory))
+    if found is None:  # the run has said why
+        return code
+    columns = terminal_columns() or WITHOUT_TERMINAL
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        for line in fleet_lines(found, columns, each=verbose):
+            word, space, rest = line.partition(" ")
+            click.echo(f"{click.style(word, **SEVERITY_COLOURS.get(word, {}))}{space}{rest}")
+    return code
 
 
 @click.command()

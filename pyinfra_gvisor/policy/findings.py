@@ -54,11 +54,13 @@ def failing(findings: Iterable[Finding], at_least: Severity) -> list[Finding]:
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings sorted: waived ones last, then by severity, rule and subject."""
-    return sorted(
-        findings,
-        key=lambda item: (item.waived is not None, -item.severity.rank, item.id, item.subject),
-    )
+    """Return the findings sorted by ``rank``."""
+    return sorted(findings, key=rank)
+
+
+def rank(item: Finding) -> tuple[bool, int, str, str]:
+    """Return what findings are sorted by: waived ones last, then by severity, rule and subject."""
+    return item.waived is not None, -item.severity.rank, item.id, item.subject
 
 
 def by_severity(findings: Iterable[Finding]) -> dict[Severity, int]:

@@ -8,6 +8,11 @@ from typing import Final, Literal
 
 DECLINED_PATH: Final = "PYINFRA_GVISOR_DECLINED"
 """Environment variable: a file to make if a run ends early, see ``ended_early``."""
+RESULT_DIR: Final = "PYINFRA_GVISOR_RESULT"
+"""
+Environment variable: a directory for one more copy of the reports. Who sets it prints the result,
+so the run does not.
+"""
 
 Job = Literal["connect", "doctor", "deploy", "audit", "rollback", "remove", "coolify"]
 
@@ -34,7 +39,8 @@ class HostEnd:
     before it refused to act. ``strays``: the audit found what fails the host. ``causes``: the
     reasons of either, or of a failure, with what to do. ``changed``: an operation did something,
     even if it failed later; operations that only write down what they saw do not count.
-    ``pending`` is None if pyinfra did not look for changes. ``restart_pending``: declared keys
+    ``pending`` is None if pyinfra did not look for changes. ``containers``: how many were seen in
+    gVisor, and how many run; None if the run did not look. ``restart_pending``: declared keys
     take effect only when dockerd is restarted.
     """
 
@@ -51,6 +57,7 @@ class HostEnd:
     pending: bool | None = False
     restart_pending: bool = False
     finished: bool = True
+    containers: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -149,10 +156,19 @@ def _headline(run: RunEnd, found: Mapping[Outcome, Sequence[str]]) -> str:
     )
     counted = f"{good} of {_hosts(len(run.hosts))}"
     if run.job != "deploy" or not proven:
-        return f"{counted} {_done(run)}"
-    if proven == good:
-        return f"{counted} proven"
-    return f"{counted} as declared, {proven} of them proven"
+        said = f"{counted} {_done(run)}"
+    elif proven == good:
+        said = f"gVisor works on {counted}"
+    else:
+        said = f"{counted} as declared, gVisor works on {proven} of them"
+    inside, running = _containers(run)
+    return f"{said}. {inside} of {running} containers run in gVisor" if running else said
+
+
+def _containers(run: RunEnd) -> tuple[int, int]:
+    """Return how many containers run in gVisor on all hosts, and how many run."""
+    seen = [host.containers for host in run.hosts if host.containers]
+    return sum(inside for inside, _ in seen), sum(running for _, running in seen)
 
 
 def _done(run: RunEnd) -> str:
@@ -166,9 +182,12 @@ def _done(run: RunEnd) -> str:
 
 
 def _names(word: Outcome, names: Sequence[str]) -> str:
-    if word == "changes pending":
-        return f"{word} on {_hosts(len(names))}: {', '.join(names)}"
-    return f"{word}: {', '.join(names)}"
+    said = {
+        "changes pending": f"changes pending on {_hosts(len(names))}",
+        "proven": "proven by a test container",
+        "proven after changes": "changed, then proven by a test container",
+    }
+    return f"{said.get(word, word)}: {', '.join(names)}"
 
 
 def _hosts(number: int) -> str:
@@ -183,7 +202,7 @@ def _next(run: RunEnd, found: dict[Outcome, list[str]]) -> list[str]:
             by_cause.setdefault(cause, []).append(host.name)
     lines = [f"{', '.join(names)}: {cause}" for cause, names in by_cause.items()]
     if "changes pending" in found:
-        lines.append("run without --dry" if run.dry else "run again, and press Enter")
+        lines.append(_change(run))
     if names := found.get("restart pending"):
         how = 'restart dockerd, or run again with gvisor_restart = "auto"'
         lines.append(f"{', '.join(names)}: {how}")
@@ -191,7 +210,26 @@ def _next(run: RunEnd, found: dict[Outcome, list[str]]) -> list[str]:
         lines.append(_look(run))
     if "not finished" in found:
         lines.append("run again: the run was ended before these hosts were finished")
-    return lines
+    return lines or [line for line in [_onwards(run)] if line]
+
+
+def _change(run: RunEnd) -> str:
+    """Return how to make the changes of a plan."""
+    if not run.dry:
+        return "run again, and press Enter"
+    return "pyinfra-gvisor apply" if run.job == "deploy" else "run without --dry"
+
+
+def _onwards(run: RunEnd) -> str | None:
+    """Return what to do after a run in which all went well; None if there is nothing to do."""
+    inside, running = _containers(run)
+    if run.job == "rollback" and any(host.changed for host in run.hosts):
+        return "change the settings: they still declare what was rolled back"
+    if run.job == "doctor":
+        return "pyinfra-gvisor plan"
+    if run.job == "deploy" and running > inside:
+        return f"pyinfra-gvisor audit, which says what to do about the other {running - inside}"
+    return None
 
 
 def _look(run: RunEnd) -> str:

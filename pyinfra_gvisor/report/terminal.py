@@ -1,13 +1,20 @@
-"""A report as lines for a terminal, broken between words."""
+"""A report as lines for a terminal, broken between words: by rule, or each finding by itself."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from pyinfra_gvisor.base.columns import WITHOUT_TERMINAL, shortened
-from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity
+from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity, rank
 from pyinfra_gvisor.report.document import FleetReport, HostReport
+
+MOST_EXPLAINED: Final = 3
+"""Rules that are shown with what to do; the worst ones."""
+MOST_NAMED: Final = 8
+"""Further rules, and hosts, that have a line of their own."""
+ALL_FINDINGS: Final = "pyinfra-gvisor audit -v shows each finding"
 
 _STATES = {
     "unknown": "UNKNOWN, not compliant",
@@ -15,36 +22,65 @@ _STATES = {
     "findings": "compliant, with findings",
     "clean": "compliant",
 }
+_ROWS = 2  # lines of one text of a rule
+
+_Found = tuple[str, Finding]  # with the host's name, empty if only one host is shown
 
 
-def host_lines(report: HostReport, columns: int = WITHOUT_TERMINAL) -> list[str]:
+def host_lines(
+    report: HostReport, columns: int = WITHOUT_TERMINAL, *, each: bool = False
+) -> list[str]:
     """
     Return the findings on a host, the worst first, its last change, and a line with the counts.
 
     + columns: how wide a line may be
+    + each: every finding with what was seen, instead of a few lines a rule
     """
-    lines = finding_lines(report.findings, columns)
-    if report.error is not None:
-        lines += _wrapped(f"UNKNOWN {report.host}: {report.error}", columns)
-    if report.node and report.node.changed:
-        lines += _wrapped(f"last change {report.node.changed}", columns)
-    return lines + _verdict(report, columns)
+    lines = _findings([("", item) for item in report.findings], columns, each=each)
+    return lines + _about(report, columns) + verdict_lines(report, columns)
 
 
-def fleet_lines(report: FleetReport, columns: int = WITHOUT_TERMINAL) -> list[str]:
+def fleet_lines(
+    report: FleetReport, columns: int = WITHOUT_TERMINAL, *, each: bool = False
+) -> list[str]:
     """
-    Return findings about the package, a line a host, failed hosts first, and the counts.
+    Return the findings on all hosts, a line a host, failed hosts first, and the verdict.
 
     + columns: how wide a line may be
+    + each: every finding with what was seen, instead of a few lines a rule
     """
     about = finding_lines(report.findings, columns)
     if not report.hosts:
         return [*about, "NOT COMPLIANT: no host was checked"]
+    one = len(report.hosts) == 1
+    found = [("" if one else host.host, item) for host in report.hosts for item in host.findings]
     hosts = sorted(report.hosts, key=lambda host: (list(_STATES).index(host.state), host.host))
-    lines = [line for host in hosts for line in _verdict(host, columns)]
-    compliant = sum(host.compliant for host in hosts)
-    verdict = "compliant" if report.compliant else "NOT COMPLIANT"
-    return [*about, *lines, f"{verdict}: {compliant} of {len(hosts)} hosts are compliant"]
+    shown = hosts if each else hosts[:MOST_NAMED]
+    lines = _findings(found, columns, each=each)
+    for host in shown:
+        lines += _about(host, columns) + verdict_lines(host, columns)
+    if rest := hosts[len(shown) :]:
+        states = (f"{sum(host.state == key for host in rest)} {_STATES[key]}" for key in _STATES)
+        counted = ", ".join(state for state in states if not state.startswith("0 "))
+        lines += _wrapped(f"{len(rest)} more hosts: {counted}", columns)
+    return [*about, *lines, *_wrapped(fleet_verdict(report), columns)]
+
+
+def fleet_verdict(report: FleetReport) -> str:
+    """Return whether the fleet is compliant, and how many containers were seen in gVisor."""
+    word = "compliant" if report.compliant else "NOT COMPLIANT"
+    compliant = sum(host.compliant for host in report.hosts)
+    containers = [item for host in report.hosts for item in host.containers]
+    return (
+        f"{word}: {compliant} of {len(report.hosts)} hosts are compliant. "
+        f"{sum(item.sandboxed for item in containers)} of {len(containers)} containers run in "
+        "gVisor."
+    )
+
+
+def verdict_lines(report: HostReport, columns: int = WITHOUT_TERMINAL) -> list[str]:
+    """Return whether a host is compliant, with the number of findings and containers."""
+    return _wrapped(f"{report.host}: {_STATES[report.state]}{_counted(report)}", columns)
 
 
 def finding_lines(findings: Iterable[Finding], columns: int = WITHOUT_TERMINAL) -> list[str]:
@@ -53,22 +89,91 @@ def finding_lines(findings: Iterable[Finding], columns: int = WITHOUT_TERMINAL) 
 
     + columns: how wide a line may be
     """
-    return [line for item in findings for line in _finding(item, columns)]
+    return [line for item in findings for line in _finding("", item, columns)]
 
 
-def _finding(item: Finding, columns: int) -> Iterator[str]:
+def _findings(found: Sequence[_Found], columns: int, *, each: bool) -> list[str]:
+    if each:
+        ordered = sorted(found, key=lambda pair: rank(pair[1]))
+        return [line for host, item in ordered for line in _finding(host, item, columns)]
+    rules = _by_rule(found)
+    told = [rule for rule in rules if rule[0][1].severity is not Severity.INFO]
+    lines = [line for rule in told[:MOST_EXPLAINED] for line in _explained(rule, columns)]
+    for rule in told[MOST_EXPLAINED : MOST_EXPLAINED + MOST_NAMED]:
+        lines += _named(rule, columns)
+    return lines + _left_out(found, rules, told[MOST_EXPLAINED + MOST_NAMED :], columns)
+
+
+def _by_rule(found: Sequence[_Found]) -> list[list[_Found]]:
+    """Return findings that are not waived by severity and rule, the worst first."""
+    rules: dict[tuple[Severity, str], list[_Found]] = {}
+    for host, item in sorted(found, key=lambda pair: rank(pair[1])):
+        if item.waived is None:
+            rules.setdefault((item.severity, item.id), []).append((host, item))
+    return list(rules.values())
+
+
+def _explained(rule: Sequence[_Found], columns: int) -> Iterator[str]:
+    item = rule[0][1]
+    title = f"{item.severity.upper()} {item.id}: {item.what}"
+    yield from _wrapped(title, columns, rows=_ROWS)
+    yield from _wrapped(f"on: {_subjects(rule, columns - 10)}", columns, indent="    ", rows=1)
+    if len(rule) == 1 and item.evidence:
+        yield from _wrapped(f"seen: {item.evidence}", columns, indent="    ", rows=1)
+    if item.remedy:
+        yield from _wrapped(f"do: {item.remedy}", columns, indent="    ", rows=_ROWS)
+
+
+def _named(rule: Sequence[_Found], columns: int) -> list[str]:
+    item = rule[0][1]
+    named = f"{item.severity.upper()} {item.id}: {_subjects(rule, columns // 3)}"
+    return _wrapped(f"{named}: {item.what}", columns, rows=1)
+
+
+def _subjects(rule: Sequence[_Found], room: int) -> str:
+    """Return as many subjects as there is room for, and the number of the others."""
+    names = [f"{host}/{item.subject}" if host else item.subject for host, item in rule]
+    shown = names[:1]
+    for name in names[1:]:
+        if len(", ".join([*shown, name])) > room - len(" and 999 more"):
+            break
+        shown.append(name)
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _left_out(
+    found: Sequence[_Found],
+    rules: Sequence[Sequence[_Found]],
+    more: Sequence[Sequence[_Found]],
+    columns: int,
+) -> list[str]:
+    """Return a line about what is only counted; none if nothing is."""
+    info = sum(len(rule) for rule in rules if rule[0][1].severity is Severity.INFO)
+    waived = sum(item.waived is not None for _, item in found)
+    counts = {f"{len(more)} more rules": len(more), f"{info} info": info}
+    counts[f"{waived} waived"] = waived
+    told = ", ".join(text for text, count in counts.items() if count)
+    return _wrapped(f"not shown: {told}. {ALL_FINDINGS}", columns) if told else []
+
+
+def _finding(host: str, item: Finding, columns: int) -> Iterator[str]:
+    subject = f"{host}/{item.subject}" if host else item.subject
     if item.waived is not None:
-        waived = _plain(f"waived {item.id} {item.subject}: {item.waived}")
+        waived = _plain(f"waived {item.id} {subject}: {item.waived}")
         yield textwrap.shorten(waived, columns, placeholder=" …", break_on_hyphens=False)
         return
-    yield from _wrapped(f"{item.severity.upper()} {item.id} {item.subject}: {item.what}", columns)
+    yield from _wrapped(f"{item.severity.upper()} {item.id} {subject}: {item.what}", columns)
     for label, text in (("seen", item.evidence), ("do", item.remedy)):
         if text:
             yield from _wrapped(f"{label}: {text}", columns, indent="    ")
 
 
-def _verdict(report: HostReport, columns: int) -> list[str]:
-    return _wrapped(f"{report.host}: {_STATES[report.state]}{_counted(report)}", columns)
+def _about(report: HostReport, columns: int) -> list[str]:
+    if report.error is not None:
+        return _wrapped(f"UNKNOWN {report.host}: {report.error}", columns)
+    changed = report.node.changed if report.node else None
+    return _wrapped(f"{report.host}: last change {changed}", columns, rows=1) if changed else []
 
 
 def _counted(report: HostReport) -> str:
@@ -81,7 +186,7 @@ def _counted(report: HostReport) -> str:
     order = [*reversed(Severity), "waived"]
     found = ", ".join(f"{counts[name]} {name}" for name in order if counts[name])
     sandboxed = sum(item.sandboxed for item in report.containers)
-    containers = f"{sandboxed} of {len(report.containers)} containers sandboxed"
+    containers = f"{sandboxed} of {len(report.containers)} containers in gVisor"
     return f"; {found or 'nothing found'}; {containers}{_firewall(report)}"
 
 
@@ -98,7 +203,8 @@ def _firewall(report: HostReport) -> str:
     return f"; firewall blocked {blocked} container{'' if blocked == 1 else 's'}" * bool(blocked)
 
 
-def _wrapped(text: str, columns: int, *, indent: str = "") -> list[str]:
+def _wrapped(text: str, columns: int, *, indent: str = "", rows: int | None = None) -> list[str]:
+    """Return ``text`` as lines; ``…`` stands for what is more than ``rows`` lines."""
     room = columns - len(indent) - 2
     return textwrap.wrap(
         " ".join(shortened(word, room) for word in _plain(text).split()),
@@ -106,6 +212,8 @@ def _wrapped(text: str, columns: int, *, indent: str = "") -> list[str]:
         initial_indent=indent,
         subsequent_indent=indent + "  ",
         break_on_hyphens=False,
+        max_lines=rows,
+        placeholder=" …",
     )
 
 

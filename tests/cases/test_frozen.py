@@ -193,7 +193,7 @@ def test_a_silent_ssh_server_is_given_up_early_and_a_busy_node_is_not(
 def test_ctrl_c_ends_a_run_at_once_with_a_report_of_every_host(tmp_path: Path) -> None:
     files(tmp_path, a=proven(), frozen=proven(delay_s=FROZEN_S))
 
-    code, written = interrupted(tmp_path, "run.py", AUDIT, "-y", after="a]      written:")
+    code, written = interrupted(tmp_path, "run.py", AUDIT, "-y", after="a: compliant")
 
     assert code == 128 + signal.SIGINT
     assert "not finished: @fake/frozen" in written

@@ -233,7 +233,7 @@ ENDED = "next: run again: the run was ended before these hosts were looked at"
     ),
     leaves_out=(
         "if 'run' in host.groups:\n    run_node()\n",
-        *("-y", 0, [": 1 of 2 hosts proven", "proven: @fake/a"]),
+        *("-y", 0, [": gVisor works on 1 of 2 hosts", "proven by a test container: @fake/a"]),
     ),
 )
 def test_hosts_that_a_deploy_breaks_off_at_or_leaves_out_were_not_looked_at(

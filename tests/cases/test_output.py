@@ -55,8 +55,8 @@ def test_two_hosts_from_nothing_to_proven_print_at_most_60_lines(tmp_path: Path)
     assert len(lines) <= 60
     assert sum("proven runsc 20260928.0 as runsc: 23 ok, 8 not applicable" in x for x in lines) == 2
     assert summary(ran.stderr) == [
-        "--> Summary: 2 of 2 hosts proven",
-        "proven after changes: @fake/run-1, @fake/run-2",
+        "--> Summary: gVisor works on 2 of 2 hosts",
+        "changed, then proven by a test container: @fake/run-1, @fake/run-2",
         "each check: --data gvisor_proof_rows=True, or pyinfra-gvisor apply --proof",
     ]
     assert "daemon.json: new, restart" in ran.stderr
@@ -153,7 +153,7 @@ def test_a_plan_ends_with_what_is_pending(tmp_path: Path) -> None:
         "--> Summary of the plan: 1 of 2 hosts as declared",
         "as declared: @fake/run-2",
         "changes pending on 1 host: @fake/run-1",
-        "next: run without --dry",
+        "next: pyinfra-gvisor apply",
     ]
     assert "restart, because" in ran.stderr
 
@@ -170,9 +170,9 @@ def test_every_host_that_is_not_as_declared_is_named_with_what_to_do(tmp_path: P
     assert ran.returncode == 1
     lines = summary(ran.stderr)
     assert lines[:6] == [
-        "--> Summary: 2 of 5 hosts proven",
-        "proven after changes: @fake/d",
-        "proven: @fake/c",
+        "--> Summary: gVisor works on 2 of 5 hosts",
+        "changed, then proven by a test container: @fake/d",
+        "proven by a test container: @fake/c",
         "refused: @fake/a",
         "failed: @fake/b",
         "not reached: @ssh/away",

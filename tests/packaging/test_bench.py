@@ -35,7 +35,7 @@ IDLE = "    Grand total      16      -      -      16\n"
 
 def audit_output(*states: str, total: str = IDLE) -> str:
     lines = [
-        f"    [bench-{number}]  bench-{number}: {state}; 5 waived; 0 of 0 containers sandboxed\n"
+        f"    [bench-{number}]  bench-{number}: {state}; 5 waived; 0 of 0 containers in gVisor\n"
         for number, state in enumerate(states, 1)
     ]
     return "".join(lines) + total

@@ -152,8 +152,8 @@ def test_every_outcome_has_its_hosts_and_every_cause_one_line() -> None:
     )
 
     assert lines(*hosts) == [
-        "Summary: 1 of 6 hosts proven",
-        "proven: a",
+        "Summary: gVisor works on 1 of 6 hosts",
+        "proven by a test container: a",
         "refused: b, e",
         "failed: c, f",
         "not reached: d",
@@ -164,7 +164,7 @@ def test_every_outcome_has_its_hosts_and_every_cause_one_line() -> None:
     ]
 
 
-OF_THEM = "hosts as declared, 1 of them proven"
+OF_THEM = "hosts as declared, gVisor works on 1 of them"
 
 
 @table(
@@ -172,18 +172,46 @@ OF_THEM = "hosts as declared, 1 of them proven"
     one=("deploy", [{"proven": True}, {}, {}], f"3 of 3 {OF_THEM}"),
     changed=("deploy", [{"proven": True}, {"changed": True}], f"2 of 2 {OF_THEM}"),
     failed=("deploy", [{"proven": True}, {"failed": True}, {}], f"2 of 3 {OF_THEM}"),
-    other_failed=("deploy", [{"proven": True}, {"failed": True}], "1 of 2 hosts proven"),
-    every=("deploy", [{"proven": True}] * 2, "2 of 2 hosts proven"),
+    other_failed=("deploy", [{"proven": True}, {"failed": True}], "gVisor works on 1 of 2 hosts"),
+    every=("deploy", [{"proven": True}] * 2, "gVisor works on 2 of 2 hosts"),
     none=("deploy", [{}, {}], "2 of 2 hosts as declared"),
     unproven=("deploy", [{"changed": True}], "1 of 1 host as declared"),
     audit=("audit", [{}], "1 of 1 host compliant"),
     remove=("remove", [{"changed": True}], "1 of 1 host done"),
     coolify=("coolify", [{"reached": False}], "0 of 1 host done"),
+    none_inside=(
+        "deploy",
+        [{"proven": True, "containers": (0, 12)}, {"proven": True, "containers": (0, 2)}],
+        "gVisor works on 2 of 2 hosts. 0 of 14 containers run in gVisor",
+    ),
+    audited=("audit", [{"containers": (9, 12)}], "1 of 1 host compliant. 9 of 12 containers run"),
 )
 def test_the_headline_counts_good_hosts(job: Job, hosts: list[Data], counted: str) -> None:
     ends = [HostEnd(str(number), **given) for number, given in enumerate(hosts)]
 
-    assert lines(*ends, job=job)[0] == f"Summary: {counted}"
+    headline = lines(*ends, job=job)[0]
+    assert headline.removesuffix(" in gVisor") == f"Summary: {counted}".removesuffix(" in gVisor")
+
+
+@table(
+    "job, host, expected",
+    apps_outside=(
+        "deploy",
+        {"proven": True, "containers": (1, 12)},
+        "next: pyinfra-gvisor audit, which says what to do about the other 11",
+    ),
+    all_inside=("deploy", {"proven": True, "containers": (3, 3)}, "proven by a test container: a"),
+    no_container=("deploy", {"proven": True}, "proven by a test container: a"),
+    ready=("doctor", {"containers": (0, 3)}, "next: pyinfra-gvisor plan"),
+    back=(
+        "rollback",
+        {"changed": True},
+        "next: change the settings: they still declare what was rolled back",
+    ),
+    nothing_to_roll_back=("rollback", {}, "unchanged: a"),
+)
+def test_the_last_line_says_what_to_do_next(job: Job, host: Data, expected: str) -> None:
+    assert lines(HostEnd("a", **host), job=job)[-1] == expected
 
 
 def test_what_is_pending_waits_for_enter_or_for_a_restart_is_said_with_what_to_do() -> None:
@@ -194,11 +222,12 @@ def test_what_is_pending_waits_for_enter_or_for_a_restart_is_said_with_what_to_d
         "Summary of the plan: 1 of 3 hosts as declared",
         "as declared: b",
         "changes pending on 2 hosts: a, c",
-        "next: run without --dry",
+        "next: pyinfra-gvisor apply",
     ]
     assert lines(hosts[0], executed=False)[-1] == "next: run again, and press Enter"
     assert lines(*waiting) == [
-        *("Summary: 1 of 2 hosts proven", "proven: b", "restart pending: a"),
+        *("Summary: gVisor works on 1 of 2 hosts", "proven by a test container: b"),
+        "restart pending: a",
         'next: a: restart dockerd, or run again with gvisor_restart = "auto"',
     ]
 

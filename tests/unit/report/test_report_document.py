@@ -171,7 +171,7 @@ def test_metrics_of_a_declared_firewall_are_counters_by_rule_and_none_out_of_for
 def test_of_a_firewall_the_terminal_is_told_what_matters(changes: Data, end: str) -> None:
     report = with_firewall(**changes)
 
-    line = f"run-1: compliant; nothing found; 1 of 1 containers sandboxed{end}"
+    line = f"run-1: compliant; nothing found; 1 of 1 containers in gVisor{end}"
     assert host_lines(report) == [line]
     assert line in fleet_lines(fleet(report))
 

@@ -36,7 +36,7 @@ from tests.unit.report.reports import (
 from tools.published.schema import REPORT_FILE, report_schema_text
 
 FAILED = (
-    "run-2: FAILED, not compliant; 1 critical, 1 high, 1 low, 1 waived; 1 of 3 containers sandboxed"
+    "run-2: FAILED, not compliant; 1 critical, 1 high, 1 low, 1 waived; 1 of 3 containers in gVisor"
 )
 SCHEMA: dict[str, Any] = json.loads(REPORT_FILE.read_text())
 
@@ -207,7 +207,7 @@ def test_a_finding_is_the_same_one_whatever_was_seen_and_another_one_elsewhere()
 
 
 def test_a_host_that_fails_says_what_was_seen_and_what_to_do_the_worst_first() -> None:
-    assert host_lines(failed()) == [
+    assert host_lines(failed(), each=True) == [
         f"CRITICAL container-unsandboxed shop-db: {UNSANDBOXED.what}",
         "    seen: runtime runc, /proc/2113/exe is /usr/sbin/mysqld",
         "    do: Deploy it again with the runtime runsc; until then stop it.",
@@ -222,6 +222,44 @@ def test_a_host_that_fails_says_what_was_seen_and_what_to_do_the_worst_first() -
     ]
 
 
+def test_findings_of_one_rule_are_shown_together_with_what_to_do() -> None:
+    assert host_lines(failed()) == [
+        f"CRITICAL container-unsandboxed: {UNSANDBOXED.what}",
+        "    on: shop-db",
+        "    seen: runtime runc, /proc/2113/exe is /usr/sbin/mysqld",
+        "    do: Deploy it again with the runtime runsc; until then stop it.",
+        "HIGH container-docker-sock: has Docker's socket mounted, and with it the whole node",
+        "    on: panel",
+        "    seen: /var/run/docker.sock -> /var/run/docker.sock (rw)",
+        "    do: Take the mount away, or exempt the container with a reason.",
+        "LOW daemon-json-mode: can be written by its group",
+        "    on: /etc/docker/daemon.json",
+        "    seen: mode 0664, owner root:docker",
+        "    do: chmod 0644 /etc/docker/daemon.json",
+        "not shown: 1 waived. pyinfra-gvisor audit -v shows each finding",
+        FAILED,
+    ]
+
+
+@table("hosts, containers, most", two=(2, 7, 40), many=(10, 30, 60))
+def test_an_audit_of_many_containers_is_short_and_names_what_it_leaves_out(
+    hosts: int, containers: int, most: int
+) -> None:
+    rules = [f"rule-{number}" for number in range(25)]
+    found = [
+        UNSANDBOXED.model_copy(update={"id": rule, "subject": f"app-{number}", "what": "w " * 90})
+        for rule in rules
+        for number in range(containers)
+    ]
+
+    lines = fleet_lines(fleet(*(host(f"run-{at}", *found) for at in range(hosts))), 80)
+
+    assert len(lines) <= most
+    assert [line for line in lines if len(line) > 80] == []
+    assert sum(" more" in line and "run-0/app-0" in line for line in lines) == 11
+    assert "not shown: 14 more rules. pyinfra-gvisor audit -v shows each finding" in lines
+
+
 def test_an_unknown_host_says_why_and_a_fleet_is_a_line_a_host_and_the_verdict() -> None:
     compliant = fleet(host("a"), host("b", MODE))
 
@@ -229,15 +267,16 @@ def test_an_unknown_host_says_why_and_a_fleet_is_a_line_a_host_and_the_verdict()
         "UNKNOWN run-4: no route to host",
         "run-4: UNKNOWN, not compliant",
     ]
-    assert fleet_lines(every_state()) == [
-        "run-4: UNKNOWN, not compliant",  # what fails is first
+    assert fleet_lines(every_state())[-6:] == [
+        "UNKNOWN run-4: ssh: connect to 10.0.0.9 port 22: timed out",  # what fails is first
+        "run-4: UNKNOWN, not compliant",
         FAILED,
-        "run-3: compliant, with findings; 1 low; 1 of 1 containers sandboxed",
-        "run-1: compliant; nothing found; 1 of 1 containers sandboxed",
-        "NOT COMPLIANT: 2 of 4 hosts are compliant",
+        "run-3: compliant, with findings; 1 low; 1 of 1 containers in gVisor",
+        "run-1: compliant; nothing found; 1 of 1 containers in gVisor",
+        "NOT COMPLIANT: 2 of 4 hosts are compliant. 3 of 5 containers run in gVisor.",
     ]
     assert fleet_lines(fleet())[-1] == "NOT COMPLIANT: no host was checked"
-    assert fleet_lines(compliant)[-1] == "compliant: 2 of 2 hosts are compliant"
+    assert fleet_lines(compliant)[-1].startswith("compliant: 2 of 2 hosts are compliant. ")
 
 
 def test_no_line_is_wider_than_the_terminal_and_a_node_cannot_steer_it_nor_write_ours() -> None:
@@ -246,7 +285,7 @@ def test_no_line_is_wider_than_the_terminal_and_a_node_cannot_steer_it_nor_write
     odd = UNSANDBOXED.model_copy(update={"subject": evil, "evidence": evil})
 
     lines, told = (
-        host_lines(host(name, item, WAIVED.model_copy(update={"waived": text})))
+        host_lines(host(name, item, WAIVED.model_copy(update={"waived": text})), each=True)
         for name, item, text in (("h" * 250, finding, long), ("run-1", odd, evil))
     )
 
@@ -320,7 +359,7 @@ def test_a_finding_about_the_package_is_told_once_before_the_hosts_and_fails_nob
     assert (finding.waived or "To do") in html
     assert lines[0] == "LOW known-old pyinfra-gvisor: the list is old"
     assert lines[1:3] == ["    seen: 100 days", "    do: upgrade it"]
-    assert lines[-1] == "compliant: 2 of 2 hosts are compliant"
+    assert lines[-1].startswith("compliant: 2 of 2 hosts are compliant. ")
 
 
 def test_a_finding_about_the_package_is_one_result_of_sarif_and_one_suite_of_junit(
