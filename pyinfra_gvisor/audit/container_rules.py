@@ -26,9 +26,13 @@ def _unsandboxed(running: Running) -> Iterator[Observation]:
 
 
 def _remedy(running: Running) -> str | None:
-    """Return what to do where Docker's default runtime is ours; None: the rule says it."""
+    """Return what to do about this container; None: the rule says it."""
     if running.host.settings.dispatch is None:
-        return None
+        needs = _needs(running)
+        return needs and (
+            f"It has {needs}, which cannot work in gVisor. Recreate it without, and with "
+            "--runtime=runsc. Or exempt it in gvisor_exempt with a reason"
+        )
     place = running.place
     if running.container.verdict.state == "unknown":
         return "Run pyinfra-gvisor apply. Then recreate the container without a runtime"
@@ -40,6 +44,13 @@ def _remedy(running: Running) -> str | None:
         "Stop the container and recreate it without a runtime (compose: no line runtime). If it "
         "is infrastructure, add it to gvisor_infrastructure"
     )
+
+
+def _needs(running: Running) -> str | None:
+    """Return what a container has that cannot work in gVisor; None if that is nothing known."""
+    if running.container.docker_socket:
+        return "docker.sock"
+    return "the node's network" if running.given.network_mode == "host" else None
 
 
 def _not_as_asked(running: Running) -> Iterator[Observation]:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.models import PatternText, Strict
-from pyinfra_gvisor.dispatch.shapes import COMPOSE_LABELS, PROJECT, PROJECT_DIR, SHAPES
+from pyinfra_gvisor.dispatch.shapes import COMPOSE_LABELS, PROJECT, PROJECT_DIR, SHAPES, Shape
 from pyinfra_gvisor.judge.infrastructure import runs_commands
 from pyinfra_gvisor.policy.selectors import Reason
 
@@ -57,55 +57,53 @@ class Infrastructure(Strict):
     entries from what is on a node.
     """
 
-    image: ImageId = Field(description="The image's id on the node, not a tag or digest.")
+    image: ImageId = Field(description="The image's id on the node; no tag or digest.")
     reason: Reason = Field(description="Why it may run outside of gVisor.")
     shape: Literal[*SHAPES] | None = Field(  # type: ignore[valid-type]
         None,
-        description="A known kind of container, which says mounts, name, namespaces and labels. "
-        "`None`: this entry says them.",
+        description="A known kind, which says mounts, name, namespaces and labels.",
     )
-    entrypoint: tuple[str, ...] = Field((), description="The entrypoint.")
-    command: tuple[str, ...] = Field((), description="The command.")
-    env: tuple[Variable, ...] = Field((), description="The environment, each `NAME=value`.")
+    entrypoint: tuple[str, ...] = Field((), description="Its entrypoint.")
+    command: tuple[str, ...] = Field((), description="Its command.")
+    env: tuple[Variable, ...] = Field((), description="Its environment, each `NAME=value`.")
     env_free: tuple[VariableName, ...] = Field(
         (),
-        description="Variables that may have any value. With a shape, they are added to its own.",
+        description="Variables with any value; added to the shape's.",
     )
-    user: str = Field("", description="The user.")
-    working_dir: str = Field("", description="The working directory.")
-    healthcheck: dict[str, Any] | None = Field(None, description="The health check.")
+    user: str = Field("", description="Its user.")
+    working_dir: str = Field("", description="Its working directory.")
+    healthcheck: dict[str, Any] | None = Field(None, description="Its health check.")
     mounts: tuple[Mount, ...] = Field(
         (),
-        description="The mounts, each `source:destination:ro` or `…:rw`. The source of a volume "
-        "of Docker is `volume=NAME`, or `volume` if it has no name. No sandbox may mount a volume "
-        "that is named here with `rw`.",
+        description="Each `source:destination:ro` or `…:rw`. The source of Docker's volumes is "
+        "`volume=NAME`, or `volume` without a name. No sandbox may mount a volume with `rw` here.",
     )
     optional_mounts: tuple[Mount, ...] = Field(
         (),
-        description="Mounts that may be missing. With a shape, they are added to its own.",
+        description="Mounts that may be missing; added to the shape's.",
     )
-    name: str = Field("", description="A regular expression for its name. Empty: any name.")
+    name: str = Field("", description="A regular expression for its name. Empty: any.")
     network: Literal["own", "host"] = Field("own", description="`host`: the node's network.")
     pid: Literal["", "host"] = Field("", description="`host`: the node's PID namespace.")
-    capabilities: tuple[str, ...] = Field((), description="Capabilities that are added.")
-    extra_hosts: tuple[str, ...] = Field((), description="Host names that are added.")
-    groups: tuple[str, ...] = Field((), description="Groups that are added to its user's.")
+    capabilities: tuple[str, ...] = Field((), description="Added capabilities.")
+    extra_hosts: tuple[str, ...] = Field((), description="Added host names.")
+    groups: tuple[str, ...] = Field((), description="Added groups.")
     ports: tuple[Port, ...] | None = Field(
         None,
-        description="Ports that Docker opens for it, each as `docker run --publish` takes it, with "
-        "`/tcp` or `/udp`, or `all`. `None`: any.",
+        description="Published ports, as `docker run --publish` takes them, with `/tcp` or `/udp`; "
+        "or `all`. `None`: any.",
     )
-    stdin: bool = Field(False, description="Whether it keeps its standard input open.")
-    tty: bool = Field(False, description="Whether it has a terminal.")
-    auto_remove: bool | None = Field(None, description="Whether it has `--rm`. `None`: either.")
+    stdin: bool = Field(False, description="Standard input stays open.")
+    tty: bool = Field(False, description="It has a terminal.")
+    auto_remove: bool | None = Field(None, description="It has `--rm`. `None`: either.")
     labels: dict[str, str] = Field(
         default_factory=dict,
-        description="Labels that it must have. If compose starts it: "
-        "`com.docker.compose.project.working_dir`, and better `…project.config_files`, too.",
+        description="Labels that it must have. From compose: "
+        "`com.docker.compose.project.working_dir`, better also `…project.config_files`.",
     )
     without_labels: tuple[str, ...] = Field(
         (),
-        description="Prefixes of labels that it must not have. If compose does not start it: "
+        description="Prefixes of labels that it must not have. Not from compose: "
         "`com.docker.compose.`.",
     )
 
@@ -213,8 +211,13 @@ class Dispatch:
                     "repositories": list(shape.repositories),
                     "mounts": list(shape.mounts),
                     "recorded": shape.recorded,
-                    "fixed": dict(shape.fixed) if shape.recorded else {},
+                    "fixed": _fixed(shape) if shape.recorded else {},
                 }
                 for shape in SHAPES.values()
             ],
         }
+
+
+def _fixed(shape: Shape) -> dict[str, Any]:
+    """Return what a container of a recorded shape may ask for before anybody has accepted it."""
+    return dict(shape.fixed) or {"optional_mounts": shape.mounts}

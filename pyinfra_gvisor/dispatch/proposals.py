@@ -31,6 +31,7 @@ from pyinfra_gvisor.dispatch.shapes import (
 from pyinfra_gvisor.judge.infrastructure import (
     Difference,
     differences,
+    has_name_of,
     published,
     repository,
     runs_commands,
@@ -146,7 +147,8 @@ def shape_of(container: Container, image: Image) -> Shape | None:
     in_project = PROJECT_DIR in container.config.labels
     # The most special one first: Coolify's cleanup is a helper with a command of its own.
     for shape in sorted(known, key=lambda item: "command" not in item.fixed):
-        if _has_mounts(container, shape) and _has_command(container, shape):
+        is_one = _has_mounts(container, shape) and _has_command(container, shape)
+        if is_one and has_name_of(container.name, vars(shape)):
             by_compose = in_project and shape.recorded and shape.fixed.get("without_labels")
             return SHAPES["compose"] if by_compose else shape
     return SHAPES["compose"] if not known and in_project else None
@@ -158,7 +160,7 @@ def _known_shapes(container: Container, image: Image) -> tuple[Shape, ...]:
 
 
 def _has_mounts(container: Container, shape: Shape) -> bool:
-    return {*shape.mounts} <= {str(mount) for mount in container.mounts}
+    return not {*shape.mounts}.isdisjoint(map(str, container.mounts))
 
 
 def _has_command(container: Container, shape: Shape) -> bool:

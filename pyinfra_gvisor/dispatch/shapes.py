@@ -23,7 +23,7 @@ class Shape:
 
     + repositories: names of its image, with registry and without tag. They only tell that an
       unknown image may be of this kind; such an image is refused until an operator accepts its id
-    + mounts: mounts for which it must be infrastructure
+    + mounts: mounts for which it must be infrastructure, any of them
     + fixed: values of the keys of ``Infrastructure`` that are the same for every image
     + usual: values of other keys, which are not in the image. Keys of a health check are added to
       those of the image, as ``docker run`` does
@@ -177,6 +177,22 @@ _SHAPES = (
         },
         recorded=True,
         source="https://github.com/prometheus/node_exporter/blob/v1.9.1/README.md, Docker",
+    ),
+    # Programs that manage or read the node's Docker, started by compose or by docker run.
+    # Everything of them is recorded from a container.
+    Shape(
+        "docker-socket",
+        (
+            *("docker.io/library/traefik", "docker.io/portainer/portainer-ce"),
+            *("docker.io/portainer/portainer-ee", "docker.io/portainer/agent"),
+            *("docker.io/containrrr/watchtower", "docker.io/nickfedor/watchtower"),
+            *("docker.io/amir20/dozzle", "docker.io/lucaslorentz/caddy-docker-proxy"),
+            *("docker.io/nginxproxy/nginx-proxy", "docker.io/nginxproxy/docker-gen"),
+            *("docker.io/nginxproxy/acme-companion", "docker.io/jwilder/nginx-proxy"),
+        ),
+        (f"{SOCKET}:ro", f"{SOCKET}:rw"),
+        recorded=True,
+        source="https://github.com/traefik/traefik, and so on: each image's README",
     ),
     # Everything of it is recorded from a running container, and the project must be the same.
     Shape(

@@ -270,7 +270,8 @@ def _is_provisional(door: Door, container: Container, found: Decision) -> bool:
     """
     its = {*found.fixed.get("mounts", ()), *found.fixed.get("optional_mounts", ())}
     others = tuple(mount for mount in container.mounts if str(mount) not in its)
-    allowed = {**found.fixed, "optional_mounts": [*its, *map(str, others)]}
+    labels = {"without_labels": ()}  # hooks of compose run after the start
+    allowed = {**found.fixed, **labels, "optional_mounts": [*its, *map(str, others)]}
     return (
         bool(found.fixed)
         and is_of_its_kind(container, allowed)

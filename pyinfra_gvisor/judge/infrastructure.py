@@ -224,9 +224,8 @@ def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
     image = container.config.get("Image") or ""
     mounts = {str(mount) for mount in container.mounts}
     for shape in policy["shapes"]:
-        if repository(image) in map(repository, shape["repositories"]) and mounts & {
-            *shape["mounts"]
-        }:
+        is_known = repository(image) in map(repository, shape["repositories"])
+        if is_known and mounts & {*shape["mounts"]} and has_name_of(container.name, shape):
             name, identity = shape["name"], container.image_id
             known = f"image {identity} of" if identity else "image of"
             why = f"{known} {name} ({image}) is not accepted on this node"
@@ -234,6 +233,18 @@ def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
                 return Decision("refused", why, container.name, shape.get("fixed") or {})
             return Decision("refused", why, identity)
     return Decision("sandbox", "not infrastructure")
+
+
+def has_name_of(name: str, shape: Mapping[str, Any]) -> bool:
+    """
+    Return True if a container of this name may be of a kind.
+
+    A kind whose containers tell the entry has one name, if any: others run such images as well.
+
+    + shape: ``recorded`` and ``fixed`` of the kind
+    """
+    its = (shape.get("fixed") or {}).get("name")
+    return not (shape["recorded"] and its) or re.fullmatch(its, name) is not None
 
 
 def decide_requested(container: Container, policy: Mapping[str, Any]) -> Decision:

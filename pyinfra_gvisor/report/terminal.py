@@ -105,11 +105,11 @@ def _findings(found: Sequence[_Found], columns: int, *, each: bool) -> list[str]
 
 
 def _by_rule(found: Sequence[_Found]) -> list[list[_Found]]:
-    """Return findings that are not waived by severity and rule, the worst first."""
-    rules: dict[tuple[Severity, str], list[_Found]] = {}
+    """Return findings that are not waived by severity, rule and remedy, the worst first."""
+    rules: dict[tuple[Severity, str, str], list[_Found]] = {}
     for host, item in sorted(found, key=lambda pair: rank(pair[1])):
         if item.waived is None:
-            rules.setdefault((item.severity, item.id), []).append((host, item))
+            rules.setdefault((item.severity, item.id, item.remedy), []).append((host, item))
     return list(rules.values())
 
 

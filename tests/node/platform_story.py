@@ -1,10 +1,8 @@
 """A fleet of Coolify's run nodes that goes over to gVisor by default, and what happens there."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +30,7 @@ from tests.node.platform_imitators import (
     start_all,
     tempt,
 )
-from tests.node.running import PROVEN, ROOT, WITH_ROWS, Outcome
+from tests.node.running import PROVEN, WITH_ROWS, Outcome
 
 Ended = subprocess.CompletedProcess[str]
 
@@ -119,33 +117,8 @@ class Team:
 
     def accept(self, *things: str, **others: Any) -> Ended:
         """Accept images or containers with the command."""
-        inventory = self.directory / "nodes.py"
-        nodes = self.ground.nodes
-        hosts = [
-            (
-                name,
-                {
-                    **nodes[name].host_data(),
-                    "_sudo": True,
-                    **self.data,
-                    **self.stages[name],
-                    **others,
-                },
-            )
-            for name in nodes
-        ]
-        inventory.write_text(f"run = {hosts!r}\n")
-        given = ("--inventory", str(inventory), "-y", "--reason", REASON, *things)
-        return subprocess.run(
-            [sys.executable, "-m", "pyinfra_gvisor.command", "accept", *given],
-            cwd=ROOT,
-            env={**os.environ, "PYINFRA_PROGRESS": "off"},
-            capture_output=True,
-            text=True,
-            timeout=self.ground.fleet.timeout_s,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        fleet = self.ground.fleet
+        return fleet.accept(KINDS, things, {**self.data, **others}, self.stages, reason=REASON)
 
     @property
     def stages(self) -> dict[str, dict[str, str]]:

@@ -137,6 +137,29 @@ class Fleet:
         inventory = self._inventory([name], data, {})
         return _LOADED.start([inventory, deploy, "-y"], {**os.environ, "PYINFRA_PROGRESS": "off"})
 
+    def accept(
+        self,
+        names: Iterable[str],
+        things: Iterable[str],
+        data: Mapping[str, Any],
+        by_host: Mapping[str, Mapping[str, Any]],
+        *,
+        reason: str,
+    ) -> subprocess.CompletedProcess[str]:
+        """Accept images or containers with the command."""
+        inventory = self._inventory(names, data, by_host)
+        given = ("--inventory", inventory, "-y", "--reason", reason, *things)
+        return subprocess.run(
+            [sys.executable, "-m", "pyinfra_gvisor.command", "accept", *given],
+            cwd=ROOT,
+            env={**os.environ, "PYINFRA_PROGRESS": "off"},
+            capture_output=True,
+            text=True,
+            timeout=self.timeout_s,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
     def _inventory(
         self,
         names: Iterable[str],

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.node.audits import sh
-from tests.node.dispatching import IMAGE, Ground
-from tests.node.running import SENTRY
+from tests.node.dispatching import IMAGE, Ground, program
+from tests.node.running import CURRENT, SENTRY
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +66,48 @@ def test_an_option_of_compose_gets_what_the_table_says(
     else:
         assert error.startswith("options-row-"), error  # as docker start says it
         assert (program == SENTRY) is gets.startswith("the same")
+
+
+EDGE = """\
+name: edge
+volumes: {certificates: {}}
+services:
+  proxy:
+    image: traefik:v3
+    command: [sleep, infinity]
+    ports: ["8081:80"]
+    volumes: ["/var/run/docker.sock:/var/run/docker.sock:ro", "certificates:/certificates"]
+"""
+
+
+def test_a_new_proxy_runs_after_the_command_that_docker_prints(
+    dispatch: Ground, tmp_path: Path
+) -> None:
+    node = dispatch.nodes[NODE]
+    data = {
+        **CURRENT,
+        "gvisor_default": "sandbox",
+        "gvisor_infrastructure": str(tmp_path / "infrastructure.json"),
+    }
+    dispatch.fleet.deploy(NODE, data=data)
+    node.put("/srv/edge/compose.yaml", EDGE.encode())
+    up = ("sh", "-c", "cd /srv/edge && docker compose --progress quiet up -d")
+    sh(node, f"docker tag {IMAGE} traefik:v3")
+
+    refused = node.exec(*up)
+    try:
+        named = re.search(r"pyinfra-gvisor accept (\S+)", refused.stderr)
+        assert named, refused.stderr
+        accepted = dispatch.fleet.accept([NODE], [named[1]], data, {}, reason="our own proxy")
+        assert accepted.returncode == 0, accepted.stderr
+        sh(node, up[2])
+
+        assert program(node, "edge-proxy-1").endswith("busybox")
+        assert refused.code != 0
+    finally:
+        away = "cd /srv/edge; docker compose --progress quiet down -v -t 0"
+        sh(node, f"{away}; docker rmi traefik:v3")
+        dispatch.known.discard(NODE)
 
 
 def test_the_table_has_what_most_apps_ask_for() -> None:

@@ -101,7 +101,7 @@ def test_two_new_nodes_are_proven_by_six_commands_and_a_run_fits_on_one_screen(
     typed_by_then = len(newcomer.ran)
     newcomer.type("pyinfra-gvisor remove")  # the pages begin with nodes that nobody has touched
 
-    assert "2 of 2 hosts proven" in ran.text
+    assert "gVisor works on 2 of 2 hosts" in ran.text
     assert on_screen(ran.text, columns=120) <= SCREEN_LINES, ran.text
     assert typed_by_then <= MOST_COMMANDS
     assert {name: daemon_json(node) for name, node in pair.items()} == {
@@ -116,7 +116,7 @@ def test_getting_started_leads_from_an_empty_directory_to_a_proven_node(
 
     said = {one.command.text: one.text for one in ran}
     assert "Starting gVisor" in next(text for typed, text in said.items() if "dmesg" in typed)
-    assert "1 of 1 host proven" in said["pyinfra-gvisor apply"]
+    assert "gVisor works on 1 of 1 host" in said["pyinfra-gvisor apply"]
     assert "Success" not in said["pyinfra-gvisor apply -y"].partition("--> Results:")[0]
     assert no_leftovers(machines["run-1.example.com"]) == ""
 

@@ -59,6 +59,20 @@ def test_an_app_that_is_not_in_a_sandbox_is_found_whatever_it_looks_like(changes
     assert report.containers[0].release is None
 
 
+@table(
+    "given, mounts, remedy",
+    an_app=({}, (), "Stop the container and recreate it with --runtime=runsc"),
+    socket=({}, ("/run/docker.sock",), "It has docker.sock, which cannot work in gVisor"),
+    network=({"NetworkMode": "host"}, (), "It has the node's network, which cannot work in gVisor"),
+)
+def test_no_remedy_is_given_that_cannot_work(
+    given: Data, mounts: tuple[str, ...], remedy: str
+) -> None:
+    report = with_container(app(given=given, mounts=mounts, **BARE))
+
+    assert found(report)["container-unsandboxed shop"].remedy.startswith(remedy)
+
+
 @pytest.mark.parametrize("kind", ["application", "service", "database"])
 def test_all_that_coolify_runs_for_its_users_must_be_in_a_sandbox(kind: str) -> None:
     report = with_container(app(labels={**COOLIFY, "coolify.type": kind}, **BARE))

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.dispatch.policy import Infrastructure
+from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
 from pyinfra_gvisor.dispatch.pulled import Pulled, parse_pulled, pulled_script
 from pyinfra_gvisor.dispatch.shapes import PROJECT_DIR, SHAPES, SOCKET, Shape
+from pyinfra_gvisor.judge.docker_files import read_container
+from pyinfra_gvisor.judge.infrastructure import decide
 from pyinfra_gvisor.platforms.discovered import HostFound, lines, read_found, unused, write_found
 from pyinfra_gvisor.platforms.selection import cards, chosen, file_of, with_reason
 from tests.table import table
@@ -22,6 +24,8 @@ from tests.unit.answers import compact
 from tests.unit.dispatch.infrastructure import (
     IMAGE,
     KNOWN,
+    PROJECT,
+    as_files,
     as_it_is,
     container,
     image,
@@ -134,6 +138,47 @@ def test_a_node_exporter_of_compose_is_accepted_with_its_project() -> None:
 
     assert [item.shape for item in by_itself] == ["node-exporter"]
     assert entry_of(by_compose[0]).labels == labels
+
+
+SOCKETS = table(
+    "name",
+    traefik="traefik",
+    portainer="portainer/portainer-ce",
+    watchtower="containrrr/watchtower",
+    dozzle="amir20/dozzle",
+    caddy="lucaslorentz/caddy-docker-proxy",
+    nginx_proxy="nginxproxy/nginx-proxy",
+)
+
+
+@SOCKETS
+def test_a_program_that_needs_docker_is_known_by_its_image_and_recorded_as_it_is(name: str) -> None:
+    one = image(f"{name}:v3")
+    labels = {PROJECT: "edge", PROJECT_DIR: "/srv/edge"}
+    given = {"of": one, "mounts": (f"{SOCKET}:ro", "volume=data:/data:rw")}
+
+    by_itself = only(one, container("edge", **given))
+    by_compose = only(one, container("edge-1", **given, labels=labels))
+
+    assert (by_itself.shape, by_compose.shape) == ("docker-socket", "docker-socket")
+    assert entry_of(by_itself).without_labels == ("com.docker.compose.",)
+    assert entry_of(by_compose).labels == labels
+    assert entry_of(by_compose).mounts == (f"{SOCKET}:ro", "volume=data:/data:rw")
+
+
+@SOCKETS
+def test_a_new_one_is_refused_with_the_name_that_accept_takes(name: str, tmp_path: Path) -> None:
+    one = image(f"{name}:v3")
+    labels = {PROJECT: "edge", PROJECT_DIR: "/srv/edge"}
+    made = container("edge-1", of=one, mounts=(f"{SOCKET}:ro",), labels=labels)
+    (tmp_path / "containers" / made["Id"]).mkdir(parents=True)
+    for file, content in zip(("config.v2", "hostconfig"), as_files(made), strict=True):
+        (tmp_path / "containers" / made["Id"] / f"{file}.json").write_text(json.dumps(content))
+
+    found = decide(read_container(str(tmp_path), made["Id"]), Dispatch("runsc", ()).rules())
+
+    assert (found.where, found.accept) == ("refused", "edge-1")
+    assert chosen([found_on(one, made)], [found.accept], None)
 
 
 @table(

@@ -279,7 +279,7 @@ def test_without_a_default_runtime_a_policy_waits_and_docker_decides() -> None:
 
 @pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in SHAPES])
 def test_an_entry_may_be_of_each_known_shape(name: str) -> None:
-    labels = {"labels": ENTRY["labels"]} if name == "compose" else {}
+    labels = {"labels": ENTRY["labels"]} if not SHAPES[name].fixed else {}
     entry = {"image": IMAGE, "reason": REASON, "shape": name, **labels}
 
     assert good(**ON, gvisor_infrastructure=[entry]).infrastructure[0].title == name
