@@ -44,12 +44,13 @@ def init(
 
     The directory must be empty.
 
-    HOST is a name or an address that ssh takes. Asks nothing, overwrites nothing.
+    HOST is a name or an address that ssh takes, also as USER@HOST:PORT. Asks nothing, overwrites
+    nothing.
     """
     if coolify is None:
         if token_file or ssh_host:
             raise click.UsageError("--token-file and --ssh-host need --coolify URL")
-        new = fleet.Fleet(run=tuple(hosts))
+        new = fleet.Fleet(run=tuple(map(fleet.host_entry, hosts)))
     elif hosts:
         raise Problem("HOST and --coolify exclude each other", todo="give one of them")
     else:

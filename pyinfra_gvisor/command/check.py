@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 
 from pyinfra_gvisor.command.exit_codes import FAILED, FINE
-from pyinfra_gvisor.command.running import INVENTORY, existing
+from pyinfra_gvisor.command.running import INVENTORY, existing, fleet_files
+from pyinfra_gvisor.planning.file_mistakes import refuse_mistakes
 
 
 @click.command()
@@ -22,6 +24,9 @@ def check(inventory: str) -> int:
     Says what a run would refuse before it asks a node, and which settings would do nothing. Runs
     the inventory and its group data as pyinfra does. For CI.
     """
+    refuse_mistakes(
+        fleet_files(existing(inventory), *map(str, sorted(Path("deploys").glob("*.py"))))
+    )
     # A process of its own, as for the commands that run pyinfra: only that one loads pyinfra.
     words = ("-P", "-m", "pyinfra_gvisor.deploys.offline", existing(inventory))
     return FAILED if subprocess.run([sys.executable, *words], check=False).returncode else FINE

@@ -6,16 +6,18 @@ import io
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO
 
 import click
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.command.running import Nodes, deploy_file, on_nodes
+from pyinfra_gvisor.command.running import Nodes, deploy_file, fleet_files, on_nodes
 from pyinfra_gvisor.drift.printed import as_details, as_json, as_table
 from pyinfra_gvisor.drift.record import DEFAULT_CONFIG
 from pyinfra_gvisor.drift.run import TIMEOUT_S, Request, dry_run
 from pyinfra_gvisor.drift.verdict import judge
+from pyinfra_gvisor.planning.file_mistakes import refuse_mistakes
 
 MAX_TIMEOUT_S = 86400.0
 
@@ -88,9 +90,12 @@ def _request(
         raise click.UsageError(f"--timeout-s must be over 0 and at most {MAX_TIMEOUT_S:g}")
     if any("=" not in pair for pair in data):
         raise click.UsageError("--data needs KEY=VALUE")  # the text is not shown: maybe a secret
+    paths = tuple(map(deploy_file, deploys))
+    is_file = Path(nodes.inventory).is_file()
+    refuse_mistakes(fleet_files(nodes.inventory if is_file else None, *paths))
     return Request(
         inventory=nodes.inventory,
-        deploys=tuple(map(deploy_file, deploys)),
+        deploys=paths,
         limits=nodes.limits,
         data=data,
         group_data=group_data,

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.command.hints import hint
 
 FINE: Final = 0
 FAILED: Final = 1
@@ -34,7 +35,7 @@ def run(command: click.Command, argv: Sequence[str] | None, *, program: str) -> 
     try:
         result: Any = command.main(argv, prog_name=program, standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        (hint(error) or error).show()
         return FAILED
     except Problem as problem:
         for line in str(problem).splitlines():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +187,20 @@ def from_coolify(
     found = servers.groups(asked)
     path = str(token_file.resolve()) if token_file else ""
     return Fleet(found.run, found.build, found.coolify, coolify_url=url, token_file=path)
+
+
+def host_entry(text: str) -> HostEntry:
+    """
+    Return a host of an inventory.
+
+    + text: a name or an address, also as ``user@host:port``, as people know it from ssh and scp
+    """
+    found = re.fullmatch(r"(?:([^@:\s]+)@)?(\[[0-9a-fA-F:]+\]|[^@:\s]+)(?::([0-9]+))?", text)
+    if found is None or found[2] == text:
+        return text
+    user, host, port = found[1], found[2].strip("[]"), found[3]
+    data: dict[str, object] = {"ssh_user": user} if user else {}
+    return host, {**data, **({"ssh_port": int(port)} if port else {})}
 
 
 def files(fleet: Fleet) -> dict[str, str]:

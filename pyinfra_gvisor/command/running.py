@@ -20,6 +20,7 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.redaction import shown_words
 from pyinfra_gvisor.command.exit_codes import FAILED, FINE, INTERRUPTED, SIGNALLED
 from pyinfra_gvisor.judge.permitted_run import SHORTEST_REASON
+from pyinfra_gvisor.planning.file_mistakes import refuse_mistakes
 from pyinfra_gvisor.report.summary import DECLINED_PATH
 
 INVENTORY = "inventories/run.py"
@@ -87,11 +88,23 @@ def pyinfra_arguments(nodes: Nodes, deploy: str, *own: str) -> list[str]:
 
     + deploy: the name of a deploy, such as ``gvisor``, or the path of its file
 
-    Raises ``Problem`` if the current directory has no such inventory or deploy.
+    Raises ``Problem`` if the current directory has no such inventory or deploy, or if one of its
+    files has a mistake.
     """
+    if any(not limit.strip() for limit in nodes.limits):
+        raise Problem("--limit is empty", todo="write a host or a group, or leave it out for all")
     limits = (f"--limit={limit}" for limit in nodes.limits)
-    inventory = nodes.inventory if nodes.inventory.startswith("@") else existing(nodes.inventory)
-    return [inventory, deploy_file(deploy), *own, *limits, *nodes.options]
+    is_file = not nodes.inventory.startswith("@")
+    inventory = existing(nodes.inventory) if is_file else nodes.inventory
+    path = deploy_file(deploy)
+    refuse_mistakes(fleet_files(inventory if is_file else None, path))
+    return [inventory, path, *own, *limits, *nodes.options]
+
+
+def fleet_files(inventory: str | None, *deploys: str) -> list[Path]:
+    """Return the files of the fleet that pyinfra runs for these deploys."""
+    given = [Path(path) for path in (inventory, *deploys, "config.py") if path]
+    return [*given, *sorted(Path("group_data").glob("*.py"))]
 
 
 def check_reason(reason: str) -> None:

@@ -23,6 +23,9 @@ def refuse_same_names(groups: Mapping[str, Iterable[Any]]) -> None:
         here: dict[str, dict[str, Any]] = {}
         for entry in entries:
             name, data = entry if isinstance(entry, tuple) else (entry, {})
+            if not isinstance(data, dict):
+                todo = f'write ("{name}", {{"ssh_user": "debian"}}), or the name alone'
+                raise Problem(f"data of host {name} must be a table", got=data, todo=todo)
             before = here.get(name, known.get(name, {}))
             keys = data.keys() | before.keys() if name in here else data.keys() & before.keys()
             for key in sorted(key for key in keys if data.get(key) != before.get(key)):

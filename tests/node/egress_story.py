@@ -66,7 +66,7 @@ def flow(to, host, port):
         except OSError:
             pass
         count += 1
-        time.sleep(0.01)
+        time.sleep(0.04)
     time.sleep(2)
     told[to] = f"{to} {count} {count - len(back)}"
     hearing.join()

@@ -1,4 +1,4 @@
-"""Every row of the table of compose's options, started with Docker Compose."""
+"""Every option of compose on its page, started with Docker Compose."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,11 @@ pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "compose-options.md"
 ROW = re.compile(r"^\| `(?P<option>[^`]+)` \| (?P<gets>[^|]+?) \|", re.MULTILINE)
-ROWS = [(found["option"], found["gets"]) for found in ROW.finditer(PAGE.read_text())]
+AS_UNDER_RUNC = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROWS = [
+    *((line, "the same") for line in AS_UNDER_RUNC.findall(PAGE.read_text())[0].splitlines()),
+    *((found["option"], found["gets"]) for found in ROW.finditer(PAGE.read_text())),
+]
 NODE = "docker-26"  # it has Compose 2
 FILE = "/root/options/compose.yaml"
 # Prints a line for each service: its name, the program of its process, and Docker's error.
