@@ -98,23 +98,20 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
 
     release: str = Field(
         DEFAULT,
-        description="The runsc release to install: its date and number, such as `20260928.0`.",
+        description="The runsc release: date and number, such as `20260928.0`.",
     )
     source: str = Field(
         "official",
-        description="Where the release comes from. `official`: gVisor's bucket. `github`: the "
-        "assets of gVisor's releases on GitHub. `apt`: gVisor's apt repository; `apt+https://…`: a "
-        "mirror of that repository. `debian`: the package in the node's own apt sources (an old "
-        "release, only for the lab). Or a URL, or an absolute path on the controller. URL and path "
-        "may contain `{release}`, `{arch}` and `{file}`. A directory must have the layout of the "
-        "bucket.",
+        description="`official`: gVisor's bucket. `github`, `apt`, `apt+https://…` (a mirror), "
+        "`debian` (an old release without a pin, for the lab), a URL, or an absolute path on the "
+        "controller: docs/releases.md. URL and path may contain `{release}`, `{arch}` and "
+        "`{file}`.",
     )
     sha512: dict[Literal["x86_64", "aarch64"], Sums] = Field(
         default_factory=dict,
-        description="The sha512 that the download must have, by architecture: one sha512 of the "
-        "archive, or a dict of sha512 by file name. Releases up to 20260817.0 have the files "
-        "`runsc` and `containerd-shim-runsc-v1`, `apt` has `runsc.deb`. `{}`: use the checksums of "
-        "this package, which must know the release.",
+        description="Checksums by architecture: the archive's sha512, or a dict of sha512 by file "
+        "name. Files: `runsc` and `containerd-shim-runsc-v1` up to 20260817.0, `runsc.deb` with "
+        "`apt`. `{}`: those of this package, which must know the release.",
     )
     download_timeout_s: Seconds = Field(
         60, description="Seconds without progress after which a download fails."
@@ -122,100 +119,91 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
     runtimes: dict[str, Runtime] = Field(
         default_factory=lambda: {"runsc": Runtime()},
         validate_default=True,
-        description="The gVisor runtimes that Docker has on this node: a dict of options for each "
-        "runtime name. All options have defaults. `{}`: no gVisor on this node; only its "
-        "daemon.json is managed.",
+        description="Docker's gVisor runtimes on this node: a dict of options by name, all "
+        "optional. `{}`: no gVisor, only daemon.json is managed.",
     )
     daemon_json: dict[str, Any] = Field(
         default_factory=dict,
-        description="Keys of daemon.json to set, with their values. The hardened defaults are "
-        "`no-new-privileges` and `live-restore` on, `userland-proxy` off; a key here replaces the "
-        "default. `None` as a value: do not manage this key. `{}`: only the defaults.",
+        description="Keys of daemon.json to set. They replace or extend the defaults: "
+        "`no-new-privileges` and `live-restore` on, `userland-proxy` off. A key with the value "
+        "`None` is not managed.",
     )
     daemon_json_if_absent: dict[str, Any] = Field(
         default_factory=dict,
-        description="Keys of daemon.json to set only if the node's file does not have them. The "
-        "defaults are `metrics-addr`, `log-driver` and `log-opts`; a key here replaces the "
-        "default. `None` as a value: do not manage this key. `{}`: only the defaults.",
+        description="Keys of daemon.json to set only if the file lacks them. They replace or "
+        "extend the defaults: `metrics-addr`, `log-driver`, `log-opts`. A key with the value "
+        "`None` is not managed.",
     )
     docker: Literal["present", "debian", "docker-ce"] = Field(
         "present",
-        description="What to do on a node without Docker. `present`: fail the host. `debian`: "
-        "install the package `docker.io`. `docker-ce`: install from Docker's own apt repository.",
+        description="On a node without Docker: `present` fails the host, `debian` installs "
+        "`docker.io`, `docker-ce` installs from Docker's apt repository.",
     )
     proof: Literal["changed", "always", "never"] = Field(
         "changed",
-        description="When to prove isolation. `changed`: when the node has changed since the last "
-        "proof. `always`: in every run. `never`: not at all.",
+        description="When to prove isolation: `changed` (if the node changed since the last "
+        "proof), `always`, `never`.",
     )
     proof_image: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$",
-        description="An image that is on the node, for the containers of the proof. `None`: the "
-        "proof makes an empty image itself.",
+        description="An image on the node for the proof's containers. `None`: the proof makes an "
+        "empty one.",
     )
     proof_rows: Annotated[bool, Field(strict=True)] = Field(
         False,
-        description="Whether a run shows each check of a proof that passed. `False`: only how many "
-        "checks had which outcome. Checks that failed are always shown. For one run: "
-        "`--data gvisor_proof_rows=True`.",
+        description="Show every check of a proof, also those that passed. For one run: `--data "
+        "gvisor_proof_rows=True`.",
     )
     accept_risk: str | None = Field(
         None,
         min_length=10,
-        description="Why you accept a release with a known escape, in 10 characters or more. "
-        "Every output repeats this reason. `None`: refuse such a release.",
+        description="Why you accept a release with a known escape, in 10 characters or more; every "
+        "output repeats it. `None`: refuse it.",
     )
     restart: Literal["auto", "reload", "never"] = Field(
         "auto",
-        description="What to do about a key that dockerd reads only when it starts. `auto`: "
-        "restart dockerd, with live-restore on; also in place of a reload by which Docker 28.0 to "
-        "29.2 would lose something. `reload`: write the key, do not restart; the key takes effect "
-        "when dockerd is restarted, and every run says so. `never`: refuse the change.",
+        description="For keys that dockerd reads only at its start. `auto`: restart dockerd with "
+        "live-restore, with Docker 28.0 to 29.2 also instead of some reloads. `reload`: write "
+        "them; they take effect at dockerd's next restart. `never`: refuse the change.",
     )
     restart_units: tuple[Unit, ...] = Field(
         (),
-        description="Units of systemd that a restart of dockerd may end, with their containers. A "
-        "unit ends if its process is a docker client, such as `docker run` in the foreground. "
-        "Other units of this kind refuse a restart.",
+        description="Units of systemd that a restart of dockerd may end, such as `docker run` in "
+        "the foreground. Other such units refuse a restart.",
     )
     apply_timeout_s: Seconds = Field(
         60,
-        description="Seconds within which dockerd must run as declared after a change. If it does "
-        "not, the previous daemon.json is restored.",
+        description="Seconds that dockerd may take to run as declared after a change. After that "
+        "the previous daemon.json is restored.",
     )
     restart_wait_s: Annotated[int, Field(ge=0, le=86400, strict=True)] = Field(
         300,
-        description="Seconds that a restart of dockerd waits for running `--rm` containers, "
-        "because it would end them. If they still run then, the host fails and nothing is changed.",
+        description="Seconds to wait for running `--rm` containers, which a restart of dockerd "
+        "ends. After that the host fails, and nothing is changed.",
     )
 
     host_timeout_s: Annotated[int, Field(ge=1, le=172800, strict=True)] | None = Field(
         None,
-        description="Seconds that one command may take on a host, or an upload without progress. "
-        "Then the host is given up: its connection is closed, it fails with `no answer`, and the "
-        "other hosts go on. A host whose ssh server does not answer for 120 s is given up then. "
-        "A download by the node may take a day, because `gvisor_download_timeout_s` ends one "
-        "without progress. Must be more than `gvisor_restart_wait_s` and twice "
-        "`gvisor_apply_timeout_s`. `None`: 600 more than these, at least 1800. The node itself "
-        "finishes or undoes what was begun.",
+        description="Seconds that one command may take on a host (a download: a day), or an upload "
+        "without progress. After that the host fails with `no answer`, and the others go on. The "
+        "node itself finishes or undoes a change. Must be more than `gvisor_restart_wait_s` plus "
+        "twice `gvisor_apply_timeout_s`. `None`: 600 more than that, at least 1800.",
     )
     keep_releases: Annotated[int, Field(ge=1, le=100, strict=True)] = Field(
         2,
-        description="How many releases stay on a node, including the current one. Older releases "
-        "are removed, unless a container, a process or a generation needs them.",
+        description="Releases that stay on a node, with the current one. Older ones are removed, "
+        "unless a container, process or generation needs them.",
     )
     generation: Annotated[int, Field(ge=1, strict=True)] | None = Field(
         None,
-        description="The generation to which `deploys/rollback.py` goes back, by its number. "
-        "`None`: the newest one.",
+        description="The number of the generation to roll back to. `None`: the newest.",
     )
     keep_running: Annotated[bool, Field(strict=True)] = Field(
         False,
-        description="What to do about a runtime that is not declared any more, but that a "
-        "container (running or stopped) needs. `False`: refuse the run. `True`: keep the runtime, "
-        "its wrapper and its release; a run after the last such container is gone removes them. "
-        "With `True`, `deploys/remove.py` also leaves running sandboxes alone.",
+        description="What to do about an undeclared runtime that a container needs. `False`: "
+        "refuse the run. `True`: keep runtime, wrapper and release until no container needs them; "
+        "`remove` leaves running sandboxes alone.",
     )
 
     @field_validator("release", mode="before")

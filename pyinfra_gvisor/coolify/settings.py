@@ -24,26 +24,25 @@ class CoolifySettings(Strict):
 
     coolify: Annotated[bool, Field(strict=True)] = Field(
         True,
-        description="For `deploys/coolify.py`, on hosts of the group `coolify`: patch Coolify so "
-        "that it honours `--runtime`, also after upgrades. `False`: remove patch and files.",
+        description="With `deploys/coolify.py`, on hosts of the group `coolify`: patch Coolify to "
+        "honour `--runtime`, also after upgrades. `False`: remove patch and files.",
     )
     coolify_url: str | None = Field(
         None,
-        description="The URL of Coolify, such as `https://coolify.example.com`. With it, apps "
-        "are set and audits compare them. `http://` only to this machine, such as an SSH tunnel to "
-        "Coolify's host. `None`: Coolify's API is not used.",
+        description="Coolify's URL, such as `https://coolify.example.com`, to set apps and to "
+        "compare them in audits. `http://` only to this machine, such as an SSH tunnel. `None`: "
+        "the API is not used.",
     )
     coolify_token_file: str | None = Field(
         None,
         min_length=1,
-        description="A file on the controller with the API token (permissions `read`, `write` and "
-        "`deploy`), readable only by its owner. `None`: the token is in the environment variable "
-        "`COOLIFY_TOKEN`.",
+        description="File on the controller with the API token (`read`, `write` and `deploy`), "
+        "readable only by its owner. `None`: `COOLIFY_TOKEN` in the environment.",
     )
     coolify_servers: tuple[str, ...] = Field(
         (),
-        description="The servers whose apps are set: names, uuids or addresses, as patterns. "
-        '`["*"]`: all. Name only servers that have the runtime: without it, apps do not start.',
+        description='Servers whose apps are set: patterns of names, uuids or addresses. `["*"]`: '
+        "all. Without the runtime on a server, its apps do not start.",
     )
     coolify_runtime: str = Field("runsc", description="The runtime that these apps must ask for.")
     coolify_exempt: tuple[AppExemption, ...] = Field(
@@ -51,11 +50,11 @@ class CoolifySettings(Strict):
     )
     coolify_redeploy: Literal["never", "changed"] = Field(
         "never",
-        description="`changed`: Coolify restarts running apps whose option was set, one after the "
-        "other. `never`: the option takes effect with their next deployment.",
+        description="`changed`: Coolify restarts running apps whose option was set, one by one. "
+        "`never`: it takes effect at their next deployment.",
     )
     coolify_redeploy_timeout_s: Annotated[int, Field(ge=10, le=86400, strict=True)] = Field(
-        1800, description="Time limit of one such restart, in seconds."
+        1800, description="Seconds that one such restart may take."
     )
 
     @field_validator("coolify_url")

@@ -63,16 +63,16 @@ class Infrastructure(Strict):
         None,
         description="A known kind, which says mounts, name, namespaces and labels.",
     )
-    entrypoint: tuple[str, ...] = Field((), description="Its entrypoint.")
-    command: tuple[str, ...] = Field((), description="Its command.")
+    entrypoint: tuple[str, ...] = Field((), description="What the container must have.")
+    command: tuple[str, ...] = Field((), description="What the container must have.")
     env: tuple[Variable, ...] = Field((), description="Its environment, each `NAME=value`.")
     env_free: tuple[VariableName, ...] = Field(
         (),
         description="Variables with any value; added to the shape's.",
     )
-    user: str = Field("", description="Its user.")
-    working_dir: str = Field("", description="Its working directory.")
-    healthcheck: dict[str, Any] | None = Field(None, description="Its health check.")
+    user: str = Field("", description="What the container must have.")
+    working_dir: str = Field("", description="What the container must have.")
+    healthcheck: dict[str, Any] | None = Field(None, description="What the container must have.")
     mounts: tuple[Mount, ...] = Field(
         (),
         description="Each `source:destination:ro` or `…:rw`. The source of Docker's volumes is "
@@ -85,17 +85,17 @@ class Infrastructure(Strict):
     name: str = Field("", description="A regular expression for its name. Empty: any.")
     network: Literal["own", "host"] = Field("own", description="`host`: the node's network.")
     pid: Literal["", "host"] = Field("", description="`host`: the node's PID namespace.")
-    capabilities: tuple[str, ...] = Field((), description="Added capabilities.")
-    extra_hosts: tuple[str, ...] = Field((), description="Added host names.")
-    groups: tuple[str, ...] = Field((), description="Added groups.")
+    capabilities: tuple[str, ...] = Field((), description="What is added for the container.")
+    extra_hosts: tuple[str, ...] = Field((), description="What is added for the container.")
+    groups: tuple[str, ...] = Field((), description="What is added for the container.")
     ports: tuple[Port, ...] | None = Field(
         None,
         description="Published ports, as `docker run --publish` takes them, with `/tcp` or `/udp`; "
         "or `all`. `None`: any.",
     )
-    stdin: bool = Field(False, description="Standard input stays open.")
-    tty: bool = Field(False, description="It has a terminal.")
-    auto_remove: bool | None = Field(None, description="It has `--rm`. `None`: either.")
+    stdin: bool = Field(False, description="Whether the container has it.")
+    tty: bool = Field(False, description="Whether the container has it.")
+    auto_remove: bool | None = Field(None, description="Whether it has `--rm`. `None`: either.")
     labels: dict[str, str] = Field(
         default_factory=dict,
         description="Labels that it must have. From compose: "

@@ -42,50 +42,45 @@ class Seal(Strict):
 
     binds: tuple[Directory, ...] = Field(
         (),
-        description="Directories of the node from which containers may mount files. Symbolic links "
-        "are followed. Volumes of Docker are always allowed, unless they hold files of the node. "
-        "A directory that opens the node itself, such as `/etc`, needs a `reason`. `[]`: no mounts "
-        "of the node's files. The time zone may be mounted in any case, read-only: "
-        "`/etc/localtime` and `/etc/timezone`.",
+        description="Directories of the node that containers may mount; links are followed. One "
+        "that opens the node, such as `/etc`, needs a `reason`. Always allowed: Docker's volumes, "
+        "unless they hold files of the node; `/etc/localtime` and `/etc/timezone`, read-only.",
     )
     annotations: Literal["refuse", "strip", "allow"] = Field(
         "refuse",
-        description="Annotations that runsc or containerd obeys: `dev.gvisor.*`, "
-        "`io.kubernetes.cri*`, `io.containerd.runc.*`.",
+        description="Those that runsc or containerd obeys: `dev.gvisor.*`, `io.kubernetes.cri*`, "
+        "`io.containerd.runc.*`.",
     )
     devices: Literal["refuse", "strip", "allow"] = Field(
         "refuse",
-        description="Devices of the node and GPUs. Devices that gVisor implements itself are "
-        "always allowed.",
+        description="Devices of the node and GPUs. Always allowed: devices that gVisor implements "
+        "itself.",
     )
     sysctls: Literal["refuse", "strip", "allow"] = Field(
         "refuse",
-        description="Sysctls. runsc ignores them without a message. Two that many images ask for "
-        "by habit are removed in any case: `net.core.somaxconn` and "
+        description="runsc ignores them silently. Always removed: `net.core.somaxconn`, "
         "`net.ipv4.ip_unprivileged_port_start`.",
     )
     host_namespaces: Literal["refuse", "allow"] = Field(
         "refuse",
-        description="Network, PID, IPC, UTS and user namespaces of the node, the PID namespace of "
-        "another container, and other namespaces of a container outside of gVisor. User "
-        "namespaces count only with userns-remap.",
+        description="The node's namespaces, another container's PID namespace, other namespaces of "
+        "a container outside of gVisor. User namespaces count only with userns-remap.",
     )
     log_drivers: Literal["refuse", "allow"] = Field(
         "refuse",
-        description="Log drivers other than `json-file`, `local`, `journald` and `none`: dockerd "
-        "would connect to an address that the container gives. Also options of `journald` with "
-        "which its lines pass for those of the node. What daemon.json says is always allowed.",
+        description="All but `json-file`, `local`, `journald`, `none`: dockerd connects for them. "
+        "Also `journald` options that imitate the node's lines. Always allowed: what daemon.json "
+        "says.",
     )
     network_volumes: Literal["refuse", "allow"] = Field(
         "refuse",
-        description="Volumes with a file system of the network, such as NFS. The node connects to "
-        "it, so the firewall does not see it.",
+        description="Such as NFS: the node connects, so the firewall does not see it.",
     )
     privileged: Literal["refuse", "allow"] = Field("refuse", description="`--privileged`.")
     reason: Reason | None = Field(
         None,
-        description="Why you allow what opens the node, in 10 characters or more. Every output "
-        "repeats this reason. `None`: such a seal is refused.",
+        description="Why you allow what opens the node, in 10 characters or more; every output "
+        "repeats it. `None`: refuse it.",
     )
 
     @model_validator(mode="after")

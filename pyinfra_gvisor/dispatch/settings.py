@@ -23,15 +23,14 @@ class DispatchSettings(Strict):
     default: Literal["off", "sandbox", "sandbox-all"] = Field(
         "off",
         description="Where a container runs that asks for no runtime. `off`: as Docker decides. "
-        "`sandbox`: in gVisor, unless `gvisor_infrastructure` names it. `sandbox-all`: the same, "
-        "also for containers that ask for runc or for one of its other names, and for builds.",
+        "`sandbox`: in gVisor, unless `gvisor_infrastructure` names it. `sandbox-all`: builds too, "
+        "and containers that ask for runc.",
     )
     door: Literal["off", "report", "refuse"] = Field(
         "refuse",
-        description="With `gvisor_default`: whether dockerd asks, before it does anything for a "
-        "request, what a container may have. `off`: that is asked when the container starts, and "
-        "dockerd may have copied files, made directories and connected by then. `report`: the "
-        "journal of the node says what would be refused. `refuse`: Docker's error says why.",
+        description="With `gvisor_default`: whether dockerd asks before it acts on a request. "
+        "`refuse`: Docker's error says why. `report`: only the journal does. `off`: a container is "
+        "checked at its start, when dockerd may already have copied files or connected.",
     )
     default_runtime: str | None = Field(
         None,
@@ -40,14 +39,13 @@ class DispatchSettings(Strict):
     )
     infrastructure: Accepted = Field(
         (),
-        description="With `gvisor_default`: the containers that run under runc, such as the "
-        "platform's own. `infrastructure.json`, or another path from the directory in which "
-        "pyinfra is started: the file that `pyinfra-gvisor accept ID` writes. Or a list of "
-        "entries. `[]`: none.",
+        description="With `gvisor_default`: containers that run under runc, such as the platform's "
+        "own. A list of entries, or a path from where pyinfra starts, such as "
+        "`infrastructure.json`: `pyinfra-gvisor accept ID` writes that file.",
     )
     seal: Seal | None = Field(
         None,
-        description="What containers in a sandbox may not have, by whatever runtime name they run. "
-        'A runtime in `gvisor_runtimes` may have a `"seal"` of its own. `None`: with '
-        "`gvisor_default` everything that a seal can refuse, otherwise nothing.",
+        description="What containers in gVisor may not have, whatever runtime name they use. A "
+        "runtime may have its own `seal`. `None`: with `gvisor_default` all that a seal can "
+        "refuse, otherwise nothing.",
     )

@@ -18,10 +18,9 @@ class Table:
 
 
 def keys_inside(model: type[BaseModel]) -> str:
-    """Return a Markdown table of the keys inside one setting."""
+    """Return a Markdown list of the keys inside one setting, each with its default."""
     defaults = model().model_dump(mode="json")
-    rows = ["| key | default | meaning |", "|---|---|---|"]
-    for name, item in model.model_fields.items():
-        cells = (f"`{name}`", f"`{defaults[name]!r}`", item.description or "")
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(rows) + "\n"
+    return "".join(
+        f"* `{name}` (`{defaults[name]!r}`). {item.description}\n"
+        for name, item in model.model_fields.items()
+    )

@@ -19,14 +19,14 @@ class AuditSettings(Strict):
 
     must_sandbox: tuple[Selector, ...] = Field(
         (COOLIFY,),
-        description='Containers that must run in gVisor, each `{"labels": {…}, "name": "shop-*"}` '
-        "with either or both. A label's value may be a list of allowed values. `[]`: none. Not "
-        "used with `gvisor_default`: then all must, except `gvisor_infrastructure`.",
+        description='Containers that must run in gVisor, each `{"labels": {…}, "name": '
+        '"shop-*"}`, or one of the two. A label may have a list of values. Not used with '
+        "`gvisor_default`: then all must, except `gvisor_infrastructure`.",
     )
     exempt: tuple[Exemption, ...] = Field(
         (),
-        description="Exceptions from `gvisor_must_sandbox`: the same form, with a `reason` that "
-        "every report repeats.",
+        description="Exceptions from `gvisor_must_sandbox` in the same form, with a `reason` that "
+        "every report repeats. Refused with `gvisor_default`.",
     )
     waivers: dict[str, Reason] = Field(
         default_factory=dict,
@@ -35,23 +35,23 @@ class AuditSettings(Strict):
     )
     audit_fail_on: Severity = Field(
         Severity.HIGH,
-        description="The audit fails a host with a finding of this severity or worse.",
+        description="A finding of this severity or worse fails the host's audit.",
     )
     report_dir: str | None = Field(
         None,
         min_length=1,
-        description="Directory for reports of audit and deploy, on the controller; relative to "
-        "the directory in which pyinfra is started. `None`: no reports.",
+        description="Directory on the controller for reports of audit and deploy, relative to "
+        "where pyinfra starts. `None`: no reports.",
     )
     textfile_dir: Directory | None = Field(
         None,
-        description="Directory on the node in which Prometheus' node exporter reads textfiles. It "
-        "must exist before the run. `None`: no metrics.",
+        description="Existing directory on the node for metrics of Prometheus' node exporter. "
+        "`None`: no metrics.",
     )
     watch: Annotated[bool, Field(strict=True)] = Field(
         False,
-        description="Install a systemd timer on the node that looks for containers that must run "
-        "in gVisor and do not.",
+        description="Install a timer on the node that looks for containers that must run in gVisor "
+        "and do not.",
     )
     watch_interval_s: Annotated[int, Field(ge=10, le=86400, strict=True)] = Field(
         120, description="Seconds between two checks of the watch."
@@ -59,5 +59,5 @@ class AuditSettings(Strict):
     watch_action: Literal["report", "stop"] = Field(
         "report",
         description="What the watch does with such a container: `report` it in the journal, or "
-        "report and `stop` it.",
+        "also `stop` it.",
     )

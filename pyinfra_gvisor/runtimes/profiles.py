@@ -54,53 +54,49 @@ class Runtime(Strict):
 
     network: Literal["host", "sandbox", "none"] = Field(
         "host",
-        description="`host`: sockets of the host kernel, in the container's own network "
-        "namespace. `sandbox`: gVisor's own network stack. `none`: only loopback.",
+        description="`host`: the host kernel's sockets, in the container's network namespace. "
+        "`sandbox`: gVisor's network stack. `none`: only loopback.",
     )
     dns: Literal["docker"] | None = Field(
         None,
-        description="`docker`: the names of Docker's networks also resolve with network `sandbox`. "
-        "A resolver on the node answers, because gVisor's own network stack cannot reach Docker's "
-        "resolver. `None`: no such resolver.",
+        description="`docker`: Docker's names also resolve with network `sandbox`, by a resolver "
+        "on the node.",
     )
     hardening: Literal["standard", "strict"] = Field(
         "standard",
-        description="`standard`: runsc's own defaults. `strict`: Docker's seccomp filter also "
-        "applies inside the sandbox. The gofer opens all files instead of the sandbox process, "
-        "which is slower. runsc refuses helper programs of another release.",
+        description="`standard`: runsc's defaults. `strict`: Docker's seccomp filter also inside, "
+        "all files opened by the gofer (slower), no helper programs of another release.",
     )
     platform: Literal["systrap", "kvm", "ptrace"] | None = Field(
-        None, description="How system calls are intercepted. `None`: runsc's own default."
+        None, description="How system calls are intercepted. `None`: runsc's default."
     )
     overlay: Literal["none", "self", "memory"] = Field(
         "none",
-        description="Where a container's writes to its root file system go. `none`: to Docker's "
-        "storage; they survive a restart of the container. `self`, `memory`: into the sandbox; "
-        "faster, but lost at a restart.",
+        description="Where writes to the root file system go. `none`: Docker's storage. `self`, "
+        "`memory`: the sandbox; faster, but lost at a restart.",
     )
     host_uds: Literal["none", "open", "create", "all"] = Field(
         "none",
-        description="What a container may do with Unix sockets of the host. Every value except "
-        "`none` needs a `reason`.",
+        description="Unix sockets of the host. All but `none` need a `reason`.",
     )
     panic_log: str | None = Field(
         None,
-        description="The file of runsc's panic log: a path below `/var/log`, which may contain "
-        "`%TIMESTAMP%` and `%COMMAND%`. `None`: no panic log.",
+        description="File of runsc's panic log, below `/var/log`, with `%TIMESTAMP%` and "
+        "`%COMMAND%`.",
     )
     flags: tuple[Word, ...] = Field(
         (),
-        description="Other flags of runsc, as `--name` or `--name=value`. A flag that was not "
-        "reviewed needs a `reason`. `[]`: no other flags.",
+        description="Other flags of runsc, `--name` or `--name=value`. Unreviewed ones need a "
+        "`reason`.",
     )
     seal: Seal | None = Field(
         None,
-        description="What a container under this runtime may not have. `None`: as `gvisor_seal`.",
+        description="A seal of its own. `None`: `gvisor_seal`.",
     )
     reason: Reason | None = Field(
         None,
-        description="Why you want an option that endangers the node, in 10 characters or more. "
-        "Every output repeats this reason. `None`: such an option is refused.",
+        description="Why you want an option that endangers the node, in 10 characters or more; "
+        "every output repeats it. `None`: refuse it.",
     )
 
     @field_validator("flags")

@@ -160,7 +160,7 @@ def test_who_tried_what_is_named_in_the_report_and_counted_in_the_metrics(
         "egress-stopped sandbox": f"{METADATA}:80/tcp, {PRIVATE}:80/tcp",
         "egress-stopped tenant": f"{GATEWAY}:22/tcp",
     }
-    assert "LOW egress-stopped sandbox: The firewall blocked attempts" in seen.outcome.stderr
+    assert "LOW egress-stopped: The firewall blocked attempts" in seen.outcome.stderr
     report = seen.report["egress"]
     assert (report["declared"], report["in_force"]) == (True, True)
     assert {item["who"]: item["tried"] for item in report["stopped"]} == {

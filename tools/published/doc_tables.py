@@ -1,14 +1,14 @@
 """The tables in the reference pages of docs/, made from the definitions that the code uses."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic_core import to_jsonable_python
 
 from pyinfra_gvisor.audit.age_rules import AGE_RULES, PACKAGE_RULES
-from pyinfra_gvisor.audit.annotation_rules import ANNOTATION_RULES, ANNOTATIONS, UNKNOWN
+from pyinfra_gvisor.audit.annotation_rules import ANNOTATION_RULES, ANNOTATIONS, UNKNOWN, Annotation
 from pyinfra_gvisor.audit.app_rules import APP_RULES, COOLIFY_RULES
 from pyinfra_gvisor.audit.build_rules import BUILD_RULES
 from pyinfra_gvisor.audit.capability_rules import (
@@ -49,6 +49,9 @@ from pyinfra_gvisor.settings import PREFIX, Settings
 DOCS = Path(__file__).parents[2] / "docs"
 REFERENCE = DOCS / "reference"
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
 SETTING_GROUPS = {
     "Releases": (
         *("release", "source", "sha512", "download_timeout_s", "keep_releases", "accept_risk"),
@@ -76,28 +79,29 @@ ENTRIES: dict[str, type[Strict]] = {
 """The settings with keys of their own, and what defines these keys."""
 
 RULE_GROUPS: dict[str, tuple[Rule[Any], ...]] = {
-    "Docker and the kernel": ENGINE_RULES,
-    "Releases, runtimes and proof": GVISOR_RULES,
+    "Docker, releases and proof": (*ENGINE_RULES, *GVISOR_RULES),
     "daemon.json": DAEMON_RULES,
-    "Containers that ask for no runtime": (*DEFAULT_RULES, *INFRASTRUCTURE_RULES),
-    "Runtimes that containers need": RUNTIME_RULES,
+    "Where containers run": (*DEFAULT_RULES, *INFRASTRUCTURE_RULES, *RUNTIME_RULES),
     "Hardening of dockerd": HARDENING,
     "Firewall, kernel and resolver": tuple(
         rule for rules in members("audit", "RULES").values() for rule in rules
     ),
-    "Image builds": BUILD_RULES,
-    "Other container engines": FOREIGN_RULES,
-    "Volumes": VOLUME_RULES,
-    "Age and known vulnerabilities": AGE_RULES,
-    "pyinfra-gvisor itself, once a run": PACKAGE_RULES,
-    "Coolify's control host": COOLIFY_RULES,
-    "Isolation of a container": CONTAINER_RULES,
-    "Mounts of a container": MOUNT_RULES,
-    "Devices of a container": DEVICE_RULES,
-    "Security options of a container": SECURITY_RULES,
-    "Annotations of a container": ANNOTATION_RULES,
-    "Capabilities of a container": CAPABILITY_RULES,
-    "Apps of Coolify": APP_RULES,
+    "Builds, engines, volumes, age": (
+        *BUILD_RULES,
+        *FOREIGN_RULES,
+        *VOLUME_RULES,
+        *AGE_RULES,
+        *PACKAGE_RULES,
+    ),
+    "Containers": (
+        *CONTAINER_RULES,
+        *MOUNT_RULES,
+        *DEVICE_RULES,
+        *SECURITY_RULES,
+        *ANNOTATION_RULES,
+        *CAPABILITY_RULES,
+    ),
+    "Coolify": (*COOLIFY_RULES, *APP_RULES),
 }
 """The sections of the page on audit rules, and the rules in each."""
 
@@ -121,96 +125,118 @@ def settings_sections() -> str:
         for key in (PREFIX + name for name in names):
             item = schema["properties"][key]
             type_, default = _type(item, schema["$defs"]), defaults.get(key)
-            sections += [f"### `{key}`\n\nType: {type_}. Default: `{default!r}`.\n"]
+            sections += [f"### `{key}`\n\n{type_}, default `{default!r}`.\n"]
             sections += [f"{item['description']}\n"]
             sections += [keys_of(ENTRIES[key])] if key in ENTRIES else []
     return "\n".join(sections)
 
 
 def keys_of(entry: type[Strict]) -> str:
-    """Return a Markdown table of the keys of a setting that is a dict, or a list of dicts."""
+    """Return a Markdown list of the keys of a setting that is a dict, or a list of dicts."""
     schema = entry.model_json_schema()
     defaults = {
-        name: to_jsonable_python(field.get_default(call_default_factory=True))
+        name: repr(to_jsonable_python(field.get_default(call_default_factory=True)))
         for name, field in entry.model_fields.items()
         if not field.is_required()
     }
 
-    def cells(name: str, item: dict[str, Any]) -> Iterator[str]:
-        yield f"`{name}`"
-        yield _type(item, schema.get("$defs", {}))
-        yield f"`{defaults[name]!r}`" if name in defaults else "required"
-        yield item["description"]
+    def cells(name: str, item: dict[str, Any]) -> tuple[str, str]:
+        type_ = _type(item, schema.get("$defs", {}))
+        values = _default_first(type_, defaults[name]) if name in defaults else f"{type_}, required"
+        return values, item["description"]
 
-    rows = (cells(*row) for row in schema["properties"].items())
-    return _table(("key", "type", "default", "meaning"), rows)
-
-
-def keys_table() -> str:
-    """Return a Markdown table of all keys of daemon.json, and what a change of each needs."""
-    rows = [
-        "| key | needs | only new containers | dockerd | where moby has it |",
-        "|---|---|---|---|---|",
-    ]
-    for key, needs, recreate, versions, source in as_rows():
-        rows.append(f"| `{key}` | {needs} | {'yes' if recreate else ''} | {versions} | {source} |")
-    return "\n".join(rows) + "\n"
-
-
-def preflight_table() -> str:
-    """Return a Markdown table of the requirements on a node, each with its source."""
-    rows = ["| rule | requirement | source |", "|---|---|---|"]
-    rows += [f"| {rule.id} | {rule.what} | {rule.source} |" for rule in RULES]
-    rows += [f"| {part.name} | {part.needs} | {part.source} |" for part in PARTS if part.needs]
-    return "\n".join(rows) + "\n"
-
-
-def protections_table() -> str:
-    """Return a Markdown table of what a node keeps until its key has the off value."""
-    rows = ((f"`{PREFIX}{row.key}`", row.what, f"`{row.off}`") for row in PROTECTIONS)
-    return _table(("key", "what the node keeps", "value that removes it"), map(iter, rows))
-
-
-def flags_table() -> str:
-    """Return a Markdown table of runsc's flags, their safe values and the risk of others."""
-    words = {EITHER: "on, off", OFF: "off", NEVER: "none", ".*": "any"}
-
-    def cells(row: Flag) -> Iterator[str]:
-        harmless = f" (not with network {' or '.join(row.harmless_in)})" if row.harmless_in else ""
-        yield f"`{row.name}{'*' if row.name.endswith('-') else ''}`"
-        yield words.get(row.safe) or f"`{row.safe}`"
-        yield row.why
-        yield f"{row.what}{harmless}"
-        yield row.source.removeprefix("google/gvisor, ")
-
-    return _table(
-        ("flag", "safe values", "why they are safe", "what another value opens", "source"),
-        (cells(row) for row in sorted(REVIEWED, key=lambda row: row.name.lower())),
+    groups = _groups((cells(*row), row[0]) for row in schema["properties"].items())
+    return "".join(
+        f"* {_names(keys)} ({values}). {meaning}\n" for (values, meaning), keys in groups.items()
     )
 
 
-def proof_table() -> str:
-    """Return a Markdown table of the proof's checks: what each shows and how it is made."""
+def _default_first(type_: str, default: str) -> str:
+    """Return the values of a type, the default before the others."""
+    values = re.split(r", | or ", type_)
+    named = f"`{default}`".replace("'", "")
+    first = named if named in values else f"`{default}`"
+    return ", ".join([first, *(item for item in values if item not in (first, default))])
 
-    def cells(check: Check) -> Iterator[str]:
-        yield f"`{check.id}`"
-        yield check.severity
-        yield check.shows + (f". Not applicable: {check.unless}" if check.unless else "")
-        yield check.how
-        yield ", ".join(filter(None, _runtimes(check)))
-        yield check.remedy + (f" (docker-bench {check.cis})" if check.cis else "")
 
-    return _table(
-        ("check", "severity", "what it shows", "how it is made", "runtimes", "if it fails"),
-        (cells(check) for check in CHECKS),
+def keys_list() -> str:
+    """Return a Markdown list of all keys of daemon.json, by what a change of them needs."""
+
+    def heading(row: tuple[str, str, bool, str, str]) -> str:
+        _, needs, recreate, versions, _ = row
+        return ", ".join(filter(None, (needs, "only new containers" if recreate else "", versions)))
+
+    groups = _groups((heading(row), row[0]) for row in as_rows())
+    return _list((title, _names(keys)) for title, keys in sorted(groups.items()))
+
+
+def preflight_list() -> str:
+    """Return a Markdown list of the requirements on a node."""
+    needs = [rule.what for rule in RULES]
+    needs += [f"{part.name}: {part.needs}" for part in PARTS if part.needs]
+    return "".join(f"* {text}\n" for text in needs)
+
+
+def protections_list() -> str:
+    """Return a Markdown list of the keys that keep what a node has, with their off values."""
+    return "".join(f"* `{PREFIX}{row.key} = {row.off}`\n" for row in PROTECTIONS)
+
+
+def flags_sections() -> str:
+    """Return Markdown with all reviewed flags of runsc, by the values that are safe."""
+    either, off, never, some = _verdicts()
+    valued = _groups((_safe(row), _flag(row)) for row in some)
+    return "\n".join(
+        (
+            f"## On and off are safe\n\n{_names(_flag(row) for row in either)}\n",
+            f"## Only off is safe\n\n{_list(_by_reason(off))}",
+            "## Only these values are safe\n",
+            _list((_names(names), safe) for safe, names in valued.items()),
+            f"## No value is safe\n\n{_list(_by_reason(never))}",
+        )
     )
 
 
-def _runtimes(check: Check) -> Iterator[str]:
-    covered = {NAMED} if "sandbox" in check.networks else set()
-    yield "all" if check.networks == ALL else ", ".join(sorted(check.networks - covered))
-    yield f"`hardening` {check.hardening}" if check.hardening else ""
-    yield "with a seal" if check.sealed else ""
+def _verdicts() -> Iterator[list[Flag]]:
+    """Yield the flags that are safe on and off, only off, with no value, and with some values."""
+    rows = sorted(REVIEWED, key=lambda row: row.name.lower())
+    for safe in (EITHER, OFF, NEVER):
+        yield [row for row in rows if row.safe == safe]
+    yield [row for row in rows if row.safe not in (EITHER, OFF, NEVER)]
+
+
+def _by_reason(flags: Iterable[Flag]) -> Iterator[tuple[str, str]]:
+    groups = _groups((_opens(row), _flag(row)) for row in flags)
+    yield from ((_names(names), what) for what, names in groups.items())
+
+
+def _flag(row: Flag) -> str:
+    return f"{row.name}*" if row.name.endswith("-") else row.name
+
+
+def _safe(row: Flag) -> str:
+    return "below `/var/log`" if row.safe == ".*" else f"`{row.safe}`"
+
+
+def _opens(row: Flag) -> str:
+    harmless = f" (not with network {' or '.join(row.harmless_in)})" if row.harmless_in else ""
+    return f"{row.what}{harmless}"
+
+
+def proof_lists() -> str:
+    """Return Markdown with a list of the proof's checks for each kind of runtime."""
+    groups = _groups((_runtimes(check), (f"`{check.id}`", check.shows)) for check in CHECKS)
+    return "\n".join(f"## {title}\n\n{_list(checks)}" for title, checks in groups.items())
+
+
+def _runtimes(check: Check) -> str:
+    """Return which runtimes a check is made for."""
+    if check.networks != ALL:
+        covered = {NAMED} if "sandbox" in check.networks else set()
+        return f"Only with network {' or '.join(sorted(check.networks - covered))}"
+    if check.hardening:
+        return f"Only with hardening {check.hardening}"
+    return "Only with a seal" if check.sealed else "With every runtime"
 
 
 def rules_sections() -> str:
@@ -218,83 +244,101 @@ def rules_sections() -> str:
 
     def cells(rule: Rule[Any]) -> Iterator[str]:
         yield f"`{rule.id}`"
-        yield str(rule.severity)
-        yield rule.what
-        end = f"waived: {rule.waived}" if rule.waived else rule.remedy
-        yield end + (f" (docker-bench {rule.cis})" if rule.cis else "")
+        yield f"{rule.severity}, waived" if rule.waived else rule.severity
+        yield rule.what + (f" ({rule.cis})" if rule.cis else "")
 
-    head = ("rule", "severity", "what is wrong", "what to do")
+    head = ("rule", "severity", "what is wrong")
     return "\n".join(
-        f"### {title}\n\n{_table(head, map(cells, rules))}" for title, rules in RULE_GROUPS.items()
+        f"## {title}\n\n{_table(head, map(cells, rules))}" for title, rules in RULE_GROUPS.items()
     )
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     columns = list(head)
-    lines = [columns, ["---"] * len(columns), *rows]
-    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in (columns, *rows)]
+    first, *others = (f"| {' | '.join(line)} |\n" for line in cells)
+    return "".join((first, f"|{'---|' * len(columns)}\n", *others))
+
+
+def _list(rows: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"* {name}: {text}\n" for name, text in rows)
+
+
+def _groups(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
+    """Return the values by their key, both in the order in which they come."""
+    found: dict[Key, list[Value]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
 
 
 def _names(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in sorted(names))
+    return ", ".join(f"`{name}`" for name in names)
 
 
 _COUNTS = {
-    "no": "this path and paths above",
-    "writable": "this path and paths above; paths below if writable",
-    "always": "this path, paths above and below",
+    "no": "",
+    "writable": ", also paths below if writable",
+    "always": ", also paths below",
 }
 
 
-def guarded_table() -> str:
-    """Return a Markdown table of the paths that no container may mount."""
+def guarded_list() -> str:
+    """Return a Markdown list of the paths that no container may mount, by finding."""
     rules = {"socket": "docker-socket", "ours": "gvisor-path", "host": "host-path"}
-    return _table(
-        ("path", "applies to", "finding", "source"),
-        (
-            (f"`{item.path}`", _COUNTS[item.whole], f"`container-{rules[item.kind]}`", item.source)
-            for item in GUARDED
-        ),
+    groups = _groups(((item.kind, item.whole), item.path) for item in GUARDED)
+    return _list(
+        (f"`container-{rules[kind]}`{_COUNTS[whole]}", _names(paths))
+        for (kind, whole), paths in groups.items()
     )
 
 
-def annotations_table() -> str:
-    """Return a Markdown table of the annotations that runsc and its shim obey."""
-    return _table(
-        ("annotation", "severity", "what it does", "source"),
-        ((f"`{row.name}`", row.severity, row.what, row.source) for row in (*ANNOTATIONS, UNKNOWN)),
+def annotations_list() -> str:
+    """Return a Markdown list of the annotations that runsc and its shim obey, by severity."""
+    groups = _groups((row.severity, _annotation(row)) for row in (*ANNOTATIONS, UNKNOWN))
+    worst_first = sorted(groups, key=lambda severity: severity.rank, reverse=True)
+    return _list((severity, _names(groups[severity])) for severity in worst_first)
+
+
+def _annotation(row: Annotation) -> str:
+    return f"{row.name}*" if row.name[-1] in ".-" else row.name
+
+
+def devices_list() -> str:
+    """Return a Markdown list of devices, by their severity in a sandbox and without."""
+    own = [*sorted(SENTRYS - HARMLESS), "--device-cgroup-rule"]
+    return _by_severity(
+        {
+            ("low", "low"): _names(sorted(HARMLESS)),
+            ("low", "high"): _names(own),
+            ("high", "high"): _names(f"{row.path}*" for row in DRIVERS),
+            ("medium", "high"): "any other",
+        }
     )
 
 
-def devices_table() -> str:
-    """Return a Markdown table of devices, with the severity in a sandbox and without."""
-    rows = [
-        (_names(HARMLESS), "low", "low", "open to everybody"),
-        (_names(SENTRYS - HARMLESS), "low", "high", "gVisor has its own: pkg/sentry/devices"),
-        *((f"`{row.path}…`", "high", "high", f"{row.what}: {row.source}") for row in DRIVERS),
-        ("any other", "medium", "high", "cannot be opened in a sandbox: runsc/boot/vfs.go"),
-        ("`--device-cgroup-rule`", "low", "high", "ignored in a sandbox: runsc/cgroup/cgroup.go"),
-    ]
-    return _table(("device", "in a sandbox", "on the host kernel", "why"), rows)
+def security_list() -> str:
+    """Return a Markdown list of security options, by their severity in a sandbox and without."""
+    groups = _groups(((row.sandboxed, row.bare), row.key) for row in OPTIONS)
+    return _by_severity({of: _names(keys) for of, keys in groups.items()})
 
 
-def security_table() -> str:
-    """Return a Markdown table of security options, with the severity in a sandbox and without."""
-    return _table(
-        ("option", "finding", "in a sandbox", "on the host kernel", "why"),
-        ((f"`{row.key}`", f"`{row.id}`", row.sandboxed, row.bare, row.source) for row in OPTIONS),
+def capabilities_list() -> str:
+    """Return a Markdown list of capabilities, by their severity in a sandbox and without."""
+    return _by_severity(
+        {
+            ("low", "low"): f"if not dropped, {_names(sorted(DEFAULT_CAPABILITIES))}",
+            ("medium", "high"): _names(sorted(ROOT_ON_THE_NODE)),
+            ("medium", "medium"): "any other",
+        }
     )
 
 
-def capabilities_table() -> str:
-    """Return a Markdown table of capabilities, with the severity in a sandbox and without."""
-    rows = [
-        (_names(DEFAULT_CAPABILITIES), "low, kept", "low, kept", "Docker's default"),
-        (_names(ROOT_ON_THE_NODE), "medium", "high", "root on the node under runc"),
-        ("any other", "medium", "medium", "more than Docker's default"),
-    ]
-    return _table(("capabilities", "in a sandbox", "on the host kernel", "why"), rows)
+def _by_severity(groups: Mapping[tuple[str, str], str]) -> str:
+    return _list(
+        (inside if inside == bare else f"{inside}, on the host kernel {bare}", names)
+        for (inside, bare), names in groups.items()
+    )
 
 
 def with_table(page: str, name: str, table: str) -> str:
@@ -315,25 +359,27 @@ def _type(item: dict[str, Any], defined: dict[str, Any]) -> str:
     if "anyOf" in item:
         return " or ".join(_type(option, defined) for option in item["anyOf"])
     name = TYPES[item["type"]]
-    limits = [str(item[key]) for key in ("minimum", "maximum") if key in item]
-    return f"{name} {' to '.join(limits)}" if limits else name
+    if "minimum" not in item:
+        return name
+    least = item["minimum"]
+    return f"{name} {least} to {item['maximum']}" if "maximum" in item else f"{name} from {least}"
 
 
 def tables() -> list[tuple[Path, str, str]]:
     """Return all tables in the docs: the page, the table's name in that page, and its text."""
     of_reference = (
         ("settings", "settings", settings_sections()),
-        ("daemon-json-keys", "keys", keys_table()),
-        ("preflight", "preflight", preflight_table()),
-        ("preflight", "protections", protections_table()),
-        ("runsc-flags", "flags", flags_table()),
+        ("daemon-json-keys", "keys", keys_list()),
+        ("preflight", "preflight", preflight_list()),
+        ("preflight", "protections", protections_list()),
+        ("runsc-flags", "flags", flags_sections()),
         ("audit-rules", "rules", rules_sections()),
-        ("audit-rules", "guarded", guarded_table()),
-        ("audit-rules", "annotations", annotations_table()),
-        ("audit-rules", "devices", devices_table()),
-        ("audit-rules", "security", security_table()),
-        ("audit-rules", "capabilities", capabilities_table()),
-        ("proof-checks", "checks", proof_table()),
+        ("audit-rules", "guarded", guarded_list()),
+        ("audit-rules", "annotations", annotations_list()),
+        ("audit-rules", "devices", devices_list()),
+        ("audit-rules", "security", security_list()),
+        ("audit-rules", "capabilities", capabilities_list()),
+        ("proof-checks", "checks", proof_lists()),
     )
     every = [(REFERENCE / f"{page}.md", name, text) for page, name, text in of_reference]
     for of_part in members("tables", "TABLES").values():

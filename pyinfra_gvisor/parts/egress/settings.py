@@ -170,87 +170,77 @@ class Egress(Strict):
 
     mode: Literal["enforce", "report"] = Field(
         "enforce",
-        description="`report`: nothing is blocked. What would be blocked is counted and remembered "
-        "for seven days, and `pyinfra-gvisor egress` lists it.",
+        description="`report`: nothing is blocked, only counted, and listed by `pyinfra-gvisor "
+        "egress` for seven days.",
     )
     block: tuple[Block, ...] = Field(
         ("metadata", "private", "node", "smtp"),
-        description="What is blocked: metadata services of clouds, private networks other than "
-        "the containers' own, services of the node itself, SMTP.",
+        description="What is blocked: metadata services, private networks other than the "
+        "containers' own, services of the node, SMTP.",
     )
     allow: tuple[Allowed, ...] = Field(
         (),
-        description='Destinations that are allowed although they are blocked, each `{"to": '
-        '"10.0.0.5", "ports": ["5432", "53/udp", "8000-8010"]}`. Without `ports` all ports are '
-        "allowed. `allow` wins over `block` and `deny`. A destination that includes a metadata "
-        "service needs a `reason`. A name stands for the addresses that the node's resolver has "
-        "given within ten minutes, and opens neither a metadata service nor what `deny` has.",
+        description='Exceptions, each `{"to": "10.0.0.5", "ports": ["5432", "53/udp", '
+        '"8000-8010"]}`; without `ports`, all. `allow` wins over `block` and `deny`. A metadata '
+        "service needs a `reason`. A name stands for its addresses of the last ten minutes, but "
+        "opens no metadata service and nothing in `deny`.",
     )
-    deny: tuple[str, ...] = Field(
-        (), description="Further addresses and networks that are blocked."
-    )
+    deny: tuple[str, ...] = Field((), description="More addresses and networks to block.")
     docker: Annotated[bool, Field(strict=True)] = Field(
         True,
-        description="Whether all this also holds for what Docker itself sends when it fetches, "
-        "builds or logs for somebody: dockerd, containerd, BuildKit.",
+        description="Whether the rules hold for Docker itself: dockerd, containerd, BuildKit.",
     )
     docker_allow: tuple[Allowed, ...] = Field(
         (),
-        description="Destinations that Docker itself may reach besides `allow`, such as a registry "
-        "in a private network. Mirrors, insecure registries, proxies and the log server that "
-        "dockerd's configuration names are allowed anyway.",
+        description="Destinations that Docker itself may also reach, such as a private registry. "
+        "Those in dockerd's configuration are allowed anyway: docs/egress.md.",
     )
     apps: tuple[App, ...] = Field(
         (),
-        description="Destinations for one app alone, each "
-        '`{"project": "shop", "allow": [...]}`, or with `network` or `label` for `project`. It '
-        "holds for the bridge network that a container sends through.",
+        description='Destinations of one app, each `{"project": "shop", "allow": [...]}`, or '
+        "with `network` or `label` for `project`. The bridge that a container sends through "
+        "decides.",
     )
     node_ports: tuple[str, ...] = Field(
         (),
-        description="Ports of the node itself that containers may reach, such as `5432` or "
-        "`8125/udp`.",
+        description="Ports of the node that containers may reach, such as `5432` or `8125/udp`.",
     )
     smtp_ports: tuple[Annotated[int, Field(ge=1, le=LAST_PORT, strict=True)], ...] = Field(
         (25,), description="The ports that `smtp` blocks."
     )
     dns: tuple[str, ...] | None = Field(
         None,
-        description="Resolvers that containers may query on port 53, wherever they are. `None`: "
-        "those that Docker uses for containers: `dns` of daemon.json, or else the node's "
-        "resolv.conf. A provider's resolver in a private network, or at 169.254.169.254 as "
-        "with Google, keeps working, on port 53 only.",
+        description="Resolvers that containers may query on port 53, also at blocked addresses. "
+        "`None`: those that Docker gives to containers.",
     )
     new_connections_per_s: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = Field(
         200,
-        description="New connections per second that one container may open to the outside, with "
-        "bursts of twice as many. `None`: no limit. Connections between containers do not count.",
+        description="New connections per second of one container to the outside; bursts of twice "
+        "as many. `None`: no limit.",
     )
     log_per_minute: Annotated[int, Field(ge=1, le=10_000, strict=True)] | None = Field(
         10,
         description="Lines per minute in the kernel log for each kind of blocked traffic. `None`: "
-        "no lines.",
+        "none.",
     )
     interfaces: tuple[str, ...] = Field(
         (),
-        description="Interfaces that connect containers and are not bridges, such as `cali*`. "
-        "Every bridge counts as one, unless `exclude` names it, it carries the default route, or "
-        "it has a port that leaves the node. May end in `*`.",
+        description="Interfaces of containers that are no bridges, such as `cali*`. Which bridges "
+        "count: docs/egress.md.",
     )
     exclude: tuple[str, ...] = Field(
         (),
-        description="Interfaces that are not filtered, such as `virbr0` of virtual machines. Wins "
-        "over `interfaces`. May end in `*`.",
+        description="Interfaces that are not filtered, such as `virbr*`. Wins over `interfaces`.",
     )
     confirm_s: Annotated[int, Field(ge=5, le=600, strict=True)] = Field(
         30,
-        description="Seconds within which the controller must confirm new rules over a new SSH "
-        "connection. After that the node rolls back by itself.",
+        description="Seconds until the node rolls back new rules, unless the controller confirms "
+        "them over a new SSH connection.",
     )
     force: Reason | None = Field(
         None,
-        description="Why to try rules that would be refused. The node still rolls back unless the "
-        "controller confirms them.",
+        description="Why to try rules that would be refused. Without a confirmation the node rolls "
+        "back.",
     )
 
     @property
@@ -318,9 +308,9 @@ class EgressSettings(Strict):
 
     egress: Egress | None = Field(
         None,
-        description="The egress firewall: what containers may reach, docs/egress.md. `{}`: "
-        "containers reach each other, the open internet and DNS, but no metadata service, private "
-        "network, service of the node or SMTP port. `None`: no egress firewall.",
+        description="The egress firewall: docs/egress.md. `{}`: containers reach each other, the "
+        "internet and DNS, but no metadata service, private network, service of the node or SMTP "
+        "port. `None`: none.",
     )
 
 

@@ -1,20 +1,35 @@
-"""Tables of blocked addresses and of the keys of ``gvisor_egress`` for the documentation."""
+"""Lists of blocked addresses and of the keys of ``gvisor_egress`` for the documentation."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 
 from pyinfra_gvisor.parts.egress.settings import METADATA, PRIVATE, Egress
 from pyinfra_gvisor.parts_common.tables import Table, keys_inside
 
+THROUGH = "through NAT64"
+TRANSLATED = f"the IPv4 addresses {THROUGH}"
 
-def blocked_table() -> str:
-    """Return a Markdown table of the addresses that are blocked."""
-    rows = ["| blocked | as | what is there |", "|---|---|---|"]
-    rows += [f"| `{text}` | `metadata` | {what} |" for text, what in METADATA.items()]
-    rows += [f"| `{text}` | `private` | {what} |" for text, what in PRIVATE.items()]
-    return "\n".join(rows) + "\n"
+
+def blocked_list() -> str:
+    """Return a Markdown list of the addresses that are blocked, by the word for them."""
+    blocks = {"metadata": METADATA, "private": PRIVATE}
+    return "".join(
+        f"* `{block}`: {'; '.join(_by_meaning(items))}\n" for block, items in blocks.items()
+    )
+
+
+def _by_meaning(items: Mapping[str, str]) -> Iterator[str]:
+    """Yield the addresses that mean the same, and what they mean."""
+    groups: dict[str, list[str]] = {}
+    for text, what in items.items():
+        meaning = TRANSLATED if what.endswith(THROUGH) else what
+        groups.setdefault(meaning, []).append(f"`{text}`")
+    for meaning, texts in groups.items():
+        yield f"{', '.join(texts)} ({meaning})"
 
 
 TABLES = (
-    Table("reference/egress.md", "blocked", blocked_table),
+    Table("reference/egress.md", "blocked", blocked_list),
     Table("reference/egress.md", "egress", lambda: keys_inside(Egress)),
 )

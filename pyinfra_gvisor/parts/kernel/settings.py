@@ -92,7 +92,7 @@ class KernelSettings(Strict):
     kernel: Kernel | None = Field(
         None,
         description="Kernel modules to block and sysctls to set: docs/kernel.md. `{}`: the "
-        "defaults, which suit every run node. `None`: none.",
+        "defaults. `None`: none.",
     )
 
 

@@ -1,40 +1,46 @@
-"""Tables of the default modules and sysctls, for docs/reference/kernel.md."""
+"""Lists of the default modules and sysctls, for docs/reference/kernel.md."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
 
 from pyinfra_gvisor.parts.kernel.defaults import MODULES, SYSCTLS
 from pyinfra_gvisor.parts_common.tables import Table
 
-T = TypeVar("T")
+
+def modules_list() -> str:
+    """Return a Markdown list of the modules, by the reason to block them."""
+    vulnerable, listed = [], []
+    for name, item in MODULES.items():
+        cve, _, _ = item.source.partition(",")
+        if cve.startswith("CVE-"):
+            vulnerable.append(f"`{name}` ({cve})")
+        else:
+            listed.append((item.source, f"`{name}`"))
+    return _list({"vulnerabilities": vulnerable, **_grouped(listed)})
 
 
-def modules_table() -> str:
-    """Return a Markdown table of the modules, one row for each reason."""
-    rows = ["| module | what it is | why it is here |", "|---|---|---|"]
-    rows += [f"| {names} | {item.what} | {item.source} |" for item, names in _grouped(MODULES)]
-    return "\n".join(rows) + "\n"
+def sysctls_list() -> str:
+    """Return a Markdown list of the sysctls, by what they do."""
+    pairs = []
+    for key, item in SYSCTLS.items():
+        stricter = "".join(f" (or `{other}`)" for other in item.stricter)
+        pairs.append((item.what, f"`{key}={item.value}`{stricter}"))
+    return _list(_grouped(pairs))
 
 
-def sysctls_table() -> str:
-    """Return a Markdown table of the sysctls, one row for each reason."""
-    rows = ["| setting | value | what it does | why it is here |", "|---|---|---|---|"]
-    for item, keys in _grouped(SYSCTLS):
-        value = f"`{item.value}`" + "".join(f" or `{other}`" for other in item.stricter)
-        rows.append(f"| {keys} | {value} | {item.what} | {item.source} |")
-    return "\n".join(rows) + "\n"
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for key, text in pairs:
+        groups.setdefault(key, []).append(text)
+    return groups
 
 
-def _grouped(items: Mapping[str, T]) -> list[tuple[T, str]]:
-    groups: dict[T, list[str]] = {}
-    for name, item in items.items():
-        groups.setdefault(item, []).append(f"`{name}`")
-    return [(item, ", ".join(names)) for item, names in groups.items()]
+def _list(groups: Mapping[str, list[str]]) -> str:
+    return "".join(f"* {', '.join(found)}: {name}\n" for name, found in groups.items())
 
 
 TABLES = (
-    Table("reference/kernel.md", "modules", modules_table),
-    Table("reference/kernel.md", "sysctls", sysctls_table),
+    Table("reference/kernel.md", "modules", modules_list),
+    Table("reference/kernel.md", "sysctls", sysctls_list),
 )

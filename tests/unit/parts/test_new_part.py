@@ -32,10 +32,10 @@ OWN = {
 MADE = {
     "docs/reference/settings.md": ["### `gvisor_sample`"],
     "docs/reference/audit-rules.md": ["| `sample-other` | low |"],
-    "docs/reference/proof-checks.md": ["| `sample-read` | low |"],
+    "docs/reference/proof-checks.md": ["* `sample-read`: the sentence is not readable"],
     "docs/reference/preflight.md": [
-        "| sample | systemd, if `gvisor_sample` is set | systemd(1) |",
-        "| `gvisor_sample` | the sample | `None` |",
+        "* sample: systemd, if `gvisor_sample` is set",
+        "* `gvisor_sample = None`",
     ],
     "docs/sample.md": ["| `/opt/gvisor/sample/text` |"],
     "pyinfra_gvisor/published/settings.schema.json": ['"gvisor_sample": {'],
