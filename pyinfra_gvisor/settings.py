@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import (
     ConfigDict,
@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from pyinfra_gvisor.base.errors import Problem, cut
+from pyinfra_gvisor.base.forms import form
 from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.base.redaction import shown
 from pyinfra_gvisor.base.spelling import near
@@ -399,6 +400,25 @@ def host_timeout_s(get: Callable[[str], Any]) -> int:
     return number("host_timeout_s") or max(HOST_TIMEOUT_S, waits_s + MARGIN_S)
 
 
+EXAMPLES: Final = {
+    "gvisor_coolify_exempt": '[{"app": "shop", "reason": "needs the GPU"}]',
+    "gvisor_coolify_servers": '["*"]',
+    "gvisor_daemon_json": '{"max-concurrent-downloads": 3}',
+    "gvisor_daemon_json_if_absent": '{"log-driver": "local"}',
+    "gvisor_egress": '{"allow": [{"to": "10.0.0.5", "ports": ["5432"]}]}',
+    "gvisor_exempt": '[{"name": "proxy", "reason": "our own reverse proxy"}]',
+    "gvisor_infrastructure": '"infrastructure.json"',
+    "gvisor_kernel": "{}",
+    "gvisor_must_sandbox": '[{"name": "*"}]',
+    "gvisor_restart_units": '["docker.service"]',
+    "gvisor_runtimes": '{"runsc": {"network": "host"}}',
+    "gvisor_seal": '{"binds": ["/srv/apps"]}',
+    "gvisor_sha512": "{}",
+    "gvisor_waivers": '{"2.2": "the default bridge is not used"}',
+}
+"""A value of each setting that is a list or a table, as Python."""
+
+
 def load_settings(data: Mapping[str, Any]) -> tuple[Settings | None, dict[str, str]]:
     """
     Return the settings in a host's data and no problems, or None and the problem of each key.
@@ -447,7 +467,9 @@ def _explain(error: dict[str, Any]) -> tuple[str, str]:
     elif isinstance(context, Problem):
         what = str(context)
     else:
-        what = f"{error['msg'][0].lower()}{error['msg'][1:]}, got {cut(safe)}"
+        what = f"{form(error)}, got {cut(safe)}"
+        if key in EXAMPLES and not path[1:]:
+            what += f"; write for example {key} = {EXAMPLES[key]}"
     return key, f"{inside} {what}".strip()
 
 

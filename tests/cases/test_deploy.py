@@ -145,7 +145,7 @@ def test_a_bad_key_is_told_by_origin(data: Data, fleet: Data, origin: str, caplo
     with pytest.raises(PyinfraError, match="No hosts remaining"):
         hosts.deploy(run_node)
 
-    assert f"{origin}: gvisor_docker: input should be" in caplog.text
+    assert f"{origin}: gvisor_docker: must be" in caplog.text
 
 
 def test_an_accepted_risk_is_repeated_and_a_package_that_writes_daemon_json_told(

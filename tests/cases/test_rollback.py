@@ -97,7 +97,7 @@ BAD: dict[str, Any] = {
         ),
     ),
     "cut-off": (upgraded(Reply(["x"])), "the node's answer is incomplete"),
-    "bad-setting": (upgraded(gvisor_generation="2"), "gvisor_generation: input should be"),
+    "bad-setting": (upgraded(gvisor_generation="2"), "gvisor_generation: must be"),
     "docker-down": (
         Node([answer(**{**ON_NEW, "without": ("info",)})], {"generations": KEPT}),
         "dockerd does not answer",

@@ -65,7 +65,7 @@ def test_any_selector_is_enough_the_first_exemption_tells_why_and_few_labels_are
     "key, value, says",
     nothing=("must_sandbox", [{}], "neither labels nor a name is given"),
     a_word=("must_sandbox", "all", "got all"),
-    no_reason=("exempt", [{"name": "x"}], "['reason'] field required"),
+    no_reason=("exempt", [{"name": "x"}], "['reason'] is missing"),
     short=("exempt", [{"name": "x", "reason": "short"}], "10 characters"),
     misspelt=("exempt", [{"nam": "x", "reason": "x" * 10}], "unknown key"),
     a_short_waiver=("waivers", {"2.9": "no"}, "10 characters"),

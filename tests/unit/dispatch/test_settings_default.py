@@ -28,7 +28,7 @@ WHY = "the team that builds images needs it"
 
 @table(
     "data, key, message",
-    another_word=({KEY: "on"}, KEY, "input should be 'off', 'sandbox' or 'sandbox-all', got on"),
+    another_word=({KEY: "on"}, KEY, "must be 'off', 'sandbox' or 'sandbox-all', got on"),
     mistyped_key=(
         {"gvisor_defualt": "sandbox"},
         "gvisor_defualt",
@@ -86,8 +86,8 @@ def test_what_the_default_runtime_cannot_be_is_told_by_the_key_that_is_wrong(
     capitals=({"image": IMAGE.upper()}, "['image'] not an image id"),
     newline=({"image": f"{IMAGE}\n"}, "['image'] not an image id"),
     empty_reason=({"reason": " "}, "['reason'] string should have at least 10 characters, got"),
-    shape=({"shape": "coolify-helpr"}, "['shape'] input should be 'coolify-"),
-    shapes=({"shape": ["a"]}, "['shape'] input should be 'coolify-"),
+    shape=({"shape": "coolify-helpr"}, "['shape'] must be 'coolify-"),
+    shapes=({"shape": ["a"]}, "['shape'] must be 'coolify-"),
     what_the_shape_says=(
         {"shape": "coolify-helper", "mounts": []},
         " the shape coolify-helper says mounts; remove mounts, or remove the shape",
@@ -144,7 +144,7 @@ def test_what_an_entry_cannot_have_is_told(entry: dict[str, Any], message: str) 
     mistyped_key=({"bind": []}, "['bind'] unknown key, got []; use binds"),
     not_for_this_kind=(
         {"privileged": "strip"},
-        "['privileged'] input should be 'refuse' or 'allow', got strip",
+        "['privileged'] must be 'refuse' or 'allow', got strip",
     ),
     relative=(
         {"binds": ["srv"]},

@@ -157,10 +157,10 @@ def test_what_is_no_module_or_must_stay_is_refused(kernel: Any, expected: str) -
     two_lines=("kernel.x\ny", 1, "not the name of a sysctl"),
     no_value=("kernel.x", "", "not the value of a sysctl"),
     value_of_two_lines=("kernel.x", "1\n2", "not the value of a sysctl"),
-    fraction=("kernel.x", 1.5, "input should be"),
+    fraction=("kernel.x", 1.5, "must be"),
     control_character=("kernel.x", "\x1b[31m", "not the value of a sysctl"),
     long=("kernel.x", "1" * 300, "not the value of a sysctl"),
-    boolean=("kernel.x", True, "input should be"),
+    boolean=("kernel.x", True, "must be"),
 )
 def test_what_is_no_setting_of_ours_is_refused(key: str, value: object, expected: str) -> None:
     assert expected in problem(sysctls={key: value})

@@ -154,7 +154,7 @@ def lacking(
 
 
 NEEDS_STACK = '[\'net\'] dns "docker" needs network "sandbox"'
-SHOULD_BE = "['net']['dns'] input should be 'docker', got"
+SHOULD_BE = "['net']['dns'] must be 'docker', got"
 REMOVE_DNS = (
     '; remove "dns" (with network "host" Docker\'s own resolver answers), or set network "sandbox"'
 )

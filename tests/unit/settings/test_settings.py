@@ -1,5 +1,6 @@
 """Every ``gvisor_*`` key: what it takes, and what is said about what it does not take."""
 
+import ast
 import re
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.settings import host_timeout_s, load_settings
+from pyinfra_gvisor.settings import EXAMPLES, PREFIX, Settings, host_timeout_s, load_settings
 from tests.arguments import Data
 from tests.table import table
 from tests.unit.settings.loaded_settings import good, problems_of
@@ -33,6 +34,40 @@ def test_a_good_value_is_taken(data: dict[str, Any], attribute: str, value: obje
     assert getattr(good(**data), attribute) == value
 
 
+LISTS_AND_TABLES = ("dict", "tuple", "Egress", "Kernel", "Seal", "Infrastructure")
+
+
+def test_a_setting_that_is_a_list_or_a_table_has_an_example_which_is_taken() -> None:
+    keys = {
+        f"{PREFIX}{name}"
+        for name, field in Settings.model_fields.items()
+        if any(word in str(field.annotation) for word in LISTS_AND_TABLES)
+    }
+    given = {key: ast.literal_eval(text) for key, text in EXAMPLES.items()}
+    del given["gvisor_infrastructure"]  # names a file
+
+    settings, problems = load_settings(given)
+
+    assert (problems, settings is not None) == ({}, True)
+    assert keys == {*EXAMPLES}
+
+
+@table(
+    "key, value, says",
+    text_for_a_list=("must_sandbox", "x", "must be a list, got x; write for example gvisor_must_"),
+    true_for_a_table=("egress", True, "must be a table, a dict of Python, got True; write for ex"),
+    text_for_a_table=("runtimes", "runsc", "must be a table, a dict of Python, got runsc; write"),
+    text_for_a_number=("keep_releases", "2", "must be a whole number without quotes, got 2"),
+    text_for_a_boolean=("watch", "yes", "must be True or False, got yes"),
+    list_for_a_text=("report_dir", ["x"], "must be a text in quotes, got ['x']"),
+    true_for_a_word=("default", True, "must be 'off', 'sandbox' or 'sandbox-all', got True"),
+)
+def test_a_value_of_the_wrong_kind_is_told_with_the_line_to_write(
+    key: str, value: object, says: str
+) -> None:
+    assert problems_of(**{f"{PREFIX}{key}": value})[f"{PREFIX}{key}"].startswith(says)
+
+
 # What is said of a value, by the key without its prefix.
 BAD: dict[str, list[tuple[object, str]]] = {
     "release": [
@@ -50,7 +85,7 @@ BAD: dict[str, list[tuple[object, str]]] = {
         ({"x86_64": "AB" * 64}, "['x86_64'] not a sha512, got ABAB"),
         ({"x86_64": SHA[:-1]}, "['x86_64'] not a sha512, got "),
         ({"x86_64": SHA + "\n"}, "['x86_64'] not a sha512, got "),
-        (SHA, "input should be a valid dict"),
+        (SHA, "must be a table"),
         (
             {"x86_64": {"README": SHA}},
             "['x86_64'] not a file of a release, got README; write gvisor.tar.bz2 or runsc or ",
@@ -65,7 +100,7 @@ BAD: dict[str, list[tuple[object, str]]] = {
         ({"": {}}, "not a valid runtime name, got ; use"),
         (
             {"a": {"network": "x"}},
-            "['a']['network'] input should be 'host', 'sandbox' or 'none', g",
+            "['a']['network'] must be 'host', 'sandbox' or 'none', g",
         ),
         ({"runsc": {"netwrk": "host"}}, "['runsc']['netwrk'] unknown key, got host; use network"),
         (
@@ -74,26 +109,26 @@ BAD: dict[str, list[tuple[object, str]]] = {
         ),
         ({"runsc": {"flags": ["debug"]}}, "['runsc']['flags']['0'] string should match"),
         ({"netraw": {"flags": ["--net-raw"]}}, "['netraw'] a reason is required for: raw sockets"),
-        ({"runsc": {"host_uds": True}}, "['runsc']['host_uds'] in"),
+        ({"runsc": {"host_uds": True}}, "['runsc']['host_uds'] must be"),
         (
             {"runsc": {"panic_log": "/x"}},
             "['runsc']['panic_log'] not a path below /var/log, got /x",
         ),
-        ({"runsc": {"flags": "--x"}}, "['runsc']['flags'] in"),
+        ({"runsc": {"flags": "--x"}}, "['runsc']['flags'] must be"),
     ],
     "daemon_json": [({"runtimes": {}}, "the key runtimes cannot be set here; use gvisor_runtimes")],
     "daemon_json_if_absent": [
         ({"runtimes": {}}, "the key runtimes cannot be set here; use gvisor")
     ],
-    "docker": [("snap", "input should be 'present', 'debian' or 'docker-ce', got snap")],
-    "accept_risk": [(True, "input should be a valid string")],
+    "docker": [("snap", "must be 'present', 'debian' or 'docker-ce', got snap")],
+    "accept_risk": [(True, "must be a text")],
     "apply_timeout_s": [
-        ("60", "input should be a valid int"),
-        (True, "input should be a valid int"),
+        ("60", "must be a whole number"),
+        (True, "must be a whole number"),
     ],
-    "restart_wait_s": [(1.5, "input should be a valid int"), (True, "input should be a valid int")],
-    "generation": [("3", "input should be a valid int"), (True, "input should be a valid int")],
-    "keep_running": [("yes", "input should be a valid bool"), (1, "input should be a valid bool")],
+    "restart_wait_s": [(1.5, "must be a whole number"), (True, "must be a whole number")],
+    "generation": [("3", "must be a whole number"), (True, "must be a whole number")],
+    "keep_running": [("yes", "must be True or False"), (1, "must be True or False")],
 }
 
 
