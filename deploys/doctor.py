@@ -13,7 +13,9 @@ from pyinfra_gvisor.deploys.checks import fail, host_settings, known_node
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.planning.examined import node_lines, settings_line
 from pyinfra_gvisor.planning.preflight import notes, refusals
+from pyinfra_gvisor.report.results import Examined
 from pyinfra_gvisor.run_support.ending import close_with_summary
+from pyinfra_gvisor.run_support.results import tell_result
 
 
 @deploy("Doctor")
@@ -24,18 +26,17 @@ def examine_node() -> None:
     node = known_node(host)
     if node is None:
         return
-    for line in node_lines(node):
-        host.log(line)
     if settings is None:
         return
-    host.log(settings_line(settings))
-    for line in notes(node):
-        host.log(f"note        {line}")
-    refused = refusals(node, settings, asking(host))
+    refused = tuple(
+        problem.at("preflight", what, host.name)
+        for what, problem in refusals(node, settings, asking(host))
+    )
+    about = {**node_lines(node), "declared": settings_line(settings)}
+    found = Examined(host=host.name, about=about, notes=notes(node), refused=refused)
+    tell_result(host, found)
     if refused:
-        fail(host, *(problem.at("preflight", what, host.name) for what, problem in refused))
-    else:
-        host.log("ready       a deploy would not refuse this node")
+        fail(host, *refused)
 
 
 if not __name__.startswith("pyinfra_gvisor."):

@@ -13,6 +13,8 @@ from pyinfra_gvisor.deploys.checks import known
 from pyinfra_gvisor.facts.asking import get
 from pyinfra_gvisor.facts.changes import Changes
 from pyinfra_gvisor.facts.generations import Generations
+from pyinfra_gvisor.report.results import KeptGeneration, KeptGenerations
+from pyinfra_gvisor.run_support.results import tell_result
 
 
 @deploy("Generations")
@@ -21,13 +23,15 @@ def list_generations() -> None:
     kept = known(host, get(host, Generations), "generations")
     if kept is None:
         return
-    for generation in kept:
-        damaged = f"; cannot be used: {generation.unusable}" if generation.unusable else ""
-        host.log(f"generation {generation.number}: {generation.story}{damaged}")
-    if not kept:
-        host.log("no generation: daemon.json was not changed on this node")
-    for change in known(host, get(host, Changes), "changes") or ():
-        host.log(f"change {change.line}")
+    listed = tuple(
+        KeptGeneration(
+            number=item.number, story=item.story, releases=item.releases, unusable=item.unusable
+        )
+        for item in kept
+    )
+    changes = known(host, get(host, Changes), "changes") or ()
+    found = KeptGenerations(host=host.name, generations=listed, changes=changes)
+    tell_result(host, found)
 
 
 if not __name__.startswith("pyinfra_gvisor."):

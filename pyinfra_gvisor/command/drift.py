@@ -16,7 +16,7 @@ from pyinfra_gvisor.command.running import Nodes, deploy_file, fleet_files, on_n
 from pyinfra_gvisor.drift.printed import as_details, as_json, as_table
 from pyinfra_gvisor.drift.record import DEFAULT_CONFIG
 from pyinfra_gvisor.drift.run import TIMEOUT_S, Request, dry_run
-from pyinfra_gvisor.drift.verdict import judge
+from pyinfra_gvisor.drift.verdict import Drift, judge
 from pyinfra_gvisor.planning.file_mistakes import refuse_mistakes
 
 MAX_TIMEOUT_S = 86400.0
@@ -60,28 +60,37 @@ def drift(nodes: Nodes, *, as_document: bool, diff: bool, **own: tuple[str, ...]
 
     Exits with 0 if no operation would change a host, with 2 if one would.
     """
-    request = _request(nodes, diff=diff, **own)  # type: ignore[arg-type]
-    # As on Ctrl-C: without it pyinfra would go on.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        found = judge(request, dry_run(request))
-    except OSError as error:
-        raise Problem(f"drift: {error}") from None
+    found = looked(_request(nodes, diff=diff, **own))  # type: ignore[arg-type]
     if diff and not as_document:
         _write(sys.stderr, as_details(found))
     _write(sys.stdout, [as_json(found)] if as_document else as_table(found))
     return found.code
 
 
+def planned(nodes: Nodes, deploy: str) -> Drift:
+    """Return what a deploy would change, by host."""
+    return looked(_request(nodes, deploys=(deploy,)))
+
+
+def looked(request: Request) -> Drift:
+    """Return what a dry run finds. Raises ``Problem`` if it cannot be started."""
+    # As on Ctrl-C: without it pyinfra would go on.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return judge(request, dry_run(request))
+    except OSError as error:
+        raise Problem(f"drift: {error}") from None
+
+
 def _request(
     nodes: Nodes,
     *,
     deploys: tuple[str, ...],
-    data: tuple[str, ...],
-    group_data: tuple[str, ...],
-    config: str,
-    timeout_s: float,
-    diff: bool,
+    data: tuple[str, ...] = (),
+    group_data: tuple[str, ...] = (),
+    config: str = DEFAULT_CONFIG,
+    timeout_s: float = TIMEOUT_S,
+    diff: bool = False,
 ) -> Request:
     for option in nodes.options:
         if (name := option.partition("=")[0]) in OURS:

@@ -32,8 +32,17 @@ from pyinfra_gvisor.dispatch.accepted import (
     write_accepted,
 )
 from pyinfra_gvisor.dispatch.policy import Infrastructure
+from pyinfra_gvisor.dispatch.proposals import proposals
 from pyinfra_gvisor.dispatch.shapes import SHAPES
-from pyinfra_gvisor.platforms.discovered import FOUND_DIR, WANTED, HostFound, read_found
+from pyinfra_gvisor.platforms.discovered import (
+    FOUND_DIR,
+    WANTED,
+    HostFound,
+    as_result,
+    lines,
+    read_found,
+    unused,
+)
 from pyinfra_gvisor.platforms.selection import (
     Chosen,
     applying,
@@ -43,6 +52,7 @@ from pyinfra_gvisor.platforms.selection import (
     file_of,
     with_reason,
 )
+from pyinfra_gvisor.report.results import as_document
 
 _DEPLOY = "infrastructure"
 
@@ -61,14 +71,23 @@ def _typed(words: Sequence[str]) -> _Typed:
 
 @click.command()
 @on_nodes
-def infrastructure(nodes: Nodes) -> int:
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON, on stdout.")
+def infrastructure(nodes: Nodes, *, as_json: bool) -> int:
     """
     List the platform's own containers. Changes nothing.
 
     For each node: known images and containers, whether they are accepted, what they have otherwise
     than their image, and the entries that accept would write.
     """
-    return run_pyinfra(pyinfra_arguments(nodes, fleets_or_own(_DEPLOY), "-y"))
+    found, unread = _look(nodes, ())
+    if as_json:
+        click.echo(json.dumps(as_document(tuple(map(as_result, found)))))
+        return unread
+    for host in found:
+        listed = lines(proposals(host.pulled), host.entries)
+        for line in (*listed, *unused(host.entries, host.pulled)):
+            click.echo(f"[{host.host}] {line}")
+    return unread
 
 
 @click.command()
@@ -147,7 +166,7 @@ def _look(nodes: Nodes, names: Sequence[str]) -> tuple[tuple[HostFound, ...], in
         code = run_pyinfra(arguments, environment=environment)
         found = read_found(Path(directory))
     if code and not found:
-        raise Problem("no node could be read; nothing was written", todo="see the errors above")
+        raise Problem("no node could be read", todo="see the errors above; nothing was changed")
     if code:
         click.echo("not every node could be read: see the errors above", err=True)
     return found, code

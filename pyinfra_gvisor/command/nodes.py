@@ -12,6 +12,7 @@ import click
 from pyinfra_gvisor.base.columns import SEVERITY_COLOURS, WITHOUT_TERMINAL, terminal_columns
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.controller import controller_lines
+from pyinfra_gvisor.command.exit_codes import FAILED, FINE
 from pyinfra_gvisor.command.running import (
     Nodes,
     fleets_or_own,
@@ -20,9 +21,11 @@ from pyinfra_gvisor.command.running import (
     run_pyinfra,
 )
 from pyinfra_gvisor.report.earlier import read_fleet
+from pyinfra_gvisor.report.results import Examined, KeptGenerations, as_document, read_results
 from pyinfra_gvisor.report.summary import RESULT_DIR
 from pyinfra_gvisor.report.terminal import fleet_lines
 
+_JSON = click.option("--json", "as_json", is_flag=True, help="The result as JSON, on stdout.")
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask between plan and change.")
 _DEPLOY = click.option(
     "--deploy",
@@ -37,6 +40,23 @@ def _run(nodes: Nodes, deploy: str, *own: str) -> int:
     return run_pyinfra(pyinfra_arguments(nodes, deploy, *own))
 
 
+def _shown(
+    nodes: Nodes, deploy: str, kind: type[Examined] | type[KeptGenerations], *, as_json: bool
+) -> int:
+    """Run a deploy that looks, print what it found on each host, and return the exit code."""
+    with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-") as directory:
+        result = {RESULT_DIR: directory}
+        code = run_pyinfra(pyinfra_arguments(nodes, deploy, "-y"), environment=result)
+        found = read_results(Path(directory), kind)
+    if as_json:
+        click.echo(json.dumps(as_document(found)))
+        return code
+    for host in found:
+        for line in host.lines:
+            click.echo(f"[{host.host}] {line}")
+    return code
+
+
 def _change(nodes: Nodes, deploy: str, *own: str, yes: bool) -> int:
     arguments = pyinfra_arguments(nodes, deploy, *own, *(("-y",) if yes else ()))
     if not yes and not sys.stdin.isatty():
@@ -46,7 +66,8 @@ def _change(nodes: Nodes, deploy: str, *own: str, yes: bool) -> int:
 
 @click.command()
 @on_nodes
-def doctor(nodes: Nodes) -> int:
+@_JSON
+def doctor(nodes: Nodes, *, as_json: bool) -> int:
     """
     Check this machine and the nodes. Changes nothing.
 
@@ -54,14 +75,22 @@ def doctor(nodes: Nodes) -> int:
     """
     for line in controller_lines():
         click.echo(line, err=True)
-    return _run(nodes, "doctor", "-y")
+    return _shown(nodes, "doctor", Examined, as_json=as_json)
 
 
 @click.command()
 @on_nodes
 @_DEPLOY
-def plan(nodes: Nodes, deploy: str) -> int:
+@_JSON
+def plan(nodes: Nodes, deploy: str, *, as_json: bool) -> int:
     """Show what apply would change. Changes nothing."""
+    if as_json:
+        from pyinfra_gvisor.command.drift import planned  # noqa: PLC0415 - loads much
+        from pyinfra_gvisor.drift import printed  # noqa: PLC0415 - as above
+
+        found = planned(nodes, deploy)
+        click.echo(printed.as_json(found))
+        return FAILED if found.code == FAILED else FINE
     if {"-y", "--yes"} & {*nodes.options}:
         raise click.UsageError("with -y pyinfra does not look for changes: a plan needs no -y")
     return run_pyinfra(pyinfra_arguments(nodes, deploy, "--dry", "--diff"), plan=True)
@@ -80,7 +109,7 @@ def apply(nodes: Nodes, deploy: str, *, proof: bool, yes: bool) -> int:
 
 @click.command()
 @on_nodes
-@click.option("--json", "as_json", is_flag=True, help="The report of the fleet, as JSON.")
+@_JSON
 @click.option("-v", "--verbose", is_flag=True, help="Each finding, with what was seen.")
 def audit(nodes: Nodes, *, as_json: bool, verbose: bool) -> int:
     """
@@ -146,6 +175,7 @@ def remove(nodes: Nodes, *, yes: bool) -> int:
 
 @click.command()
 @on_nodes
-def generations(nodes: Nodes) -> int:
+@_JSON
+def generations(nodes: Nodes, *, as_json: bool) -> int:
     """List what each node can be rolled back to. Changes nothing."""
-    return _run(nodes, "generations", "-y")
+    return _shown(nodes, "generations", KeptGenerations, as_json=as_json)

@@ -1,4 +1,4 @@
-"""``pyinfra-gvisor schema``: JSON schemas of the settings and of the reports."""
+"""``pyinfra-gvisor schema``: JSON schemas of the settings, reports and results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 @click.group()
 def schema() -> None:
-    """Print the JSON schema of settings or reports."""
+    """Print the JSON schema of settings, reports or results."""
 
 
 @schema.command()
@@ -22,6 +22,12 @@ def settings() -> None:
 def report() -> None:
     """Print the JSON schema of the reports."""
     _show("report.schema.json")
+
+
+@schema.command()
+def results() -> None:
+    """Print the JSON schema of doctor, generations and infrastructure with --json."""
+    _show("results.schema.json")
 
 
 def _show(name: str) -> None:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from pyinfra_gvisor.settings import Settings
 
 
-def node_lines(node: Node) -> Iterator[str]:
-    """Return what the node is, a line each for machine, Docker, gVisor, containers and disk."""
+def node_lines(node: Node) -> dict[str, str]:
+    """Return what the node is, by subject: machine, Docker, gVisor, containers and disk."""
     system = f"{node.distribution} {node.distribution_version}".strip()
-    yield f"machine     {system}, Linux {node.kernel}, {node.arch}, cgroup v{node.cgroup_version}"
-    yield f"Docker      {_docker(node)}"
-    yield f"gVisor      {_gvisor(node)}"
+    found = {
+        "machine": f"{system}, Linux {node.kernel}, {node.arch}, cgroup v{node.cgroup_version}",
+        "Docker": _docker(node),
+        "gVisor": _gvisor(node),
+    }
     if node.info is not None:
-        yield f"containers  {_containers(node)}"
+        found["containers"] = _containers(node)
     if node.store.free_bytes is not None:
-        yield f"disk        {node.store.free_bytes >> 20} MiB free for {RELEASES_DIR}"
+        found["disk"] = f"{node.store.free_bytes >> 20} MiB free for {RELEASES_DIR}"
+    return found
 
 
 def settings_line(settings: Settings) -> str:
@@ -27,7 +29,7 @@ def settings_line(settings: Settings) -> str:
     names = ", ".join(settings.runtimes)
     declared = f"runsc {settings.release} as {names}" if names else "no gVisor on this node"
     declared += _default(settings)
-    return f"declared    {declared}; Docker: {settings.docker}; restart: {settings.restart}"
+    return f"{declared}; Docker: {settings.docker}; restart: {settings.restart}"
 
 
 def _default(settings: Settings) -> str:

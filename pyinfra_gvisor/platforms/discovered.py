@@ -10,9 +10,10 @@ from typing import Any, Final, Literal
 
 from pyinfra_gvisor.dispatch.accepted import accepted_text, is_same, read_accepted
 from pyinfra_gvisor.dispatch.policy import Infrastructure
-from pyinfra_gvisor.dispatch.proposals import Proposal
+from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
 from pyinfra_gvisor.dispatch.pulled import SHORT_ID, Pulled, read_pulled
 from pyinfra_gvisor.platforms.every import identify
+from pyinfra_gvisor.report.results import FoundInfrastructure, FoundThing
 
 # Environment variables, since pyinfra passes no arguments to a deploy.
 FOUND_DIR: Final = "PYINFRA_GVISOR_FOUND"  # a directory for a file of each host
@@ -92,8 +93,7 @@ def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Itera
         return
     yield _row(_HEAD)
     for item in found:
-        word = _word(item, entries)
-        word = "an app" if is_tenants(item) and word == "no" else word
+        word = accepted(item, entries)
         short = item.image.removeprefix("sha256:")[:SHORT_ID]
         yield _row((item.subject, item.shape or "-", short, word))
         app = identify(item.labels)
@@ -109,13 +109,34 @@ def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Itera
         yield from accepted_text(new).splitlines()
 
 
-def _word(item: Proposal, entries: Sequence[Infrastructure]) -> str:
+def accepted(item: Proposal, entries: Sequence[Infrastructure]) -> str:
+    """Return whether a thing is accepted: ``yes``, ``no``, ``other``, ``never`` or ``an app``."""
     if item.entry:
-        return state(item.entry, entries)
-    if not item.unseen:
+        word: str = state(item.entry, entries)
+    elif not item.unseen:
         return "never"
-    known = {(entry.image, entry.shape) for entry in entries}
-    return "yes" if (item.image, item.shape) in known else "no"
+    else:
+        known = {(entry.image, entry.shape) for entry in entries}
+        word = "yes" if (item.image, item.shape) in known else "no"
+    return "an app" if is_tenants(item) and word == "no" else word
+
+
+def as_result(found: HostFound) -> FoundInfrastructure:
+    """Return what a host has, as the document of ``--json``."""
+    things = tuple(
+        FoundThing(
+            subject=item.subject,
+            shape=item.shape,
+            image=item.image,
+            accepted=accepted(item, found.entries),
+            notes=item.notes,
+            problem=item.problem,
+        )
+        for item in proposals(found.pulled)
+    )
+    return FoundInfrastructure(
+        host=found.host, default=found.default, reads=found.reads, found=things
+    )
 
 
 def is_tenants(item: Proposal) -> bool:

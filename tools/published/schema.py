@@ -10,12 +10,14 @@ from pathlib import Path
 from pydantic.json_schema import models_json_schema
 
 from pyinfra_gvisor.report.document import FleetReport, HostReport
+from pyinfra_gvisor.report.results import Results
 from pyinfra_gvisor.settings import Settings
 from tools.published.doc_tables import tables, with_table
 
 PACKAGED = Path(__file__).parents[2] / "pyinfra_gvisor/published"
 SCHEMA_FILE = PACKAGED / "settings.schema.json"
 REPORT_FILE = PACKAGED / "report.schema.json"
+RESULTS_FILE = PACKAGED / "results.schema.json"
 
 
 def schema_text() -> str:
@@ -39,9 +41,19 @@ def report_schema_text() -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+def results_schema_text() -> str:
+    """Return the JSON schema of what the commands that look print with ``--json``."""
+    schema = Results.model_json_schema(mode="serialization")
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
 def write_all() -> list[Path]:
     """Write the files that are out of date, and return their paths."""
-    wanted = {SCHEMA_FILE: schema_text(), REPORT_FILE: report_schema_text()}
+    wanted = {
+        SCHEMA_FILE: schema_text(),
+        REPORT_FILE: report_schema_text(),
+        RESULTS_FILE: results_schema_text(),
+    }
     for path, name, table in tables():
         page = wanted.get(path) or path.read_text(encoding="utf-8")
         wanted[path] = with_table(page, name, table)

@@ -221,7 +221,7 @@ def test_entries_of_others_stay(here: Path, answer: Answering) -> None:
     unknown=(["-y", "f" * 12], [FOUND], "no node has such an image or container"),
     nothing=(["-y", "--", "--ssh-user", "x"], [FOUND], "give the id of an image"),
     no_terminal=([IMAGE], [FOUND], "stdin is no terminal; add -y"),
-    no_node=(["-y", IMAGE], [], "no node could be read; nothing was written"),
+    no_node=(["-y", IMAGE], [], "no node could be read; see the errors above; nothing was changed"),
 )
 def test_what_cannot_be_accepted_is_refused_and_nothing_is_written(
     here: Path, answer: Answering, capsys: Printed, *, typed: list[str], found: Any, says: str

@@ -1,0 +1,21 @@
+"""Hand a host's result to the command that began the run, which prints it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pyinfra.api import Host
+
+from pyinfra_gvisor.report.results import Examined, KeptGenerations, write_result
+from pyinfra_gvisor.report.summary import RESULT_DIR
+
+
+def tell_result(host: Host, result: Examined | KeptGenerations) -> None:
+    """Hand over what was found on a host; log it if pyinfra was started by itself."""
+    if directory := os.environ.get(RESULT_DIR):
+        number = [*host.inventory].index(host.inventory.get_host(host.name))
+        write_result(Path(directory), number, result)
+        return
+    for line in result.lines:
+        host.log(line)

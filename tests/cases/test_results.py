@@ -1,0 +1,98 @@
+"""What the commands that look print on stdout: for people, and as JSON of a published schema."""
+
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from pyinfra_gvisor.command.__main__ import main
+from tests.arguments import Patch
+from tests.cases.cli import fake, inventory
+from tests.cases.fleet import MARKS
+from tests.cases.proven import proven_answer
+from tests.table import table
+from tests.unit.answers import answer
+
+LOOKS = table(
+    "command, says",
+    doctor=("doctor", "[@fake/a] ready       a deploy would not refuse this node"),
+    generations=("generations", "[@fake/a] no generation: daemon.json was not changed"),
+    infrastructure=("infrastructure", "[@fake/a] no image and no container of the platform"),
+)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: Patch) -> Path:
+    """A fleet as ``init`` writes it, with a proven node and one without gVisor."""
+    main(["init", "--directory", str(tmp_path / "fleet"), "run-1"])
+    monkeypatch.chdir(tmp_path / "fleet")
+    marks = (MARKS["generations"], "end of changes", "end of images")
+    ends = (["end of generations"], ["end of changes"], ["end of images"])
+    seen = dict(zip(marks, ends, strict=True))
+    told = {"a": fake(proven_answer(), **seen), "b": fake(answer(), **seen)}
+    (tmp_path / "fleet/inventories/run.py").write_text(inventory(run=told, build={}, coolify={}))
+    return tmp_path / "fleet"
+
+
+def typed(*words: str) -> subprocess.CompletedProcess[str]:
+    """How a command ends that is typed in the fleet's directory."""
+    command = [sys.executable, "-P", "-m", "pyinfra_gvisor.command", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def schema(name: str) -> dict[str, Any]:
+    """A published schema."""
+    text = files("pyinfra_gvisor.published").joinpath(f"{name}.schema.json").read_text()
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_an_audits_result_is_on_stdout_and_names_all_containers(fleet: Path) -> None:
+    people, program = typed("audit"), typed("audit", "--json")
+
+    assert people.returncode == program.returncode == 1
+    last = people.stdout.splitlines()[-1]
+    assert last == (
+        "NOT COMPLIANT: 1 of 2 hosts are compliant. 0 of 0 containers run in gVisor."
+    ), people.stdout
+    assert len(people.stdout.splitlines()) <= 40
+    assert "Summary" not in people.stderr
+    document = json.loads(program.stdout)
+    assert Draft202012Validator(schema("report")).is_valid(document)
+    assert {host["host"]: host["compliant"] for host in document["hosts"]} == {
+        "@fake/a": True,
+        "@fake/b": False,
+    }
+
+
+def test_an_audit_that_reaches_no_host_says_so_on_stdout(fleet: Path) -> None:
+    away = "build = coolify = []\nrun = [('@ssh/away', {'ssh_hostname': '127.0.0.1', 'ssh_port': 1})]\n"
+    (fleet / "inventories/run.py").write_text(away)
+
+    ran = typed("audit")
+
+    assert ran.returncode == 1
+    assert "UNKNOWN @ssh/away: no connection" in ran.stdout
+
+
+def test_a_plan_is_printed_as_json(fleet: Path) -> None:
+    ran = typed("plan", "--json")
+
+    assert ran.returncode == 0, ran.stderr
+    states = {host["name"]: host["state"] for host in json.loads(ran.stdout)["hosts"]}
+    assert states == {"@fake/a": "in-sync", "@fake/b": "pending"}
+
+
+@LOOKS
+def test_a_look_is_printed_for_people_and_as_json(fleet: Path, command: str, says: str) -> None:
+    people, program = typed(command), typed(command, "--json")
+
+    assert says in people.stdout
+    document = json.loads(program.stdout)
+    assert Draft202012Validator(schema("results")).is_valid(document)
+    assert [host["host"] for host in document["hosts"]] == ["@fake/a", "@fake/b"]
