@@ -117,8 +117,8 @@ class Team:
 
     def accept(self, *things: str, **others: Any) -> Ended:
         """Accept images or containers with the command."""
-        fleet = self.ground.fleet
-        return fleet.accept(KINDS, things, {**self.data, **others}, self.stages, reason=REASON)
+        by_host = {name: {**stage, **others} for name, stage in self.stages.items()}
+        return self.ground.fleet.accept(KINDS, things, self.data, by_host, reason=REASON)
 
     @property
     def stages(self) -> dict[str, dict[str, str]]:

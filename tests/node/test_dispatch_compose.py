@@ -88,12 +88,9 @@ def test_a_new_proxy_runs_after_the_command_that_docker_prints(
     dispatch: Ground, tmp_path: Path
 ) -> None:
     node = dispatch.nodes[NODE]
-    data = {
-        **CURRENT,
-        "gvisor_default": "sandbox",
-        "gvisor_infrastructure": str(tmp_path / "infrastructure.json"),
-    }
+    data = {**CURRENT, "gvisor_default": "sandbox"}
     dispatch.fleet.deploy(NODE, data=data)
+    data["gvisor_infrastructure"] = str(tmp_path / "infrastructure.json")
     node.put("/srv/edge/compose.yaml", EDGE.encode())
     up = ("sh", "-c", "cd /srv/edge && docker compose --progress quiet up -d")
     sh(node, f"docker tag {IMAGE} traefik:v3")
