@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.exit_codes import run
 from tools.compatibility.kept import DOCS, add_records
 from tools.compatibility.page import read_page, write_page
+from tools.release import cut as release_tools
+
+ROOT = Path(__file__).parents[1]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,6 +67,35 @@ def docs() -> None:
 
     for path in write_all():
         click.echo(f"wrote {path}")
+
+
+@cli.group()
+def release() -> None:
+    """Cut a version, and build what is published of it."""
+
+
+@release.command()
+@click.argument("version")
+def cut(version: str) -> None:
+    """Write the version and its date, commit and tag it. Publishes nothing."""
+    release_tools.cut(ROOT, version, datetime.now(UTC).date())
+    click.echo(f"tagged v{version}. Next: python -m tools release build dist")
+
+
+@release.command()
+@click.argument("into", type=click.Path(path_type=Path), metavar="DIRECTORY")
+@click.option(
+    "--signing-key",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE",
+    help="A key of OpenSSH that signs the checksums.",
+)
+def build(into: Path, signing_key: Path | None) -> None:
+    """Build wheel, source distribution, docs, SBOM and checksums of the commit."""
+    from tools.release.dist import build as build_all  # noqa: PLC0415
+
+    for path in build_all(ROOT, into, signing_key=signing_key):
+        click.echo(path)
 
 
 _DOCS = click.option(

@@ -71,8 +71,8 @@ def test_an_audits_result_is_on_stdout_and_names_all_containers(fleet: Path) -> 
 
 
 def test_an_audit_that_reaches_no_host_says_so_on_stdout(fleet: Path) -> None:
-    away = "build = coolify = []\nrun = [('@ssh/away', {'ssh_hostname': '127.0.0.1', 'ssh_port': 1})]\n"
-    (fleet / "inventories/run.py").write_text(away)
+    away = ("@ssh/away", {"ssh_hostname": "127.0.0.1", "ssh_port": 1})
+    (fleet / "inventories/run.py").write_text(f"build = coolify = []\nrun = [{away!r}]\n")
 
     ran = typed("audit")
 

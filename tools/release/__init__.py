@@ -1,0 +1,1 @@
+"""Cut a version, and build everything that is published of it."""
