@@ -112,7 +112,7 @@ def _plain(file: Path, epoch_s: int) -> bytes:
 
 def _write_tar(path: Path, contents: Iterable[tuple[tarfile.TarInfo, bytes]], epoch_s: int) -> None:
     raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for item, content in sorted(contents, key=lambda pair: pair[0].name):
             item.size, item.mtime, item.uid, item.gid = len(content), epoch_s, 0, 0
             item.uname = item.gname = ""
