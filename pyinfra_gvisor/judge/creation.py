@@ -78,7 +78,8 @@ def _chosen(container: Container, rules: Rules) -> tuple[str, str]:
     found = decide(container, rules.policy)
     if found.where == "refused":
         todo = "The operator must check the image, then run on the controller"
-        raise Undecided(f"{found.why}. {todo}: pyinfra-gvisor accept {found.accept}")
+        # In quotes: Docker writes more after it.
+        raise Undecided(f"{found.why}. {todo} 'pyinfra-gvisor accept {found.accept}'")
     return found.where, found.why
 
 

@@ -250,8 +250,10 @@ def _judge(door: Door, container: Container) -> None:
     found = decide_requested(container, door.rules.policy or {})
     if found.where == "refused" and not _is_provisional(door, container, found):
         # Only Docker knows the id of an image that has a name here.
-        does = f"accept {found.accept}" if found.accept else "infrastructure, which names its id"
-        todo = f"Check the image, then run on the controller: pyinfra-gvisor {does}"
+        does = f"'pyinfra-gvisor accept {found.accept}'"
+        if not found.accept:
+            does = "'pyinfra-gvisor infrastructure', which names its id"
+        todo = f"Check the image, then run on the controller {does}"
         raise Undecided(f"{found.why}. {todo}")
     if found.where == "refused":
         return

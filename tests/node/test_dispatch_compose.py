@@ -97,7 +97,7 @@ def test_a_new_proxy_runs_after_the_command_that_docker_prints(
 
     refused = node.exec(*up)
     try:
-        named = re.search(r"pyinfra-gvisor accept (\S+)", refused.stderr)
+        named = re.search(r"'pyinfra-gvisor accept (\S+)'", refused.stderr)
         assert named, refused.stderr
         accepted = dispatch.fleet.accept([NODE], [named[1]], data, {}, reason="our own proxy")
         assert accepted.returncode == 0, accepted.stderr

@@ -139,7 +139,7 @@ def test_an_app_that_takes_the_tag_of_the_helper_gains_nothing(story: Story, kin
     refusal = rf"of coolify-helper \({HELPER}\) is not accepted on this node"
 
     assert re.search(
-        f"image {refusal}.*: pyinfra-gvisor infrastructure", story.poisoned[kind]["app"]
+        f"image {refusal}.* 'pyinfra-gvisor infrastructure", story.poisoned[kind]["app"]
     )
     assert re.search(f"image sha256:[0-9a-f]{{64}} {refusal}", story.poisoned[kind]["helper"])
 

@@ -298,8 +298,8 @@ def test_an_unknown_image_of_a_known_name_is_refused_with_the_command_that_accep
 
     assert said == (
         f"refused: image {IMAGE} of coolify-helper ({image}) is not accepted on this node. "
-        "The operator must check the image, then run on the controller: "
-        f"pyinfra-gvisor accept {IMAGE}"
+        "The operator must check the image, then run on the controller "
+        f"'pyinfra-gvisor accept {IMAGE}'"
     )
 
 
@@ -313,7 +313,7 @@ def test_an_unknown_image_whose_command_operators_choose_is_refused_with_the_con
     )
 
     assert said.startswith(f"refused: image {IMAGE} of coolify-proxy (traefik:v3.6) is not")
-    assert said.endswith(" run on the controller: pyinfra-gvisor accept coolify-proxy")
+    assert said.endswith(" run on the controller 'pyinfra-gvisor accept coolify-proxy'")
 
 
 @table(

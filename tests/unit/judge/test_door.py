@@ -334,7 +334,7 @@ def test_an_image_of_a_known_kind_is_named_with_the_command_that_leads_to_its_id
 
     assert said == (
         f"image of coolify-helper ({helper}) is not accepted on this node. Check the image, then "
-        "run on the controller: pyinfra-gvisor infrastructure, which names its id"
+        "run on the controller 'pyinfra-gvisor infrastructure', which names its id"
     )
 
 
