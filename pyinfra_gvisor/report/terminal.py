@@ -71,11 +71,13 @@ def fleet_verdict(report: FleetReport) -> str:
     word = "compliant" if report.compliant else "NOT COMPLIANT"
     compliant = sum(host.compliant for host in report.hosts)
     containers = [item for host in report.hosts for item in host.containers]
-    return (
+    inside = sum(item.sandboxed for item in containers)
+    told = (
         f"{word}: {compliant} of {len(report.hosts)} hosts are compliant. "
-        f"{sum(item.sandboxed for item in containers)} of {len(containers)} containers run in "
-        "gVisor."
+        f"{inside} of {len(containers)} containers run in gVisor."
     )
+    todo = "do what the lines above say, then run pyinfra-gvisor audit again"
+    return told if report.compliant else f"{told} Next: {todo}"
 
 
 def verdict_lines(report: HostReport, columns: int = WITHOUT_TERMINAL) -> list[str]:

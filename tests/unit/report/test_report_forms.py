@@ -267,14 +267,18 @@ def test_an_unknown_host_says_why_and_a_fleet_is_a_line_a_host_and_the_verdict()
         "UNKNOWN run-4: no route to host",
         "run-4: UNKNOWN, not compliant",
     ]
-    assert fleet_lines(every_state())[-6:] == [
+    *hosts, verdict, todo = fleet_lines(every_state())[-7:]
+    assert hosts == [
         "UNKNOWN run-4: ssh: connect to 10.0.0.9 port 22: timed out",  # what fails is first
         "run-4: UNKNOWN, not compliant",
         FAILED,
         "run-3: compliant, with findings; 1 low; 1 of 1 containers in gVisor",
         "run-1: compliant; nothing found; 1 of 1 containers in gVisor",
-        "NOT COMPLIANT: 2 of 4 hosts are compliant. 3 of 5 containers run in gVisor.",
     ]
+    assert f"{verdict} {todo.strip()}" == (
+        "NOT COMPLIANT: 2 of 4 hosts are compliant. 3 of 5 containers run in gVisor. Next: do "
+        "what the lines above say, then run pyinfra-gvisor audit again"
+    )
     assert fleet_lines(fleet())[-1] == "NOT COMPLIANT: no host was checked"
     assert fleet_lines(compliant)[-1].startswith("compliant: 2 of 2 hosts are compliant. ")
 
