@@ -149,7 +149,7 @@ def known_node(host: Host) -> Node | None:
     """Return a host's node; fail the host if its state cannot be read."""
     node = known(host, read_node(host), "the node's state")
     if node is not None:
-        count_containers(host, node.containers)
+        count_containers(host, node)
     return node
 
 

@@ -27,6 +27,8 @@ def examine_node() -> None:
     if node is None:
         return
     if settings is None:
+        for subject, text in node_lines(node).items():
+            host.log(f"{subject:<11} {text}")
         return
     refused = tuple(
         problem.at("preflight", what, host.name)

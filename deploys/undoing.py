@@ -133,13 +133,14 @@ def _plan_rollback(host: Host, node: Node, chosen: Generation, settings: Setting
     """Raise ``Problem`` if the generation cannot be restored."""
     if node.part(DivertState).there:
         raise Problem(
-            "a rollback would leave containers that ask for runc, and builds, as they are now",
+            'a rollback does not undo gvisor_default = "sandbox-all" for builds and for containers '
+            "that ask for runc",
             todo="change gvisor_default or gvisor_release instead, and run pyinfra-gvisor apply",
         )
     if _names_door(chosen) and not node.part(JudgeState).is_asked:
         raise Problem(
-            f"generation {chosen.number} has dockerd ask a door that this node has not",
-            todo="run pyinfra-gvisor apply with gvisor_default",
+            f"in generation {chosen.number} dockerd asks the judge, which is not on this node",
+            todo="set gvisor_default, and run pyinfra-gvisor apply",
         )
     if node.pending:  # the interrupted change is ended first; what follows is not known before
         return

@@ -228,8 +228,8 @@ def step(host: Host) -> str:
 def _give_up(host: Host, connector: BaseConnector, deadline: _Deadline, what: str) -> None:
     deadline.given_up = Problem(
         f"{what} in the step {step(host)!r}, so the connection was closed",
-        todo="see whether the host is frozen, then run again: the node itself finishes or undoes "
-        "what was begun, and the next run says which",
+        todo="check that the host still works, then run again. The node finishes or undoes a "
+        "started change by itself, and the next run shows the result",
     )
     host.log(format_text(deadline.given_up.at("connection", "ssh", host.name), "red"), logger.error)
     client = getattr(connector, "client", None)

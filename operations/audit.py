@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator
 from typing import Any
 
@@ -38,7 +39,7 @@ from pyinfra_gvisor.run_support.reports import By, keep, now, tell_package_findi
 from pyinfra_gvisor.run_support.terminal import room, severity_coloured
 from pyinfra_gvisor.settings import Settings
 
-_NOTES = ("waived ", "last change ")  # lines that never make a host fail
+_NOTE = re.compile(r"waived |not shown: |\S+: last change ")  # lines that make no host fail
 
 
 @operation()
@@ -71,11 +72,11 @@ def findings(
     strays = enforce and bool(failing(report.findings, settings.audit_fail_on))
     _tell(report, strays=strays)
     if problem := textfile_problem(observed.node, settings):
-        if state.is_executing and settings.report_dir:
+        if state.is_executing and (settings.report_dir or os.environ.get(RESULT_DIR)):
             yield FunctionCommand(_write, (node, report, None), {})
         yield from refusal("audit.findings", "gvisor_textfile_dir", problem)
         return
-    writes = settings.report_dir or settings.textfile_dir or RESULT_DIR in os.environ
+    writes = settings.report_dir or settings.textfile_dir or os.environ.get(RESULT_DIR)
     if not state.is_executing or not (writes or strays):  # reading is no pending change
         host.noop("there is nothing to do on the node")
         return
@@ -90,12 +91,12 @@ def _tell(report: HostReport, *, strays: bool) -> None:
     if strays:
         cause = f"findings of severity {report.fail_on} or worse; do what each of them says"
         is_not_compliant(host, cause)
-    if RESULT_DIR in os.environ:
+    if os.environ.get(RESULT_DIR):
         return  # the command that began this run prints all
     tell_package_findings(state)
     level = logger.error if strays else logger.info
     for line in _lines(report):
-        tell(severity_coloured(line), logger.info if line.startswith(_NOTES) else level)
+        tell(severity_coloured(line), logger.info if _NOTE.match(line) else level)
 
 
 def _lines(report: HostReport) -> list[str]:
@@ -110,7 +111,7 @@ def _observed(settings: Settings, labels: tuple[str, ...]) -> Observed | None:
     more = {"preview": settings.preview} if settings.preview else {}
     found = get(host, AuditState, labels=labels, textfile_dir=settings.textfile_dir, **more)
     if found is not None:
-        count_containers(host, found.node.containers)
+        count_containers(host, found.node)
     return found
 
 

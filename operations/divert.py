@@ -22,12 +22,12 @@ _PLACES = "parts/divert/places"
 
 def apply(settings: Settings) -> None:
     """Have runc and builds handled by the policy of a host's settings. Called by a deploy."""
-    runc(wanted=settings, name="Put containers under runc, and builds, into the sandbox")
+    runc(wanted=settings, name="Apply the policy to builds and to containers that ask for runc")
 
 
 def remove(_settings: Settings | None) -> None:
-    """Give runc its place back. Called by a deploy."""
-    runc(wanted=None, name="Give runc its place back")
+    """Restore runc. Called by a deploy."""
+    runc(wanted=None, name="Restore runc")
 
 
 @operation()
@@ -35,7 +35,7 @@ def runc(wanted: Settings | None) -> Commands:
     """
     Give the place of runc to a program that hands Docker's containers to the default runtime.
 
-    + wanted: the settings of the host; None gives runc its place back
+    + wanted: the settings of the host; None restores runc
 
     The package's runc is diverted with dpkg-divert, and runc without a package is moved beside its
     place. While a container is in a sandbox by our program, a removal leaves the program, which

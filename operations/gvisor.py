@@ -136,7 +136,7 @@ def link(version: str) -> Commands:
         target = f"{RELEASES_DIR}/{version}/runsc"
         ours = node.runsc_link is None or node.runsc_link.startswith(RELEASES_DIR + "/")
         if node.runsc_file or not ours or node.runsc_link == target:
-            host.noop(f"{LINK} points at this release, or is not ours")
+            host.noop(f"{LINK} points at this release, or pyinfra-gvisor did not create it")
             return
         tell_detail(f"point {LINK} at {target}")
         forget_node(host)
@@ -159,10 +159,11 @@ def absent() -> Commands:
 
 def _removed(node: Node) -> Commands:
     if node.pending and state.is_executing:  # before that, it is still to be ended
-        raise Problem("a change of it is interrupted", todo="end it first, run again")
+        what = "an earlier change was interrupted"
+        raise Problem(what, todo="run again: that finishes or undoes the change first")
     removal = plan_removal(node, plan_without_us(node, asking(host)))
     if not removal.changes:
-        host.noop("nothing of ours is there")
+        host.noop("nothing of pyinfra-gvisor is on the node")
         return
     for path in removal.going:
         tell_detail(f"remove {path}")

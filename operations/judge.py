@@ -22,13 +22,13 @@ def apply(settings: Settings) -> None:
     """Have the judge of a host's settings. Called by a deploy, before daemon.json."""
     door = settings.has_door or None
     program = declared_program(settings)
-    resident(program=program, door=door, name="Start the resident judge")
+    resident(program=program, door=door, name="Start the judge's service")
 
 
 def remove(settings: Settings | None) -> None:
     """Have of the judge only what is declared. Called by a deploy, after daemon.json."""
     program = None if settings is None else declared_program(settings)
-    name = "Remove the resident judge" if program is None else "Have dockerd not ask the judge"
+    name = "Remove the judge's service" if program is None else "Stop dockerd from asking the judge"
     resident(program=program, door=False, name=name)
 
 

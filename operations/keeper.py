@@ -20,17 +20,17 @@ _TIMER = timer_variables(DIRECTORY, NAME, METRICS)
 
 def apply(settings: Settings) -> None:
     """Install the keeper for what a host's settings declare. Called by a deploy."""
-    keeper(wanted=settings, name="Install the keeper of what is declared")
+    keeper(wanted=settings, name="Install the keeper")
 
 
 def rolled_back(settings: Settings, restored: Restored) -> None:
     """Install the keeper for what a rollback has restored. Called by a rollback."""
-    keeper(wanted=settings, restored=restored, name="Install the keeper of what is restored")
+    keeper(wanted=settings, restored=restored, name="Install the keeper of the restored generation")
 
 
 def remove(_settings: Settings | None) -> None:
     """Remove the keeper. Called by a deploy."""
-    keeper(wanted=None, name="Remove the keeper of what is declared")
+    keeper(wanted=None, name="Remove the keeper")
 
 
 @operation()

@@ -75,7 +75,7 @@ def canary(
 def _unswitched(failed: Problem) -> Problem:
     what = f"{failed.what}; no runtime was switched to it"
     made = failed.what.startswith("not proven")
-    todo = "use another release, or mend what failed above" if made else failed.todo
+    todo = "fix the failed checks above, or use another release" if made else failed.todo
     return Problem(what, todo=todo)
 
 
@@ -89,8 +89,8 @@ def _tried(
     plan = planning(node, version, due)
     if plan.leaving:  # a reload now would take them from who uses them
         missing = ", ".join(plan.leaving)
-        tell(f"{missing} is missing from daemon.json: it is added first, and proven after that")
-        host.noop("nothing is tried before daemon.json is as declared")
+        tell(f"daemon.json lacks {missing}: this run adds the entry first, then proves it")
+        host.noop("no release is tried until daemon.json is as declared")
         return None
     tell_detail(f"prove runsc {version} as {', '.join(due)} before a runtime is switched to it")
     yield from carry_out(plan, node, patience)

@@ -402,7 +402,7 @@ def host_timeout_s(get: Callable[[str], Any]) -> int:
 
 EXAMPLES: Final = {
     "gvisor_coolify_exempt": '[{"app": "shop", "reason": "needs the GPU"}]',
-    "gvisor_coolify_servers": '["*"]',
+    "gvisor_coolify_servers": '["run-1"]',
     "gvisor_daemon_json": '{"max-concurrent-downloads": 3}',
     "gvisor_daemon_json_if_absent": '{"log-driver": "local"}',
     "gvisor_egress": '{"allow": [{"to": "10.0.0.5", "ports": ["5432"]}]}',

@@ -6,7 +6,6 @@ import atexit
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from pyinfra.api.state import BaseStateCallback, StateOperationHostData, StateSt
 
 from pyinfra_gvisor.drift.record import RECORD_PATH
 from pyinfra_gvisor.facts.deadline import given_up, limit
-from pyinfra_gvisor.node.containers import Container
+from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.report.summary import (
     DECLINED_PATH,
     GOOD,
@@ -35,7 +34,7 @@ from pyinfra_gvisor.report.summary import (
     summary,
 )
 from pyinfra_gvisor.run_support.interrupting import end_on_signals
-from pyinfra_gvisor.run_support.reports import close_reports, ends_after_plan, is_result_written
+from pyinfra_gvisor.run_support.reports import close_reports, ends_after_plan, is_result_whole
 from pyinfra_gvisor.run_support.terminal import wrap_messages
 
 # What scripts on nodes write when they fail: errors.Problem.at.
@@ -70,7 +69,7 @@ class _Run:
     job: Job
     loading: dict[str, Any] = field(default_factory=dict)
     notes: defaultdict[str, dict[_Place, _Notes]] = field(default_factory=lambda: defaultdict(dict))
-    containers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    containers: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     rows_hidden: bool = False
 
     def of(self, host: Host) -> dict[str | None, _Notes]:
@@ -182,15 +181,13 @@ def is_proven(host: Host, *, rows_hidden: bool = False) -> None:
         run.rows_hidden |= rows_hidden
 
 
-def count_containers(host: Host, containers: Iterable[Container]) -> None:
-    """
-    Keep for the summary how many containers run in gVisor on a host.
-
-    + containers: those that run now
-    """
-    found = [item.sandboxed for item in containers]
-    if run := _RUNS.get(host.state):
-        run.containers[host.name] = (sum(found), len(found))
+def count_containers(host: Host, node: Node) -> None:
+    """Keep for the summary how many containers run in gVisor on a host, and how many may not."""
+    found = node.containers if node.info else ()
+    places = [node.places.get(item.id) for item in found if not item.sandboxed]
+    accepted = sum(place is not None and place.where == "runc" for place in places)
+    if (run := _RUNS.get(host.state)) and node.info:
+        run.containers[host.name] = (len(found) - len(places), len(found), accepted)
 
 
 def run_end(state: State) -> RunEnd:
@@ -275,7 +272,7 @@ def _print(state: State) -> None:
         return  # the run did something else than our deploys
     close_reports(state)
     end = run_end(state)
-    if is_result_written(state):
+    if is_result_whole(state):
         return  # the command that began this run prints it
     if (path := os.environ.get(DECLINED_PATH)) and ended_early(end):
         Path(path).touch()

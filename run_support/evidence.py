@@ -141,7 +141,7 @@ class Shown:
             return self.unmade
         others = unproven(item for item in self.verdicts if item.runtime not in self.lame)
         what = [*(f"{name} does not start" for name in self.lame), *others]
-        return Problem(f"not proven: {', '.join(what)}", todo="do not run strangers' code here")
+        return Problem(f"not proven: {', '.join(what)}", todo="do not run untrusted code here")
 
 
 def _probe(

@@ -160,10 +160,13 @@ def _directories(host: Host) -> list[str]:
     return [item for item in (directory_of(host), os.environ.get(RESULT_DIR)) if item]
 
 
-def is_result_written(state: State) -> bool:
-    """Return True if the command that began this run has the result, and prints it."""
+def is_result_whole(state: State) -> bool:
+    """Return True if the command that began this run has a result that tells of each failure."""
     run = _RUNS.get(state)
-    return run is not None and os.environ.get(RESULT_DIR) in run.written
+    if run is None or os.environ.get(RESULT_DIR) not in run.written:
+        return False
+    found = (run.reports.get(host.name) for host in state.failed_hosts)
+    return not any(report is not None and report.compliant for report in found)
 
 
 def now() -> str:

@@ -16,6 +16,9 @@ HOW_TO = (
 )
 """The pages, in the order in which a reader with one fleet can follow them."""
 
+COMPOSE = DOCS / "how-to" / "compose.md"
+"""A page for nodes of its own, with twelve apps."""
+
 PAGES = (START, *(DOCS / "how-to" / f"{name}.md" for name in HOW_TO))
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -1,5 +1,5 @@
 """
-Data of Coolify's control host: no strangers' code runs there, so only daemon.json is managed.
+Data of Coolify's control host: no untrusted code runs there, so only daemon.json is managed.
 
 Coolify's installer overwrites a daemon.json that has no default-address-pools.
 """
@@ -7,8 +7,8 @@ Coolify's installer overwrites a daemon.json that has no default-address-pools.
 gvisor_runtimes = {}
 gvisor_daemon_json = {"no-new-privileges": None, "userland-proxy": None}
 gvisor_waivers = {
-    "2.14": "no strangers' code runs here, and Coolify's own containers are left as they are",
-    "2.16": "no strangers' code runs here, and Coolify's own containers are left as they are",
+    "2.14": "no untrusted code runs here, and Coolify's own containers are not changed",
+    "2.16": "no untrusted code runs here, and Coolify's own containers are not changed",
 }
 # Coolify's address, and the servers whose apps get the runtime: docs/coolify.md. The token comes
 # from the environment variable COOLIFY_TOKEN.

@@ -10,12 +10,12 @@ gvisor_runtimes = {
     # "gvisor": {"network": "sandbox", "dns": "docker"},
 }
 
-# Have every container run in gVisor, also one that asks for no runtime. What is accepted of the
-# platform's own runs under runc: pyinfra-gvisor infrastructure, pyinfra-gvisor accept ID. Leave
-# gvisor_default a comment until that is done, and unset on the host that runs Coolify itself. The
-# seal has files and directories that every container of the node may mount. Coolify's uploads of
-# backups to S3 need /data/coolify/backups: then any container of the node could mount all backups.
-# gvisor_default excludes gvisor_exempt.
+# Run every container in gVisor by default. First accept the platform's own containers:
+# pyinfra-gvisor infrastructure lists them, and pyinfra-gvisor accept ID accepts one. Then remove
+# the # below. Never set gvisor_default on the host that runs Coolify itself. The seal has files and
+# directories that every container of the node may mount. Coolify's uploads of backups to S3 need
+# /data/coolify/backups: then any container of the node could mount all backups. gvisor_default
+# excludes gvisor_exempt.
 # gvisor_default = "sandbox"
 # gvisor_infrastructure = "infrastructure.json"
 # gvisor_seal = {"binds": ["/srv/apps"]}

@@ -30,19 +30,19 @@ def _remedy(running: Running) -> str | None:
     if running.host.settings.dispatch is None:
         needs = _needs(running)
         return needs and (
-            f"It has {needs}, which cannot work in gVisor. Recreate it without, and with "
-            "--runtime=runsc. Or exempt it in gvisor_exempt with a reason"
+            f"The container has {needs}, which cannot work in gVisor. Recreate the container "
+            f"without {needs} and with --runtime=runsc. Or exempt it in gvisor_exempt with a reason"
         )
     place = running.place
     if running.container.verdict.state == "unknown":
         return "Run pyinfra-gvisor apply. Then recreate the container without a runtime"
     if place and place.where == "refused":
-        return "Stop the container. Recreate it without a runtime and without what is refused"
+        return "Stop the container. Recreate it without a runtime and without the refused options"
     if place and place.when == "start":
         return "Restart the container: it then runs in gVisor"
     return (
-        "Stop the container and recreate it without a runtime (compose: no line runtime). If it "
-        "is infrastructure, add it to gvisor_infrastructure"
+        "Stop the container and recreate it without a runtime (compose: remove the line runtime). "
+        "If it is infrastructure, add it to gvisor_infrastructure"
     )
 
 

@@ -134,7 +134,7 @@ DEFAULT_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         RULE,
         Severity.HIGH,
-        "Containers can reach gVisor without being judged: neither policy nor seal holds for them",
+        "Containers can run in gVisor without the judge: policy and seal do not apply to them",
         REMOVE,
         _bypassed,
     ),

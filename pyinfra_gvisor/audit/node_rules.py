@@ -180,7 +180,7 @@ ENGINE_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "docker-elsewhere",
         Severity.CRITICAL,
-        "Another engine than the node's dockerd is asked, so the node's containers are not checked",
+        "The node's dockerd does not answer at Docker's socket, so its containers are not checked",
         f"Give the other engine another socket, or have dockerd listen on {SOCKET}. Then restart "
         "dockerd",
         _other_engine,

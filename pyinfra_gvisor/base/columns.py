@@ -61,6 +61,11 @@ def plain(text: str) -> str:
     return _CODES.sub("", text)
 
 
+def printable(text: str) -> str:
+    """Return ``text`` as one line that cannot control the terminal: a node or a tenant wrote it."""
+    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+
+
 def width(text: str) -> int:
     """Return the columns that ``text`` takes, without its colours."""
     return len(plain(text))

@@ -24,9 +24,8 @@ def check(inventory: str) -> int:
     Says what a run would refuse before it asks a node, and which settings would do nothing. Runs
     the inventory and its group data as pyinfra does. For CI.
     """
-    refuse_mistakes(
-        fleet_files(existing(inventory), *map(str, sorted(Path("deploys").glob("*.py"))))
-    )
+    deploys = map(str, sorted(Path("deploys").glob("*.py")))
+    refuse_mistakes(fleet_files(*deploys), Path(existing(inventory)))
     # A process of its own, as for the commands that run pyinfra: only that one loads pyinfra.
     words = ("-P", "-m", "pyinfra_gvisor.deploys.offline", existing(inventory))
     return FAILED if subprocess.run([sys.executable, *words], check=False).returncode else FINE

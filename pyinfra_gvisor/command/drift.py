@@ -100,8 +100,8 @@ def _request(
     if any("=" not in pair for pair in data):
         raise click.UsageError("--data needs KEY=VALUE")  # the text is not shown: maybe a secret
     paths = tuple(map(deploy_file, deploys))
-    is_file = Path(nodes.inventory).is_file()
-    refuse_mistakes(fleet_files(nodes.inventory if is_file else None, *paths))
+    inventory = Path(nodes.inventory)
+    refuse_mistakes(fleet_files(*paths), inventory if inventory.is_file() else None)
     return Request(
         inventory=nodes.inventory,
         deploys=paths,

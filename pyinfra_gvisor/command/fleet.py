@@ -40,7 +40,7 @@ require_hosts()  # from any directory: a run without hosts is an error
 # Nodes that get every change first: pyinfra-gvisor apply --limit canary
 canary = []
 
-# Nodes that run containers of strangers.
+# Nodes that run untrusted containers.
 run = [
     *canary,
 {run}]
@@ -77,9 +77,9 @@ gvisor_release = "{release}"
 gvisor_runtimes = {{"runsc": {{"network": "host"}}}}
 
 {must}
-# Have every container run in gVisor, also one that asks for no runtime, unless it is accepted as
-# infrastructure: pyinfra-gvisor infrastructure, then pyinfra-gvisor accept ID. Leave gvisor_default
-# a comment until that is done, and unset on the host that runs Coolify itself.
+# Run every container in gVisor by default. First accept the platform's own containers:
+# pyinfra-gvisor infrastructure lists them, and pyinfra-gvisor accept ID accepts one. Then remove
+# the # below. Never set gvisor_default on the host that runs Coolify itself.
 {default}
 # Where the audit writes its reports, on this machine.
 # gvisor_report_dir = "reports"
@@ -93,7 +93,7 @@ _DEFAULT = """\
 """
 _BINDS = ("/srv/apps",)
 _MUST = """\
-# Containers that must run in gVisor: all of them. Leave out single ones by gvisor_exempt.
+# All containers must run in gVisor. gvisor_exempt lists the exceptions.
 gvisor_must_sandbox = [{"name": "*"}]
 # gvisor_exempt = [{"name": "proxy", "reason": "our own reverse proxy"}]
 """
@@ -104,7 +104,7 @@ _MUST_COOLIFY = """\
 _BUILD = '''\
 """Settings of the nodes in the list `build`."""
 
-gvisor_runtimes = {}  # builds run in no sandbox
+gvisor_runtimes = {}  # builds do not run in gVisor
 '''
 _COOLIFY = '''\
 """Settings of Coolify's own host."""
@@ -115,8 +115,8 @@ gvisor_daemon_json = {{"no-new-privileges": None, "userland-proxy": None}}
 # Coolify's installer overwrites daemon.json unless it has default-address-pools.
 gvisor_daemon_json_if_absent = {{"default-address-pools": [{{"base": "10.0.0.0/8", "size": 24}}]}}
 gvisor_waivers = {{
-    "2.14": "no code of strangers runs here, and Coolify's own containers are left as they are",
-    "2.16": "no code of strangers runs here, and Coolify's own containers are left as they are",
+    "2.14": "no untrusted code runs here, and Coolify's own containers are not changed",
+    "2.16": "no untrusted code runs here, and Coolify's own containers are not changed",
 }}
 {url}
 # Servers whose apps get --runtime=runsc. An app without that runtime on its server cannot start.

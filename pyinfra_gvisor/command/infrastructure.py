@@ -76,8 +76,8 @@ def infrastructure(nodes: Nodes, *, as_json: bool) -> int:
     """
     List the platform's own containers. Changes nothing.
 
-    For each node: known images and containers, whether they are accepted, what they have otherwise
-    than their image, and the entries that accept would write.
+    For each node: known images and containers, whether they are accepted, how they differ from
+    their image, and the entries that accept would write.
     """
     found, unread = _look(nodes, ())
     if as_json:
@@ -86,7 +86,7 @@ def infrastructure(nodes: Nodes, *, as_json: bool) -> int:
     for host in found:
         listed = lines(proposals(host.pulled), host.entries)
         for line in (*listed, *unused(host.entries, host.pulled)):
-            click.echo(f"[{host.host}] {line}")
+            click.echo(f"[{host.host}] {_as_told(line)}")
     return unread
 
 
@@ -125,9 +125,9 @@ def accept(
     path = Path(file)
     new = _new(path, picked, reason)
     for line in cards(found, picked):
-        click.echo(line)
+        click.echo(_as_told(line))
     if new and yes and reason is None and (why := doubts(found, picked)):
-        todo = "answer the question: leave out -y. Or say in --reason why it may"
+        todo = "run again without -y and answer the question, or give a --reason"
         raise Problem(f"-y does not accept this without a reason: {'; '.join(why)}", todo=todo)
     if not new:
         click.echo(f"{path}: already accepted")
@@ -141,12 +141,18 @@ def accept(
     return run_pyinfra(pyinfra_arguments(nodes, "gvisor", *(("-y",) if yes else ()))) or unread
 
 
+def _as_told(line: str) -> str:
+    """Return a line as it is laid out, but without what controls a terminal: tenants write it."""
+    return "".join(char if char.isprintable() else "?" for char in line)
+
+
 def _check(names: Sequence[str], reason: str | None, *, yes: bool) -> None:
     if not names:
         raise click.UsageError("give the id of an image, or the name of a container")
     if tag := next((name for name in names if _is_reference(name)), None):
+        what = "a name does not identify an image: any image can have this name"
         todo = "give the image's id: pyinfra-gvisor infrastructure lists ids"
-        raise Problem("a name is no identity: any image can have it", got=tag, todo=todo)
+        raise Problem(what, got=tag, todo=todo)
     if reason is not None:
         check_reason(reason)
     if not yes and not sys.stdin.isatty():

@@ -21,7 +21,7 @@ from pyinfra_gvisor.base.redaction import shown_words
 from pyinfra_gvisor.command.exit_codes import FAILED, FINE, INTERRUPTED, SIGNALLED
 from pyinfra_gvisor.judge.permitted_run import SHORTEST_REASON
 from pyinfra_gvisor.planning.file_mistakes import refuse_mistakes
-from pyinfra_gvisor.report.summary import DECLINED_PATH
+from pyinfra_gvisor.report.summary import DECLINED_PATH, RESULT_DIR
 
 INVENTORY = "inventories/run.py"
 MOST_QUESTIONS = 1000
@@ -97,14 +97,13 @@ def pyinfra_arguments(nodes: Nodes, deploy: str, *own: str) -> list[str]:
     is_file = not nodes.inventory.startswith("@")
     inventory = existing(nodes.inventory) if is_file else nodes.inventory
     path = deploy_file(deploy)
-    refuse_mistakes(fleet_files(inventory if is_file else None, path))
+    refuse_mistakes(fleet_files(path), Path(inventory) if is_file else None)
     return [inventory, path, *own, *limits, *nodes.options]
 
 
-def fleet_files(inventory: str | None, *deploys: str) -> list[Path]:
-    """Return the files of the fleet that pyinfra runs for these deploys."""
-    given = [Path(path) for path in (inventory, *deploys, "config.py") if path]
-    return [*given, *sorted(Path("group_data").glob("*.py"))]
+def fleet_files(*deploys: str) -> list[Path]:
+    """Return the files of the fleet, beside its inventory, that pyinfra runs for these deploys."""
+    return [*map(Path, (*deploys, "config.py")), *sorted(Path("group_data").glob("*.py"))]
 
 
 def check_reason(reason: str) -> None:
@@ -142,7 +141,9 @@ def run_pyinfra(
     click.echo(f"$ pyinfra {shlex.join(shown_words(arguments))}", err=True)
     with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-") as directory:
         declined = Path(directory, "declined")
-        given = {**os.environ, DECLINED_PATH: str(declined), **(environment or {})}
+        given = {**os.environ, DECLINED_PATH: str(declined)}
+        given.pop(RESULT_DIR, None)  # only for the run of which the result is printed here
+        given |= environment or {}
         if plan:
             given.pop("PYINFRA_YES", None)
         # -P: as with the program "pyinfra", no file of the current directory hides a module.

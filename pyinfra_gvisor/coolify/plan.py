@@ -28,7 +28,7 @@ from pyinfra_gvisor.coolify.files import (
 )
 
 MOUNTED = (MOUNTED_PATCHER, ENTRY)
-OLD_CODE = "end Horizon gracefully, because it runs old code: its supervisor starts it again"
+OLD_CODE = "restart Horizon, which runs old code, when its running jobs have ended"
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ check_units() {
         case "$kind:$restart_units" in
             killed:*) reason="a restart of dockerd would end container $name, whose shim systemd would kill" && return 1 ;;
             attached:*" $name "*) spared="$spared$containers " ;;
-            attached:*) reason="a restart of dockerd would end the docker client of $name, and so perhaps its container" && return 1 ;;
+            attached:*) reason="a restart of dockerd would end the docker command of $name, and perhaps its container" && return 1 ;;
         esac
     done < "$work/units"
     reason=''

@@ -6,7 +6,7 @@ set -eu
 : "${plugins_before?}" "${plugins_after?}" "${ask_program:?}" "${door_check:?}" "${links_program:?}"
 
 settle_links() { # by the daemon.json that counts now
-    if [ -f "$links_program" ] && ! "$links_program" sync; then say "$links_program: who follows links in volumes is not settled" >&2; fi
+    if [ -f "$links_program" ] && ! "$links_program" sync; then say "$links_program: cannot change nosymfollow of Docker's volumes" >&2; fi
 }
 
 # dockerd ends when it reloads and a plugin is missing, and at a start it waits for ever for one that does not answer.

@@ -79,7 +79,7 @@ def mending(node: Node) -> RecordRepair | None:
         if _parsed(copy) is None:
             return None
         state = _state(node)
-        why, means = f"{OWNED_JSON} is {state}: restore it", f"{state}; its second copy counts"
+        why, means = f"{OWNED_JSON} is {state}: restore it", f"{state}; the second copy is used"
         return RecordRepair(COPY_JSON, OWNED_JSON, why, means)
     if record == copy:
         return None

@@ -105,11 +105,11 @@ def refuse_loss(node: Node, restart_units: Collection[str]) -> None:
         )
     if ending := node.units.ending(restart_units):
         raise Problem(
-            "a restart of dockerd would end the docker clients of these units, and so perhaps "
-            "their containers",
+            "a restart of dockerd would end docker commands of these units, and perhaps their "
+            "containers",
             got=", ".join(ending),
-            todo="stop these units first; or name those that may end in gvisor_restart_units; or "
-            'write the keys without a restart: gvisor_restart = "reload"',
+            todo="stop these units first. Or name the units that may end in gvisor_restart_units. "
+            'Or write the keys without a restart: gvisor_restart = "reload"',
         )
 
 

@@ -17,8 +17,8 @@ from pyinfra_gvisor.node import DAEMON_JSON, Node
 
 _SECONDS = len("2026-11-29T15:40:43")
 _LATE = (
-    "--rm containers that start during the wait are waited for too. One that starts in the last "
-    "second ends: start no deployment meanwhile"
+    "the restart also waits for --rm containers that start during the wait. One that starts in the "
+    "last second ends, so start no deployment now"
 )
 
 
@@ -216,8 +216,8 @@ def _units(node: Node) -> list[str]:
         lines.append(f"units that end, perhaps with their containers: {', '.join(ended)}")
     if nameless := node.units.nameless:
         lines.append(
-            "the change is undone if a container ends with these units, which name none: "
-            f"{', '.join(nameless)}"
+            "these units name no container. If a container ends with one of them, the change is "
+            f"rolled back: {', '.join(nameless)}"
         )
     if alone := node.units.left_alone:
         lines.append(f"units that depend on dockerd, and are not restarted: {', '.join(alone)}")

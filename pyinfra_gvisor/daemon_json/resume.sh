@@ -14,7 +14,7 @@ is_ours() {
     sha256sum < "$pending/transaction.sh" | cut -c1-64 | cmp -s - "$state_dir/pending.sha256"
 }
 if ! is_ours 2> /dev/null; then # find complains of what is missing
-    echo "docker.daemon_json: $file: an earlier change was interrupted, and the script that undoes it is missing, or was not written by pyinfra-gvisor: $pending/transaction.sh; find out who changed $pending, compare $file with the files in $state_dir/generations and correct it. Then restart dockerd, remove $pending, and run again" >&2
+    echo "docker.daemon_json: $file: an earlier change was interrupted, and $pending/transaction.sh, which undoes this change, is missing or was not written by pyinfra-gvisor. Find out who changed $pending. Compare $file with the files in $state_dir/generations, and correct $file. Then restart dockerd, remove $pending, and run again" >&2
     exit 1
 fi
 exec sh "$pending/transaction.sh" resume

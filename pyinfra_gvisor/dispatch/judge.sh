@@ -20,7 +20,7 @@ judge() {
     case "$code:$where" in
         0:runc | 0:sandbox) return 0 ;;
         3:*) printf '%s\n' "$said" >&2 && exit 1 ;;
-        142:*) refuse "no decision within $limit_s s, so this container was not started; check file systems that do not answer" ;; # SIGALRM
+        142:*) refuse "no decision within $limit_s s, so this container was not started; check for mounts that hang, such as NFS" ;; # SIGALRM
     esac
     if [ ! -f /usr/bin/python3 ] || [ ! -x /usr/bin/python3 ]; then refuse "/usr/bin/python3 is missing, so this container was not started; install python3"; fi
     said=$(printf '%s' "$said" | tr -c '[:alnum:] ._/:,@+-' ' ' | cut -c1-200)

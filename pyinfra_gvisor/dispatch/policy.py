@@ -61,7 +61,7 @@ class Infrastructure(Strict):
     reason: Reason = Field(description="Why it may run outside of gVisor.")
     shape: Literal[*SHAPES] | None = Field(  # type: ignore[valid-type]
         None,
-        description="A known kind, which says mounts, name, namespaces and labels.",
+        description="A known kind of container, which sets mounts, name, namespaces and labels.",
     )
     entrypoint: tuple[str, ...] = Field((), description="What the container must have.")
     command: tuple[str, ...] = Field((), description="What the container must have.")
@@ -111,8 +111,9 @@ class Infrastructure(Strict):
     @classmethod
     def _harmless(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if found := [name for name in value if runs_commands(name)]:
-            what = "a variable with which a program runs commands must not be free"
-            raise Problem(what, got=", ".join(found), todo="remove it, or give its value in env")
+            what = "programs can run commands from this variable, so it must not be in env_free"
+            todo = "remove the variable, or set its value in env"
+            raise Problem(what, got=", ".join(found), todo=todo)
         return value
 
     @field_validator("name")
@@ -136,8 +137,8 @@ class Infrastructure(Strict):
             return value
         shape = SHAPES[name]
         if own := sorted({*shape.fixed} & {*value} - {*EXTENDED}):
-            todo = f"remove {', '.join(own)}, or remove the shape"
-            raise Problem(f"the shape {shape.name} says {', '.join(own)}", todo=todo)
+            todo = f"remove {', '.join(own)}, or remove the key shape"
+            raise Problem(f"the kind {shape.name} already sets {', '.join(own)}", todo=todo)
         added = {
             key: (*shape.fixed.get(key, ()), *value[key])
             for key in EXTENDED
@@ -152,8 +153,8 @@ class Infrastructure(Strict):
         if is_none or PROJECT_DIR in self.labels:  # a compose file can choose the project's name
             return self
         raise Problem(
-            "does not say of which compose project the container may be, so somebody's compose "
-            "file could add post_start or configs, which run in it",
+            "the entry allows every compose project, so any compose file could run commands in the "
+            "container, with post_start or configs",
             got=f"labels {', '.join(self.labels) or 'none'}, without_labels "
             + (", ".join(self.without_labels) or "none"),
             todo=f'add "without_labels": ["{COMPOSE_LABELS[0]}"], or, if compose starts it, add '

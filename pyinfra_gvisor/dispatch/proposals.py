@@ -88,7 +88,7 @@ def proposals(
             tells = chosen is not None and _tells(chosen, fitting, container)
             if tells and is_id(image.id, wanted):
                 found.append(fitting)
-        elif chosen or not _known_shapes(container, image):
+        elif chosen or _asks(container, _known_shapes(container, image)):
             found.append(one)
     images = [item for item in pulled.images.values() if not wanted or is_id(item.id, wanted)]
     return (*found, *_of_images(images, shape, found))
@@ -148,15 +148,25 @@ def shape_of(container: Container, image: Image) -> Shape | None:
     # The most special one first: Coolify's cleanup is a helper with a command of its own.
     for shape in sorted(known, key=lambda item: "command" not in item.fixed):
         is_one = _has_mounts(container, shape) and _has_command(container, shape)
-        if is_one and has_name_of(container.name, vars(shape)):
-            by_compose = in_project and shape.recorded and shape.fixed.get("without_labels")
-            return SHAPES["compose"] if by_compose else shape
+        if is_one and has_name_of(container.name, vars(shape), map(vars, SHAPES.values())):
+            by_compose = in_project and shape.recorded and not _is_of_a_project(shape)
+            return SHAPES["compose"] if by_compose else shape if shape.fixed else None
     return SHAPES["compose"] if not known and in_project else None
 
 
 def _known_shapes(container: Container, image: Image) -> tuple[Shape, ...]:
     by_name = shapes_of(container.config.image)
     return tuple({shape.name: shape for shape in (*by_name, *image.shapes)}.values())
+
+
+def _asks(container: Container, known: Sequence[Shape]) -> bool:
+    """Return True if a container is of no known kind, or has a mount for which it must be one."""
+    return not known or any(_has_mounts(container, shape) for shape in known)
+
+
+def _is_of_a_project(shape: Shape) -> bool:
+    """Return True if a kind says of which project of compose it is."""
+    return PROJECT_DIR in shape.fixed.get("labels", {})
 
 
 def _has_mounts(container: Container, shape: Shape) -> bool:
@@ -174,8 +184,8 @@ def of_image(image: Image, shape: Shape) -> Proposal:
     if shape.recorded:
         todo = shape.accepting(image.id)
         text = (
-            "no container tells its command, which operators choose. "
-            f"{todo[0].upper()}{todo[1:]}. A refused container is enough"
+            "the entry needs the command of a container, and this image has no container here. "
+            f"{todo[0].upper()}{todo[1:]}. A container that Docker refuses to start is enough"
         )
         return Proposal(subject, image.id, shape.name, problem=text, unseen=True)
     if image.config.shell:
@@ -204,7 +214,7 @@ def _of_container(container: Container, image: Image, shape: Shape | None) -> Pr
         given = _recorded(container) | {"optional_mounts": _volumes(image, shape)}
         found = found or _proposal(container.name, image.id, shape, given, ())
         other = _misfits(found, container)
-        notes = (*notes, *(f"not as {shape.name}: {item.what}" for item in other))
+        notes = (*notes, *(f"differs from {shape.name}: {item.what}" for item in other))
     else:
         given = _recorded(container) | _asked_for(container)
         found = _proposal(container.name, image.id, shape, given, ())
@@ -241,14 +251,14 @@ def _fitting(found: Proposal, container: Container, known: Sequence[Infrastructu
     )
     todo = f"Accept its image by id, then edit the entry in {FILE}"
     if keys or shape.recorded:
-        todo = "Recreate it as the platform does, or accept it as it is with --shape compose"
-    text = f"it is not as an entry of {found.shape}: {'; '.join(texts)}. {todo}"
+        todo = "Recreate it as the platform does, or accept it unchanged with --shape compose"
+    text = f"the container differs from {found.shape}: {'; '.join(texts)}. {todo}"
     return replace(found, entry=None, problem=text)
 
 
 def _other_than_image(container: Container, image: Image, shape: Shape | None) -> tuple[str, ...]:
     free = shape.fixed.get("env_free", ()) if shape else ()
-    return tuple(f"not as its image: {text}" for text in differs(container, image, free))
+    return tuple(f"differs from its image: {text}" for text in differs(container, image, free))
 
 
 def _volumes(image: Image, shape: Shape) -> tuple[str, ...]:
@@ -304,14 +314,15 @@ def _proposal(
     values["env_free"] = tuple(free)
     if runs := [item for item in free if runs_commands(item)]:
         text = (
-            f"the value of {', '.join(runs)} looks like a secret, and the variable cannot be free"
+            f"the value of {', '.join(runs)} looks like a secret, and env_free must not have the "
+            "variable"
         )
         return Proposal(subject, image, name, problem=text)
     if secrets_in_words(list(values.get("command", ()))):
         text = "its command contains a secret; give it to the container in a file or variable"
         return Proposal(subject, image, name, problem=text)
     if free:
-        notes = (*notes, f"free variables, as their values look like secrets: {', '.join(free)}")
+        notes = (*notes, f"values look like secrets, so any value is allowed: {', '.join(free)}")
     about = {"image": image, "reason": f"proposed for {subject}", "shape": name or None}
     try:
         return Proposal(subject, image, name, _validated({**about, **values}), tuple(notes))

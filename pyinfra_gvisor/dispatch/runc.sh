@@ -10,7 +10,7 @@ if [ ! -r "$places" ]; then refuse "$places cannot be read, so runc was not foun
 while IFS= read -r place; do
     if [ -z "$runc" ] && [ -f "$place$aside" ] && [ -x "$place$aside" ]; then runc=$place$aside; fi
 done < "$places"
-if [ -z "$runc" ]; then refuse "runc is missing beside its place in $places; reinstall its package"; fi
+if [ -z "$runc" ]; then refuse "runc is missing: no path in $places has a file with $aside at the end; reinstall runc"; fi
 # Docker's containers are in the namespace "moby" of containerd, its plugins in "plugins.moby".
 case "$root,$log" in
     */moby,* | *,*/buildkit/executor/*) ;;

@@ -143,7 +143,8 @@ def _host(host: HostRecord, plan: Sequence[Step] | None) -> HostDrift:
 
 def _reason(state: State, *, planned: bool) -> str:
     if state == "unknown":
-        return "the deploys have no operation for it" if planned else "pyinfra made no plan for it"
+        what = "no deploy has an operation" if planned else "pyinfra made no plan"
+        return f"{what} for this host"
     return "could not be reached" if state == "unreachable" else "failed without an error message"
 
 

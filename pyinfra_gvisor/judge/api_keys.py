@@ -113,7 +113,7 @@ def misread(value: Any, keys: Keys, where: str = "") -> Iterator[str]:
     if value is None:
         return
     if not isinstance(value, dict):
-        yield f"{where or 'the request'} is no object"
+        yield f"{where or 'the request'} is not a JSON object"
         return
     known = {*keys.any, *keys.objects}
     alike = {name.casefold() for name in known}
@@ -123,7 +123,7 @@ def misread(value: Any, keys: Keys, where: str = "") -> Iterator[str]:
         if inner is not None:
             yield from misread(item, inner, name)
         elif key not in known and (key.casefold() in alike or not _is_empty(item)):
-            yield f"{name} is not known"
+            yield f"unknown key {name}"
 
 
 def _is_empty(value: Any) -> bool:

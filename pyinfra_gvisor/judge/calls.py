@@ -75,7 +75,7 @@ def decide_call(call: Call, paths: NodePaths) -> str:
         check_mounts(call.identity, call.state, paths)
         return "sandbox"
     if below(call.wrapper, paths.runtimes) is None or ".." in call.wrapper.split("/"):
-        raise Undecided(f"{call.wrapper} is no runtime of pyinfra-gvisor")
+        raise Undecided(f"{call.wrapper} is not a runtime of pyinfra-gvisor")
     rules = rules_of(call.wrapper)
     permit = permitted(call.identity, paths.run) or _permit_of_operator(call.identity, paths)
     if permit == "unsealed" or (permit == "runc" and rules.policy is not None):
@@ -163,7 +163,7 @@ def answer_call(call: Call, paths: NodePaths) -> tuple[int, str]:
     except Undecided as error:
         why = str(error)
     except Exception as error:  # noqa: BLE001 - whatever fails, nothing starts
-        why = f"no decision, by a fault in the judge: {type(error).__name__}: {error}; report it"
+        why = f"the judge failed: {type(error).__name__}: {error}; report this error"
     (text,) = _shown(f"{_NAME}: {why}")
     _log(call.log, {"level": "error", "msg": text})
     return 3, text

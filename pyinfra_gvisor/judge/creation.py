@@ -51,7 +51,7 @@ def decide_creation(bundle: str, identity: str, rules: Rules, paths: NodePaths) 
     if rules.seal is not None and re.search("/buildkit/executor/[^/]+$", bundle):
         if refused := build_steps.violations(rules.seal, spec):
             what = f"a build step in a sandbox may not have: {'; '.join(refused)}"
-            raise Undecided(f"{what}. Build without, or allow it in gvisor_seal")
+            raise Undecided(f"{what}. Build without these options, or allow them in gvisor_seal")
         return Creation("sandbox")
     path = (spec.get("root") or {}).get("path")
     if not path:
@@ -91,6 +91,6 @@ def refusal(refused: tuple[str, ...], why: str) -> str:
     """
     more = len(refused) - _SHOWN
     shown = (*refused[:_SHOWN], f"and {more} more") if more > 0 else refused
-    imitates = f". It is {why}" if why.startswith("not the accepted ") else ""
-    todo = "Recreate the container without, or allow it in gvisor_seal"
+    imitates = f". The container is {why}" if why.startswith("not the accepted ") else ""
+    todo = "Recreate the container without these options, or allow them in gvisor_seal"
     return f"a sandbox may not have: {'; '.join(shown)}{imitates}. {todo}"

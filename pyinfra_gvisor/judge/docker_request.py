@@ -80,9 +80,9 @@ class Request:
     def asked(self, word: str) -> str:
         """Return the value of a word in the query; empty if there is none."""
         if self.is_form:  # its body goes before the query: net/http, Request.ParseForm
-            raise Undecided("a form is not read here; send JSON, or send the words in the query")
+            raise Undecided("a form is refused as the body; send JSON, or use the URL's query")
         if ";" in self.uri:  # old versions of Go take it for &
-            raise Undecided("a query with ; is not read here; write %3B")
+            raise Undecided("a URL with ; is refused; write %3B")
         return self.query.get(word, [""])[0]
 
     @property
@@ -94,17 +94,18 @@ class Request:
     def read(self, keys: Keys) -> Mapping[str, Any]:
         """Return the body. Raises ``Undecided`` if dockerd could read it in another way."""
         if other := list(misread(self._content, keys)):
-            raise Undecided(f"the request cannot be judged: {', '.join(other[:_SHOWN])}")
+            what = f"the request cannot be checked: {', '.join(other[:_SHOWN])}"
+            raise Undecided(f"{what}. Leave these options out")
         return self._content
 
     @cached_property
     def _content(self) -> Mapping[str, Any]:
         if self.body is None:
-            todo = "send it as application/json, with less than 1 MB; if you did, try again"
-            raise Undecided(f"dockerd did not show the content of this request; {todo}")
+            todo = "Send the body as application/json with less than 1 MB. If you did, try again"
+            raise Undecided(f"dockerd did not pass on the body of this request. {todo}")
         found = parse_object(self.body.decode("utf-8", "surrogateescape"), "the request")
         try:  # dockerd replaces what is no character: encoding/json
             json.dumps(found, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise Undecided("the request has characters that are not valid") from None
+            raise Undecided("the request has invalid Unicode characters; remove them") from None
         return found

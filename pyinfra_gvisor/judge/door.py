@@ -24,7 +24,7 @@ from pyinfra_gvisor.judge.infrastructure import (
     Decision,
     decide,
     decide_requested,
-    is_of_its_kind,
+    not_of_its_kind,
 )
 from pyinfra_gvisor.judge.mounts import refused_mounts
 from pyinfra_gvisor.judge.networks import refused_endpoint, refused_network
@@ -51,7 +51,7 @@ _DRIVER = re.compile(r"[A-Za-z0-9][\w.:/-]*", re.ASCII)
 _SHORT = 1 << 13  # bytes of a request that takes no time to read
 _DATABASE = "/volumes/metadata.db"  # dockerd has it open: moby, daemon/volume/service/db.go
 _CREATE = "/containers/create"
-_PERMIT = "An operator can allow it once: pyinfra-gvisor permit"
+_PERMIT = "An operator can allow this request once: pyinfra-gvisor permit"
 
 _KEYS_OF_SWARM = ("/swarm", "/swarm/unlockkey")  # with them others join it as managers
 # Requests that give nobody anything of the node. What is not known is refused.
@@ -145,7 +145,7 @@ def why_refused(request: Request, paths: NodePaths) -> str:
         return _with_permit(request, given, why, paths) if given else why
     except Exception as error:  # noqa: BLE001 - whatever fails, nothing is done
         what = f"{type(error).__name__}: {error}"
-        return f"no decision, by a fault in the judge: {what}; report it"
+        return f"the judge failed: {what}; report this error"
 
 
 def _with_permit(request: Request, given: str, why: str, paths: NodePaths) -> str:
@@ -160,7 +160,8 @@ def _with_permit(request: Request, given: str, why: str, paths: NodePaths) -> st
     if not why and kind != "runc":
         return ""
     none = take_permit(given, request, kind, paths.run)
-    return none and f"{why or 'runc needs a permit'}. This permit does not help: {none}"
+    without = why or "a container under runc needs an exception"
+    return none and f"{without}. The given exception does not help: {none}"
 
 
 def made(request: Request, container: str, paths: NodePaths) -> None:
@@ -191,7 +192,7 @@ def _why(request: Request, paths: NodePaths) -> str:
 def _refuse(request: Request, paths: NodePaths) -> None:
     """Raise ``Undecided`` with why dockerd must not do what is requested."""
     if request.is_old:
-        raise Undecided("the API before version 1.24 is not judged; use a later one")
+        raise Undecided("Docker's API before version 1.24 is refused; use a newer client")
     rules, runtimes = in_force(paths.daemon_json)
     if rules.policy is None:
         todo = "run pyinfra-gvisor apply"
@@ -205,7 +206,7 @@ def _refuse(request: Request, paths: NodePaths) -> None:
     for pattern, alone in _BY_ITSELF:
         if pattern.fullmatch(word):
             alone(request)
-    raise Undecided(f"{word[:80]} is not judged here. {_PERMIT}")
+    raise Undecided(f"pyinfra-gvisor has no rule for {word[:80]}. {_PERMIT}")
 
 
 def in_report(paths: NodePaths) -> bool:
@@ -228,7 +229,8 @@ def _data_root(docker: int, processes: str) -> str:
             found.add(path.removesuffix(_DATABASE))
     if len(found) == 1:  # while dockerd copies an image, it has files of the image open
         return found.pop()
-    raise Undecided(f"process {docker} has {len(found)} files {_DATABASE} open, not one; try again")
+    got = f"process {docker} has {len(found)} files {_DATABASE} open, expected 1"
+    raise Undecided(f"Docker's data root is unknown: {got}; try again")
 
 
 def _create(door: Door, request: Request) -> None:
@@ -248,14 +250,9 @@ def _judge(door: Door, container: Container) -> None:
     """Refuse what a container may not have that asks for no runtime of its own."""
     container = _with_image(container)
     found = decide_requested(container, door.rules.policy or {})
-    if found.where == "refused" and not _is_provisional(door, container, found):
-        # Only Docker knows the id of an image that has a name here.
-        does = f"'pyinfra-gvisor accept {found.accept}'"
-        if not found.accept:
-            does = "'pyinfra-gvisor infrastructure', which names its id"
-        todo = f"Check the image, then run on the controller {does}"
-        raise Undecided(f"{found.why}. {todo}")
     if found.where == "refused":
+        if extra := _not_of_its_kind(door, container, found):
+            raise Undecided(f"{found.why}. {extra}")
         return
     if found.where == "runc":
         _refuse_filling(door, container)
@@ -264,21 +261,28 @@ def _judge(door: Door, container: Container) -> None:
         raise Undecided(refusal(refused, found.why))
 
 
-def _is_provisional(door: Door, container: Container, found: Decision) -> bool:
+def _not_of_its_kind(door: Door, container: Container, found: Decision) -> str:
     """
-    Return True if a container may be made that is not accepted yet, so that its entry can be read.
+    Return why a container may not be made that is not accepted yet, and what to do; empty if it may
+    be made, so that its entry can be read.
 
-    It asks for nothing of the node but what its kind has. Its start is refused.
+    Then it asks for nothing of the node but what its kind has. Its start is refused.
     """
+    if not found.fixed:  # only Docker knows the id of an image that has a name here
+        does = f"'pyinfra-gvisor accept {found.accept}'"
+        if not found.accept:
+            does = "'pyinfra-gvisor infrastructure', which names its id"
+        return f"Check the image, then run on the controller {does}"
     its = {*found.fixed.get("mounts", ()), *found.fixed.get("optional_mounts", ())}
     others = tuple(mount for mount in container.mounts if str(mount) not in its)
     labels = {"without_labels": ()}  # hooks of compose run after the start
     allowed = {**found.fixed, **labels, "optional_mounts": [*its, *map(str, others)]}
-    return (
-        bool(found.fixed)
-        and is_of_its_kind(container, allowed)
-        and not refused_mounts(door.asked(replace(container, mounts=others), door.rules))[0]
-    )
+    other = [item.what for item in not_of_its_kind(container, allowed)]
+    other += refused_mounts(door.asked(replace(container, mounts=others), door.rules))[0]
+    if not other:
+        return ""
+    todo = "Create it without, or allow mounts in binds of gvisor_seal; then it can be accepted"
+    return f"It cannot be created to accept it, because it has {'; '.join(other[:3])}. {todo}"
 
 
 def _is_taken(door: Door, runtime: str) -> bool:
@@ -326,8 +330,8 @@ def _create_by_name(door: Door, container: Container, runtime: str) -> None:
     if known.image_id and decide_requested(known, door.rules.policy or {}).where == "runc":
         _refuse_filling(door, known)
         return
-    todo = "Recreate the container without a runtime, or name one of gvisor_runtimes"
-    raise Undecided(f"runtime {runtime} is outside of gVisor. {todo}")
+    todo = "Recreate the container without a runtime, or with one of gvisor_runtimes"
+    raise Undecided(f"runtime {runtime} does not use gVisor. {todo}")
 
 
 def _refuse_filling(door: Door, container: Container) -> None:
@@ -341,9 +345,9 @@ def _refuse_filling(door: Door, container: Container) -> None:
     for mount in container.mounts:
         if mount.is_volume and mount.name and not _has_files(door.root, mount):
             raise Undecided(
-                f"the volume {mount.name} of infrastructure is empty, and dockerd would copy files "
-                "of the image into it. Create the container with the image's id in place of "
-                f"{container.config.get('Image')}, or with volume option nocopy"
+                f"the volume {mount.name} of infrastructure is empty, so dockerd would copy files "
+                "of the image into it. Create the container with the image's id instead of "
+                f"{container.config.get('Image')}, or with the volume option nocopy"
             )
 
 
@@ -361,7 +365,8 @@ def _start(request: Request) -> None:
     A directory of checkpoints is any directory of the node.
     """
     if directory := request.asked("checkpoint-dir"):
-        raise Undecided(f"dockerd would read {directory[:80]} of the node")
+        todo = "Start the container without --checkpoint-dir"
+        raise Undecided(f"dockerd would read {directory[:80]} of the node. {todo}")
     if request.body is not None and request.body.strip() not in (b"", b"{}", b"null"):
         request.read(api_keys.NOTHING)
 
@@ -383,8 +388,8 @@ def _archive(door: Door, request: Request, name: str) -> None:
     for mount in container.mounts:
         if mount.writable and not mount.is_plain_volume and mount.kind not in ("tmpfs", "image"):
             raise Undecided(
-                f"dockerd would write files into a container that mounts {mount.source} of the "
-                "node. Give it the files in its image, or in a volume"
+                f"docker cp would write into a container that mounts {mount.source} of the node. "
+                "Put the files into the image, or into a volume"
             )
 
 
@@ -403,8 +408,8 @@ def _exec(door: Door, request: Request, name: str) -> None:
     container = read_container(door.root, find_container(door.root, name))
     is_outside = decide(container, door.rules.policy or {}).where == "runc"
     if is_outside and _is_compose(request):
-        todo = "Use docker exec, or a permit"
-        raise Undecided(f"Compose runs no command in infrastructure, such as {name[:80]}. {todo}")
+        what = f"Compose may not run commands in {name[:80]}, which is infrastructure"
+        raise Undecided(f"{what}. Use docker exec. {_PERMIT}")
     allowed = is_outside or (door.rules.seal or {}).get("privileged") == "allow"
     if body.get("Privileged") and not allowed:
         raise Undecided(refusal(("privileged",), ""))
@@ -419,7 +424,7 @@ def _volume(door: Door, request: Request) -> None:
 def _network(door: Door, request: Request) -> None:
     body = request.read(api_keys.NETWORK)
     if found := refused_network(body, door.paths.daemon_json):
-        todo = "Create it with driver bridge and a private subnet, or without one"
+        todo = "Use driver bridge, and a private subnet or no subnet"
         raise Undecided(f"a network may not have: {'; '.join(found)}. {todo}")
 
 
@@ -429,7 +434,8 @@ def _connect(request: Request) -> None:
 
 def _refuse_endpoints(*given: Mapping[str, Any] | None) -> None:
     if found := [item for end in given if end for item in refused_endpoint(end)]:
-        raise Undecided(f"a container may not have in its networks: {'; '.join(found)}")
+        todo = "Create the container without these options"
+        raise Undecided(f"a container may not have in its networks: {'; '.join(found)}. {todo}")
 
 
 def _service(door: Door, request: Request, *_: str) -> None:
@@ -441,7 +447,8 @@ def _service(door: Door, request: Request, *_: str) -> None:
 def _build(request: Request) -> None:
     remote = request.asked("remote")
     if remote not in ("", "client-session"):
-        raise Undecided(f"dockerd would fetch {remote[:80]}. Fetch it yourself, and build that")
+        todo = "Download the source yourself, and build from your copy"
+        raise Undecided(f"dockerd may not download {remote[:80]}. {todo}")
     if found := control_group(request.asked("cgroupparent")):
         raise Undecided(refusal(tuple(found), ""))
 
@@ -449,7 +456,8 @@ def _build(request: Request) -> None:
 def _image(request: Request) -> None:
     source = request.asked("fromSrc")
     if source not in ("", "-"):
-        raise Undecided(f"dockerd would fetch {source[:80]}. Fetch it yourself, and import that")
+        todo = "Download the file yourself, and import your copy"
+        raise Undecided(f"dockerd may not download {source[:80]}. {todo}")
 
 
 _BY_ITSELF: tuple[tuple[re.Pattern[str], Callable[[Request], None]], ...] = tuple(

@@ -7,7 +7,7 @@ An entry of the policy compares everything that could make a known image run som
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -32,6 +32,10 @@ _MAPPINGS = ("Sysctls", "Tmpfs", "Annotations")
 # Docker adds this to a container with the node's PID namespace: moby, daemon/create.go,
 # generateSecurityOpt.
 _BY_DOCKER = "label=disable"
+
+# Compose calls what takes a container's place so until that one is gone: docker/compose v2.38.2,
+# pkg/compose/convergence.go, recreateContainer. It has its own name before it starts.
+_BY_COMPOSE = re.compile("^[0-9a-f]{12}_")
 
 OPTIONS = (
     *("Privileged", "CapAdd", "NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode"),
@@ -225,7 +229,8 @@ def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
     mounts = {str(mount) for mount in container.mounts}
     for shape in policy["shapes"]:
         is_known = repository(image) in map(repository, shape["repositories"])
-        if is_known and mounts & {*shape["mounts"]} and has_name_of(container.name, shape):
+        is_one = is_known and has_name_of(container.name, shape, policy["shapes"])
+        if is_one and mounts & {*shape["mounts"]}:
             name, identity = shape["name"], container.image_id
             known = f"image {identity} of" if identity else "image of"
             why = f"{known} {name} ({image}) is not accepted on this node"
@@ -235,16 +240,30 @@ def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
     return Decision("sandbox", "not infrastructure")
 
 
-def has_name_of(name: str, shape: Mapping[str, Any]) -> bool:
+def has_name_of(name: str, shape: Mapping[str, Any], every: Iterable[Mapping[str, Any]]) -> bool:
     """
     Return True if a container of this name may be of a kind.
 
-    A kind whose containers tell the entry has one name, if any: others run such images as well.
+    A kind whose containers tell the entry has one name, if any: others run such images as well. A
+    name that one kind has belongs to no other kind of the same image.
 
-    + shape: ``recorded`` and ``fixed`` of the kind
+    + shape: ``recorded``, ``fixed`` and ``repositories`` of the kind
+    + every: the same of all kinds
     """
-    its = (shape.get("fixed") or {}).get("name")
-    return not (shape["recorded"] and its) or re.fullmatch(its, name) is not None
+    if not shape["recorded"]:
+        return True
+    images = {*shape["repositories"]}
+    owners = [
+        item
+        for item in every
+        if item["recorded"] and _is_name_of(name, item) and images & {*item["repositories"]}
+    ]
+    return shape in owners if owners else not (shape.get("fixed") or {}).get("name")
+
+
+def _is_name_of(name: str, shape: Mapping[str, Any]) -> bool:
+    its = (shape.get("fixed") or {}).get("name") or ""
+    return re.fullmatch(its, name) is not None
 
 
 def decide_requested(container: Container, policy: Mapping[str, Any]) -> Decision:
@@ -254,6 +273,7 @@ def decide_requested(container: Container, policy: Mapping[str, Any]) -> Decisio
     Its image has only a name yet, and says what the request leaves out: the decision counts until
     the container starts.
     """
+    container = replace(container, name=_BY_COMPOSE.sub("", container.name))
     for entry in policy.get("entries") or ():
         is_image = container.image_id in ("", entry["image"])
         if is_image and not any(differences(_completed(container, entry), entry)):
@@ -261,9 +281,9 @@ def decide_requested(container: Container, policy: Mapping[str, Any]) -> Decisio
     return decide(container, {**policy, "entries": []})
 
 
-def is_of_its_kind(container: Container, fixed: Mapping[str, Any]) -> bool:
+def not_of_its_kind(container: Container, fixed: Mapping[str, Any]) -> list[Difference]:
     """
-    Return True if a container has only what its kind fixes, and what is recorded from containers.
+    Return what a container has beside what its kind fixes, and what is recorded from containers.
 
     + fixed: as in ``Decision``
     """
@@ -280,7 +300,7 @@ def is_of_its_kind(container: Container, fixed: Mapping[str, Any]) -> bool:
         "tty": bool(config.get("Tty")),
         "groups": container.host.get("GroupAdd") or (),
     }
-    return not any(differences(container, {**_NOT_FIXED, **recorded, **fixed}))
+    return [*differences(container, {**_NOT_FIXED, **recorded, **fixed})]
 
 
 def _completed(container: Container, entry: Mapping[str, Any]) -> Container:

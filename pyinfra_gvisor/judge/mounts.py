@@ -120,13 +120,13 @@ class _Mounts:
         It copies files of the image there, and follows links if the kernel does.
         """
         if point.options.get("MountType") == "tmpfs":  # could be made while a container is
-            return " (a volume in memory: use tmpfs of the container)"
+            return " (a volume of type tmpfs: use --tmpfs instead)"
         if not (point.is_volume and point.copies):
             return ""
         is_other = bool(point.options) or point.driver not in ("", "local")
         if not is_other and path is not None:
             is_other = follows_links(path) and not follows_links(self.volumes)
-        what = " (dockerd follows links there while it copies the image's files; add nocopy)"
+        what = " (dockerd would follow symbolic links there: add the volume option nocopy)"
         return what if is_other else ""
 
     def _is_public(self, path: str) -> bool:

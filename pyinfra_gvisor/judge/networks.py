@@ -69,12 +69,12 @@ def wrong_addresses(subnet: str, reserved: Mapping[str, str], own: Iterable[str]
     """
     taken = _network(subnet)
     if taken is None:
-        yield "is no subnet"
+        yield "is not a subnet"
         return
     for text, what in reserved.items():
         other = _network(text)
         if other and taken.version == other.version and taken.overlaps(other):
-            yield f"takes {text} ({what})"
+            yield f"overlaps with {text} ({what})"
     if not any(_is_within(taken, other) for other in map(_network, own) if other):
         yield "is not private"
     elif taken.prefixlen < _LARGEST[taken.version]:

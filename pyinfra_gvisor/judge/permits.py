@@ -119,7 +119,8 @@ def take_permit(secret: str, request: Request, kind: str, run: str) -> str:
     except FileNotFoundError:
         found = _read(taken, run) if taken.exists() else {}
         if found is not None:
-            return "" if found.get("for") == _subject(request) else "it was used, or is not known"
+            used = "it was already used, or is unknown"
+            return "" if found.get("for") == _subject(request) else used
     else:
         if found := _read(mine, run):
             write_over(str(taken), json.dumps({**found, "for": _subject(request), "kind": kind}))

@@ -24,7 +24,7 @@ from pyinfra_gvisor.judge.rules import in_force
 VALID_S = 3600
 SHORTEST_REASON = 10  # characters, as for entries of gvisor_infrastructure
 _FAILED = 1
-_NOTHING = 'nothing is refused here: a permit needs gvisor_door = "refuse"'
+_NOTHING = 'this node refuses no requests: an exception needs gvisor_door = "refuse"'
 
 
 def permitted_run(words: Sequence[str]) -> int:
@@ -71,7 +71,7 @@ def _run(command: Sequence[str], reason: str, run: str) -> int:
     about = {"reason": reason, "by": by, "command": shown}
     with tempfile.TemporaryDirectory(prefix="docker-", dir=run) as client:
         _configure(Path(client), secret)
-        _log(f"permit for {by}: {reason}: {shown}")
+        _log(f"exception for {by}: {reason}: {shown}")
         permit = open_permit(secret, about, VALID_S, run)
         try:
             code = _ended(command, {**_on_this_node(), "DOCKER_CONFIG": client})
@@ -79,7 +79,7 @@ def _run(command: Sequence[str], reason: str, run: str) -> int:
             is_open = permit.exists()
             permit.unlink(missing_ok=True)
     if is_open:
-        sys.stderr.write("pyinfra-gvisor: no refused request used the permit\n")
+        sys.stderr.write("pyinfra-gvisor: no request used the exception\n")
     return code if code >= 0 else 128 - code
 
 

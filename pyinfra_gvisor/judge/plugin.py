@@ -20,10 +20,13 @@ from pyinfra_gvisor.judge.permits import HEADER
 from pyinfra_gvisor.judge.processes import JUDGEMENT_S, MOST, Judges, process_at, sees_the_same
 
 _LATE = (
-    f"no decision within {JUDGEMENT_S} s, or no process for it; check file systems that do not "
-    "answer, then try again"
+    f"no decision within {JUDGEMENT_S} s, or the judge can start no process. Check for mounts that "
+    "hang, such as NFS, then try again"
 )
-_LOST = "it was done, but the judge did not answer: what it made has no permit; try again"
+_LOST = (
+    "dockerd did this, but the judge did not answer. If a container was created, it has no "
+    "exception: remove the container, and try again"
+)
 _REQUEST, _ANSWER = b"request", b"answer"
 _CREATED = 201
 _ALLOWED = {"Allow": True}
@@ -72,7 +75,7 @@ async def _answered(judges: Judges, path: str, question: bytes, docker: int) -> 
     try:
         request = Request.of(json.loads(question), docker)
     except (ValueError, AttributeError):  # also if dockerd asks again: moby sends nothing then
-        return {"Allow": False, "Msg": "the question of dockerd was not complete; try again"}
+        return {"Allow": False, "Msg": "dockerd sent an incomplete request to the judge; try again"}
     if passes(request) or (sees_the_same(docker) and passes_at_once(request, NodePaths())):
         return _ALLOWED
     found = await judges.ask(b"%d %b\n%b" % (docker, _REQUEST, question))
@@ -110,7 +113,7 @@ def judge_request(asked: bytes) -> bytes:
 
 def _judged(request: Request) -> str:
     if not sees_the_same(request.docker):
-        return "dockerd has other mounts than pyinfra-gvisor, so paths differ; restart dockerd"
+        return "dockerd and the judge are in different mount namespaces; restart dockerd"
     paths = NodePaths()
     why = why_refused(request, paths)
     if why and in_report(paths):

@@ -120,7 +120,7 @@ def _line(declared: Declared, root: str, identity: str) -> str:
             return ""
         place = ("refused", f"Docker's files about it cannot be read: {error}", "start")
     except Exception as error:  # noqa: BLE001 - one container hides no other
-        why = f"no decision, by a fault in the judge: {type(error).__name__}: {error}; report it"
+        why = f"the judge failed: {type(error).__name__}: {error}; report this error"
         place = ("refused", why, "start")
     if place is None:
         return ""

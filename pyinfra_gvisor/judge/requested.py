@@ -77,7 +77,7 @@ def requested_task(body: Mapping[str, Any], root: str) -> Container:
     same = ("Image", "Labels", "Env", "User", "Healthcheck", "OpenStdin")
     config = {key: spec.get(names.get(key, key)) for key in (*same, *names)}
     if "{{" in json.dumps(spec.get("Mounts")):  # swarm fills in templates
-        raise Undecided("a mount with a template cannot be judged; write what it stands for")
+        raise Undecided("a mount with a template ({{...}}) is refused; write the value")
     secrets = bool(spec.get("Secrets") or spec.get("Configs"))
     return Container("", body.get("Name") or "", "", program, mounts, secrets, config, host)
 
@@ -109,7 +109,7 @@ def find_container(root: str, given: str) -> str:
     found = {*named, *(item for item in listed if item.startswith(given))}
     if given and len(found) == 1:
         return found.pop()
-    raise Undecided(f"{len(found)} containers are called {given}; give the whole id of one")
+    raise Undecided(f"{len(found)} containers match {given}; use the full id of the container")
 
 
 def _name_of(root: str, identity: str, like: str) -> str:
@@ -133,7 +133,7 @@ def _binds(host: Mapping[str, Any], root: str) -> Iterator[Mount]:
     for text in host.get("Binds") or ():
         parts = text.split(":")
         if len(parts) > _PARTS:
-            raise Undecided(f"{text} is no mount")
+            raise Undecided(f"{text} is not a mount; write source:destination:options")
         has_source = len(parts) == _PARTS or (len(parts) > 1 and parts[1].startswith("/"))
         source, to = parts[:2] if has_source else ("", parts[0])
         options = parts[2:] if has_source else parts[1:]
@@ -160,7 +160,7 @@ def _mounts(given: Iterable[Mapping[str, Any]], root: str) -> Iterator[Mount]:
             source = _cleaned(source) if kind == "bind" else source
             yield Mount(normpath(to), source, kind, writable=writable)
         else:
-            raise Undecided(f"a mount of type {kind} cannot be judged")
+            raise Undecided(f"mounts of type {kind} are refused; use bind, volume, tmpfs or image")
 
 
 def _cleaned(path: str) -> str:
@@ -180,7 +180,7 @@ def _volume(name: str, to: str, given: Mapping[str, Any], root: str) -> Mount:
         own = f"{root}/volumes/{name}/_data"
         found = Mount(normpath(to), own, "volume", name, options=volume_options(root, name))
     else:
-        raise Undecided(f"{name} is no name of a volume")
+        raise Undecided(f"{name} is not a valid volume name")
     driver = given.get("DriverConfig") or {}
     options = driver.get("Options") or {}
     wanted = {

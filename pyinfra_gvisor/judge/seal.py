@@ -156,12 +156,13 @@ def _at_others(asked: Asked) -> list[str]:
     """Return what is at the expense of other containers, or tells what they have."""
     host, found = asked.host, []
     if host.get("Links") and (host.get("NetworkMode") or "") in ("", "bridge", "default"):
-        found.append("links, which tell the environment of others")  # up to Docker 28: moby, links
+        # up to Docker 28: moby, links
+        found.append("--link, which shows variables of other containers")
     if (host.get("OomScoreAdj") or 0) < 0:
         found.append("oom_score_adj below 0")
     check = asked.container.config.get("Healthcheck") or {}
     if any(0 < (check.get(key) or 0) < _SECOND for key in ("Interval", "StartInterval")):
-        found.append("a health check more often than each second")
+        found.append("a health check interval below 1 s")
     options = (host.get("LogConfig") or {}).get("Config") or {}
     found += [
         f"log option {key}={options[key][:20]}"

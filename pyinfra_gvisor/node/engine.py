@@ -61,7 +61,7 @@ class Listener(Reading):
         return Problem(
             f"another program than dockerd (process {dockerd}) answers at {SOCKET}",
             got=f"{self.program} (process {self.pid})",
-            todo="give it another socket, then restart dockerd",
+            todo="give this program another socket, then restart dockerd",
         )
 
 

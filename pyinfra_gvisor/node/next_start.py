@@ -49,7 +49,7 @@ class UnacceptedImage(Reading):
     @property
     def accepting(self) -> str:
         """Return what an operator must do to accept it, as an imperative."""
-        return SHAPES[self.shapes[0]].accepting(self.id)
+        return SHAPES[self.shapes[-1]].accepting(self.id)  # of several, the one for any name
 
 
 class NotAgain(Reading):
@@ -111,7 +111,7 @@ def place_lines(
         for (rank, one, many), names in sorted(groups.items())
     ]
     again = (
-        PlaceLine(f"{item.kind} {item.name}: stays, and could not be created again: {item.why}")
+        PlaceLine(f"{item.kind} {item.name} stays, but Docker would refuse a new one: {item.why}")
         for item in not_again
     )
     return [*_image_lines(images), *again, *lines]

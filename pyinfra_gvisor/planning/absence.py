@@ -155,7 +155,9 @@ PROTECTIONS: tuple[Protection, ...] = (
     Protection("default", '"off"', "the default runtime", _default),
     Protection("default_runtime", "None", "this choice", _default_runtime),
     Protection("seal", "None", "the seal", _seal),
-    Protection("daemon_json", "{}", "the keys of daemon.json without a default", _keys),
-    Protection("daemon_json_if_absent", "{}", "the keys that it has set", _keys_if_absent),
+    Protection("daemon_json", "{}", "the keys of daemon.json that have no default", _keys),
+    Protection(
+        "daemon_json_if_absent", "{}", "the keys that this setting has added", _keys_if_absent
+    ),
     *(_of_part(part) for part in PARTS if part.key),
 )

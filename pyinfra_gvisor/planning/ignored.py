@@ -93,7 +93,7 @@ def groups_of(inventories: Collection[Path]) -> set[str] | None:
 def _in_group_data(path: Path) -> Iterator[Problem]:
     names = _names(path)
     for key, line in names.annotated.items():
-        what = "has a colon and no value, which sets nothing"
+        what = "has a type but no value, so it sets nothing"
         yield _problem(path, line, key, what, f"write {key} = …")
     # _get_imported_names in pyinfra_cli/inventory.py of pyinfra 3.10.
     for key, line in names.imported.items():

@@ -260,7 +260,7 @@ def _bypassed(node: Node, settings: Settings) -> Problem | None:
     found = [f"{subject} ({why})" for subject, why in unjudged(node, settings.runtimes)]
     if settings.dispatch is None or not found or settings.waivers.get(RULE):
         return None
-    what = f"gvisor_default cannot hold: {'; '.join(found)}"
+    what = f"containers can bypass gvisor_default: {'; '.join(found)}"
     return Problem(
         what, todo=f"{REMOVE[0].lower()}{REMOVE[1:]}. Or set gvisor_waivers[{RULE!r}] with a reason"
     )
@@ -270,8 +270,8 @@ def _own_host(node: Node, settings: Settings) -> Problem | None:
     if settings.dispatch is None or not {*_OF_COOLIFY} <= {item.name for item in node.containers}:
         return None
     return Problem(
-        "gvisor_default on Coolify's own host: each of its upgrades brings images that nobody has "
-        "accepted, so Coolify would not come back",
+        "gvisor_default cannot be used on Coolify's own host: an upgrade of Coolify brings images "
+        "that nobody has accepted, so Coolify would not start again",
         got=f"containers {' and '.join(_OF_COOLIFY)}",
         todo="remove gvisor_default for this host, and move its apps to another server",
     )

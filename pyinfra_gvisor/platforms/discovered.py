@@ -89,7 +89,7 @@ def state(entry: Infrastructure, entries: Sequence[Infrastructure]) -> Accepted:
 def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Iterator[str]:
     """Return a table of what a host has, with the entries that are not accepted yet."""
     if not found:
-        yield "no image and no container of the platform, and none that a sandbox would refuse"
+        yield "no image or container of the platform, and no container that Docker would refuse"
         return
     yield _row(_HEAD)
     for item in found:

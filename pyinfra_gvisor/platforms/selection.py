@@ -60,10 +60,10 @@ def _nothing(found: Sequence[HostFound], name: str) -> Problem:
     ids = [image.id for host in found for image in host.pulled.images.values()]
     if any(image.removeprefix("sha256:").startswith(name.removeprefix("sha256:")) for image in ids):
         todo = "add --shape, or give the name of a container of this image"
-        return Problem("the image's name is of no known shape", got=name, todo=todo)
+        return Problem("no known kind of container has an image of this name", got=name, todo=todo)
     todo = "list both with pyinfra-gvisor infrastructure"
     if IS_DIGITS.fullmatch(name):
-        todo += f"; digits are an id, of which {SHORT_ID} or more are required, and never a name"
+        todo += f"; digits are never a name, and an id needs {SHORT_ID} or more digits"
     return Problem("no node has such an image or container", got=name, todo=todo)
 
 
@@ -150,7 +150,7 @@ def _tenants(picked: Iterable[Proposal]) -> Iterator[str]:
     for item in picked:
         if is_tenants(item):
             app = identify(item.labels)
-            yield f"container {item.subject} is {app}: a tenant's, and no infrastructure"
+            yield f"container {item.subject} is {app}: a tenant's app, and not infrastructure"
 
 
 def warnings(image: Image, found: Iterable[HostFound]) -> Iterator[str]:
@@ -163,8 +163,8 @@ def warnings(image: Image, found: Iterable[HostFound]) -> Iterator[str]:
         )
     elif later := sorted(_repositories(image.tags) - _repositories(image.digests)):
         own = ", ".join(sorted(_repositories(image.digests)))
-        what = f"no digest is of {', '.join(later)}"
-        yield f"{what}: this tag was given later, to an image of {own}"
+        what = f"no digest has the name {', '.join(later)}"
+        yield f"{what}: somebody gave this tag later to an image of {own}"
     if image.containerd:
         yield (
             "this node's image store gives built images a digest, too. Compare the id with the "

@@ -226,7 +226,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "seal",
         "a mount of the node's files is refused",
-        "Docker does not start the same container without a permit of the proof, because it mounts "
+        "Docker does not start the same container without the proof's exception, because it mounts "
         "the node's `/usr`; under runc it starts",
         "sealed",
         Severity.HIGH,

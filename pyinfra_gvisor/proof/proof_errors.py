@@ -77,7 +77,7 @@ def _broken_off(stderr: Sequence[str]) -> Problem:
     said = [line.strip() for line in stderr if line.strip()]
     of_docker = [line for line in said if _DAEMON in line]
     why = (of_docker or said or ["no error message"])[-1]
-    return _problem("the probe broke off", why, todo="see dockerd's log, then run again")
+    return _problem("the probe ended too early", why, todo="see dockerd's log, then run again")
 
 
 def _problem(what: str, why: str = "", *, todo: str) -> Problem:

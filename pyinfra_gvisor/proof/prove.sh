@@ -238,7 +238,7 @@ sweep
 trap sweep EXIT
 # Never empty: dockerd copies files of an image into an empty directory that a volume names.
 (umask 077 && rm -rf "$permits.new" && mkdir -p "$permits.new/client" && permit_requests && mv -T "$permits.new" "$permits") ||
-    fail "cannot make $permits; find out who else does"
+    fail "cannot create $permits; find out what else creates it"
 export DOCKER_CONFIG="$permits/client" # from here on dockerd's requests have the permit
 trap 'exit 1' HUP INT
 work=$(mktemp -d)

@@ -40,8 +40,8 @@ class HostEnd:
     reasons of either, or of a failure, with what to do. ``changed``: an operation did something,
     even if it failed later; operations that only write down what they saw do not count.
     ``pending`` is None if pyinfra did not look for changes. ``containers``: how many were seen in
-    gVisor, and how many run; None if the run did not look. ``restart_pending``: declared keys
-    take effect only when dockerd is restarted.
+    gVisor, how many run, how many of the others are accepted; None if nobody looked.
+    ``restart_pending``: declared keys take effect only when dockerd is restarted.
     """
 
     name: str
@@ -57,7 +57,7 @@ class HostEnd:
     pending: bool | None = False
     restart_pending: bool = False
     finished: bool = True
-    containers: tuple[int, int] | None = None
+    containers: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -161,14 +161,24 @@ def _headline(run: RunEnd, found: Mapping[Outcome, Sequence[str]]) -> str:
         said = f"gVisor works on {counted}"
     else:
         said = f"{counted} as declared, gVisor works on {proven} of them"
+    seen = [host.containers for host in run.hosts if host.containers]
     inside, running = _containers(run)
-    return f"{said}. {inside} of {running} containers run in gVisor" if running else said
+    if not running:
+        return said
+    return f"{said}. {inside} of {running} containers run in gVisor" + on_hosts(
+        len(seen), len(run.hosts)
+    )
+
+
+def on_hosts(read: int, hosts: int) -> str:
+    """Return on how many hosts containers were counted; empty if on all of them."""
+    return "" if read == hosts else f" on {read} of {hosts} hosts"
 
 
 def _containers(run: RunEnd) -> tuple[int, int]:
     """Return how many containers run in gVisor on all hosts, and how many run."""
     seen = [host.containers for host in run.hosts if host.containers]
-    return sum(inside for inside, _ in seen), sum(running for _, running in seen)
+    return sum(inside for inside, *_ in seen), sum(running for _, running, _ in seen)
 
 
 def _done(run: RunEnd) -> str:
@@ -223,12 +233,14 @@ def _change(run: RunEnd) -> str:
 def _onwards(run: RunEnd) -> str | None:
     """Return what to do after a run in which all went well; None if there is nothing to do."""
     inside, running = _containers(run)
+    accepted = sum(host.containers[2] for host in run.hosts if host.containers)
+    others = running - inside - accepted
     if run.job == "rollback" and any(host.changed for host in run.hosts):
-        return "change the settings: they still declare what was rolled back"
+        return "change the settings, or the next apply undoes this rollback"
     if run.job == "doctor":
         return "pyinfra-gvisor plan"
-    if run.job == "deploy" and running > inside:
-        return f"pyinfra-gvisor audit, which says what to do about the other {running - inside}"
+    if run.job == "deploy" and others > 0:
+        return f"pyinfra-gvisor audit, which says what to do about the other {others}"
     return None
 
 

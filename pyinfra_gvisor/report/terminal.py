@@ -6,9 +6,10 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from pyinfra_gvisor.base.columns import WITHOUT_TERMINAL, shortened
+from pyinfra_gvisor.base.columns import WITHOUT_TERMINAL, printable, shortened
 from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity, rank
 from pyinfra_gvisor.report.document import FleetReport, HostReport
+from pyinfra_gvisor.report.summary import on_hosts
 
 MOST_EXPLAINED: Final = 3
 """Rules that are shown with what to do; the worst ones."""
@@ -23,6 +24,8 @@ _STATES = {
     "clean": "compliant",
 }
 _ROWS = 2  # lines of one text of a rule
+_REMEDIES = 2  # of one rule that are shown
+_LONGEST = 40  # characters of a subject
 
 _Found = tuple[str, Finding]  # with the host's name, empty if only one host is shown
 
@@ -36,7 +39,8 @@ def host_lines(
     + columns: how wide a line may be
     + each: every finding with what was seen, instead of a few lines a rule
     """
-    lines = _findings([("", item) for item in report.findings], columns, each=each)
+    found = [("", item) for item in report.findings]
+    lines = _findings(found, report.fail_on, columns, each=each)
     return lines + _about(report, columns) + verdict_lines(report, columns)
 
 
@@ -56,7 +60,8 @@ def fleet_lines(
     found = [("" if one else host.host, item) for host in report.hosts for item in host.findings]
     hosts = sorted(report.hosts, key=lambda host: (list(_STATES).index(host.state), host.host))
     shown = hosts if each else hosts[:MOST_NAMED]
-    lines = _findings(found, columns, each=each)
+    fail_on = min((host.fail_on for host in hosts), key=lambda item: item.rank)
+    lines = _findings(found, fail_on, columns, each=each)
     for host in shown:
         lines += _about(host, columns) + verdict_lines(host, columns)
     if rest := hosts[len(shown) :]:
@@ -72,9 +77,11 @@ def fleet_verdict(report: FleetReport) -> str:
     compliant = sum(host.compliant for host in report.hosts)
     containers = [item for host in report.hosts for item in host.containers]
     inside = sum(item.sandboxed for item in containers)
+    read = sum(host.error is None for host in report.hosts)
+    total = len(report.hosts)
     told = (
-        f"{word}: {compliant} of {len(report.hosts)} hosts are compliant. "
-        f"{inside} of {len(containers)} containers run in gVisor."
+        f"{word}: {compliant} of {total} hosts are compliant. "
+        f"{inside} of {len(containers)} containers run in gVisor{on_hosts(read, total)}."
     )
     todo = "do what the lines above say, then run pyinfra-gvisor audit again"
     return told if report.compliant else f"{told} Next: {todo}"
@@ -94,36 +101,48 @@ def finding_lines(findings: Iterable[Finding], columns: int = WITHOUT_TERMINAL) 
     return [line for item in findings for line in _finding("", item, columns)]
 
 
-def _findings(found: Sequence[_Found], columns: int, *, each: bool) -> list[str]:
+def _findings(found: Sequence[_Found], fail_on: Severity, columns: int, *, each: bool) -> list[str]:
     if each:
         ordered = sorted(found, key=lambda pair: rank(pair[1]))
         return [line for host, item in ordered for line in _finding(host, item, columns)]
+    least = min(fail_on.rank, Severity.LOW.rank)
     rules = _by_rule(found)
-    told = [rule for rule in rules if rule[0][1].severity is not Severity.INFO]
+    told = [rule for rule in rules if rule[0][1].severity.rank >= least]
     lines = [line for rule in told[:MOST_EXPLAINED] for line in _explained(rule, columns)]
-    for rule in told[MOST_EXPLAINED : MOST_EXPLAINED + MOST_NAMED]:
+    failing = sum(rule[0][1].severity.rank >= fail_on.rank for rule in told)
+    named = max(failing, MOST_EXPLAINED + MOST_NAMED)  # what fails a host is never left out
+    for rule in told[MOST_EXPLAINED:named]:
         lines += _named(rule, columns)
-    return lines + _left_out(found, rules, told[MOST_EXPLAINED + MOST_NAMED :], columns)
+    counted = [rule for rule in rules if rule not in told]
+    return lines + _left_out(found, counted, told[named:], columns)
 
 
 def _by_rule(found: Sequence[_Found]) -> list[list[_Found]]:
-    """Return findings that are not waived by severity, rule and remedy, the worst first."""
-    rules: dict[tuple[Severity, str, str], list[_Found]] = {}
+    """Return findings that are not waived by severity and rule, the worst first."""
+    rules: dict[tuple[Severity, str], list[_Found]] = {}
     for host, item in sorted(found, key=lambda pair: rank(pair[1])):
         if item.waived is None:
-            rules.setdefault((item.severity, item.id, item.remedy), []).append((host, item))
+            rules.setdefault((item.severity, item.id), []).append((host, item))
     return list(rules.values())
 
 
 def _explained(rule: Sequence[_Found], columns: int) -> Iterator[str]:
+    """Yield what is wrong, and for the two most frequent remedies whom they are for."""
     item = rule[0][1]
     title = f"{item.severity.upper()} {item.id}: {item.what}"
     yield from _wrapped(title, columns, rows=_ROWS)
-    yield from _wrapped(f"on: {_subjects(rule, columns - 10)}", columns, indent="    ", rows=1)
-    if len(rule) == 1 and item.evidence:
-        yield from _wrapped(f"seen: {item.evidence}", columns, indent="    ", rows=1)
-    if item.remedy:
-        yield from _wrapped(f"do: {item.remedy}", columns, indent="    ", rows=_ROWS)
+    remedies: dict[str, list[_Found]] = {}
+    for host, one in rule:
+        remedies.setdefault(one.remedy, []).append((host, one))
+    ordered = sorted(remedies.items(), key=lambda pair: -len(pair[1]))
+    for remedy, those in ordered[:_REMEDIES]:
+        yield from _wrapped(f"on: {_subjects(those, columns - 10)}", columns, indent="    ", rows=1)
+        if len(rule) == 1 and item.evidence:
+            yield from _wrapped(f"seen: {item.evidence}", columns, indent="    ", rows=1)
+        if remedy:
+            yield from _wrapped(f"do: {remedy}", columns, indent="    ", rows=_ROWS)
+    if rest := [pair for _, those in ordered[_REMEDIES:] for pair in those]:
+        yield from _wrapped(f"also: {_subjects(rest, columns - 10)}", columns, indent="    ")
 
 
 def _named(rule: Sequence[_Found], columns: int) -> list[str]:
@@ -134,7 +153,7 @@ def _named(rule: Sequence[_Found], columns: int) -> list[str]:
 
 def _subjects(rule: Sequence[_Found], room: int) -> str:
     """Return as many subjects as there is room for, and the number of the others."""
-    names = [f"{host}/{item.subject}" if host else item.subject for host, item in rule]
+    names = [_shown(f"{host}/{item.subject}" if host else item.subject) for host, item in rule]
     shown = names[:1]
     for name in names[1:]:
         if len(", ".join([*shown, name])) > room - len(" and 999 more"):
@@ -144,16 +163,22 @@ def _subjects(rule: Sequence[_Found], room: int) -> str:
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
+def _shown(subject: str) -> str:
+    """Return a subject as one word or few, so that it hides no other one."""
+    text = printable(subject)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
 def _left_out(
     found: Sequence[_Found],
-    rules: Sequence[Sequence[_Found]],
+    counted: Sequence[Sequence[_Found]],
     more: Sequence[Sequence[_Found]],
     columns: int,
 ) -> list[str]:
     """Return a line about what is only counted; none if nothing is."""
-    info = sum(len(rule) for rule in rules if rule[0][1].severity is Severity.INFO)
-    waived = sum(item.waived is not None for _, item in found)
-    counts = {f"{len(more)} more rules": len(more), f"{info} info": info}
+    info, waived = sum(map(len, counted)), sum(item.waived is not None for _, item in found)
+    worst = f", the worst of severity {more[0][0][1].severity}" if more else ""
+    counts = {f"{len(more)} more rules{worst}": len(more), f"{info} info": info}
     counts[f"{waived} waived"] = waived
     told = ", ".join(text for text, count in counts.items() if count)
     return _wrapped(f"not shown: {told}. {ALL_FINDINGS}", columns) if told else []
@@ -162,7 +187,7 @@ def _left_out(
 def _finding(host: str, item: Finding, columns: int) -> Iterator[str]:
     subject = f"{host}/{item.subject}" if host else item.subject
     if item.waived is not None:
-        waived = _plain(f"waived {item.id} {subject}: {item.waived}")
+        waived = printable(f"waived {item.id} {subject}: {item.waived}")
         yield textwrap.shorten(waived, columns, placeholder=" …", break_on_hyphens=False)
         return
     yield from _wrapped(f"{item.severity.upper()} {item.id} {subject}: {item.what}", columns)
@@ -209,7 +234,7 @@ def _wrapped(text: str, columns: int, *, indent: str = "", rows: int | None = No
     """Return ``text`` as lines; ``…`` stands for what is more than ``rows`` lines."""
     room = columns - len(indent) - 2
     return textwrap.wrap(
-        " ".join(shortened(word, room) for word in _plain(text).split()),
+        " ".join(shortened(word, room) for word in printable(text).split()),
         columns,
         initial_indent=indent,
         subsequent_indent=indent + "  ",
@@ -217,8 +242,3 @@ def _wrapped(text: str, columns: int, *, indent: str = "", rows: int | None = No
         max_lines=rows,
         placeholder=" …",
     )
-
-
-def _plain(text: str) -> str:
-    """Return ``text`` as one printable line: a node must not control the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))

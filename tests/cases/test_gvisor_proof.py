@@ -118,7 +118,7 @@ def test_a_host_that_is_not_proven_fails_and_is_noted(reply: Reply, said: str, c
     ),
     broken_off=(
         Reply(output(), ok=False, stderr=[REFUSED, "exit status 1"]),
-        "the probe broke off: failed to mount /a: invalid argument; see dockerd's log",
+        "the probe ended too early: failed to mount /a: invalid argument; see dockerd's log",
     ),
 )
 def test_a_proof_that_was_not_made_leaves_the_last(reply: Reply, said: str, caplog: Log) -> None:

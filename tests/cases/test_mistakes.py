@@ -67,8 +67,8 @@ MISTAKES = {
     ),
     "a-colon-in-place-of-an-equals-sign": in_group_data(
         "gvisor_default: 'sandbox'\ngvisor_egress: {}\n",
-        "inventories/group_data/run.py:1: gvisor_default: has a colon and no value, which sets ",
-        "inventories/group_data/run.py:2: gvisor_egress: has a colon",
+        "inventories/group_data/run.py:1: gvisor_default: has a type but no value, so it sets ",
+        "inventories/group_data/run.py:2: gvisor_egress: has a type",
         "write gvisor_egress = …. Nothing was changed",
     ),
     "a-setting-in-the-inventory": Mistake(
@@ -163,7 +163,7 @@ ESCAPE = (
     "group_data/run.py: gvisor_release: release 20231009.0 has a known escape",
 )
 REFUSED = [
-    ("group_data/run.py", "gvisor_egress: {}\n", "gvisor_egress: has a colon and no value"),
+    ("group_data/run.py", "gvisor_egress: {}\n", "gvisor_egress: has a type but no value"),
     ("group_data/run.py", "gvisor_proof = 'sometimes'\n", "group_data/run.py: gvisor_proof: "),
     ("group_data/runs.py", "x = 1\n", "did you mean run.py?"),
     (

@@ -22,7 +22,7 @@ LOOKS = table(
     "command, says",
     doctor=("doctor", "[@fake/a] ready       a deploy would not refuse this node"),
     generations=("generations", "[@fake/a] no generation: daemon.json was not changed"),
-    infrastructure=("infrastructure", "[@fake/a] no image and no container of the platform"),
+    infrastructure=("infrastructure", "[@fake/a] no image or container of the platform"),
 )
 
 

@@ -219,7 +219,7 @@ def test_a_release_is_registered_beside_and_probed_and_nothing_is_switched() -> 
 @table(
     "reply, said",
     probe=(shown(raw_socket="allowed"), "not proven: raw-socket; no runtime"),
-    no_answer=(Reply(ok=False), "could not be made: the probe broke off"),
+    no_answer=(Reply(ok=False), "could not be made: the probe ended too early"),
 )
 def test_a_release_that_is_not_proven_is_taken_away(reply: Reply, said: str, caplog: Log) -> None:
     states = [answer(**converged()), answer(**TRIED)]
@@ -253,7 +253,7 @@ def test_where_entries_are_missing_they_are_added_before_a_try_and_what_still_ru
     Fleet({"a": running}).done(upgrade.collection, RELEASE, keep=1)
 
     assert (fleet.failed(), item.kinds(), running.acted()) == (set(), ["state"], [])
-    assert "runsc is missing from daemon.json: it is added first" in caplog.text
+    assert "daemon.json lacks runsc: this run adds the entry first" in caplog.text
     assert f"running on runsc {OLD} until their next restart: shop" in caplog.text
 
 

@@ -284,7 +284,7 @@ def test_a_permit_lets_one_request_do_what_is_refused_and_its_container_start_fo
     assert "gvisor\n" in sh(node, "docker restart -t 0 permitted; docker exec permitted ls /node")
     assert DENIED in node.exec("sh", "-c", f"docker create {asks_for}").stderr
     unused = node.exec("sh", "-c", f"{WITH_PERMIT} run --rm {IMAGE} true").stderr
-    assert unused.endswith("no refused request used the permit\n")
+    assert unused.endswith("no request used the exception\n")
     found = audit(dispatch.fleet, kind, **DEFAULT).found
     assert found["permit-given permitted"]["severity"] == "low"
     assert found["container-unsandboxed outside"]["severity"] == "critical"

@@ -296,13 +296,13 @@ def test_going_back_strands_nobody_and_leaves_no_trace(
 
     assert refused.code == 1
     assert "running containers use a release" in refused.text
-    assert "stays for containers in a sandbox: after" in back.text
+    assert "containers run in gVisor by it: after" in back.text
     assert second.idle
     assert kept == before
     assert set(reached.values()) == {True}
-    assert all("runtime runc is outside of gVisor" in said for said in new.values()), new
+    assert all("runtime runc does not use gVisor" in said for said in new.values()), new
     assert set(bare.values()) == {False}
-    assert f"give {RUNC} back to runc" in gone.text
+    assert f"restore runc at {RUNC}" in gone.text
     assert removed.code == 0, removed.text
     after = {kind: node.exec("sh", "-c", ORIGINAL).stdout for kind, node in nodes.items()}
     assert after == originals
@@ -331,7 +331,7 @@ def test_another_package_of_runc_is_taken_too_and_its_upgrade_goes_beside(taken:
     later, third = run_of(node, "runc"), taken.run("docker-26", **ALL)
     removed = taken.run("docker-26", deploy=REMOVE, **ALL)
 
-    assert "runc is missing beside its place" in without
+    assert "runc is missing: no path in" in without
     assert refused == without
     assert repaired == seen == newer == later == GVISOR_KERNEL
     assert (deployed.code, second.idle, removed.code) == (0, True, 0), deployed.text

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.documented import HOW_TO, PAGES, START
+from tests.documented import COMPOSE, HOW_TO, PAGES, START
+from tests.node.audits import sh
+from tests.node.compose_apps import NODES, OUTSIDE, bring_apps, kept
 from tests.node.conftest import LAB, lab_of
 from tests.node.equipped import equipped, free_port_80
 from tests.node.reading_docs import Reader, Shop, have_image, skips, typed
+from tests.node.running import SENTRY, processes
 from tests.node.seeing import daemon_json, no_leftovers
 from tools.lab import Lab, LabNode, NodeSpec
 
@@ -18,14 +21,8 @@ TRIAL = f"{LAB}-trial"
 # With python3, as the page about the default runtime asks for.
 SPECS = {f"run-{number}.example.com": NodeSpec(equipped("debian-13")) for number in (1, 2, 3)}
 
-PAIR = [*SPECS][1:]
-SCREEN_LINES, MOST_COMMANDS = 60, 8
-BEGINNING = (
-    f"pyinfra-gvisor init --directory fleet {' '.join(PAIR)}",
-    "cd fleet",
-    "pyinfra-gvisor doctor",
-)
-"""What a newcomer types after the package is installed, before the first change."""
+SCREEN_LINES, AUDIT_LINES, MOST_COMMANDS = 60, 40, 12
+KEEPERS = 4  # apps with a volume
 
 NOT_RUN = {
     ("getting-started", "make demo"): "takes the whole machine; it is the first thing of .ci/run",
@@ -90,23 +87,42 @@ def test_each_reason_is_for_a_command_that_is_there() -> None:
     assert [key for key in NOT_RUN if not any(skips(one, {key: ""}) for one in there)] == []
 
 
-def test_two_new_nodes_are_proven_by_six_commands_and_a_run_fits_on_one_screen(
-    reader: Reader, before: dict[str, str], tmp_path: Path
-) -> None:
-    pair = {name: reader.nodes[name] for name in PAIR}
-    newcomer = reader.somewhere_else(tmp_path / "home", pair)
-    for text in BEGINNING:
-        newcomer.type(text)
-    ran = newcomer.type("pyinfra-gvisor apply -y")
-    typed_by_then = len(newcomer.ran)
-    newcomer.type("pyinfra-gvisor remove")  # the pages begin with nodes that nobody has touched
+@pytest.fixture(scope="module")
+def with_apps() -> Iterator[dict[str, LabNode]]:
+    """Two nodes with twelve apps of compose."""
+    with lab_of(f"{LAB}-compose", dict.fromkeys(NODES, NodeSpec(equipped("debian-13")))) as made:
+        for node in made.values():
+            free_port_80(node)
+        bring_apps(made)
+        yield made
 
-    assert "gVisor works on 2 of 2 hosts" in ran.text
-    assert on_screen(ran.text, columns=120) <= SCREEN_LINES, ran.text
-    assert typed_by_then <= MOST_COMMANDS
-    assert {name: daemon_json(node) for name, node in pair.items()} == {
-        name: before[name] for name in pair
+
+def test_twelve_compose_apps_are_in_gvisor_after_one_page_and_twelve_commands(
+    reader: Reader, with_apps: dict[str, LabNode], tmp_path: Path
+) -> None:
+    newcomer = reader.somewhere_else(tmp_path / "home", with_apps)
+    before = kept(with_apps)
+
+    ran = newcomer.follow([COMPOSE])
+
+    said = {one.command.text.split()[1]: one.text for one in ran}
+    assert "gVisor works on 2 of 2 hosts. 0 of 12 containers run in gVisor" in said["apply"]
+    assert on_screen(said["apply"], columns=120) <= SCREEN_LINES, said["apply"]
+    assert (
+        "compliant: 2 of 2 hosts are compliant. 9 of 12 containers run in gVisor."
+        in (said["audit"])
+    )
+    assert len(said["audit"].partition("Disconnecting")[2].splitlines()) <= AUDIT_LINES
+    outside = {
+        name
+        for node in with_apps.values()
+        for name, process in processes(node).items()
+        if sh(node, f"readlink /proc/{process}/exe").strip() != SENTRY
     }
+    assert outside == {*OUTSIDE}
+    assert len(newcomer.ran) <= MOST_COMMANDS
+    assert kept(with_apps) == before
+    assert len(before) == KEEPERS
 
 
 def test_getting_started_leads_from_an_empty_directory_to_a_proven_node(

@@ -47,7 +47,7 @@ def test_a_unit_with_a_docker_client_ends_only_if_the_operator_says_so(
         told = plain.run({**wanted}, restart_units=["web.service"])
 
         assert late.code == refused.code == 1
-        assert "end the docker client of web.service" in late.stderr
+        assert "end the docker command of web.service" in late.stderr
         assert "nothing was changed" in late.stderr
         assert "got web.service; stop these units first" in refused.stderr
         assert kept.keys() == {*plain.running, "web"}

@@ -42,7 +42,7 @@ AS_ON_A_BUSY_NODE = {
     "rm": (
         '"rm -f -v "*',
         "it did not receive an exit event",
-        "could not be made: the probe broke off: it did not receive an exit event",
+        "could not be made: the probe ended too early: it did not receive an exit event",
     ),
     "exec": ('"exec "*"print 6 * 7"', "it did not answer in time", "not proven: reload"),
 }
@@ -119,7 +119,7 @@ def test_a_runtime_that_starts_runc_is_not_proven(fleet: Fleet) -> None:
     table = rows(outcome)
     assert outcome.code == 1
     assert "gvisor.proof: probe on plain: not proven: " in outcome.stderr
-    assert "do not run strangers' code here" in outcome.stderr
+    assert "do not run untrusted code here" in outcome.stderr
     for check in (
         "kernel-inside",
         "kernel-release",
@@ -180,7 +180,7 @@ def test_a_runtime_that_does_not_start_is_not_proven_and_a_proof_is_due_again(fl
 
     assert outcome.code == 1
     assert "runsc did not start: Error response from daemon: " in outcome.stderr
-    assert "not proven: runsc does not start; do not run strangers' code here" in outcome.stderr
+    assert "not proven: runsc does not start; do not run untrusted code here" in outcome.stderr
     assert rows(outcome) == {}, "one cause, one line"
     assert outcome.stderr.count("Error response from daemon: ") == 1
     assert no_leftovers(node) == ""

@@ -42,6 +42,8 @@ def build(root: Path, into: Path, *, signing_key: Path | None = None) -> list[Pa
     if into.exists() and any(into.iterdir()):
         raise Problem(f"{into} is not empty", todo="give a new directory")
     into.mkdir(parents=True, exist_ok=True)
+    into = into.resolve()
+    os.umask(0o022)  # the wheel has the modes of the checkout
     epoch_s = int(git(root, "log", "-1", "--format=%ct"))
     with tempfile.TemporaryDirectory() as made:
         source = Path(made, "source")
@@ -64,6 +66,7 @@ def _build(source: Path, into: Path, epoch_s: int) -> None:
     for path in into.glob("*.tar.gz"):
         _rewrite(path, epoch_s)
     site = source / "site"
+    os.environ["DOCS_VERSION"] = f"Version {version}"
     _run(source, epoch_s, python, "-m", "mkdocs", "build", "--quiet", "--strict",
          "--site-dir", str(site))  # fmt: skip
     _pack(into / f"pyinfra_gvisor-{version}-docs.tar.gz", site, epoch_s)

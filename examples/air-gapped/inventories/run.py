@@ -7,7 +7,7 @@ require_hosts()  # from any directory: a run without hosts is an error
 # Nodes that get every change first: pyinfra-gvisor apply --limit canary
 canary = []
 
-# Nodes that run containers of strangers.
+# Nodes that run untrusted containers.
 run = [
     *canary,
     "run-1.internal",

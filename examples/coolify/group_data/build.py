@@ -1,3 +1,3 @@
 """Settings of the nodes in the list `build`."""
 
-gvisor_runtimes = {}  # builds run in no sandbox
+gvisor_runtimes = {}  # builds do not run in gVisor

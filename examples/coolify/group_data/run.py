@@ -14,11 +14,9 @@ gvisor_runtimes = {
 # services and databases, by the labels that Coolify gives them.
 gvisor_exempt = [{"name": "registry-mirror-*", "reason": "needs a kernel module until the spring"}]
 
-# Without any patch of Coolify, and for everything that asks for no runtime: the node decides. What
-# is accepted of Coolify's own runs under runc. pyinfra-gvisor infrastructure lists it, and
-# pyinfra-gvisor accept ID writes it to the file. Then gvisor_exempt must go. Apps that are built
-# with Railpack need a build server first. Uploads of backups to S3 also need /data/coolify/backups
-# in binds: then any container of the node could mount all backups.
+# Without the patch, the node decides: docs/how-to/coolify.md has the steps. Remove gvisor_exempt
+# then. Railpack needs a build server. Uploads of backups to S3 also need /data/coolify/backups in
+# binds: then any container of the node could mount all backups.
 # gvisor_default = "sandbox"
 # gvisor_infrastructure = "infrastructure.json"
 # gvisor_seal = {

@@ -9,7 +9,7 @@ canary = [
     "run-1.example.com",
 ]
 
-# Nodes that run containers of strangers.
+# Nodes that run untrusted containers.
 run = [
     *canary,
     "run-2.example.com",

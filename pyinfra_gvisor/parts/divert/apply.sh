@@ -28,6 +28,6 @@ if ! answers; then
     lock_places
     systemctl disable --quiet "$unit" # else it takes the place again when dockerd starts
     while IFS= read -r place; do give_back "$place"; done < "$divert_dir/places"
-    die runc 'the program in its place does not answer, so runc is at its place again; see journalctl -t kernel'
+    die runc 'our program does not start in place of runc, so runc was restored; see journalctl -t kernel'
 fi
 if [ -f "$links" ]; then "$links" sync || true; fi # now the judge is asked about runc, too

@@ -29,7 +29,7 @@ def _why(found: DivertState, place: str) -> str:
     if place not in found.modes:
         return "our program is missing, so no container starts under this name"
     if place not in found.small:
-        return "runc itself is at its place"
+        return "runc itself is there instead of our program"
     if not found.is_executable(place + ASIDE):
         return f"{place}{ASIDE}, the runc of this node, is missing or not executable"
     return "our program was changed or is not executable"
@@ -56,14 +56,14 @@ RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "runc-not-taken",
         Severity.CRITICAL,
-        "Containers that ask for runc, and builds, do not come to the policy of this node",
+        "The policy of this node does not apply to builds and to containers that ask for runc",
         "Run pyinfra-gvisor apply, then restart containers that run directly on the host kernel",
         _open,
     ),
     Rule(
         "runc-not-kept",
         Severity.HIGH,
-        "The program in the place of runc is not as declared, or may not stay",
+        "Our program that replaces runc was changed, or an upgrade or a reboot may remove it",
         "Run pyinfra-gvisor apply",
         _files,
     ),

@@ -64,7 +64,8 @@ def check_divert(node: Node) -> None:
 def _check_place(found: DivertState, place: str, todo: str) -> None:
     to = found.diverted.get(place)
     if to and to.to != place + ASIDE:
-        raise Problem(f"{place} is diverted by others", got=to.to, todo=f"remove that, or {todo}")
+        what = f"{place} has another dpkg diversion"
+        raise Problem(what, got=to.to, todo=f"remove this diversion, or {todo}")
     is_script = found.sizes.get(place, SCRIPT_MAX_BYTES) < SCRIPT_MAX_BYTES
     if is_script and place not in (*found.kept, *found.recorded):
         raise Problem(f"{place} is not runc itself", got="a script", todo=f"remove it, or {todo}")
@@ -98,7 +99,7 @@ def plan_divert(node: Node, wanted: Wanted | None) -> PartPlan:
     """
     found = node.part(DivertState)
     if wanted is not None and node.info is None:  # this run installs Docker, and runc with it
-        return PartPlan("apply", ("give the place of runc to our program when Docker is there",))
+        return PartPlan("apply", ("replace runc with our program when Docker is installed",))
     if wanted is not None:
         check_divert(node)
         return _have(found, declared_places(found), wanted, retired=False)
@@ -107,14 +108,14 @@ def plan_divert(node: Node, wanted: Wanted | None) -> PartPlan:
     if names := users(node):
         return _retired(node, found, names)
     places = tuple(dict.fromkeys((*found.kept, *found.recorded)))
-    lines = (*(f"give {place} back to runc" for place in places), f"remove {PROGRAM}")
+    lines = (*(f"restore runc at {place}" for place in places), f"remove {PROGRAM}")
     return PartPlan("remove", lines, settings={"places": "\n".join(places)})
 
 
 def _retired(node: Node, found: DivertState, names: Sequence[str]) -> PartPlan:
     stays = (
-        f"the program in the place of runc stays for containers in a sandbox: {', '.join(names)}; "
-        "restart them, then run again"
+        f"our program still replaces runc, because containers run in gVisor by it: "
+        f"{', '.join(names)}. Restart these containers, then run again"
     )
     if not found.dispatcher or not found.recorded:
         return PartPlan("keep", (stays,))
@@ -122,7 +123,7 @@ def _retired(node: Node, found: DivertState, names: Sequence[str]) -> PartPlan:
     plan = _have(found, found.recorded, wanted, retired=True)
     if plan.action == "nothing":
         return PartPlan("keep", (stays,))
-    lines = (stays, "from now on runc and builds run as without pyinfra-gvisor")
+    lines = (stays, "from now on builds, and new containers that ask for runc, run without gVisor")
     return PartPlan("apply", lines, files=plan.files, settings=plan.settings)
 
 
@@ -140,10 +141,10 @@ def _have(found: DivertState, places: Sequence[str], wanted: Wanted, *, retired:
     files = divert_files(places, wanted.dispatcher, retired=retired, dockerd=wanted.dockerd)
     other = [item.path for item in files if not item.matches(found.files.get(item.path))]
     lines = [f"write {path}" for path in other]
-    lines += [f"give the place of {place} to our program" for place in _open(found, files, places)]
+    lines += [f"replace {place} with our program" for place in _open(found, files, places)]
     if not lines and found.enabled:
         return PartPlan()
-    lines.append("handle every container that asks for runc, and every build step, by the policy")
+    lines.append("apply the policy to every container that asks for runc, and to every build step")
     given = {"dispatcher": wanted.dispatcher}
     return PartPlan("apply", tuple(lines), files=files, settings=given)
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gives runc its place back. Variables: unit, places (one a line), builds (the directory of runsc for builds), links (a
+# Restores runc. Variables: unit, places (one a line), builds (the directory of runsc for builds), links (a
 # program that settles who follows links in volumes). Comes after put_files.sh and places.sh.
 set -eu
 : "${unit:?}" "${divert_dir:?}" "${places?}" "${builds:?}" "${links:?}"

@@ -31,7 +31,7 @@ def listed_attempts(host: Audited) -> Iterator[str]:
     if why := out_of_force(found):
         yield f"the firewall is not active: {'; '.join(why)}"
     if not counted.counters:
-        yield "what it has counted could not be read"
+        yield "the counters of the firewall could not be read; run again"
         return
     if counted.is_full:
         yield f"more than {STOPPED_SIZE} different attempts: NOT ALL ARE LISTED"

@@ -54,8 +54,8 @@ NETWORK_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "network-takes-addresses",
         Severity.HIGH,
-        "This Docker network has addresses that belong to others, so what the node sends to them "
-        "can reach a container",
+        "Addresses of this Docker network belong to others, so traffic of the node to these "
+        "addresses can reach a container instead",
         "Remove the network (docker network rm) and find out who created it. Create it again with "
         "a private subnet. If the addresses are yours, add them to default-address-pools in "
         "gvisor_daemon_json",
@@ -64,8 +64,8 @@ NETWORK_RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "network-past-firewall",
         Severity.HIGH,
-        "Containers on this Docker network are on the node's own network, where its firewall does "
-        "not filter them",
+        "This Docker network connects containers directly to the node's own network, where the "
+        "firewall does not filter their traffic",
         "Remove the network (docker network rm) and find out who created it. Move its containers "
         "to a network with driver bridge",
         _past_firewall,

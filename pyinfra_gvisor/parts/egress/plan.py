@@ -112,7 +112,7 @@ def _lines(found: EgressState, egress: Egress, around: Surroundings) -> list[str
     install = [] if found.nft else ["install nftables from the node's own apt"]
     allowed = [item.to for item in egress.allow]
     connects = ", ".join(["every bridge", *around.interfaces])
-    blocked = "would be blocked, and is only reported" if egress.only_reports else "blocked"
+    blocked = "only reported, not blocked" if egress.only_reports else "blocked"
     return [
         *install,
         f"load table {TABLE} for container interfaces: {connects}",
@@ -141,13 +141,13 @@ def _docker_itself(egress: Egress, dockerd: Dockerd) -> str:
     if not dockerd.is_told_apart:
         return f"what Docker itself sends is not filtered: {NOT_TOLD_APART}"
     allowed = ", ".join(item.to for item in (*egress.docker_allow, *dockerd.peers))
-    return f"the same for what Docker itself sends; also allowed there: {allowed or 'nothing'}"
+    return f"the same rules hold for Docker itself, which may also reach: {allowed or 'nothing'}"
 
 
 def _surprises(found: EgressState, egress: Egress) -> Iterator[str]:
     """Yield warnings: containers that are not filtered, and other machines that will be."""
     if egress.only_reports and found.rules and blocks(found.rules):
-        yield "containers reach everything again: the new rules only report, and the old ones block"
+        yield "the new rules only report: containers can reach what the present rules block"
     left_alone = outside(found, egress)
     for item in found.networks:
         if item.bridge in left_alone:

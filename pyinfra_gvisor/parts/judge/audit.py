@@ -23,10 +23,10 @@ def _not_asked(host: Audited) -> Iterator[Observation]:
         yield Observation(NAME, " and ".join(down))
     if outside := host.node.part(JudgeState).outside:
         more = f" and {len(outside) - 1} more" if outside[1:] else ""
-        what = f"dockerd follows symbolic links in volumes, as {outside[0]}{more} may need"
-        yield Observation(NAME, f"{what}, outside of gVisor", Severity.MEDIUM)
+        what = "dockerd follows symbolic links in volumes, as containers outside of gVisor may"
+        yield Observation(NAME, f"{what} need: {outside[0]}{more}", Severity.MEDIUM)
     if host.settings.door == "report":
-        yield Observation(NAME, "it only reports", Severity.MEDIUM)
+        yield Observation(NAME, 'gvisor_door is "report": nothing is refused', Severity.MEDIUM)
 
 
 def _not_resident(host: Audited) -> Iterator[Observation]:
@@ -63,31 +63,31 @@ RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "door-open",
         Severity.HIGH,
-        "dockerd does not ask whether it may do what it is asked for, so a container that is "
-        "refused can have changed the node",
+        "dockerd does not ask pyinfra-gvisor before it acts, so even a refused container can have "
+        "changed the node",
         "Read journalctl -u pyinfra-gvisor-judge on the node, then run pyinfra-gvisor apply",
         _not_asked,
     ),
     Rule(
         "judge-not-resident",
         Severity.LOW,
-        "The judge is not resident: wrappers run it themselves, so containers start more slowly",
+        "The judge does not run as a service, so containers start about 0.1 s later",
         "Read journalctl -u pyinfra-gvisor-judge on the node, then run pyinfra-gvisor apply",
         _not_resident,
     ),
     Rule(
         "judge-not-as-declared",
         Severity.MEDIUM,
-        "The files of the resident judge are not as installed",
+        "The files of the judge's service are missing or were changed",
         "Find out who changed them, then run pyinfra-gvisor apply",
         _not_declared,
     ),
     Rule(
         "permit-given",
         Severity.LOW,
-        "A command had a permit for what is refused otherwise, so what it made may have more of "
-        "the node than others",
-        "Remove what it made when it is no longer needed, or accept its container",
+        "An operator allowed a Docker command that is refused otherwise: what the command created "
+        "may have access to the node",
+        "Remove what the command created when nobody needs it, or accept the container",
         _permitted,
     ),
 )

@@ -28,6 +28,6 @@ if [ -z "$address" ]; then listen_no_more; fi
 systemctl start "$unit.socket" || die "$unit.socket" "this socket does not listen: $(said_by socket)"
 # The socket stays open and keeps questions that arrive meanwhile.
 systemctl restart "$unit.service" || die "$unit.service" "this service does not start: $(said_by service)"
-answers || die "$unit.service" "nobody answers at $address: $(said_by service)"
+answers || die "$unit.service" "the judge does not answer at $address: $(said_by service)"
 if [ -n "$address" ]; then "$directory/volumes" sync || true; fi # the daemon.json that comes next settles it, too
 systemctl enable --quiet "$unit.socket"

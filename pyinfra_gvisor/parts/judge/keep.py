@@ -15,7 +15,7 @@ from pyinfra_gvisor.settings import Settings
 def _given(_node: Node, settings: Settings) -> Mapping[str, str]:
     given = {"judge_name": NAME, "judge_ask": ASK, "judge_links": LINKS}
     if settings.has_door:
-        what = "Docker does nothing new, and does not start without its socket"
+        what = "Docker starts no new container, and dockerd does not start without the socket"
         return {**given, "judge_address": ADDRESS, "judge_else": what}
     return {**given, "judge_address": "", "judge_else": "containers start more slowly"}
 

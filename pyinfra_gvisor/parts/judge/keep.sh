@@ -15,7 +15,7 @@ judge_wrong() {
 
 judge_lasting() { # a restart of the judge does not help
     if [ -n "$judge_address" ] && ! "$judge_links" sync > /dev/null 2>&1; then
-        say "who follows links in volumes cannot be settled, so an image may change this node, or a container may miss links"
+        say "nosymfollow of Docker's volumes cannot be changed, so an image may change this node, or a container may miss links"
     fi
 }
 

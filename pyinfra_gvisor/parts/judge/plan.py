@@ -19,8 +19,8 @@ from pyinfra_gvisor.settings import Settings
 
 _NOSYMFOLLOW = (5, 10)  # mount(2), MS_NOSYMFOLLOW
 NOT_RESIDENT = (
-    "this node has no systemd, or no asyncio of Python, so the judge is not resident. Each start "
-    "of a container takes about 0.1 s longer"
+    "this node has no systemd, or its Python has no asyncio, so the judge does not run as a "
+    "service. Each start of a container takes about 0.1 s longer"
 )
 
 
@@ -76,10 +76,10 @@ def refuse_node(node: Node) -> None:
         )
     if node.linked_volume is not None:
         raise Problem(
-            "gvisor_default has dockerd follow no symbolic link in volumes, so this volume would "
-            "not be found",
+            "with gvisor_default dockerd follows no symbolic link in volumes, so dockerd would "
+            "not find this volume",
             got=node.linked_volume,
-            todo=f"mount the directory there, with mount --bind and in /etc/fstab, {otherwise}",
+            todo=f"replace the link with a bind mount, also in /etc/fstab, {otherwise}",
         )
 
 
@@ -95,7 +95,7 @@ def plan_judge(node: Node, program: str | None, *, door: bool | None) -> PartPla
     """
     found = node.part(JudgeState)
     if program is None:
-        return PartPlan("remove", ("stop the resident judge",)) if found.there else PartPlan()
+        return PartPlan("remove", ("stop the judge's service",)) if found.there else PartPlan()
     if door is None and is_asked(node):
         return PartPlan()
     if door:
@@ -105,11 +105,11 @@ def plan_judge(node: Node, program: str | None, *, door: bool | None) -> PartPla
     files = judge_files(program, _asking(node) if door else None)
     lines = [f"write {path}" for path, _ in found.other(files)]
     if found.is_asked and not door:
-        lines.append("have dockerd's unit not wait for it")
+        lines.append("let dockerd start without the judge")
     if door and found.links in ("", "wanted"):
-        lines.append("have only containers follow links in volumes, and no program of the node")
+        lines.append("let containers follow links in volumes, but no program of the node")
     if not lines and found.enabled and not found.down(asked=bool(door)):
         return PartPlan()
-    lines.append(f"have the judge answer at {JUDGE_SOCKET}{f' and {ADDRESS}' if door else ''}")
+    lines.append(f"start the judge at {JUDGE_SOCKET}{f' and {ADDRESS}' if door else ''}")
     settings: dict[str, Any] = {"program": program, "address": ADDRESS if door else ""}
     return PartPlan("apply", tuple(lines), files=files, settings=settings)

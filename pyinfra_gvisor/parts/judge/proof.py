@@ -28,8 +28,8 @@ CHECKS = (
     Check(
         "door",
         "Docker asks before it acts",
-        "dockerd makes no bind of the node, no volume that is a directory of the node, and no file "
-        "in a container that mounts one. With a permit it makes all three",
+        "dockerd refuses a mount of the node, a volume that is a directory of the node, and "
+        "docker cp into a container that mounts one. With an exception dockerd does all three",
         "door",
         Severity.CRITICAL,
         "read journalctl -u pyinfra-gvisor-judge, then run deploys/gvisor.py",

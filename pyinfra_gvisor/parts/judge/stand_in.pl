@@ -2,7 +2,7 @@
 # answers at systemd's second socket, for 8 s. With a path it listens there, until somebody else does: it has systemd try.
 use strict;
 my ($path) = @ARGV;
-my $why = "pyinfra-gvisor cannot judge this, because its program does not run, so Docker does nothing new; "
+my $why = "pyinfra-gvisor refuses this request, because its judge does not run; "
     . "read journalctl -u pyinfra-gvisor-judge, and reinstall python3";
 my $stops = qr{^(/v[0-9.]+)?/containers/[\w.-]+/(stop|kill|wait|pause|unpause|resize)([?]|$)};
 $SIG{CHLD} = $SIG{PIPE} = "IGNORE";

@@ -77,7 +77,7 @@ class JudgeState(PartState):
         ]
         if not asked or down:
             return down
-        silent = ["nobody answers where dockerd asks"] * (not self.answers)
+        silent = ["the judge does not answer dockerd"] * (not self.answers)
         should_be = self.links in ("", "wanted")
         return silent + ["dockerd follows symbolic links in volumes"] * should_be
 

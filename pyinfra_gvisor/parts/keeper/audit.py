@@ -34,14 +34,14 @@ RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "keeper-down",
         Severity.HIGH,
-        "The keeper does not run: nothing on the node notices when a protection is not in force",
+        "The keeper does not run, so nothing on the node notices or restores changed protections",
         "Run pyinfra-gvisor apply, or systemctl enable --now pyinfra-gvisor-keeper.timer",
         _down,
     ),
     Rule(
         "keeper-not-as-declared",
         Severity.MEDIUM,
-        "The keeper checks something else than what is declared",
+        "The files of the keeper are missing, or differ from what is declared",
         "Run pyinfra-gvisor apply",
         _files,
     ),

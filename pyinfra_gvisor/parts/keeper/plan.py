@@ -22,9 +22,7 @@ from pyinfra_gvisor.parts_common.members import members
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.settings import Settings
 
-WITHOUT_SYSTEMD = (
-    "this node does not run systemd, so only an audit notices when these are not in force"
-)
+WITHOUT_SYSTEMD = "this node does not run systemd, so only an audit checks these protections"
 
 
 def declared_keeps(settings: Settings, restored: Restored | None = None) -> dict[str, Keep]:
@@ -98,7 +96,7 @@ def plan_keeper(
     other = found.other(files)
     if not other and found.runs:
         return PartPlan()
-    start = f"start the keeper: check every {INTERVAL_S} s whether these are in force: "
+    start = f"start the keeper, which checks every {INTERVAL_S} s and restores: "
     return PartPlan(
         "apply",
         (*(f"write {path}" for path in other), f"{start}{', '.join(keeps)}"),

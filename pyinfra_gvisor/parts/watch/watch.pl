@@ -37,7 +37,7 @@ sub main {
     }
     journal(6, account(@seen)) unless @bare || $failed;
     my $images = eval { $policy->{default} ? unaccepted_images() : [] };
-    if (!$images) { journal(3, "images cannot be judged: $@"); $failed = 1 }
+    if (!$images) { journal(3, "images cannot be checked: $@"); $failed = 1 }
     journal(4, unaccepted($_)) for @{$images // []};
     # not written after a failure: its old time then shows that containers are unknown
     if (!$failed && $policy->{textfile} && !eval { write_metrics(\@seen, scalar @bare, scalar @$images); 1 }) {

@@ -62,8 +62,8 @@ def test_an_app_that_is_not_in_a_sandbox_is_found_whatever_it_looks_like(changes
 @table(
     "given, mounts, remedy",
     an_app=({}, (), "Stop the container and recreate it with --runtime=runsc"),
-    socket=({}, ("/run/docker.sock",), "It has docker.sock, which cannot work in gVisor"),
-    network=({"NetworkMode": "host"}, (), "It has the node's network, which cannot work in gVisor"),
+    socket=({}, ("/run/docker.sock",), "The container has docker.sock, which cannot work"),
+    network=({"NetworkMode": "host"}, (), "The container has the node's network, which cannot"),
 )
 def test_no_remedy_is_given_that_cannot_work(
     given: Data, mounts: tuple[str, ...], remedy: str

@@ -146,13 +146,13 @@ def problems(directory: Path, **texts: str) -> list[str]:
 
 @table(
     "text, said",
-    plain=("\ngvisor_default: 'sandbox'", "2: gvisor_default: has a colon"),
-    empty=("gvisor_egress: {}", "1: gvisor_egress: has a colon"),
-    misspelt=("gvisor_defualt: 'off'", "1: gvisor_defualt: has a colon"),
-    in_a_condition=("if True:\n gvisor_seal: {}", "2: gvisor_seal: has a colon"),
+    plain=("\ngvisor_default: 'sandbox'", "2: gvisor_default: has a type"),
+    empty=("gvisor_egress: {}", "1: gvisor_egress: has a type"),
+    misspelt=("gvisor_defualt: 'off'", "1: gvisor_defualt: has a type"),
+    in_a_condition=("if True:\n gvisor_seal: {}", "2: gvisor_seal: has a type"),
     after_an_assignment=(
         "gvisor_default = 'off'\ngvisor_default: 'sandbox'",
-        "2: gvisor_default: has a colon",
+        "2: gvisor_default: has a type",
     ),
     imported=("from shared import gvisor_egress", "1: gvisor_egress: is imported"),
     not_exported=(

@@ -181,10 +181,19 @@ OF_THEM = "hosts as declared, gVisor works on 1 of them"
     coolify=("coolify", [{"reached": False}], "0 of 1 host done"),
     none_inside=(
         "deploy",
-        [{"proven": True, "containers": (0, 12)}, {"proven": True, "containers": (0, 2)}],
+        [{"proven": True, "containers": (0, 12, 0)}, {"proven": True, "containers": (0, 2, 0)}],
         "gVisor works on 2 of 2 hosts. 0 of 14 containers run in gVisor",
     ),
-    audited=("audit", [{"containers": (9, 12)}], "1 of 1 host compliant. 9 of 12 containers run"),
+    one_not_read=(
+        "audit",
+        [{"containers": (10, 10, 0)}, {"reached": False}],
+        "1 of 2 hosts compliant. 10 of 10 containers run in gVisor on 1 of 2 hosts",
+    ),
+    audited=(
+        "audit",
+        [{"containers": (9, 12, 3)}],
+        "1 of 1 host compliant. 9 of 12 containers run",
+    ),
 )
 def test_the_headline_counts_good_hosts(job: Job, hosts: list[Data], counted: str) -> None:
     ends = [HostEnd(str(number), **given) for number, given in enumerate(hosts)]
@@ -197,16 +206,25 @@ def test_the_headline_counts_good_hosts(job: Job, hosts: list[Data], counted: st
     "job, host, expected",
     apps_outside=(
         "deploy",
-        {"proven": True, "containers": (1, 12)},
+        {"proven": True, "containers": (1, 12, 0)},
         "next: pyinfra-gvisor audit, which says what to do about the other 11",
     ),
-    all_inside=("deploy", {"proven": True, "containers": (3, 3)}, "proven by a test container: a"),
+    all_inside=(
+        "deploy",
+        {"proven": True, "containers": (3, 3, 0)},
+        "proven by a test container: a",
+    ),
+    all_others_accepted=(
+        "deploy",
+        {"proven": True, "containers": (9, 12, 3)},
+        "proven by a test container: a",
+    ),
     no_container=("deploy", {"proven": True}, "proven by a test container: a"),
-    ready=("doctor", {"containers": (0, 3)}, "next: pyinfra-gvisor plan"),
+    ready=("doctor", {"containers": (0, 3, 0)}, "next: pyinfra-gvisor plan"),
     back=(
         "rollback",
         {"changed": True},
-        "next: change the settings: they still declare what was rolled back",
+        "next: change the settings, or the next apply undoes this rollback",
     ),
     nothing_to_roll_back=("rollback", {}, "unchanged: a"),
 )

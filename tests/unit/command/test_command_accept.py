@@ -216,7 +216,7 @@ def test_entries_of_others_stay(here: Path, answer: Answering) -> None:
 
 @table(
     "typed, found, says",
-    tag=(["-y", "docker.io/coollabsio/coolify-helper:1"], [FOUND], "a name is no identity"),
+    tag=(["-y", "docker.io/coollabsio/coolify-helper:1"], [FOUND], "a name does not identify"),
     reason=(["-y", IMAGE, "--reason", "short"], [FOUND], "--reason is too short"),
     unknown=(["-y", "f" * 12], [FOUND], "no node has such an image or container"),
     nothing=(["-y", "--", "--ssh-user", "x"], [FOUND], "give the id of an image"),

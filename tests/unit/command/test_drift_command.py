@@ -184,7 +184,7 @@ def test_a_host_that_fails_in_the_deploy_is_an_error_with_its_reason(folder: Fol
     no_inventory=(["her.py", "still.py"], "has no hosts, got her.py"),
     broken_inventory=(["raising.py", "still.py"], "the inventory broke"),
     broken_deploy=(["here.py", "broken.py"], "the deploy broke"),
-    no_operations=(["here.py", "nothing.py"], "no operation for it"),
+    no_operations=(["here.py", "nothing.py"], "an operation for this host"),
     one_without=(["here.py", "still.py", "nothing.py"], "nothing.py has no operation"),
     one_limit=(["here.py", "still.py", "--limit", "@local", "--limit", "x"], "got x"),
     none=(["here.py", "still.py", "--", "--exclude=run"], "no host is left"),

@@ -13,6 +13,7 @@ import yaml
 
 from pyinfra_gvisor.command import fleet
 from pyinfra_gvisor.command.__main__ import cli
+from pyinfra_gvisor.dispatch.accepted import FILE, write_accepted
 from pyinfra_gvisor.settings import PREFIX, load_settings
 from tests.arguments import Data
 from tests.documented import (
@@ -108,7 +109,7 @@ def test_the_readme_has_the_first_commands_of_getting_started() -> None:
 
 
 def test_every_how_to_page_is_one_that_is_tried() -> None:
-    assert {path.stem for path in (DOCS / "how-to").glob("*.md")} - {"index"} == set(HOW_TO)
+    assert {path.stem for path in (DOCS / "how-to").glob("*.md")} - {"compose"} == set(HOW_TO)
 
 
 @pytest.mark.parametrize("words", of(TYPED, PROGRAM))
@@ -155,7 +156,11 @@ def _of_the_clone() -> Iterator[Path]:
 
 
 @each_block(EVERY_PAGE, "python")
-def test_settings_in_a_page_are_valid(block: Block) -> None:
+def test_settings_in_a_page_are_valid(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_accepted(tmp_path / FILE, ())
     data = settings_of(block.text)
 
     _, problems = load_settings(data)

@@ -64,9 +64,11 @@ def test_a_host_is_taken_as_people_write_it_for_ssh(text: str, entry: object) ->
 @table(
     "text, says",
     bracket=('gvisor_exempt = [{"name": "a"', ":1: '{' was never closed; write the bracket"),
-    comma=('run = [\n    "a"  # first\n    "b",\n]', ':2: no comma after "a"; write "a",'),
-    quotes=("gvisor_restart = never", ':1: never is not defined; write "never"'),
-    json=("gvisor_watch = true", ":1: true is not defined; write True"),
+    comma=('run = [\n    "a"  # first\n    "b",\n]', ":2: no comma between this text and the next"),
+    in_a_setting=('gvisor_coolify_servers = ["a"\n"b"]', ":1: no comma between this text"),
+    quotes=("gvisor_restart = never", ":1: a text without quotes; write it in quotes"),
+    host_without_quotes=("run = [run_1]", ":1: a text without quotes; write it in quotes"),
+    json=("gvisor_watch = true", ":1: true is no value of Python; write True"),
     hyphen=("gvisor-default = 'sandbox'", "write a setting as gvisor_name = value"),
     comma_in_a_table=('gvisor_egress = {"mode": "report" "docker": False}', "look for a missing"),
 )
@@ -75,7 +77,7 @@ def test_a_mistake_in_a_file_is_told_with_its_line(text: str, says: str, tmp_pat
     path.write_text(text)
 
     with pytest.raises(Problem) as raised:
-        refuse_mistakes([path])
+        refuse_mistakes([], path)
 
     assert f"{path}:" in str(raised.value)
     assert says in str(raised.value)
@@ -84,14 +86,29 @@ def test_a_mistake_in_a_file_is_told_with_its_line(text: str, says: str, tmp_pat
 @table(
     "text",
     long_text='gvisor_exempt = [{"name": "a", "reason": "one text "\n    "in two lines"}]',
-    in_brackets='run = ["a", ("b" "c")]\n',
+    on_one_line='run = ["a", ("b" "c")]\n',
+    three_quotes='run = ["""a\nb"""]\n',
+    elsewhere='commands = dict(a=["one && "\n"two"])\nx = d["ab"\n"cd"]\n',
     comprehension="run = [f'run-{n}' for n in range(3)]\n",
     function="import os\nfrom x import y as z\ndef f(a, *b): return a, b, os, z\nrun = f(1)\n",
-    star="from x import *\nrun = names\n",
-    given="try:\n    pass\nexcept OSError as e:\n    print(e, __file__)\n",
+    star="from x import *\ngvisor_release = names\n",
+    given="try:\n    x = 1\nexcept OSError as e:\n    print(e)\ngvisor_release = __file__\n",
+    pattern="match x:\n    case {**rest}:\n        pass\ngvisor_release = rest\n",
+    taken="gvisor_release = locals()['x']\n",
+    deep="x = " + "1 + " * 9000 + "1\n",
 )
 def test_what_python_reads_is_no_mistake(text: str, tmp_path: Path) -> None:
     path = tmp_path / "run.py"
     path.write_text(text)
 
-    refuse_mistakes([path, tmp_path / "missing.py"])
+    refuse_mistakes([tmp_path / "missing.py"], path)
+
+
+def test_a_value_that_may_be_a_secret_is_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "all.py").write_text('gvisor_x = ["pa55word"\n"tok"]\n')
+    (tmp_path / "run.py").write_text("gvisor_x = pa55word\n")
+
+    for name in ("all.py", "run.py"):
+        with pytest.raises(Problem) as raised:
+            refuse_mistakes([tmp_path / name])
+        assert "pa55word" not in str(raised.value)

@@ -115,7 +115,7 @@ def test_workers_with_old_code_are_ended_and_asked_once(present: bool, told: lis
     second = plan_option(host(container(), *asked), present=present)
 
     assert (first.action, second.action) == ("apply" if present else "remove", "nothing")
-    assert "end Horizon gracefully" in first.lines[0]
+    assert "restart Horizon" in first.lines[0]
     assert "finishes its running deployments first" in second.lines[0]
 
 

@@ -188,8 +188,8 @@ def test_another_default_runtime_is_told_with_what_new_containers_get(
 
 
 LATE = (
-    "  --rm containers that start during the wait are waited for too. One that starts in the last "
-    "second ends: start no deployment meanwhile"
+    "  the restart also waits for --rm containers that start during the wait. One that starts in "
+    "the last second ends, so start no deployment now"
 )
 
 

@@ -65,7 +65,7 @@ def test_a_lost_record_is_read_from_its_copy_and_that_is_said(given: Data, state
     mended = mending(found)
     assert (mended.source, mended.target) == (COPY_JSON, OWNED_JSON)
     assert mended.why == f"{OWNED_JSON} is {state}: restore it"
-    assert harmless_faults(found)[-1] == (OWNED_JSON, f"{state}; its second copy counts")
+    assert harmless_faults(found)[-1] == (OWNED_JSON, f"{state}; the second copy is used")
 
 
 @table("given, state", DAMAGED)

@@ -323,6 +323,7 @@ def test_a_script_that_is_missing_or_not_ours_is_not_run(
     ran = resumed(left.parent.parent)
 
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert f"is missing, or was not written by pyinfra-gvisor: {left}; " in ran.stderr
+    said = f"{left}, which undoes this change, is missing or was not written by pyinfra-gvisor. "
+    assert said in ran.stderr
     assert f"remove {left.parent}, and run again" in ran.stderr
     assert left.parent.exists()

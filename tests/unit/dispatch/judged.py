@@ -223,4 +223,4 @@ def bound(source: str | Path, destination: str) -> dict[str, Any]:
 
 PROC = {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid"]}
 NOT_ALLOWED = "refused: a sandbox may not have: "
-TODO = ". Recreate the container without, or allow it in gvisor_seal"
+TODO = ". Recreate the container without these options, or allow them in gvisor_seal"

@@ -160,7 +160,7 @@ def test_an_entry_adds_to_its_shape_but_changes_nothing_of_it() -> None:
     assert {"COOLIFY_URL", "NPM_TOKEN"} <= {*wider.env_free}
     assert mount in wider.optional_mounts
     assert Infrastructure.model_validate(wider.written()) == wider
-    with pytest.raises(ValueError, match="the shape coolify-helper says mounts"):
+    with pytest.raises(ValueError, match="the kind coolify-helper already sets mounts"):
         entry(mounts=["/:/host:rw"])
 
 
@@ -178,7 +178,7 @@ def test_an_entry_adds_to_its_shape_but_changes_nothing_of_it() -> None:
     ],
 )
 def test_a_variable_with_which_programs_run_commands_cannot_be_free(name: str) -> None:
-    with pytest.raises(ValueError, match="must not be free"):
+    with pytest.raises(ValueError, match="must not be in env_free"):
         entry(env_free=[name])
 
 

@@ -112,7 +112,8 @@ def test_a_volume_fulfils_an_entry_by_its_name(
     said = create(node, mounts={**MOUNTS, to: node.volume(name, **options)})
 
     if other:
-        assert f". It is not the accepted image {IMAGE[:19]}: other mounts ({other}" in said
+        shown = f"image {IMAGE[:19]}: other mounts ({other}"
+        assert f". The container is not the accepted {shown}" in said
     else:
         assert said == "runc"
 
@@ -242,7 +243,7 @@ def test_an_imitator_is_refused_docker_sock_and_told_what_differs(
     said = create(node, **changes)
 
     assert said.startswith(NOT_ALLOWED)
-    assert f". It is not the accepted image {IMAGE[:19]}: other {what}. Recreate" in said
+    assert f". The container is not the accepted image {IMAGE[:19]}: other {what}. Recreate" in said
 
 
 @table("changes, what", {name: item for name, item in IMITATORS.items() if name != "secrets"})

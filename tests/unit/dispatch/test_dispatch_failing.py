@@ -110,7 +110,7 @@ def test_a_judge_that_hangs_is_ended_by_its_own_alarm(node: Judged, runtime: str
 
     assert said == (
         "no decision within 1 s, so this container was not started; "
-        "check file systems that do not answer"
+        "check for mounts that hang, such as NFS"
     )
     assert int(signal.SIGALRM) + 128 == 142  # call.sh
 

@@ -292,7 +292,7 @@ def test_a_namespace_of_a_container_outside_of_gvisor_is_refused(
         "/../../tmp/x.slice:abc",
         (
             "refused: a build step in a sandbox may not have: control group "
-            "/../../tmp/x.slice:abc. Build without, or allow it in gvisor_seal"
+            "/../../tmp/x.slice:abc. Build without these options, or allow them in gvisor_seal"
         ),
     ),
 )

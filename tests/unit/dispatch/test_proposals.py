@@ -160,7 +160,7 @@ def test_a_program_that_needs_docker_is_known_by_its_image_and_recorded_as_it_is
     by_itself = only(one, container("edge", **given))
     by_compose = only(one, container("edge-1", **given, labels=labels))
 
-    assert (by_itself.shape, by_compose.shape) == ("docker-socket", "docker-socket")
+    assert (by_itself.shape, by_compose.shape) == ("", "compose")
     assert entry_of(by_itself).without_labels == ("com.docker.compose.",)
     assert entry_of(by_compose).labels == labels
     assert entry_of(by_compose).mounts == (f"{SOCKET}:ro", "volume=data:/data:rw")
@@ -245,7 +245,7 @@ def test_variables_that_its_shape_leaves_free_are_not_worth_a_note() -> None:
     helper, _ = proposals(pulled(image(), container(env=["COOLIFY_URL=https://a", "OTHER=1"])))
 
     assert [note for note in helper.notes if "COOLIFY_URL" in note] == []
-    assert "not as its image: environment (OTHER)" in helper.notes
+    assert "differs from its image: environment (OTHER)" in helper.notes
 
 
 def test_a_container_of_a_known_image_that_asks_for_nothing_needs_no_entry() -> None:
@@ -326,7 +326,7 @@ def test_the_reason_says_what_was_accepted_and_where() -> None:
 @table(
     "wanted, says",
     unknown=("c" * 12, "no node has such an image or container"),
-    too_short=("aaaa", "no known shape"),
+    too_short=("aaaa", "no known kind"),
 )
 def test_what_no_host_has_is_refused(wanted: str, says: str) -> None:
     with pytest.raises(Problem, match=says):
@@ -334,7 +334,7 @@ def test_what_no_host_has_is_refused(wanted: str, says: str) -> None:
 
 
 def test_an_image_of_an_unknown_name_needs_a_shape() -> None:
-    with pytest.raises(Problem, match="no known shape"):
+    with pytest.raises(Problem, match="no known kind"):
         chosen([found_on(PLAIN)], [IMAGE], None)
 
     (one,) = chosen([found_on(PLAIN)], [IMAGE], "coolify-sentinel")
@@ -421,7 +421,7 @@ def test_a_proxy_with_one_more_mount_is_accepted_as_it_is_on_demand() -> None:
     found = [found_on(PROXY, proxy("/etc/ssl:/certs:ro"))]
 
     for name in (IMAGE, "coolify-proxy"):
-        with pytest.raises(Problem, match="as it is with --shape compose"):
+        with pytest.raises(Problem, match="unchanged with --shape compose"):
             chosen(found, [name], None)
     (one,) = chosen(found, ["coolify-proxy"], "compose")
     assert "/etc/ssl:/certs:ro" in one.entry.mounts
@@ -482,8 +482,8 @@ def warned(*found: HostFound, name: str = IMAGE, shape: str | None = None) -> li
 TAGS, DIGESTS = image()["RepoTags"], image()["RepoDigests"]
 EVIL = {"RepoDigests": [f"evil/x@sha256:{'d' * 64}"]}
 MIRROR = f"mirror.example.com/x@sha256:{'e' * 64}"
-OF_NONE = "no digest is of docker.io/coollabsio/coolify-helper: "
-LATER = "this tag was given later, to an image of docker.io/evil/x"
+OF_NONE = "no digest has the name docker.io/coollabsio/coolify-helper: "
+LATER = "somebody gave this tag later to an image of docker.io/evil/x"
 
 
 @table(
@@ -517,7 +517,7 @@ def test_a_tenants_app_is_warned_of() -> None:
     (text,) = warned(there, name="shop")
 
     assert text == (
-        "container shop is application shop of Coolify: a tenant's, and no infrastructure"
+        "container shop is application shop of Coolify: a tenant's app, and not infrastructure"
     )
 
 
@@ -603,7 +603,7 @@ def test_digits_are_an_id_and_never_a_name(tmp_path: Path) -> None:
     assert (list(told.images), told.containers) == ([IMAGE], ())
     picked = chosen([found_on(image(), {**image("shop:1"), "Id": OTHER}, app)], [name], None)
     assert {item.entry.image for item in picked} == {IMAGE}
-    with pytest.raises(Problem, match="digits are an id, of which 12 or more are required"):
+    with pytest.raises(Problem, match="digits are never a name, and an id needs 12 or more"):
         chosen([found_on({**image("shop:1"), "Id": OTHER}, app)], [name], None)
 
 

@@ -402,6 +402,6 @@ def test_what_nobody_could_create_again_is_named_where_dockerd_asks_first(tmp_pa
     assert (first.places_error, second.places_error, second.not_again) == (None, None, ())
     lines = place_lines({}, (), (), first.not_again)
     assert lines[1].text == (
-        "network old: stays, and could not be created again: driver macvlan; the interface eth0 of "
-        "the node"
+        "network old stays, but Docker would refuse a new one: driver macvlan; the interface eth0 "
+        "of the node"
     )

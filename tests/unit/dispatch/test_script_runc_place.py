@@ -117,7 +117,7 @@ def test_without_runc_every_call_is_refused(place: Place, how: str) -> None:
     ran = place.call("--version")
 
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert "runc is missing beside its place" in ran.stderr
+    assert "runc is missing: no path in" in ran.stderr
 
 
 def test_a_place_that_is_not_mounted_is_told_from_a_runc_that_is_missing(

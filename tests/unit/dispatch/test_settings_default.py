@@ -90,7 +90,7 @@ def test_what_the_default_runtime_cannot_be_is_told_by_the_key_that_is_wrong(
     shapes=({"shape": ["a"]}, "['shape'] must be 'coolify-"),
     what_the_shape_says=(
         {"shape": "coolify-helper", "mounts": []},
-        " the shape coolify-helper says mounts; remove mounts, or remove the shape",
+        " the kind coolify-helper already sets mounts; remove mounts, or remove the key shape",
     ),
     relative_mount=(
         {"mounts": ["data:/data:ro"]},
@@ -117,17 +117,17 @@ def test_what_the_default_runtime_cannot_be_is_told_by_the_key_that_is_wrong(
     of_whose_compose_project=(
         {"labels": {"managed": "yes"}, "without_labels": ["com.docker.swarm."]},
         (
-            " does not say of which compose project the container may be, so somebody's "
-            "compose file could add post_start or configs, which run in it, got labels managed, "
+            " the entry allows every compose project, so any compose file could run commands "
+            "in the container, with post_start or configs, got labels managed, "
             "without_labels com.docker.swarm.; add "
             '"without_labels": ["com.docker.compose."], or, if compose starts it, add its label '
             "com.docker.compose.project.working_dir to labels"
         ),
     ),
-    no_label_at_all=({"labels": {}}, " does not say of which compose"),
+    no_label_at_all=({"labels": {}}, " the entry allows every compose project"),
     a_name_that_every_compose_file_can_have=(
         {"labels": {"com.docker.compose.project": "edge"}},
-        " does not say of which compose",
+        " the entry allows every compose project",
     ),
     no_volumes_name=({"mounts": ["volume=:/data:rw"]}, "['mounts']['0'] not a mount"),
     key=({"comand": ["x"]}, "['comand'] unknown key, got ['x']; use command"),

@@ -106,7 +106,7 @@ def test_a_host_that_was_not_reached_outweighs_changes_and_hides_no_host() -> No
     assert drift.errors == judge(REQUEST, none).errors == ()
 
 
-SILENT, NOTHING = "failed without an error message", "the deploys have no operation for it"
+SILENT, NOTHING = "failed without an error message", "no deploy has an operation for this host"
 
 
 @table(

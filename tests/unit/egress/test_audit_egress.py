@@ -235,22 +235,24 @@ NODE = (
     *("egress gateway 0102A8C0", f"egress gateway fd{'0' * 29}1", f"egress gateway {'0' * 8}"),
     *("egress resolver 10.1.2.3", "egress resolver fd00::53", "egress resolver odd"),
 )
-LINK_LOCAL = "takes 169.254.0.0/16 (link-local, with the metadata services at 169.254.169.254)"
+LINK_LOCAL = (
+    "overlaps with 169.254.0.0/16 (link-local, with the metadata services at 169.254.169.254)"
+)
 
 
 @table(
     "subnet, why",
     metadata=("169.254.169.254/32", f"{LINK_LOCAL}, is not private"),
-    metadata_of_aws=("fd00:ec2::/64", "takes fd00:ec2::254/128 (AWS)"),
-    link_local=("fe80::/64", "takes fe80::/10 (link-local, RFC 4291), is not private"),
-    gateway=("192.168.2.0/24", "takes 192.168.2.1 (a default gateway of the node)"),
-    gateway_of_ipv6=("fd00::/120", "takes fd00::1 (a default gateway of the node)"),
-    resolver=("10.1.2.9/16", "takes 10.1.2.3 (a resolver of the node)"),
+    metadata_of_aws=("fd00:ec2::/64", "overlaps with fd00:ec2::254/128 (AWS)"),
+    link_local=("fe80::/64", "overlaps with fe80::/10 (link-local, RFC 4291), is not private"),
+    gateway=("192.168.2.0/24", "overlaps with 192.168.2.1 (a default gateway of the node)"),
+    gateway_of_ipv6=("fd00::/120", "overlaps with fd00::1 (a default gateway of the node)"),
+    resolver=("10.1.2.9/16", "overlaps with 10.1.2.3 (a resolver of the node)"),
     public=("203.0.113.0/24", "is not private"),
     public_of_ipv6=("2001:db8::/64", "is not private"),
     nat64=("64:ff9b:1::/96", "is not private"),
     wider_than_private=("172.0.0.0/8", "is not private"),
-    unreadable=("?", "is no subnet"),
+    unreadable=("?", "is not a subnet"),
 )
 def test_addresses_that_are_not_the_tenants_are_found(subnet: str, why: str) -> None:
     report = found(audited(*NODE, f"egress subnet bridge {subnet} a b"))
@@ -403,13 +405,13 @@ LOADED = f"egress_observed loaded {NOW_S - 7200}"
         {},
         ["the firewall blocked, in packets: nothing", "over TCP or UDP within 1 h: nothing"],
     ),
-    unread=([*counted()], {}, ["what it has counted could not be read"]),
+    unread=([*counted()], {}, ["the counters of the firewall could not be read; run again"]),
     gone=(
         [],
         {"told": firewall(without=["now"])},
         [
             f"the firewall is not active: the kernel has no table {TABLE}",
-            "what it has counted could not be read",
+            "the counters of the firewall could not be read; run again",
         ],
     ),
     never_there=([], {"told": ()}, ["no firewall is on the node, though one is declared"]),

@@ -74,8 +74,8 @@ def proxy(*binds: str, **host: Any) -> dict[str, Any]:
         ({"Binds": ["/etc:/x:ro,rslave"]}, {}, "mount of /etc on /x"),
         ({"Binds": ["/nowhere/at/all:/x"]}, {}, "mount of /nowhere/at/all on /x"),
         ({"Binds": ["data:/x", "/x2"]}, {}, ""),
-        ({"Binds": ["../../etc:/x"]}, {}, "../../etc is no name of a volume"),
-        ({"Binds": ["a:b:c:d"]}, {}, "a:b:c:d is no mount"),
+        ({"Binds": ["../../etc:/x"]}, {}, "../../etc is not a valid volume name"),
+        ({"Binds": ["a:b:c:d"]}, {}, "a:b:c:d is not a mount"),
         ({"Binds": ["ssh:/x"], "VolumeDriver": "sshfs"}, {}, "volume driver sshfs"),
         ({"Mounts": [{"Type": "bind", "Source": "/", "Target": "/x"}]}, {}, "mount of / on /x"),
         ({"Mounts": [{"Type": "tmpfs", "Target": "/x"}]}, {}, ""),
@@ -86,8 +86,8 @@ def proxy(*binds: str, **host: Any) -> dict[str, Any]:
         ({"Privileged": True}, {}, "privileged"),
         ({"PidMode": "host"}, {}, "pid namespace of the node"),
         ({"NetworkMode": "host"}, {}, "network namespace of the node"),
-        ({"NetworkMode": "container:nobody"}, {}, "0 containers are called nobody"),
-        ({"VolumesFrom": ["nobody"]}, {}, "0 containers are called nobody"),
+        ({"NetworkMode": "container:nobody"}, {}, "0 containers match nobody"),
+        ({"VolumesFrom": ["nobody"]}, {}, "0 containers match nobody"),
         ({"Devices": [{"PathOnHost": "/dev/sda", "PathInContainer": "/d"}]}, {}, "device /dev/sda"),
         ({"DeviceRequests": [{"Driver": "cdi"}]}, {}, "devices of driver cdi"),
         ({"LogConfig": {"Type": "syslog"}}, {}, "log driver syslog"),
@@ -97,11 +97,11 @@ def proxy(*binds: str, **host: Any) -> dict[str, Any]:
         ({"LogConfig": {"Config": {"max-size": "1"}}}, {}, "log option max-size=1"),
         ({"LogConfig": {"Config": {"max-file": "2000000000"}}}, {}, "log option max-file=2"),
         ({"LogConfig": {"Config": {"max-buffer-size": "1t"}}}, {}, "log option max-buffer-size=1t"),
-        ({"Links": ["other:x"]}, {}, "links, which tell the environment of others"),
+        ({"Links": ["other:x"]}, {}, "--link, which shows variables of other containers"),
         ({"Links": ["other:x"], "NetworkMode": "own"}, {}, ""),
         ({"OomScoreAdj": -1000}, {}, "oom_score_adj below 0"),
         ({"OomScoreAdj": 500}, {}, ""),
-        ({}, {"Healthcheck": {"Interval": 1_000_000}}, "a health check more often"),
+        ({}, {"Healthcheck": {"Interval": 1_000_000}}, "a health check interval below 1 s"),
         ({}, {"Healthcheck": {"Interval": 5_000_000_000}}, ""),
         ({"Binds": [f"{'/a' * 400_000}:/x"]}, {}, "mount of /a"),
         ({"VolumeDriver": "../../../mine/x"}, {}, "volume driver ../../../mine/x"),
@@ -111,17 +111,17 @@ def proxy(*binds: str, **host: Any) -> dict[str, Any]:
         ({"CgroupParent": "/../x"}, {}, "control group /../x"),
         ({"Runtime": "gvisor"}, {}, ""),
         ({"Runtime": "gvisor", "Privileged": True}, {}, "privileged"),
-        ({"Runtime": "runc"}, {}, "runtime runc is outside of gVisor"),
-        ({"Runtime": "io.containerd.runc.v2"}, {}, "is outside of gVisor"),
+        ({"Runtime": "runc"}, {}, "runtime runc does not use gVisor"),
+        ({"Runtime": "io.containerd.runc.v2"}, {}, "does not use gVisor"),
         ({}, {"Volumes": {"/data": {}}}, ""),
-        ({}, {"Binds": ["/etc:/x"]}, "Binds is not known"),
-        ({}, {"hostconfig": {"Privileged": True}}, "hostconfig is not known"),
-        ({}, {"ho\u017ftConfig": {"Privileged": True}}, "ho\u017ftConfig is not known"),
-        ({"privileged": False}, {}, "HostConfig.privileged is not known"),
-        ({"Mounts": [{"type": "bind"}]}, {}, "HostConfig.Mounts.type is not known"),
-        ({"New": {"Key": 1}}, {}, "HostConfig.New is not known"),
+        ({}, {"Binds": ["/etc:/x"]}, "unknown key Binds"),
+        ({}, {"hostconfig": {"Privileged": True}}, "unknown key hostconfig"),
+        ({}, {"ho\u017ftConfig": {"Privileged": True}}, "unknown key ho\u017ftConfig"),
+        ({"privileged": False}, {}, "unknown key HostConfig.privileged"),
+        ({"Mounts": [{"type": "bind"}]}, {}, "unknown key HostConfig.Mounts.type"),
+        ({"New": {"Key": 1}}, {}, "unknown key HostConfig.New"),
         ({"New": None}, {}, ""),
-        ({"Mounts": "no list"}, {}, "HostConfig.Mounts is no object"),
+        ({"Mounts": "no list"}, {}, "HostConfig.Mounts is not a JSON object"),
     ],
 )
 def test_a_container_is_judged_before_dockerd_makes_it(
@@ -142,7 +142,7 @@ def test_the_message_is_that_of_a_start(node: Judged) -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (None, "dockerd did not show the content of this request"),
+        (None, "dockerd did not pass on the body of this request"),
         ("", "the request is not complete"),
         ('{"Image": "bb:1"', "the request is not complete"),
         ("[]", "the request is not complete"),
@@ -151,8 +151,8 @@ def test_the_message_is_that_of_a_start(node: Judged) -> None:
         ('{"HostConfig": []}', ""),
         ('{"Image": "bb:1"} {"HostConfig": {}}', "the request is not complete"),
         ("[" * 100_000, "the request is not complete"),
-        ('{"Image": "\\udcff"}', "characters that are not valid"),
-        ('{"Image": "\udcff"}', "characters that are not valid"),
+        ('{"Image": "\\udcff"}', "invalid Unicode characters"),
+        ('{"Image": "\udcff"}', "invalid Unicode characters"),
     ],
 )
 def test_what_cannot_be_read_as_dockerd_reads_it_is_refused(
@@ -243,7 +243,7 @@ def test_only_what_names_no_file_is_judged_without_a_process_of_its_own(
 def test_words_of_a_form_are_not_taken_for_those_of_the_query(node: Judged) -> None:
     for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         said = asked(node, "POST /build?remote=", headers={"Content-Type": kind})
-        assert "a form is not read here" in said
+        assert "a form is refused as the body" in said
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_no_image_is_copied_to_where_links_are_followed(node: Judged) -> None:
     mount: dict[str, Any] = {"Type": "volume", "Source": "shared", "Target": "/x"}
 
     for given in ({"Binds": ["shared:/x"]}, {"Binds": ["shared:/x:rw"]}, {"Mounts": [mount]}):
-        assert "follows links there while it copies" in created(node, given)
+        assert "would follow symbolic links there" in created(node, given)
     mount["VolumeOptions"] = {"NoCopy": True}
     for given in ({"Binds": ["shared:/x:rw,nocopy"]}, {"Mounts": [mount]}, {"Binds": ["own:/x"]}):
         assert created(node, given) == ""
@@ -294,7 +294,7 @@ def test_nor_into_a_volume_that_is_mounted_otherwise_than_all_volumes(
     assert (
         created(node, {"Binds": ["own:/x"]}) == created(node, {"Binds": ["other:/x:nocopy"]}) == ""
     )
-    assert "follows links there while it copies" in created(node, {"Binds": ["other:/x"]})
+    assert "would follow symbolic links there" in created(node, {"Binds": ["other:/x"]})
 
 
 def test_a_volume_that_exists_is_judged_by_its_own_options(node: Judged) -> None:
@@ -357,6 +357,39 @@ def test_a_container_whose_entry_is_to_be_read_from_it_is_made_if_it_asks_for_no
     assert "is not accepted on this node" in asks(socket, directory, PidMode="host")
 
 
+def test_a_new_program_that_needs_docker_is_made_if_it_asks_for_nothing_else_of_the_node(
+    node: Judged,
+) -> None:
+    def asks(*binds: str, name: str = "edge-proxy-1", **host: Any) -> str:
+        labels = {"com.docker.compose.project": "edge"}
+        body = {"Image": "traefik:v3.6", "Labels": labels, "HostConfig": {"Binds": binds, **host}}
+        return asked(node, f"POST /v1.45/containers/create?name={name}", body)
+
+    for mode in ("ro", "rw"):
+        assert asks(f"{SOCKET}:{SOCKET}:{mode}", "acme:/acme") == ""
+    with_file = asks(f"{SOCKET}:{SOCKET}:ro", "/srv/edge/traefik.yml:/etc/traefik.yml")
+    assert "It cannot be created to accept it, because it has mount of /srv/edge/" in with_file
+    assert "in binds of gvisor_seal" in with_file
+    assert "because it has privileges" in asks(f"{SOCKET}:{SOCKET}:ro", Privileged=True)
+    imitated = asks(f"{SOCKET}:{SOCKET}", name="coolify-proxy")
+    assert "mount of" in imitated, "this name is of another kind"
+
+
+def test_what_compose_calls_so_until_the_old_one_is_gone_is_judged_by_its_own_name(
+    tmp_path: Path,
+) -> None:
+    entry = infrastructure(mounts=(f"{SOCKET}:{SOCKET}:rw",), name="proxy")
+    node = has_docker(Judged(tmp_path, None, entry))
+    body = {"Image": "bb:1", "HostConfig": {"Binds": [f"{SOCKET}:{SOCKET}"]}}
+
+    said = {
+        name: asked(node, f"POST /v1.45/containers/create?name={name}", body)
+        for name in ("proxy", "0123456789ab_proxy", "0123456789ab_other", "123_proxy")
+    }
+
+    assert [name for name, text in said.items() if not text] == ["proxy", "0123456789ab_proxy"]
+
+
 def test_no_image_is_copied_into_a_volume_of_infrastructure(node: Judged) -> None:
     assert "the volume certs of infrastructure is empty" in created(node, proxy())
     assert "mount of" in created(node, proxy(), Image=IMAGE[:-1] + "8")
@@ -367,8 +400,8 @@ def test_runc_by_name_needs_the_image_by_its_id(node: Judged) -> None:
     node.volume("certs")
     (node.data / "volumes" / "certs" / "_data" / "cert").write_text("x")
 
-    assert "outside of gVisor" in created(node, proxy(Runtime="runc"))
-    assert "outside of gVisor" in created(node, proxy(Runtime="runc"), Image=IMAGE[:-1] + "8")
+    assert "does not use gVisor" in created(node, proxy(Runtime="runc"))
+    assert "does not use gVisor" in created(node, proxy(Runtime="runc"), Image=IMAGE[:-1] + "8")
     assert created(node, proxy(Runtime="runc"), Image=IMAGE) == ""
 
 
@@ -442,7 +475,7 @@ def test_compose_runs_no_command_in_infrastructure(node: Judged) -> None:
     write_container(node.data, 1, name="app")
     body, by = {"Cmd": ["sh"]}, {"User-Agent": "compose/v2.40.3"}
 
-    assert "Compose runs no command" in asked(node, "POST /containers/proxy/exec", body, by)
+    assert "Compose may not run commands" in asked(node, "POST /containers/proxy/exec", body, by)
     assert asked(node, "POST /containers/app/exec", body, by) == ""
     assert asked(node, "POST /containers/proxy/exec", body) == ""
 
@@ -458,13 +491,13 @@ def test_a_name_that_is_the_beginning_of_another_id_is_refused(node: Judged) -> 
     write_container(node.data, OTHER, name="other")
     write_container(node.data, 1, name="0" * 12)
 
-    assert "2 containers are called" in asked(node, f"PUT /containers/{'0' * 12}/archive")
+    assert "2 containers match" in asked(node, f"PUT /containers/{'0' * 12}/archive")
 
 
 def test_a_label_is_no_name(node: Judged) -> None:
     write_container(node.data, OTHER, name="other", config={"Labels": {"Name": "/it"}})
 
-    assert "0 containers are called it" in asked(node, "PUT /containers/it/archive")
+    assert "0 containers match it" in asked(node, "PUT /containers/it/archive")
 
 
 def test_privileges_come_with_no_exec_and_no_update(node: Judged) -> None:
@@ -475,7 +508,7 @@ def test_privileges_come_with_no_exec_and_no_update(node: Judged) -> None:
     assert "privileged" in asked(node, "POST /containers/other/exec", {"Privileged": True})
     assert asked(node, "POST /containers/other/update", {"Memory": 1, "Devices": None}) == ""
     assert "Devices" in asked(node, "POST /containers/other/update", {"Devices": device})
-    assert "is not known" in asked(node, "POST /containers/other/start", {"Privileged": True})
+    assert "unknown key" in asked(node, "POST /containers/other/start", {"Privileged": True})
     assert asked(node, "POST /containers/other/start", {}) == ""
 
 
@@ -496,7 +529,7 @@ def test_a_service_is_judged_like_its_containers(node: Judged) -> None:
     assert service(Mounts=[socket, certs], Image=IMAGE) == ""
     for key, other in (("TTY", True), ("OpenStdin", True), ("Groups", ["998"])):
         assert f"mount of {SOCKET}" in service(Mounts=[socket, certs], Image=IMAGE, **{key: other})
-    assert "PluginSpec is not known" in asked(
+    assert "unknown key TaskTemplate.PluginSpec" in asked(
         node, "POST /services/x/update", {"TaskTemplate": {"PluginSpec": {"Remote": "x"}}}
     )
 
@@ -508,9 +541,9 @@ def test_a_service_is_judged_like_its_containers(node: Judged) -> None:
         ({"IPAM": {"Config": [{"Subnet": "172.31.9.0/24"}]}}, ""),
         ({"IPAM": {"Config": [{"Subnet": "fd00:9::/64"}]}}, ""),
         ({"IPAM": {"Config": [{"Subnet": "203.0.113.0/24"}]}}, "is not private"),
-        ({"IPAM": {"Config": [{"Subnet": "169.254.0.0/16"}]}}, "takes 169.254.0.0/16"),
+        ({"IPAM": {"Config": [{"Subnet": "169.254.0.0/16"}]}}, "overlaps with 169.254.0.0/16"),
         ({"IPAM": {"Config": [{"Subnet": "0.0.0.0/1"}]}}, "is not private"),
-        ({"IPAM": {"Config": [{"Subnet": "x"}]}}, "is no subnet"),
+        ({"IPAM": {"Config": [{"Subnet": "x"}]}}, "is not a subnet"),
         ({"IPAM": {"Driver": "null"}}, "addresses of driver null"),
         ({"Driver": "macvlan"}, "driver macvlan"),
         ({"Driver": "ipvlan", "Options": {"parent": "eth0"}}, "the interface eth0"),
@@ -577,7 +610,7 @@ def test_while_runc_is_not_ours_who_asks_for_it_is_refused(node: Judged, other: 
     elif other == "retired":
         has_place_of_runc(node, text="#!/bin/sh\nretired=yes\n")
 
-    assert "is outside of gVisor" in created(node, {"Runtime": "runc"})
+    assert "does not use gVisor" in created(node, {"Runtime": "runc"})
 
 
 @pytest.mark.parametrize(
@@ -601,7 +634,7 @@ def test_where_runc_is_ours_who_asks_for_it_is_judged_like_who_asks_for_nothing(
     plain = created(node, {"Runtime": runtime})
     bound = created(node, {"Runtime": runtime, "Binds": ["/etc:/x"]})
 
-    assert ("is outside of gVisor" in plain) is ("is outside of gVisor" in bound) is not is_taken
+    assert ("does not use gVisor" in plain) is ("does not use gVisor" in bound) is not is_taken
     assert ("mount of /etc" in bound) is is_taken
 
 
@@ -642,6 +675,6 @@ def test_with_volumes_of_the_network_a_plugin_is_called_by_a_plain_name(tmp_path
 
     driver = {"VolumeDriver": "vieux/sshfs:latest"}
     assert created(node, {"Binds": ["data:/x:nocopy"], **driver}) == ""
-    assert "add nocopy" in created(node, {"Binds": ["data:/x"], **driver})
+    assert "add the volume option nocopy" in created(node, {"Binds": ["data:/x"], **driver})
     assert "volume driver" in created(node, {"VolumeDriver": "../x"})
     assert "volume driver" in created(node, {"VolumeDriver": "/x"})

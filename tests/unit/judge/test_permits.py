@@ -51,7 +51,8 @@ def test_one_request_that_is_refused_otherwise_passes_and_no_other(node: Judged)
 
     assert first == ""
     assert without.startswith("a sandbox may not have: privileged")
-    assert second == other == f"{without}. This permit does not help: it was used, or is not known"
+    why = "it was already used, or is unknown"
+    assert second == other == f"{without}. The given exception does not help: {why}"
 
 
 def test_what_passes_anyway_takes_no_permit(node: Judged) -> None:

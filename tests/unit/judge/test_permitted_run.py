@@ -76,10 +76,10 @@ def test_docker_sends_a_secret_that_only_root_can_read_and_keeps_its_settings(
     assert permit.endswith(".open")
     assert secret not in permit
     assert (other_node, kept) == ("", "kept")
-    assert err == "pyinfra-gvisor: no refused request used the permit\n"
+    assert err == "pyinfra-gvisor: no request used the exception\n"
     assert [*(node.root / "run").iterdir()] == []
     told = (node.root / "journal").read_text()
-    assert told == f"-t pyinfra-gvisor -- permit for root: {REASON}: docker run\n"
+    assert told == f"-t pyinfra-gvisor -- exception for root: {REASON}: docker run\n"
 
 
 @table(
@@ -110,7 +110,7 @@ def test_where_nothing_is_refused_nothing_is_permitted(tmp_path: Path, door: Any
     code, out, err = ran(node, "--reason", REASON, "--", "docker", "run", "bb:1")
 
     assert (code, out) == (1, "")
-    assert err.startswith("pyinfra-gvisor: nothing is refused here")
+    assert err.startswith("pyinfra-gvisor: this node refuses no requests")
 
 
 @pytest.mark.parametrize("settings", ["{", "[]", '{"HttpHeaders": 5}'])

@@ -121,14 +121,15 @@ def test_a_container_gets_the_permit_of_its_request_before_anybody_is_told_its_i
     assert not (directory / f"permit-{ID}.container").exists()
     assert docker.told(CREATE, BIND, RequestHeaders=sent, **made) == ALLOWED
     assert (directory / f"permit-{ID}.container").exists()
-    assert docker.asks(CREATE, BIND, RequestHeaders=sent)["Msg"].endswith("or is not known")
+    assert docker.asks(CREATE, BIND, RequestHeaders=sent)["Msg"].endswith("or is unknown")
 
 
 @pytest.mark.parametrize("question", [b"", b"{", b"[]", b"{}", b'{"RequestMethod": "GET"}'])
 def test_a_question_that_is_not_complete_is_refused(plugin: Path, question: bytes) -> None:
     said = Docker(plugin).call("/AuthZPlugin.AuthZReq", question)
 
-    assert said == {"Allow": False, "Msg": "the question of dockerd was not complete; try again"}
+    why = "dockerd sent an incomplete request to the judge; try again"
+    assert said == {"Allow": False, "Msg": why}
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_only_a_runtime_of_ours_has_rules(tmp_path: Path) -> None:
     for path in (other, tmp_path / "runtimes" / ".." / "own"):
         node.wrapper["gvisor"] = path
 
-        assert node.create() == f"refused: {path} is no runtime of pyinfra-gvisor"
+        assert node.create() == f"refused: {path} is not a runtime of pyinfra-gvisor"
 
 
 def test_no_name_of_a_mount_hides_another_one(tmp_path: Path) -> None:

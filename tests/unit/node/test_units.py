@@ -21,7 +21,9 @@ RESTART: dict[str, Json] = {"userland-proxy": False}
 ATTACHED = ("attached web.service web", "attached web.service", "attached stack.service")
 SHIM = ["containerd-shim-runc-v2", "-namespace", "moby", "-id", "c0ffee", "-address", "/run/c.sock"]
 RUN = ["docker", "run", "--rm", "--name", "web", "-v", "a:b", "nginx", "start"]
-LOST = "the change is undone if a container ends with these units, which name none"
+LOST = (
+    "these units name no container. If a container ends with one of them, the change is rolled back"
+)
 SHOWN = "RequiredBy=stack.service\nBoundBy=\nConsistsOf=docker.socket part.service\nKillMode={}"
 DEPENDENT = ["beside dependent stack.service", "beside dependent part.service"]
 

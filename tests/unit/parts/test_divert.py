@@ -78,14 +78,14 @@ def test_a_new_node_gets_every_file_and_the_program() -> None:
     plan = plan_divert(told(*BEFORE), WANTED)
 
     assert (plan.action, plan.files) == ("apply", FILES)
-    assert f"give the place of {RUNC} to our program" in plan.lines
+    assert f"replace {RUNC} with our program" in plan.lines
 
 
 def test_a_node_without_docker_is_planned_when_docker_is_there() -> None:
     plan = plan_divert(told(without=("info", "dockerd", "docker_client")), WANTED)
 
     assert (plan.action, plan.files) == ("apply", ())
-    assert plan.lines == ("give the place of runc to our program when Docker is there",)
+    assert plan.lines == ("replace runc with our program when Docker is installed",)
 
 
 def test_what_is_as_declared_stays_and_takes_runc() -> None:
@@ -123,7 +123,7 @@ def test_what_is_not_as_declared_is_put_right(lines: Sequence[str], takes_runc: 
     no_runc=((), {}, "runc is not on the PATH of dockerd"),
     env=((*BEFORE, "divert command /opt/runc"), {}, "names another program for builds"),
     a_script=(A_SCRIPT, {}, "is not runc itself"),
-    diverted=((*BEFORE, DIVERTED), {}, "is diverted by others"),
+    diverted=((*BEFORE, DIVERTED), {}, "has another dpkg diversion"),
 )
 def test_what_cannot_be_is_refused(lines: Sequence[str], others: dict[str, Any], why: str) -> None:
     with pytest.raises(Problem, match=why):

@@ -36,9 +36,9 @@ from tests.unit.planning.test_preflight import settings_of
 
 ASKED: dict[str, Any] = {"gvisor_default": "sandbox"}
 SEALED: dict[str, Any] = {"gvisor_seal": {}}
-FOLLOW = "have only containers follow links in volumes, and no program of the node"
+FOLLOW = "let containers follow links in volumes, but no program of the node"
 AT, AT_BOTH = (
-    f"have the judge answer at /run/pyinfra-gvisor/judge.sock{more}"
+    f"start the judge at /run/pyinfra-gvisor/judge.sock{more}"
     for more in ("", " and /run/docker/plugins/pyinfra-gvisor.sock")
 )
 DROP_IN = drop_in(DOCKER.unit, NAME)
@@ -114,7 +114,7 @@ def test_a_declared_one_gets_what_it_lacks(lines: list[str], plan: PartPlan) -> 
     assert plan_judge(node_with(lines), PROGRAM, door=True) == plan
 
 
-NO_MORE = f"write {SOCKET}", "have dockerd's unit not wait for it"
+NO_MORE = f"write {SOCKET}", "let dockerd start without the judge"
 
 
 @table(
@@ -132,7 +132,7 @@ def test_one_that_dockerd_is_not_to_ask_is_asked_until_daemon_json_is_written(
 
 @table(
     "lines, plan",
-    there=(told(), PartPlan("remove", ("stop the resident judge",))),
+    there=(told(), PartPlan("remove", ("stop the judge's service",))),
     not_there=([], PartPlan()),
 )
 def test_one_that_is_not_declared_goes(lines: list[str], plan: PartPlan) -> None:
@@ -145,7 +145,7 @@ def test_one_that_is_not_declared_goes(lines: list[str], plan: PartPlan) -> None
     python=({"python": ""}, "gvisor_default needs Python 3.10 or later"),
     asyncio=({"python": "3.11 json"}, "gvisor_default needs Python's asyncio"),
     kernel=({"uname": "5.9.16 x86_64"}, "gvisor_default needs Linux 5.10"),
-    linked=({"linked_volume": "/var/lib/docker/volumes"}, "would not be found"),
+    linked=({"linked_volume": "/var/lib/docker/volumes"}, "would not find this volume"),
 )
 def test_a_node_whose_docker_cannot_ask_is_refused(given: dict[str, str], what: str) -> None:
     with pytest.raises(Problem, match=what):
@@ -167,7 +167,8 @@ def test_a_daemon_json_that_names_it_is_more_than_is_declared(named: bool, excee
     assert (plan_judge(node, f"{PROGRAM}0", door=None) == PartPlan()) is exceeds
 
 
-LINKS, NEED = "dockerd follows symbolic links in volumes", "may need, outside of gVisor"
+LINKS = "dockerd follows symbolic links in volumes"
+REPORTS = {"gvisor_door": "report"}
 RULES = ("judge-not-resident", "judge-not-as-declared", "door-open", "permit-given")
 
 
@@ -204,15 +205,15 @@ def test_one_that_only_wrappers_ask_and_is_not_resident_is_a_finding_of_low_seve
 @table(
     "lines, settings, severity, evidence",
     service=(told(service="failed"), {}, Severity.HIGH, "its service is failed"),
-    silent=(told(answers=False), {}, Severity.HIGH, "nobody answers where dockerd asks"),
+    silent=(told(answers=False), {}, Severity.HIGH, "the judge does not answer dockerd"),
     links=(told(links="wanted"), {}, Severity.HIGH, LINKS),
     links_of_old=(
         told(links="followed db app"),
         {},
         Severity.MEDIUM,
-        f"{LINKS}, as db and 1 more {NEED}",
+        f"{LINKS}, as containers outside of gVisor may need: db and 1 more",
     ),
-    report=(told(), {"gvisor_door": "report"}, Severity.MEDIUM, "it only reports"),
+    report=(told(), REPORTS, Severity.MEDIUM, 'gvisor_door is "report": nothing is refused'),
 )
 def test_one_that_does_not_answer_dockerd_leaves_the_door_open(
     lines: list[str], settings: dict[str, Any], severity: Severity, evidence: str

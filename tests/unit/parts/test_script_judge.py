@@ -137,8 +137,8 @@ def test_it_answers_whether_links_are_settled_or_the_socket_is_opened_anew_and_t
     assert [(one.returncode, one.stderr) for one in well] == [(0, "")] * 2
     assert links == "sync\n"
     assert host.told() == ["daemon-reload", "stop service socket", *STARTED[:-1]]
-    said = f"{NAME}.service on run-1: nobody answers at /run/asked.sock: Main process exited"
-    assert said in ran.stderr
+    said = "the judge does not answer at /run/asked.sock: Main process exited"
+    assert f"{NAME}.service on run-1: {said}" in ran.stderr
 
 
 @table("step", install="install", remove="remove")
@@ -232,7 +232,7 @@ def test_the_keeper_notices_what_is_down_and_starts_it(
 
     assert len([line for line in said if line.endswith(", so so much")]) == wrong
     lasting = run(f"{text}judge_lasting", path=host.path).stdout
-    assert lasting.startswith("who follows links in volumes cannot be settled") == bool(address)
+    assert lasting.startswith("nosymfollow of Docker's volumes cannot be changed") == bool(address)
     assert restored.returncode == 0
     assert host.told()[-1] == "restart socket service"
 

@@ -261,7 +261,7 @@ def test_a_default_that_the_platform_would_not_survive_is_refused(
 
     said = problems_of({"gvisor_default": default}, containers=running)
 
-    assert ["Coolify would not come back" in line for line in said] == [True] * refused
+    assert ["Coolify would not start again" in line for line in said] == [True] * refused
 
 
 def test_debians_small_package_needs_less_space() -> None:

@@ -395,7 +395,7 @@ def test_every_check_says_all_that_is_to_be_said_of_it() -> None:
         "containers under runc, the control, do not start: invalid argument",
     ),
     long=([LONG], False, f": {'x' * 100} … {'x' * 190} the cause"),
-    silent=([], True, "the probe broke off: no error message"),
+    silent=([], True, "the probe ended too early: no error message"),
     broken_off=(output(), False, "no error message"),
     not_the_nodes=(["x node\tended\tby a tenant"], False, "no error message"),
 )

@@ -241,23 +241,68 @@ def test_findings_of_one_rule_are_shown_together_with_what_to_do() -> None:
     ]
 
 
+LONG = {"what": "w " * 90}
+
+
+def findings_of(severity: Severity, rules: int, containers: int) -> list[Finding]:
+    """A finding of each rule for each container."""
+    return [
+        UNSANDBOXED.model_copy(
+            update={
+                **LONG,
+                "id": f"{severity}-{rule}",
+                "subject": f"app-{app}",
+                "severity": severity,
+            }
+        )
+        for rule in range(rules)
+        for app in range(containers)
+    ]
+
+
 @table("hosts, containers, most", two=(2, 7, 40), many=(10, 30, 60))
 def test_an_audit_of_many_containers_is_short_and_names_what_it_leaves_out(
     hosts: int, containers: int, most: int
 ) -> None:
-    rules = [f"rule-{number}" for number in range(25)]
-    found = [
-        UNSANDBOXED.model_copy(update={"id": rule, "subject": f"app-{number}", "what": "w " * 90})
-        for rule in rules
-        for number in range(containers)
-    ]
+    found = findings_of(Severity.HIGH, 4, containers) + findings_of(Severity.LOW, 20, containers)
 
     lines = fleet_lines(fleet(*(host(f"run-{at}", *found) for at in range(hosts))), 80)
 
     assert len(lines) <= most
     assert [line for line in lines if len(line) > 80] == []
     assert sum(" more" in line and "run-0/app-0" in line for line in lines) == 11
-    assert "not shown: 14 more rules. pyinfra-gvisor audit -v shows each finding" in lines
+    left_out = "not shown: 13 more rules, the worst of severity low. pyinfra-gvisor audit -v"
+    assert left_out in "".join(lines)
+
+
+def test_what_fails_a_host_is_never_left_out() -> None:
+    many = findings_of(Severity.CRITICAL, 30, 2)
+    named = [{"waived": None, "subject": name} for name in ("a" * 200, "b")]
+    long = [WAIVED.model_copy(update=changes) for changes in named]
+    noted = host("run-1", MODE.model_copy(update={"severity": Severity.INFO}))
+
+    lines = "\n".join(host_lines(host("run-1", *many)))
+
+    assert [rule for rule in range(30) if f"CRITICAL critical-{rule}:" not in lines] == []
+    assert "on: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…, b" in "\n".join(
+        host_lines(host("run-1", *long))
+    )
+    strict = noted.model_copy(update={"fail_on": Severity.INFO})
+    assert host_lines(strict)[0] == "INFO daemon-json-mode: can be written by its group"
+
+
+def test_containers_with_another_remedy_are_shown_apart() -> None:
+    other = UNSANDBOXED.model_copy(update={"subject": "proxy", "remedy": "Exempt it."})
+    more = [UNSANDBOXED.model_copy(update={"subject": f"app-{at}"}) for at in range(3)]
+
+    lines = host_lines(host("run-1", other, *more))
+
+    assert lines[1:5] == [
+        "    on: app-0, app-1, app-2",
+        "    do: Deploy it again with the runtime runsc; until then stop it.",
+        "    on: proxy",
+        "    do: Exempt it.",
+    ]
 
 
 def test_an_unknown_host_says_why_and_a_fleet_is_a_line_a_host_and_the_verdict() -> None:
@@ -276,8 +321,8 @@ def test_an_unknown_host_says_why_and_a_fleet_is_a_line_a_host_and_the_verdict()
         "run-1: compliant; nothing found; 1 of 1 containers in gVisor",
     ]
     assert f"{verdict} {todo.strip()}" == (
-        "NOT COMPLIANT: 2 of 4 hosts are compliant. 3 of 5 containers run in gVisor. Next: do "
-        "what the lines above say, then run pyinfra-gvisor audit again"
+        "NOT COMPLIANT: 2 of 4 hosts are compliant. 3 of 5 containers run in gVisor on 3 of 4 "
+        "hosts. Next: do what the lines above say, then run pyinfra-gvisor audit again"
     )
     assert fleet_lines(fleet())[-1] == "NOT COMPLIANT: no host was checked"
     assert fleet_lines(compliant)[-1].startswith("compliant: 2 of 2 hosts are compliant. ")

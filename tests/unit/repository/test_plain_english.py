@@ -13,24 +13,45 @@ SUFFIXES = {".py", ".sh", ".pl", ".php", ".md", ".j2", ".toml", ".yml", ".json",
 NOT_OURS = {"LICENSE"}
 MAX_WORDS = 25  # of a sentence in a message
 
-WORDS = {"anew": "again", "owed": "required", "behind": "after"}
+WORDS = {
+    "anew": "again",
+    "behind": "after",
+    "mend": "repair",
+    "owed": "required",
+    "strangers": "untrusted",
+}
 """Words that a reader stumbles over, and the field's word for each."""
 
 RIDDLES = (
+    "a door that this node has not",
+    "a name is no identity",
+    "and no infrastructure",
     "and its process is none",
     "are created anew",
     "are in front of",
+    "are waited for too",
     "as we know it",
     "beside no other",
+    "cannot be judged",
+    "colon and no value",
+    "do not come to the policy",
+    "does nothing new",
     "has to run in a sandbox",
     "have modules kept out",
     "held against a node",
     "install … beside",
     "it may have been the last",
+    "its place back",
+    "its second copy counts",
+    "keeper of what is",
     "keys are owned",
     "mounts that services see",
+    "nobody answers where",
+    "not as its image",
     "not the address that who",
+    "nothing of ours is there",
     "of network host is",
+    "runc itself is at its place",
     "see that the host has room",
     "seen to be live",
     "slip of the pen",
@@ -39,11 +60,15 @@ RIDDLES = (
     "stopped is stopped",
     "take it back",
     "taken for an interface",
+    "tell the environment of",
     "the mildest",
+    "the probe broke off",
+    "they still declare",
     "until they are started anew",
     "were taken back",
     "what a proof of the node as it is",
     "whatever answers there",
+    "without being judged",
 )
 """Phrases that could hardly be understood."""
 
