@@ -65,19 +65,24 @@ _BEFORE: list[Lab] = []
 
 
 @contextmanager
-def lab_of(name: str, specs: dict[str, NodeSpec]) -> Iterator[dict[str, LabNode]]:
+def lab_of(
+    name: str, specs: dict[str, NodeSpec], *, beside: bool = False
+) -> Iterator[dict[str, LabNode]]:
     """
     Yield a lab that is new for this run, unless GVISOR_KEEP_LAB keeps the old one.
 
     Removes the lab before it: tests of one lab run together, so no test needs it any more.
+
+    + beside: leave that one, because its tests go on
     """
     lab = Lab(name)
     keep = os.environ.get("GVISOR_KEEP_LAB") == "1"
     if not keep:
-        while _BEFORE:
+        while _BEFORE and not beside:
             _BEFORE.pop().down()
         lab.down()
-        _BEFORE.append(lab)
+        if not beside:
+            _BEFORE.append(lab)
     try:
         made = lab.up(list(specs.values()))
         for node in made:

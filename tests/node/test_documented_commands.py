@@ -90,7 +90,8 @@ def test_each_reason_is_for_a_command_that_is_there() -> None:
 @pytest.fixture(scope="module")
 def with_apps() -> Iterator[dict[str, LabNode]]:
     """Two nodes with twelve apps of compose."""
-    with lab_of(f"{LAB}-compose", dict.fromkeys(NODES, NodeSpec(equipped("debian-13")))) as made:
+    specs = dict.fromkeys(NODES, NodeSpec(equipped("debian-13")))
+    with lab_of(f"{LAB}-compose", specs, beside=True) as made:
         for node in made.values():
             free_port_80(node)
         bring_apps(made)

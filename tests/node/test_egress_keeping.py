@@ -1,8 +1,8 @@
 """Rules outlive what happens on a node; what they stop is told, what locks out is rolled back."""
 
-from collections.abc import re
+import re
+from collections.abc import Iterator
 
-import Iterator
 import pytest
 
 from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
