@@ -8,7 +8,7 @@ import pytest
 from tests.documented import COMPOSE, HOW_TO, PAGES, START
 from tests.node.audits import sh
 from tests.node.compose_apps import NODES, OUTSIDE, bring_apps, kept
-from tests.node.conftest import LAB, lab_of
+from tests.node.conftest import LAB, SLOW_KEEPER, lab_of
 from tests.node.equipped import equipped, free_port_80
 from tests.node.reading_docs import Reader, Shop, have_image, skips, typed
 from tests.node.running import SENTRY, processes
@@ -21,8 +21,13 @@ TRIAL = f"{LAB}-trial"
 # With python3, as the page about the default runtime asks for.
 SPECS = {f"run-{number}.example.com": NodeSpec(equipped("debian-13")) for number in (1, 2, 3)}
 
-SCREEN_LINES, AUDIT_LINES, MOST_COMMANDS = 60, 40, 12
+SCREEN_LINES, AUDIT_LINES, MOST_COMMANDS = 80, 40, 12
 KEEPERS = 4  # apps with a volume
+QUICK_KEEPER = {
+    path: (b"[Timer]\nOnUnitActiveSec=\nOnActiveSec=1\nOnUnitActiveSec=2\nAccuracySec=1\n", mode)
+    for path, (_, mode) in SLOW_KEEPER.items()
+}
+"""The page has its reader wait a minute, in which the keeper looks once."""
 
 NOT_RUN = {
     ("getting-started", "make demo"): "takes the whole machine; it is the first thing of .ci/run",
@@ -94,6 +99,7 @@ def with_apps() -> Iterator[dict[str, LabNode]]:
     with lab_of(f"{LAB}-compose", specs, beside=True) as made:
         for node in made.values():
             free_port_80(node)
+            node.put_files(QUICK_KEEPER)
         bring_apps(made)
         yield made
 
