@@ -76,9 +76,7 @@ def test_a_dry_run_says_before_the_switch_where_each_container_would_run(
     assert re.search(f"{REFUSED_LATER}: .* REFUSED: mount of /var/backups on /backup", said)
     again = "stays, but Docker would refuse a new one"
     assert re.search(f"volume volume-before {again}: .* holds files of the node", said)
-    assert (
-        f"network network-before {again}: driver macvlan; the interface eth0 of the node" in said
-    )
+    assert f"network network-before {again}: driver macvlan; the interface eth0 of the node" in said
 
 
 def test_coolify_deploys_without_a_patch(story: Story, kind: str) -> None:
