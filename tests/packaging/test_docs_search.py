@@ -44,7 +44,6 @@ QUERIES = {
     "daemon.json": ("daemon-json",),
     "gvisor_egress": ("reference/settings", "egress", "reference/egress"),
     "audit rules": ("reference/audit-rules",),
-    "once an exception": ("faq", "concepts/door", "how-to/sandbox-by-default"),
     "audit": ("audit", "reference/audit-rules"),
     "compatibility ubuntu": ("compatibility",),
     "threat model": ("threat-model",),
