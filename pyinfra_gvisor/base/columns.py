@@ -63,7 +63,12 @@ def plain(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return ``text`` as one line that cannot control the terminal: a node or a tenant wrote it."""
-    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+    return as_laid_out(" ".join(text.split()))
+
+
+def as_laid_out(line: str) -> str:
+    """Return a line with its blanks, and without what controls the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in line)
 
 
 def width(text: str) -> int:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import click
 
+from pyinfra_gvisor.base.columns import as_laid_out
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.exit_codes import FAILED
 from pyinfra_gvisor.command.running import (
@@ -86,7 +87,7 @@ def infrastructure(nodes: Nodes, *, as_json: bool) -> int:
     for host in found:
         listed = lines(proposals(host.pulled), host.entries)
         for line in (*listed, *unused(host.entries, host.pulled)):
-            click.echo(f"[{host.host}] {_as_told(line)}")
+            click.echo(f"[{host.host}] {as_laid_out(line)}")
     return unread
 
 
@@ -125,7 +126,7 @@ def accept(
     path = Path(file)
     new = _new(path, picked, reason)
     for line in cards(found, picked):
-        click.echo(_as_told(line))
+        click.echo(as_laid_out(line))
     if new and yes and reason is None and (why := doubts(found, picked)):
         todo = "run again without -y and answer the question, or give a --reason"
         raise Problem(f"-y does not accept this without a reason: {'; '.join(why)}", todo=todo)
@@ -139,11 +140,6 @@ def accept(
         return unread
     nodes = nodes._replace(limits=hosts)
     return run_pyinfra(pyinfra_arguments(nodes, "gvisor", *(("-y",) if yes else ()))) or unread
-
-
-def _as_told(line: str) -> str:
-    """Return a line as it is laid out, but without what controls a terminal: tenants write it."""
-    return "".join(char if char.isprintable() else "?" for char in line)
 
 
 def _check(names: Sequence[str], reason: str | None, *, yes: bool) -> None:

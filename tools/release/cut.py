@@ -9,12 +9,15 @@ from pathlib import Path
 
 from pyinfra_gvisor.base.errors import Problem
 
+UMASK = 0o022  # a wheel has the modes of the checkout that it is built from
 _UNRELEASED = "## [Unreleased]\n"
 
 
 def git(root: Path, *words: str) -> str:
     """Return what git prints. Raises ``Problem`` if it fails."""
-    ran = subprocess.run(("git", *words), cwd=root, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        ("git", *words), cwd=root, capture_output=True, text=True, check=False, umask=UMASK
+    )
     if ran.returncode:
         raise Problem(f"git {words[0]}: {ran.stderr.strip()}")
     return ran.stdout.strip()

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pyinfra_gvisor.base.errors import Problem
-from tools.release.cut import git
+from tools.release.cut import UMASK, git
 
 SUMS = "SHA256SUMS"
 NAMESPACE = "file"  # of the signature: ssh-keygen(1), -Y sign
@@ -43,7 +43,6 @@ def build(root: Path, into: Path, *, signing_key: Path | None = None) -> list[Pa
         raise Problem(f"{into} is not empty", todo="give a new directory")
     into.mkdir(parents=True, exist_ok=True)
     into = into.resolve()
-    os.umask(0o022)  # the wheel has the modes of the checkout
     epoch_s = int(git(root, "log", "-1", "--format=%ct"))
     with tempfile.TemporaryDirectory() as made:
         source = Path(made, "source")
@@ -66,7 +65,6 @@ def _build(source: Path, into: Path, epoch_s: int) -> None:
     for path in into.glob("*.tar.gz"):
         _rewrite(path, epoch_s)
     site = source / "site"
-    os.environ["DOCS_VERSION"] = f"Version {version}"
     _run(source, epoch_s, python, "-m", "mkdocs", "build", "--quiet", "--strict",
          "--site-dir", str(site))  # fmt: skip
     _pack(into / f"pyinfra_gvisor-{version}-docs.tar.gz", site, epoch_s)
@@ -81,8 +79,10 @@ def _version(source: Path) -> str:
 
 def _run(directory: Path, epoch_s: int, *command: str) -> None:
     given = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch_s), "NO_MKDOCS_2_WARNING": "1"}
+    if (directory / "pyproject.toml").exists():
+        given["DOCS_VERSION"] = f"Version {_version(directory)}"
     ran = subprocess.run(
-        command, cwd=directory, env=given, capture_output=True, text=True, check=False
+        command, cwd=directory, env=given, capture_output=True, text=True, check=False, umask=UMASK
     )
     if ran.returncode:
         raise Problem(f"{command[0]} failed", got=(ran.stdout + ran.stderr)[-300:])
