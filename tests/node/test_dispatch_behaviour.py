@@ -91,14 +91,14 @@ docker swarm init --advertise-addr 127.0.0.1 > /dev/null
 docker service create --quiet --detach --no-resolve-image --name tasks busybox:1 sleep infinity \\
     > /dev/null
 """
-_THIRTY = """
+_TEN = """
 set -eu
-seq 30 | xargs -P 2 -I N docker run -d --name crowd-N busybox:1 sleep infinity > /dev/null
+seq 10 | xargs -P 2 -I N docker run -d --name crowd-N busybox:1 sleep infinity > /dev/null
 """
 # The command waits: runsc may take one that ends at once for one that did not start, on a busy node
 # (WaitForReady in its specutils.go).
 _ASK_ALL = """
-seq 30 | xargs -P 4 -I N docker exec crowd-N sh -c 'uname -v; sleep 0.3' | sort | uniq -c
+seq 10 | xargs -P 4 -I N docker exec crowd-N sh -c 'uname -v; sleep 0.3' | sort | uniq -c
 """
 
 
@@ -318,21 +318,21 @@ def test_it_comes_back_in_the_sandbox_after_a_power_cut(
 
 @pytest.fixture
 def crowd(dispatch: Ground) -> Iterator[LabNode]:
-    """A node with thirty containers that asked for no runtime."""
+    """A node with ten containers that asked for no runtime."""
     node = dispatch.ready("docker-26")["docker-26"]
-    sh(node, _THIRTY)
+    sh(node, _TEN)
     yield node
     remove_containers(node, "^/crowd-")
     dispatch.deploy("docker-26", **DEFAULT)
 
 
-def test_thirty_containers_keep_running_while_the_dispatcher_and_runsc_are_replaced(
+def test_ten_containers_keep_running_while_the_dispatcher_and_runsc_are_replaced(
     crowd: LabNode, dispatch: Ground, tmp_path: Path
 ) -> None:
     before, dispatcher = processes(crowd), docker_info(crowd)["Runtimes"]["gvisordefault"]["path"]
-    assert len([name for name in before if name.startswith("crowd-")]) == 30
+    assert len([name for name in before if name.startswith("crowd-")]) == 10
     answers = sh(crowd, _ASK_ALL)
-    assert answers.split() == ["30", *GVISOR_KERNEL.split()]
+    assert answers.split() == ["10", *GVISOR_KERNEL.split()]
 
     dispatch.deploy("docker-26", **DEFAULT, **_other_release(tmp_path), **OTHER_POLICY)
 
