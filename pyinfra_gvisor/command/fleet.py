@@ -118,8 +118,12 @@ gvisor_waivers = {{
     "2.14": "no untrusted code runs here, and Coolify's own containers are not changed",
     "2.16": "no untrusted code runs here, and Coolify's own containers are not changed",
 }}
-{url}
-# Servers whose apps get --runtime=runsc. An app without that runtime on its server cannot start.
+
+gvisor_coolify = False  # Coolify is not patched: each node decides where its containers run
+
+# With the patch instead of that line. An app without the runtime on its server cannot start.
+# gvisor_coolify_url = {url}
+# gvisor_coolify_token_file = {token_file}
 # gvisor_coolify_servers = ["*"]
 '''
 _CONFIG = '''\
@@ -213,9 +217,8 @@ def files(fleet: Fleet) -> dict[str, str]:
     inventory = _INVENTORY
     for mark, text in lists.items():
         inventory = inventory.replace(mark, text)
-    url = f"\ngvisor_coolify_url = {_literal(fleet.coolify_url)}\n" if fleet.coolify_url else ""
-    if fleet.token_file:
-        url += f"gvisor_coolify_token_file = {_literal(fleet.token_file)}\n"
+    url = _literal(fleet.coolify_url or "https://coolify.example.com")
+    token_file = _literal(fleet.token_file or "/srv/coolify.token")
     must = _MUST_COOLIFY if fleet.coolify_url else _MUST
     binds = Coolify().binds if fleet.coolify_url else _BINDS
     default = _DEFAULT.format(binds=_literal(binds))
@@ -229,7 +232,7 @@ def files(fleet: Fleet) -> dict[str, str]:
         "group_data/all.py": _ALL,
         "group_data/run.py": _RUN.format(release=DEFAULT, must=must, default=default),
         "group_data/build.py": _BUILD,
-        "group_data/coolify.py": _COOLIFY.format(url=url),
+        "group_data/coolify.py": _COOLIFY.format(url=url, token_file=token_file),
         **deploys,
         "config.py": _CONFIG,
         ".gitignore": _IGNORED,

@@ -10,7 +10,7 @@ gvisor_waivers = {
     "2.16": "no untrusted code runs here, and Coolify's own containers are not changed",
 }
 
-# Only with the patch. Without it, set gvisor_coolify = False instead.
+# With the patch. Without it, write gvisor_coolify = False instead.
 # Servers whose apps get --runtime=runsc. An app without that runtime on its server cannot start.
 gvisor_coolify_servers = ["run-*"]
 gvisor_coolify_exempt = [
