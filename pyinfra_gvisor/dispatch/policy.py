@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.models import PatternText, Strict
 from pyinfra_gvisor.dispatch.shapes import COMPOSE_LABELS, PROJECT, PROJECT_DIR, SHAPES, Shape
-from pyinfra_gvisor.judge.infrastructure import runs_commands
+from pyinfra_gvisor.judge.infrastructure import EXACT, runs_commands
 from pyinfra_gvisor.policy.selectors import Reason
 
 ImageId = Annotated[
@@ -26,10 +26,10 @@ ImageId = Annotated[
 Mount = Annotated[
     str,
     PatternText(
-        "(volume(=[A-Za-z0-9][A-Za-z0-9_.-]*)?|/[^:]*):/[^:]*:(ro|rw)",
+        "(volume(=[A-Za-z0-9][A-Za-z0-9_.-]*)?|tmpfs|/[^:]*):/[^:]*:(ro|rw)",
         "a mount",
         "write <source>:<destination>:ro, or :rw, with absolute paths; for a volume of Docker the "
-        "source is volume=<name>, or volume if it has no name",
+        "source is volume=<name>, or volume if it has no name; for files in memory it is tmpfs",
     ),
 ]
 Port = Annotated[
@@ -43,7 +43,7 @@ Port = Annotated[
 Variable = Annotated[str, PatternText(r"[^=]+=[\s\S]*", "a variable", "write <name>=<value>")]
 VariableName = Annotated[str, PatternText("[^=]+", "the name of a variable", "write only the name")]
 
-_RARE = ("groups", "ports", "stdin", "tty")  # two hundred entries have to fit into one command
+_RARE = ("capabilities", "extra_hosts", "groups", "options", "ports", "stdin", "tty")  # two hundred entries have to fit into one command
 EXTENDED = ("env_free", "optional_mounts")
 """Keys of an entry that are added to those of its shape."""
 
@@ -95,6 +95,11 @@ class Infrastructure(Strict):
     )
     stdin: bool = Field(False, description="Whether the container has it.")
     tty: bool = Field(False, description="Whether the container has it.")
+    options: dict[Literal[*EXACT], Any] = Field(  # type: ignore[valid-type]
+        default_factory=dict,
+        description="What the container must have of these keys, as `HostConfig` of `docker "
+        "inspect` shows them. What is not named must be unset.",
+    )
     auto_remove: bool | None = Field(None, description="Whether it has `--rm`. `None`: either.")
     labels: dict[str, str] = Field(
         default_factory=dict,
@@ -175,7 +180,11 @@ class Infrastructure(Strict):
     def unset(self) -> tuple[str, ...]:
         """Return the keys that few entries have and that this one does not: the judge knows."""
         fields = type(self).model_fields
-        return tuple(key for key in _RARE if getattr(self, key) == fields[key].default)
+        return tuple(
+            key
+            for key in _RARE
+            if getattr(self, key) == fields[key].get_default(call_default_factory=True)
+        )
 
     @property
     def title(self) -> str:

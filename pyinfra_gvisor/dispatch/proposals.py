@@ -31,6 +31,7 @@ from pyinfra_gvisor.dispatch.shapes import (
 from pyinfra_gvisor.judge.infrastructure import (
     Difference,
     differences,
+    exact_options,
     has_name_of,
     published,
     repository,
@@ -273,6 +274,7 @@ def _recorded(container: Container) -> dict[str, Any]:
         "command": container.command,
         HEALTHCHECK: container.config.healthcheck or None,
         "groups": tuple(container.host.get("GroupAdd") or ()),
+        "options": exact_options(container.host),
         "ports": published(container.host),
         "stdin": container.config.stdin,
         "tty": container.config.tty,

@@ -49,9 +49,10 @@ class Mount:
         """
         Return ``source:destination:rw``, as an entry of the policy has it.
 
-        The source of a plain volume is ``volume=NAME``, or ``volume`` if it has no name.
+        The source of a plain volume is ``volume=NAME``, or ``volume`` if it has no name. That of
+        files in memory is ``tmpfs``.
         """
-        source = self.source
+        source = "tmpfs" if self.kind == "tmpfs" else self.source
         if self.is_plain_volume:
             source = "volume" if _NAMELESS.fullmatch(self.name) else f"volume={self.name}"
         return f"{source}:{self.destination}:{'rw' if self.writable else 'ro'}"

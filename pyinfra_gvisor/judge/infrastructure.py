@@ -24,11 +24,12 @@ _RUNS_COMMANDS = re.compile(
     r"|OPENSSL_CONF|CURL_HOME"
 )
 _OWN_IPC = ("", "private", "shareable", "none")
-_LISTS = (
-    *("Devices", "DeviceRequests", "DeviceCgroupRules", "VolumesFrom"),
-    *("Dns", "DnsOptions", "DnsSearch", "Links"),
+_NEVER = (
+    *("Devices", "DeviceRequests", "DeviceCgroupRules", "VolumesFrom", "Links"),
+    *("Annotations", "CgroupParent"),
 )
-_MAPPINGS = ("Sysctls", "Tmpfs", "Annotations")
+EXACT = ("Dns", "DnsOptions", "DnsSearch", "Init", "SecurityOpt", "Sysctls", "Tmpfs")
+"""The keys of ``HostConfig`` that an entry's ``options`` may have."""
 # Docker adds this to a container with the node's PID namespace: moby, daemon/create.go,
 # generateSecurityOpt.
 _BY_DOCKER = "label=disable"
@@ -39,8 +40,8 @@ _BY_COMPOSE = re.compile("^[0-9a-f]{12}_")
 
 OPTIONS = (
     *("Privileged", "CapAdd", "NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode"),
-    *("ExtraHosts", "MaskedPaths", "ReadonlyPaths", "AutoRemove", "SecurityOpt", "Init"),
-    *("CgroupParent", "GroupAdd", "PortBindings", "PublishAllPorts", *_LISTS, *_MAPPINGS),
+    *("ExtraHosts", "MaskedPaths", "ReadonlyPaths", "AutoRemove", "GroupAdd"),
+    *("PortBindings", "PublishAllPorts", *_NEVER, *EXACT),
 )
 """The keys of ``HostConfig`` that ``differences`` compares."""
 
@@ -147,22 +148,31 @@ def _options(host: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[Diff
     for key in ("MaskedPaths", "ReadonlyPaths"):
         if host.get(key) is not None and not host[key]:  # none at all
             yield Difference(key, "")
-    by_docker = (_BY_DOCKER,) if entry["pid"] == "host" else ()
-    if any(item not in by_docker for item in host.get("SecurityOpt") or ()):
-        yield Difference("SecurityOpt", "")
-    for key in (*_LISTS, *_MAPPINGS):
+    for key in _NEVER:
         if host.get(key):
             yield Difference(key, "")
-    if host.get("Init"):
-        yield Difference("init", "")
-    if host.get("CgroupParent"):
-        yield Difference("control group", "")
+    own, allowed = exact_options(host), entry.get("options") or {}
+    for key in EXACT:
+        if own.get(key) != allowed.get(key):
+            yield Difference(key, "options")
+
+
+def exact_options(host: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return what a container asks for of what an entry's ``options`` may have.
+
+    + host: its ``HostConfig``
+    """
+    found = {key: host[key] for key in EXACT if host.get(key)}
+    if host.get("PidMode") == "host" and "SecurityOpt" in found:
+        found["SecurityOpt"] = [item for item in found["SecurityOpt"] if item != _BY_DOCKER]
+    return {key: value for key, value in found.items() if value}
 
 
 def _added(host: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[Difference]:
-    if {*(host.get("CapAdd") or ())} - {*entry["capabilities"]}:
+    if {*(host.get("CapAdd") or ())} - {*entry.get("capabilities", ())}:
         yield Difference("capabilities", "capabilities")
-    if {*(host.get("ExtraHosts") or ())} - {*entry["extra_hosts"]}:
+    if {*(host.get("ExtraHosts") or ())} - {*entry.get("extra_hosts", ())}:
         yield Difference("host names", "extra_hosts")
     if {*(host.get("GroupAdd") or ())} - {*entry.get("groups", ())}:
         yield Difference("groups", "groups")
@@ -188,7 +198,7 @@ def published(host: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 _NOT_FIXED: Mapping[str, Any] = {
-    **dict.fromkeys(("capabilities", "env_free", "extra_hosts", "mounts", "optional_mounts"), ()),
+    **dict.fromkeys(("env_free", "mounts", "optional_mounts"), ()),
     **dict.fromkeys(("name", "network", "pid"), ""),
     "auto_remove": None,
     "labels": {},
@@ -299,6 +309,7 @@ def not_of_its_kind(container: Container, fixed: Mapping[str, Any]) -> list[Diff
         "stdin": bool(config.get("OpenStdin")),
         "tty": bool(config.get("Tty")),
         "groups": container.host.get("GroupAdd") or (),
+        "options": exact_options(container.host),
     }
     return [*differences(container, {**_NOT_FIXED, **recorded, **fixed})]
 

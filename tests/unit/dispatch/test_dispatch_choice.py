@@ -186,7 +186,7 @@ IMITATORS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "tmpfs-as-mount": (
         {"mounts": {**MOUNTS, "/data": {"Type": "tmpfs", "RW": True}}},
-        "mounts (:/data:rw)",
+        "mounts (tmpfs:/data:rw)",
     ),
     "read-only": (
         {"mounts": {SOCKET: bind(SOCKET, writable=False)}},
@@ -231,8 +231,8 @@ IMITATORS: dict[str, tuple[dict[str, Any], str]] = {
     "sysctl": ({"host": {"Sysctls": {"a": "b"}}}, "Sysctls"),
     "annotation": ({"host": {"Annotations": {"a": "b"}}}, "Annotations"),
     "volumes-from": ({"host": {"VolumesFrom": ["x"]}}, "VolumesFrom"),
-    "init": ({"host": {"Init": True}}, "init"),
-    "control-group": ({"host": {"CgroupParent": "/x"}}, "control group"),
+    "init": ({"host": {"Init": True}}, "Init"),
+    "control-group": ({"host": {"CgroupParent": "/x"}}, "CgroupParent"),
 }
 
 

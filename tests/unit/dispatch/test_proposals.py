@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.dispatch.accepted import is_same
 from pyinfra_gvisor.dispatch.policy import Dispatch, Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
 from pyinfra_gvisor.dispatch.pulled import Pulled, parse_pulled, pulled_script
@@ -167,6 +168,26 @@ def test_a_program_that_needs_docker_is_known_by_its_image_and_recorded_as_it_is
 
 
 @SOCKETS
+def test_its_usual_options_are_in_its_entry_and_no_others_fit(name: str) -> None:
+    one = image(f"{name}:v3")
+    host = {
+        **{"SecurityOpt": ["no-new-privileges:true"], "Init": True, "Tmpfs": {"/tmp": ""}},
+        **{"Dns": ["192.0.2.1"], "PidMode": "host"},
+    }
+    by_docker = {**host, "SecurityOpt": [*host["SecurityOpt"], "label=disable"]}
+    given = {"of": one, "mounts": (f"{SOCKET}:ro", "tmpfs:/run:rw")}
+
+    entry = entry_of(only(one, container("edge", **given, host=by_docker)))
+
+    assert entry.options == {key: value for key, value in host.items() if key != "PidMode"}
+    for key in entry.options:
+        other = container("edge", **given, host={**by_docker, key: None})
+        (item,) = proposals(pulled(one, other), wanted=["edge"], known=[entry])
+        assert item.entry is not None
+        assert not is_same(item.entry, entry)
+
+
+@SOCKETS
 def test_a_new_one_is_refused_with_the_name_that_accept_takes(name: str, tmp_path: Path) -> None:
     one = image(f"{name}:v3")
     labels = {PROJECT: "edge", PROJECT_DIR: "/srv/edge"}
@@ -188,10 +209,9 @@ def test_a_new_one_is_refused_with_the_name_that_accept_takes(name: str, tmp_pat
     network_of_another=({"NetworkMode": "container:x"}, "network"),
     processes_of_another=({"PidMode": "container:x"}, "PID namespace"),
     ipc=({"IpcMode": "host"}, "IPC namespace"),
-    security=({"SecurityOpt": ["seccomp=unconfined"]}, "SecurityOpt"),
-    resolver_and_links=({"Dns": ["10.0.0.1"], "Links": ["/a:/b"]}, "Dns, Links"),
+    links=({"Links": ["/a:/b"]}, "Links"),
     unmasked=({"MaskedPaths": []}, "MaskedPaths"),
-    control_group=({"CgroupParent": "/x"}, "control group"),
+    control_group=({"CgroupParent": "/x"}, "CgroupParent"),
 )
 def test_what_no_entry_can_allow_is_named(host: dict[str, Any], named: str) -> None:
     proposal = only(PLAIN, container("agent", of=PLAIN, host=host))
