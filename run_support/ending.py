@@ -33,6 +33,8 @@ from pyinfra_gvisor.report.summary import (
     ended_early,
     summary,
 )
+from pyinfra_gvisor.run_support.brief import Brief
+from pyinfra_gvisor.run_support.confirming import ask_to_change
 from pyinfra_gvisor.run_support.interrupting import end_on_signals
 from pyinfra_gvisor.run_support.reports import close_reports, ends_after_plan, is_result_whole
 from pyinfra_gvisor.run_support.terminal import wrap_messages
@@ -52,6 +54,7 @@ class _Notes:
     strays: bool = False
     proven: bool = False
     restart_pending: bool = False
+    restarts: bool = False
     only_looks: bool = False
 
 
@@ -124,8 +127,12 @@ def close_state(state: State, job: Job = "connect") -> _Run:
         limit(host)
     # pyinfra has no hook at its end. The drift command has its own last lines.
     if pyinfra.is_cli and RECORD_PATH not in os.environ:
-        wrap_messages()
+        brief = Brief(state) if DECLINED_PATH in os.environ else None
+        wrap_messages(brief)
         atexit.register(partial(_print, state))
+        if brief:
+            atexit.register(brief.flush)  # before the summary, if the run ends early
+            ask_to_change(partial(_restarting, run))
     return run
 
 
@@ -167,6 +174,17 @@ def is_restart_pending(host: Host) -> None:
 def without_place(host: Host, reason: str) -> str:
     """Return a reason without what stands before it: the operation, the file and the host."""
     return reason.partition(f" on {host.name}: ")[2] or reason
+
+
+def restarts_docker(host: Host) -> None:
+    """Keep for the question before changes that the current operation restarts dockerd."""
+    _notes(host).restarts = True
+
+
+def _restarting(run: _Run) -> list[str]:
+    return [
+        name for name, notes in run.notes.items() if any(one.restarts for one in notes.values())
+    ]
 
 
 def only_looks(host: Host) -> None:

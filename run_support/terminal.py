@@ -65,12 +65,18 @@ def _indent(line: str) -> int:
     return (before.end() if before else 0) + _HANGING
 
 
-def wrap_messages() -> None:
-    """Have pyinfra's command line print every message of this run so; nothing outside of it."""
+def wrap_messages(brief: logging.Filter | None = None) -> None:
+    """
+    Have pyinfra's command line print every message of this run so; nothing outside of it.
+
+    + brief: tells what to leave out; None: nothing
+    """
     for handler in logger.handlers:
         ours = isinstance(handler.formatter, Wrapped)
         if type(handler).__module__ == "pyinfra_cli.log" and handler.formatter and not ours:
             handler.setFormatter(Wrapped(handler.formatter))
+            if brief:
+                handler.addFilter(brief)
 
 
 def room(host: Host) -> int:

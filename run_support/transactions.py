@@ -12,6 +12,7 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.redaction import shown_json
 from pyinfra_gvisor.base.scripts import script
+from pyinfra_gvisor.daemon_json.key_table import Force
 from pyinfra_gvisor.daemon_json.plan import Plan
 from pyinfra_gvisor.daemon_json.records import mending
 from pyinfra_gvisor.daemon_json.render_plan import (
@@ -27,7 +28,7 @@ from pyinfra_gvisor.daemon_json.transaction import detached, resumption, transac
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.run_support.changes import by
-from pyinfra_gvisor.run_support.ending import is_restart_pending
+from pyinfra_gvisor.run_support.ending import is_restart_pending, restarts_docker
 from pyinfra_gvisor.run_support.messages import shows_details, tell, tell_detail, tell_diff
 
 
@@ -58,6 +59,8 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     if not plan.changes:
         host.noop(f"{DAEMON_JSON} and the running dockerd are as declared")
         return
+    if plan.action is Force.RESTART:
+        restarts_docker(host)
     _tell_plan(plan, node, patience)
     if plan.before != plan.after and not plan.temporary:
         tell_diff(DAEMON_JSON, plan.before, plan.after, shown=shown_json)

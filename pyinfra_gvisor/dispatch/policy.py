@@ -43,7 +43,15 @@ Port = Annotated[
 Variable = Annotated[str, PatternText(r"[^=]+=[\s\S]*", "a variable", "write <name>=<value>")]
 VariableName = Annotated[str, PatternText("[^=]+", "the name of a variable", "write only the name")]
 
-_RARE = ("capabilities", "extra_hosts", "groups", "options", "ports", "stdin", "tty")  # two hundred entries have to fit into one command
+_RARE = (
+    "capabilities",
+    "extra_hosts",
+    "groups",
+    "options",
+    "ports",
+    "stdin",
+    "tty",
+)  # two hundred entries have to fit into one command
 EXTENDED = ("env_free", "optional_mounts")
 """Keys of an entry that are added to those of its shape."""
 

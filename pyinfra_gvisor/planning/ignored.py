@@ -119,11 +119,11 @@ def _without_group(path: Path, groups: set[str]) -> Problem | None:
     group = path.stem
     if group in groups or group.startswith("@"):  # a connector's group
         return None
-    meant = near(group, [*KNOWN, "all", *groups], cutoff=MISSPELT)
-    guess = did_you_mean(f"{other}.py" for other in dict.fromkeys(meant))
-    todo = f"{guess} If not, rename the file" if guess else "rename the file"
+    meant = {*near(group, [*KNOWN, "all", *groups], cutoff=MISSPELT)} - {group}
+    guess = did_you_mean(f"{other}.py" for other in sorted(meant))
     where = f"{shown_path(path)}: no inventory beside this file has a group {group}"
-    return Problem(where, todo=f"{todo}, or add the group to an inventory")
+    todo = f"write {group} = [] in the inventory, or remove the file"
+    return Problem(where, todo=f"{guess} If not, {todo}" if guess else todo)
 
 
 def _problem(path: Path, line: int, key: str, what: str, todo: str) -> Problem:

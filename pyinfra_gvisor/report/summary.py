@@ -226,7 +226,7 @@ def _next(run: RunEnd, found: dict[Outcome, list[str]]) -> list[str]:
 def _change(run: RunEnd) -> str:
     """Return how to make the changes of a plan."""
     if not run.dry:
-        return "run again, and press Enter"
+        return "run again, and say yes"
     return "pyinfra-gvisor apply" if run.job == "deploy" else "run without --dry"
 
 

@@ -62,7 +62,7 @@ MISTAKES = {
     "a-typo-in-the-name-of-a-file": in_group_data(
         "gvisor_release = '20260928.0'\n",
         "inventories/group_data/runs.py: no inventory beside this file has a group runs; ",
-        "did you mean run.py? If not, rename the file, or add the group to an inventory. Nothing",
+        "did you mean run.py? If not, write runs = [] in the inventory, or remove the file",
         name="runs.py",
     ),
     "a-colon-in-place-of-an-equals-sign": in_group_data(

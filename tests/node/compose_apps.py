@@ -27,7 +27,10 @@ VOLUME = "volumes: ['data:/data']"
 DATA = "volumes: {data: {}}\n"
 APPS: Mapping[str, Mapping[str, str]] = {
     NODES[0]: {
-        "edge": _app("proxy", "traefik:v3", f"volumes: ['{SOCKET}']", "ports: ['8080:80']"),
+        "edge": _app(
+            *("proxy", "traefik:v3", f"volumes: ['{SOCKET}']", "ports: ['8080:80']"),
+            *("security_opt: ['no-new-privileges:true']", "init: true", "dns: ['192.0.2.53']"),
+        ),
         "shop": _app("db", "postgres:17", VOLUME, keeps=True) + DATA,
         "wiki": _app("web", "wikijs:2", VOLUME, keeps=True) + DATA,
         "site": _app("web", "nginx:1", "volumes: ['./html:/html:ro']", "ports: ['8081:80']"),
@@ -39,7 +42,7 @@ APPS: Mapping[str, Mapping[str, str]] = {
             *("exporter", "quay.io/prometheus/node-exporter:v1"),
             *("network_mode: host", "pid: host", "volumes: ['/:/host:ro']"),
         ),
-        "logs": _app("viewer", "amir20/dozzle:v8", f"volumes: ['{SOCKET}']"),
+        "logs": _app("viewer", "amir20/dozzle:v8", f"volumes: ['{SOCKET}']", "tmpfs: /run"),
         "git": _app("web", "gitea:1", VOLUME, "ports: ['8082:3000']", keeps=True) + DATA,
         "chat": _app("web", "matrix:1", VOLUME, "mem_limit: 256m", keeps=True) + DATA,
         "queue": _app("worker", "worker:1", "init: true", "read_only: true", "tmpfs: /tmp"),

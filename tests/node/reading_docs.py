@@ -267,9 +267,9 @@ class Reader:
 def _at_a_terminal(
     text: str, directory: Path, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with a terminal as its stdin, at which somebody has pressed Enter."""
+    """Run a command with a terminal as its stdin, at which somebody says yes."""
     keyboard, stdin = os.openpty()
-    os.write(keyboard, b"\n\n")  # where a host has failed, pyinfra asks a second time
+    os.write(keyboard, b"y\ny\n")  # where a host has failed, it asks a second time
     try:
         return subprocess.run(
             ["bash", "-c", f"{text}\n{_STATE}"],

@@ -200,10 +200,11 @@ def test_names_that_are_no_settings_are_let_be_everywhere(tmp_path: Path) -> Non
 
 @table(
     "name, meant",
-    run=("runs", "did you mean run.py? If not, rename"),
-    coolify=("cooolify", "did you mean coolify.py? If not, rename"),
-    own_group=("canry", "did you mean canary.py? If not, rename"),
-    like_none=("trunk", "; rename the file, or add the group"),
+    run=("runs", "did you mean run.py? If not, write runs = []"),
+    coolify=("cooolify", "did you mean coolify.py? If not, write"),
+    own_group=("canry", "did you mean canary.py? If not, write"),
+    like_none=("trunk", "; write trunk = [] in the inventory, or remove the file"),
+    list_was_removed=("build", "; write build = [] in the inventory, or remove the file"),
 )
 def test_group_data_of_no_group_are_refused(name: str, meant: str, tmp_path: Path) -> None:
     inventory = "canary = []\nrun = ['a']\n"

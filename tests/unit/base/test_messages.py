@@ -242,7 +242,7 @@ def test_what_is_pending_waits_for_enter_or_for_a_restart_is_said_with_what_to_d
         "changes pending on 2 hosts: a, c",
         "next: pyinfra-gvisor apply",
     ]
-    assert lines(hosts[0], executed=False)[-1] == "next: run again, and press Enter"
+    assert lines(hosts[0], executed=False)[-1] == "next: run again, and say yes"
     assert lines(*waiting) == [
         *("Summary: gVisor works on 1 of 2 hosts", "proven by a test container: b"),
         "restart pending: a",

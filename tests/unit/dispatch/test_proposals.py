@@ -171,8 +171,11 @@ def test_a_program_that_needs_docker_is_known_by_its_image_and_recorded_as_it_is
 def test_its_usual_options_are_in_its_entry_and_no_others_fit(name: str) -> None:
     one = image(f"{name}:v3")
     host = {
-        **{"SecurityOpt": ["no-new-privileges:true"], "Init": True, "Tmpfs": {"/tmp": ""}},
-        **{"Dns": ["192.0.2.1"], "PidMode": "host"},
+        "SecurityOpt": ["no-new-privileges:true"],
+        "Init": True,
+        "Tmpfs": {"/run": ""},
+        "Dns": ["192.0.2.1"],
+        "PidMode": "host",
     }
     by_docker = {**host, "SecurityOpt": [*host["SecurityOpt"], "label=disable"]}
     given = {"of": one, "mounts": (f"{SOCKET}:ro", "tmpfs:/run:rw")}

@@ -1,0 +1,72 @@
+"""What a command prints of pyinfra's output: nothing twice, and nothing that says only "done"."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from pyinfra import logger
+from pyinfra.api import Host, State
+
+from pyinfra_gvisor.base.columns import plain
+
+_COLOUR = r"(?:\x1b\[[0-9;]*m)*"
+_OF_A_HOST = re.compile(rf"{_COLOUR}\[{_COLOUR}([^\]\x1b]+){_COLOUR}\]")
+_DONE = re.compile(r"(?:Success|No changes|(?:Ready|Loading): .*)|--> Skipping change detection")
+_OWN_END = re.compile(r"--> pyinfra error.*: No hosts remaining!|Error: executed \d+ commands?.*")
+_MOST_NAMES: Final = 4
+
+
+class Brief(logging.Filter):
+    """
+    Filters the messages of a run of pyinfra.
+
+    What is said of hosts before anything is executed is kept until all of it is known, so that
+    hosts of which the same is said share it. Errors and warnings are passed on at once. With
+    pyinfra's ``-v`` all is passed on.
+    """
+
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self._state = state
+        self._said: dict[str, list[str]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return True if a message is to be printed now."""
+        text = record.getMessage()
+        host = self._host(text)
+        rest = text[len(host.print_prefix) :] if host else text
+        if self._state.print_noop_info:
+            return True
+        if _DONE.fullmatch(plain(rest)) or _OWN_END.fullmatch(plain(rest)):
+            return False
+        if host and record.levelno == logging.INFO and not self._state.is_executing:
+            self._said.setdefault(host.name, []).append(rest)
+            return False
+        if "-->" in text:
+            self.flush()
+        return True
+
+    def _host(self, text: str) -> Host | None:
+        """Return the host of which pyinfra says something."""
+        found = _OF_A_HOST.match(text)
+        host = self._state.inventory.get_host(found[1], None) if found else None
+        return host if host and text.startswith(host.print_prefix) else None
+
+    def flush(self) -> None:
+        """Print what is kept, each text once."""
+        said, self._said = self._said, {}
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for host in sorted(said):
+            alike.setdefault(tuple(said[host]), []).append(host)
+        for lines, hosts in alike.items():
+            logger.info(f"{_names(hosts)}:")
+            for line in lines:
+                logger.info(f"  {line}")
+
+
+def _names(hosts: Sequence[str]) -> str:
+    more = len(hosts) - _MOST_NAMES
+    return ", ".join(hosts[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

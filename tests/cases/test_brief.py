@@ -1,0 +1,96 @@
+"""What a command prints of a run, what it asks, and that only a yes changes a host."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyinfra_gvisor.command import fleet as fleets
+from tests.arguments import Patch
+from tests.cases.cli import fake, inventory
+from tests.table import table
+from tests.unit.answers import answer
+
+PLAIN = fake(answer())
+FAILING = {**PLAIN, "gvisor_docker": "snap"}
+ASKED = "dockerd restarts on 1: @fake/run-1. Change the hosts as shown above? [y/N]"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: Patch) -> Path:
+    """A fleet of two hosts that say the same, and the working directory."""
+    fleets.begin(tmp_path / "fleet", fleets.Fleet(run=["run-1", "run-2"]))
+    monkeypatch.chdir(tmp_path / "fleet")
+    have(**{"run-1": PLAIN, "run-2": PLAIN})
+    return tmp_path / "fleet"
+
+
+def have(**hosts: object) -> None:
+    """Let the fleet have these hosts."""
+    text = inventory(run=hosts, build={}, coolify={})  # type: ignore[arg-type]
+    Path("inventories/run.py").write_text(text)
+
+
+def typed(*words: str, keys: str = "") -> tuple[int, str]:
+    """How a command ends, and what it has printed, at a keyboard with these keys."""
+    keyboard, stdin = os.openpty()
+    os.write(keyboard, keys.encode())
+    command = [sys.executable, "-P", "-m", "pyinfra_gvisor.command", *words]
+    ran = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
+    os.close(stdin)
+    os.close(keyboard)
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_a_plan_says_once_what_is_the_same_on_two_hosts_and_keeps_indentation() -> None:
+    code, said = typed("plan")
+
+    assert code == 0, said
+    assert len(said.splitlines()) <= 80
+    assert said.count("/etc/docker/daemon.json: new, restart") == 1
+    named = said.index("    @fake/run-1, @fake/run-2:\n      install runsc")
+    assert named < said.index("\n        restart, because dockerd") < said.index("--> Detected")
+    assert said.count("@fake/run-1] ") == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_an_apply_says_no_success_of_each_step_and_with_v_it_does() -> None:
+    _, brief = typed("apply", "-y")
+    have(**{"run-1": PLAIN})
+    _, whole = typed("apply", "-y", "--", "-v")
+
+    assert len(brief.splitlines()) <= 40
+    assert brief.count("proven runsc 20260928.0 as runsc") == 2
+    assert ("] Success" in brief, "] Success" in whole) == (False, True)
+
+
+@table(
+    "keys, code, changes",
+    enter=("\n\n", 1, False),
+    no=("y\nn\n", 1, False),
+    yes=("y\ny\n", 1, True),  # one host has failed
+)
+@pytest.mark.usefixtures("here")
+def test_only_a_yes_changes_hosts(keys: str, code: int, *, changes: bool) -> None:
+    have(**{"run-1": PLAIN, "run-2": FAILING})
+
+    ended, said = typed("apply", keys=keys)
+
+    assert ended == code
+    assert "Go on without the hosts that failed? [Y/n]" in said
+    assert ASKED in said
+    assert ("--> Beginning operation run" in said) is changes
+    assert ("run again, and say yes" in said) is not changes
+
+
+@pytest.mark.usefixtures("here")
+def test_no_line_of_pyinfras_follows_a_result_of_ours() -> None:
+    have(**{"run-1": FAILING})
+
+    _, said = typed("apply", "-y")
+
+    assert "refused: @fake/run-1" in said
+    assert "No hosts remaining" not in said
