@@ -7,9 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from pyinfra_gvisor.base.columns import WITHOUT_TERMINAL, printable, shortened
-from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity, rank
+from pyinfra_gvisor.policy.findings import Finding, Severity, rank
 from pyinfra_gvisor.report.document import FleetReport, HostReport
-from pyinfra_gvisor.report.summary import on_hosts
+from pyinfra_gvisor.report.grouped import (
+    MOST_REMEDIES,
+    Found,
+    by_rule,
+    by_text,
+    counts,
+    found_in,
+    in_gvisor,
+    place,
+    places,
+)
 
 MOST_EXPLAINED: Final = 3
 """Rules that are shown with what to do; the worst ones."""
@@ -24,10 +34,6 @@ _STATES = {
     "clean": "compliant",
 }
 _ROWS = 2  # lines of one text of a rule
-_REMEDIES = 2  # of one rule that are shown
-_LONGEST = 40  # characters of a subject
-
-_Found = tuple[str, Finding]  # with the host's name, empty if only one host is shown
 
 
 def host_lines(
@@ -56,12 +62,10 @@ def fleet_lines(
     about = finding_lines(report.findings, columns)
     if not report.hosts:
         return [*about, "NOT COMPLIANT: no host was checked"]
-    one = len(report.hosts) == 1
-    found = [("" if one else host.host, item) for host in report.hosts for item in host.findings]
     hosts = sorted(report.hosts, key=lambda host: (list(_STATES).index(host.state), host.host))
     shown = hosts if each else hosts[:MOST_NAMED]
     fail_on = min((host.fail_on for host in hosts), key=lambda item: item.rank)
-    lines = _findings(found, fail_on, columns, each=each)
+    lines = _findings(found_in(report), fail_on, columns, each=each)
     for host in shown:
         lines += _about(host, columns) + verdict_lines(host, columns)
     if rest := hosts[len(shown) :]:
@@ -75,21 +79,16 @@ def fleet_verdict(report: FleetReport) -> str:
     """Return whether the fleet is compliant, and how many containers were seen in gVisor."""
     word = "compliant" if report.compliant else "NOT COMPLIANT"
     compliant = sum(host.compliant for host in report.hosts)
-    containers = [item for host in report.hosts for item in host.containers]
-    inside = sum(item.sandboxed for item in containers)
-    read = sum(host.error is None for host in report.hosts)
     total = len(report.hosts)
-    told = (
-        f"{word}: {compliant} of {total} hosts are compliant. "
-        f"{inside} of {len(containers)} containers run in gVisor{on_hosts(read, total)}."
-    )
+    told = f"{word}: {compliant} of {total} hosts are compliant. {in_gvisor(report)}"
     todo = "do what the lines above say, then run pyinfra-gvisor audit again"
     return told if report.compliant else f"{told} Next: {todo}"
 
 
 def verdict_lines(report: HostReport, columns: int = WITHOUT_TERMINAL) -> list[str]:
     """Return whether a host is compliant, with the number of findings and containers."""
-    return _wrapped(f"{report.host}: {_STATES[report.state]}{_counted(report)}", columns)
+    said = "; ".join([_STATES[report.state], *counts(report)])
+    return _wrapped(f"{report.host}: {said}", columns)
 
 
 def finding_lines(findings: Iterable[Finding], columns: int = WITHOUT_TERMINAL) -> list[str]:
@@ -101,12 +100,12 @@ def finding_lines(findings: Iterable[Finding], columns: int = WITHOUT_TERMINAL) 
     return [line for item in findings for line in _finding("", item, columns)]
 
 
-def _findings(found: Sequence[_Found], fail_on: Severity, columns: int, *, each: bool) -> list[str]:
+def _findings(found: Sequence[Found], fail_on: Severity, columns: int, *, each: bool) -> list[str]:
     if each:
         ordered = sorted(found, key=lambda pair: rank(pair[1]))
         return [line for host, item in ordered for line in _finding(host, item, columns)]
     least = min(fail_on.rank, Severity.LOW.rank)
-    rules = _by_rule(found)
+    rules = by_rule(pair for pair in found if pair[1].waived is None)
     told = [rule for rule in rules if rule[0][1].severity.rank >= least]
     lines = [line for rule in told[:MOST_EXPLAINED] for line in _explained(rule, columns)]
     failing = sum(rule[0][1].severity.rank >= fail_on.rank for rule in told)
@@ -117,62 +116,32 @@ def _findings(found: Sequence[_Found], fail_on: Severity, columns: int, *, each:
     return lines + _left_out(found, counted, told[named:], columns)
 
 
-def _by_rule(found: Sequence[_Found]) -> list[list[_Found]]:
-    """Return findings that are not waived by severity and rule, the worst first."""
-    rules: dict[tuple[Severity, str], list[_Found]] = {}
-    for host, item in sorted(found, key=lambda pair: rank(pair[1])):
-        if item.waived is None:
-            rules.setdefault((item.severity, item.id), []).append((host, item))
-    return list(rules.values())
-
-
-def _explained(rule: Sequence[_Found], columns: int) -> Iterator[str]:
+def _explained(rule: Sequence[Found], columns: int) -> Iterator[str]:
     """Yield what is wrong, and for the two most frequent remedies whom they are for."""
     item = rule[0][1]
     title = f"{item.severity.upper()} {item.id}: {item.what}"
     yield from _wrapped(title, columns, rows=_ROWS)
-    remedies: dict[str, list[_Found]] = {}
-    for host, one in rule:
-        remedies.setdefault(one.remedy, []).append((host, one))
-    ordered = sorted(remedies.items(), key=lambda pair: -len(pair[1]))
-    for remedy, those in ordered[:_REMEDIES]:
-        yield from _wrapped(f"on: {_subjects(those, columns - 10)}", columns, indent="    ", rows=1)
+    ordered = by_text(rule)
+    for remedy, those in ordered[:MOST_REMEDIES]:
+        yield from _wrapped(f"on: {places(those, columns - 10)}", columns, indent="    ", rows=1)
         if len(rule) == 1 and item.evidence:
             yield from _wrapped(f"seen: {item.evidence}", columns, indent="    ", rows=1)
         if remedy:
             yield from _wrapped(f"do: {remedy}", columns, indent="    ", rows=_ROWS)
-    if rest := [pair for _, those in ordered[_REMEDIES:] for pair in those]:
-        yield from _wrapped(f"also: {_subjects(rest, columns - 10)}", columns, indent="    ")
+    if rest := [pair for _, those in ordered[MOST_REMEDIES:] for pair in those]:
+        yield from _wrapped(f"also: {places(rest, columns - 10)}", columns, indent="    ")
 
 
-def _named(rule: Sequence[_Found], columns: int) -> list[str]:
+def _named(rule: Sequence[Found], columns: int) -> list[str]:
     item = rule[0][1]
-    named = f"{item.severity.upper()} {item.id}: {_subjects(rule, columns // 3)}"
+    named = f"{item.severity.upper()} {item.id}: {places(rule, columns // 3)}"
     return _wrapped(f"{named}: {item.what}", columns, rows=1)
 
 
-def _subjects(rule: Sequence[_Found], room: int) -> str:
-    """Return as many subjects as there is room for, and the number of the others."""
-    names = [_shown(f"{host}/{item.subject}" if host else item.subject) for host, item in rule]
-    shown = names[:1]
-    for name in names[1:]:
-        if len(", ".join([*shown, name])) > room - len(" and 999 more"):
-            break
-        shown.append(name)
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def _shown(subject: str) -> str:
-    """Return a subject as one word or few, so that it hides no other one."""
-    text = printable(subject)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
 def _left_out(
-    found: Sequence[_Found],
-    counted: Sequence[Sequence[_Found]],
-    more: Sequence[Sequence[_Found]],
+    found: Sequence[Found],
+    counted: Sequence[Sequence[Found]],
+    more: Sequence[Sequence[Found]],
     columns: int,
 ) -> list[str]:
     """Return a line about what is only counted; none if nothing is."""
@@ -185,12 +154,13 @@ def _left_out(
 
 
 def _finding(host: str, item: Finding, columns: int) -> Iterator[str]:
-    subject = f"{host}/{item.subject}" if host else item.subject
     if item.waived is not None:
-        waived = printable(f"waived {item.id} {subject}: {item.waived}")
+        waived = printable(f"waived {item.id} {place(host, item)}: {item.waived}")
         yield textwrap.shorten(waived, columns, placeholder=" …", break_on_hyphens=False)
         return
-    yield from _wrapped(f"{item.severity.upper()} {item.id} {subject}: {item.what}", columns)
+    yield from _wrapped(
+        f"{item.severity.upper()} {item.id} {place(host, item)}: {item.what}", columns
+    )
     for label, text in (("seen", item.evidence), ("do", item.remedy)):
         if text:
             yield from _wrapped(f"{label}: {text}", columns, indent="    ")
@@ -201,33 +171,6 @@ def _about(report: HostReport, columns: int) -> list[str]:
         return _wrapped(f"UNKNOWN {report.host}: {report.error}", columns)
     changed = report.node.changed if report.node else None
     return _wrapped(f"{report.host}: last change {changed}", columns, rows=1) if changed else []
-
-
-def _counted(report: HostReport) -> str:
-    if report.error is not None:
-        return ""
-    counts = {
-        **{str(severity): count for severity, count in by_severity(report.findings).items()},
-        "waived": sum(item.waived is not None for item in report.findings),
-    }
-    order = [*reversed(Severity), "waived"]
-    found = ", ".join(f"{counts[name]} {name}" for name in order if counts[name])
-    sandboxed = sum(item.sandboxed for item in report.containers)
-    containers = f"{sandboxed} of {len(report.containers)} containers in gVisor"
-    return f"; {found or 'nothing found'}; {containers}{_firewall(report)}"
-
-
-def _firewall(report: HostReport) -> str:
-    """Return what needs attention: the firewall is not active, or blocks or would block."""
-    egress = report.egress
-    if egress is None:
-        return ""
-    if not egress.in_force:
-        return "; FIREWALL NOT ACTIVE"
-    blocked = len(egress.stopped)
-    if egress.only_reports:
-        return f"; firewall only reports{f', would block {blocked}' if blocked else ''}"
-    return f"; firewall blocked {blocked} container{'' if blocked == 1 else 's'}" * bool(blocked)
 
 
 def _wrapped(text: str, columns: int, *, indent: str = "", rows: int | None = None) -> list[str]:

@@ -1,0 +1,101 @@
+"""What a report has in short, for people: findings by rule, and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+
+from pyinfra_gvisor.base.columns import printable
+from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity, rank
+from pyinfra_gvisor.report.document import FleetReport, HostReport
+from pyinfra_gvisor.report.summary import on_hosts
+
+MOST_REMEDIES: Final = 2
+"""Remedies of one rule that are shown, the most frequent ones."""
+
+_LONGEST = 40  # characters of a subject
+
+Found = tuple[str, Finding]  # with the host's name, empty if only one host is shown
+
+
+def found_in(report: FleetReport) -> list[Found]:
+    """Return the findings on all hosts."""
+    one = len(report.hosts) == 1
+    return [("" if one else host.host, item) for host in report.hosts for item in host.findings]
+
+
+def by_rule(found: Iterable[Found]) -> list[list[Found]]:
+    """Return findings by severity and rule, the worst first."""
+    rules: dict[tuple[Severity, str], list[Found]] = {}
+    for host, item in sorted(found, key=lambda pair: rank(pair[1])):
+        rules.setdefault((item.severity, item.id), []).append((host, item))
+    return list(rules.values())
+
+
+def by_text(
+    rule: Iterable[Found], kind: Literal["remedy", "waived"] = "remedy"
+) -> list[tuple[str, list[Found]]]:
+    """Return findings by what to do, or by why they are accepted; the most frequent first."""
+    texts: dict[str, list[Found]] = {}
+    for host, item in rule:
+        texts.setdefault(getattr(item, kind), []).append((host, item))
+    return sorted(texts.items(), key=lambda pair: -len(pair[1]))
+
+
+def place(host: str, item: Finding) -> str:
+    """Return where a finding is."""
+    return f"{host}/{item.subject}" if host else item.subject
+
+
+def places(rule: Sequence[Found], room: int) -> str:
+    """Return as many places as there is room for, and the number of the others."""
+    names = [_shown(place(host, item)) for host, item in rule]
+    shown = names[:1]
+    for name in names[1:]:
+        if len(", ".join([*shown, name])) > room - len(" and 999 more"):
+            break
+        shown.append(name)
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _shown(name: str) -> str:
+    """Return a place as one word or few, so that it hides no other one."""
+    text = printable(name)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def in_gvisor(report: FleetReport) -> str:
+    """Return how many containers were seen in gVisor."""
+    containers = [item for host in report.hosts for item in host.containers]
+    inside = sum(item.sandboxed for item in containers)
+    read, total = sum(host.error is None for host in report.hosts), len(report.hosts)
+    return f"{inside} of {len(containers)} containers run in gVisor{on_hosts(read, total)}."
+
+
+def counts(report: HostReport) -> list[str]:
+    """Return the numbers of findings and containers of a host, and what its firewall does."""
+    if report.error is not None:
+        return []
+    numbers = {
+        **{str(severity): count for severity, count in by_severity(report.findings).items()},
+        "waived": sum(item.waived is not None for item in report.findings),
+    }
+    order = [*reversed(Severity), "waived"]
+    found = ", ".join(f"{numbers[name]} {name}" for name in order if numbers[name])
+    sandboxed = sum(item.sandboxed for item in report.containers)
+    containers = f"{sandboxed} of {len(report.containers)} containers in gVisor"
+    return [found or "nothing found", containers, *_firewall(report)]
+
+
+def _firewall(report: HostReport) -> list[str]:
+    """Return what needs attention: the firewall is not active, or blocks or would block."""
+    egress = report.egress
+    if egress is None:
+        return []
+    if not egress.in_force:
+        return ["FIREWALL NOT ACTIVE"]
+    blocked = len(egress.stopped)
+    if egress.only_reports:
+        return [f"firewall only reports{f', would block {blocked}' if blocked else ''}"]
+    return [f"firewall blocked {blocked} container{'' if blocked == 1 else 's'}"] * bool(blocked)
