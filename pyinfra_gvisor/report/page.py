@@ -1,16 +1,22 @@
-"""The fleet's report as one self-contained HTML page, for screen and paper."""
+"""
+The fleet's report as one self-contained HTML page, for screen and paper.
+
+First the verdict, then the containers, then the findings by rule; what was seen is folded up.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity
-from pyinfra_gvisor.report.document import ContainerReport, FleetReport, HostReport, State
+from pyinfra_gvisor.policy.findings import Severity
+from pyinfra_gvisor.report import grouped
+from pyinfra_gvisor.report.document import ContainerReport, FleetReport, State
 
 # States and their names, the most urgent first.
 STATES: dict[State, str] = {
@@ -19,76 +25,40 @@ STATES: dict[State, str] = {
     "findings": "Findings",
     "clean": "Clean",
 }
-MANY = 20  # clean hosts to show; more of them are collapsed
+MANY = 20  # rows of a group that says nothing bad; more of them are folded up
+ROOM = 150  # characters for the places of a rule; all of them are folded up
 FEW = 8  # blocked destinations to show for each container; the JSON report has more
 STALE_S = 3600  # a host's report that is older than this comes from an earlier run
 
 
-@dataclass(frozen=True)
-class Section:
-    """A host's report with the values that the page shows."""
+class Group(NamedTuple):
+    """Containers, rules or hosts of one kind; folded up unless ``open``."""
 
-    report: HostReport
-    anchor: str
-    stale: bool
-
-    @property
-    def counts(self) -> dict[Severity, int]:
-        """Return the number of findings by severity, worst first, without waived ones."""
-        found = by_severity(self.report.findings)
-        return {severity: found[severity] for severity in reversed(Severity)}
-
-    @property
-    def findings(self) -> list[Finding]:
-        """Return the findings that are not waived, the worst first."""
-        return [item for item in self.report.findings if item.waived is None]
-
-    @property
-    def waived(self) -> list[Finding]:
-        """Return the waived findings."""
-        return [item for item in self.report.findings if item.waived is not None]
-
-    @property
-    def containers(self) -> list[ContainerReport]:
-        """Return the containers: first those that break the policy, then those not in gVisor."""
-        return sorted(
-            self.report.containers,
-            key=lambda item: (not breaks_policy(item), item.sandboxed, item.name),
-        )
-
-    @property
-    def sandboxed(self) -> int:
-        """Return the number of containers in gVisor."""
-        return sum(item.sandboxed for item in self.report.containers)
-
-    @property
-    def breaking(self) -> int:
-        """Return the number of containers that break the policy."""
-        return sum(breaks_policy(item) for item in self.report.containers)
+    title: str
+    rows: Sequence[Any]
+    open: bool
 
 
 def page(report: FleetReport) -> str:
     """Return the page as HTML. Everything from the report is escaped."""
-    sections = _sections(report)
-    states = Counter(section.report.state for section in sections)
-    folded = states["clean"] if states["clean"] > MANY else 0  # clean hosts come last
-    found = Counter(item.severity for section in sections for item in section.findings)
+    found = [*grouped.found_in(report), *(("", item) for item in report.findings)]
+    counts = Counter(item.severity for _, item in found if item.waived is None)
+    states = Counter(host.state for host in report.hosts)
+    fail_on = sorted({host.fail_on for host in report.hosts}, key=lambda item: item.rank)
     return (
         _environment()
         .get_template("fleet.html.j2")
         .render(
             report=report,
-            sections=sections,
-            shown=sections[: len(sections) - folded],
-            folded=sections[len(sections) - folded :],
+            containers=_containers(report),
+            findings=_findings(found, strict=Severity.INFO in fail_on),
+            hosts=_hosts(report),
             states={state: states[state] for state in STATES},
-            counts={severity: found[severity] for severity in reversed(Severity)},
-            stale=sum(section.stale for section in sections),
-            waived=sum(len(section.waived) for section in sections),
-            compliant=sum(section.report.compliant for section in sections),
-            fail_on=sorted(
-                {section.report.fail_on for section in sections}, key=lambda item: item.rank
-            ),
+            counts={severity: counts[severity] for severity in reversed(Severity)},
+            stale=_stale(report),
+            compliant=sum(host.compliant for host in report.hosts),
+            proven=sum(bool(host.node and host.node.proof.holds) for host in report.hosts),
+            fail_on=fail_on,
         )
     )
 
@@ -98,25 +68,63 @@ def breaks_policy(container: ContainerReport) -> bool:
     return container.must and container.exempt is None and not container.sandboxed
 
 
-def kernel_of(container: ContainerReport) -> str:
-    """Return what a container that was not seen in gVisor runs on."""
-    if container.verdict == "unknown":
-        return f"cannot be verified: {container.why}"
-    return "host kernel"
+def why(container: ContainerReport) -> str:
+    """Return why a container is where it is: what the policy says of it, and what was seen."""
+    policy = ""
+    if container.exempt is not None:
+        policy = f"exempt: {container.exempt}"
+    elif not (container.must or container.sandboxed):
+        policy = "not required to run in gVisor"
+    return "; ".join(filter(None, (policy, container.why)))
 
 
-def _sections(report: FleetReport) -> list[Section]:
+def _containers(report: FleetReport) -> list[Group]:
+    """Return the containers with their hosts: first those that break the policy."""
+    rows = sorted(
+        ((host, item) for host in report.hosts for item in host.containers),
+        key=lambda row: (row[0].host, row[1].name),
+    )
+    bad = [row for row in rows if breaks_policy(row[1])]
+    inside = [row for row in rows if row[1].sandboxed]
+    others = [row for row in rows if not (row[1].sandboxed or breaks_policy(row[1]))]
+    return [
+        Group("Not in gVisor, against the policy", bad, open=True),
+        Group("Not in gVisor, as the policy allows", others, open=len(others) <= MANY),
+        Group("In gVisor", inside, open=len(inside) <= MANY),
+    ]
+
+
+def _findings(found: Sequence[grouped.Found], *, strict: bool) -> list[Group]:
+    """
+    Return the rules with what they found, the worst first.
+
+    + strict: findings for information fail a host
+    """
+    rules = grouped.by_rule(pair for pair in found if pair[1].waived is None)
+    info = [rule for rule in rules if rule[0][1].severity == Severity.INFO]
+    waived = grouped.by_rule(pair for pair in found if pair[1].waived is not None)
+    return [
+        Group("", [rule for rule in rules if rule not in info], open=True),
+        Group("For information", info, open=strict),
+        Group("Waived", waived, open=False),
+    ]
+
+
+def _hosts(report: FleetReport) -> list[Group]:
     order = list(STATES)
     hosts = sorted(report.hosts, key=lambda host: (order.index(host.state), host.host))
-    made = datetime.fromisoformat(report.at)
+    clean = [host for host in hosts if host.state == "clean"]
     return [
-        Section(
-            host,
-            anchor=f"host-{number}",
-            stale=(made - datetime.fromisoformat(host.at)).total_seconds() > STALE_S,
-        )
-        for number, host in enumerate(hosts, 1)
+        Group("", hosts[: len(hosts) - len(clean)], open=True),  # clean hosts come last
+        Group("Clean hosts", clean, open=len(clean) <= MANY),
     ]
+
+
+def _stale(report: FleetReport) -> set[str]:
+    """Return the hosts whose report is of an earlier run."""
+    made = datetime.fromisoformat(report.at)
+    ages = {host.host: made - datetime.fromisoformat(host.at) for host in report.hosts}
+    return {host for host, age in ages.items() if age.total_seconds() > STALE_S}
 
 
 @cache
@@ -130,7 +138,8 @@ def _environment() -> Environment:
     )
     environment.filters["moment"] = _moment
     environment.tests["breaking"] = breaks_policy
-    environment.globals |= {"words": STATES, "FEW": FEW, "kernel_of": kernel_of}
+    environment.globals |= {"words": STATES, "FEW": FEW, "ROOM": ROOM}
+    environment.globals |= {"why": why, "grouped": grouped}
     return environment
 
 

@@ -16,17 +16,28 @@ from PIL import Image
 
 from pyinfra_gvisor.report.document import FleetReport
 from pyinfra_gvisor.report.page import page
-from tests.unit.report.reports import every_state, failed, fleet, host, unknown
+from tests.unit.report.reports import (
+    SOCKET,
+    WAIVED,
+    container,
+    every_state,
+    failed,
+    fleet,
+    host,
+    unknown,
+)
 
 SITE = "http://report.test"
+SCREEN = 900  # pixels of height
 # A window is never narrower than 500 pixels, a frame is.
 FRAME = """<!DOCTYPE html><link rel="icon" href="data:,">
-<style>body { margin: 0 } iframe { border: 0; width: WIDTHpx; height: 2000px }</style>
+<style>body { margin: 0 } iframe { border: 0; width: WIDTHpx; height: SCREENpx }</style>
 <iframe src="fleet.html"></iframe><p></p>
 <script>
 document.querySelector("iframe").onload = event => {
   const page = event.target.contentDocument.documentElement;
-  document.querySelector("p").textContent = `wide: ${page.clientWidth} ${page.scrollWidth}`;
+  document.querySelector("p").textContent =
+    `size: ${page.clientWidth} ${page.scrollWidth} ${page.scrollHeight}`;
 };
 </script>
 """
@@ -82,14 +93,15 @@ class Browser:
         assert complaints == []
         return Image.open(path).convert("RGB")
 
-    def widths(self, report: FleetReport, width: int) -> tuple[int, int]:
-        """How wide a frame is, and how wide the page in it would have to be, in pixels."""
-        self.files |= {"fleet.html": page(report), "frame.html": FRAME.replace("WIDTH", str(width))}
+    def sizes(self, report: FleetReport, width: int) -> tuple[int, int, int]:
+        """How wide a frame is, and how wide and high the page in it has to be, in pixels."""
+        frame = FRAME.replace("WIDTH", str(width)).replace("SCREEN", str(SCREEN))
+        self.files |= {"fleet.html": page(report), "frame.html": frame}
         printed, complaints = self.run("--dump-dom", path="frame.html")
         assert complaints == []
-        found = re.search(r"wide: (\d+) (\d+)", printed)
+        found = re.search(r"size: (\d+) (\d+) (\d+)", printed)
         assert found, printed
-        return int(found[1]), int(found[2])
+        return int(found[1]), int(found[2]), int(found[3])
 
     @property
     def asked_by_the_page(self) -> list[str]:
@@ -157,8 +169,7 @@ def test_the_page_is_dark_where_that_is_preferred(browser: Browser) -> None:
     assert {state for state, colour in DARK.items() if found[colour] > 100} == {*DARK}
 
 
-@pytest.mark.parametrize("width", [pytest.param(width, id=f"{width}px") for width in (320, 400)])
-def test_the_page_fits_a_phone_whatever_the_names(browser: Browser, width: int) -> None:
+def test_the_page_fits_a_phone_whatever_the_names(browser: Browser) -> None:
     long = failed("a-very-long-name-" * 9 + "x" * 200)
     finding = long.findings[0].model_copy(
         update={"subject": "/" + "s" * 300, "id": "i" * 90, "evidence": "e" * 400, "waived": None}
@@ -168,12 +179,40 @@ def test_the_page_fits_a_phone_whatever_the_names(browser: Browser, width: int) 
     )
     odd = long.model_copy(update={"findings": (finding,), "containers": (box,)})
 
-    widths = browser.widths(fleet(host("run-1"), failed(), odd, unknown("u", "e" * 300)), width)
+    *widths, _ = browser.sizes(fleet(host("run-1"), failed(), odd, unknown("u", "e" * 300)), 320)
 
-    assert widths == (width, width)
+    assert widths == [320, 320]
 
 
-def test_paper_has_one_line_for_every_clean_host(browser: Browser) -> None:
+def crowded(hosts: int, containers: int) -> FleetReport:
+    """Hosts where one container in seven is not in gVisor, and ten rules find each of them."""
+    names = [f"shop-app-{number}-143355" for number in range(containers)]
+    found = [
+        SOCKET.model_copy(update={"id": f"rule-{rule}", "subject": name, "evidence": "e " * 300})
+        for rule in range(10)
+        for name in names
+    ]
+    boxes = tuple(container(name, sandboxed=at % 7 > 0) for at, name in enumerate(names))
+    return fleet(*(host(f"run-{at}", *found, WAIVED, containers=boxes) for at in range(hosts)))
+
+
+@pytest.mark.parametrize(("hosts", "containers"), [(2, 7), (10, 30)])
+def test_containers_come_first_and_all_is_at_most_six_screens_long(
+    browser: Browser, hosts: int, containers: int
+) -> None:
+    report = crowded(hosts, containers)
+    text = page(report)
+    order = ["<h2>Containers", 'class="breaking"', ">In gVisor:", "<h2>Findings", '"evidence"']
+
+    wide, phone = browser.sizes(report, 1280), browser.sizes(report, 390)
+
+    assert wide[:2] == (1280, 1280)
+    assert wide[2] <= 6 * SCREEN
+    assert phone[:2] == (390, 390)
+    assert sorted(order, key=text.index) == order
+
+
+def test_paper_has_one_line_for_every_clean_host_and_its_container(browser: Browser) -> None:
     clean = [host(f"run-{number}") for number in range(300)]
     browser.files["fleet.html"] = page(fleet(failed("z"), *clean))
     path = browser.directory / "page.pdf"
@@ -181,5 +220,5 @@ def test_paper_has_one_line_for_every_clean_host(browser: Browser) -> None:
     _, complaints = browser.run("--no-pdf-header-footer", f"--print-to-pdf={path}")
 
     assert complaints == []
-    # 33 lines a page; without them there are 3 pages, with the hosts' sections more than 100.
-    assert 300 / 40 < len(re.findall(rb"/Type ?/Page\b", path.read_bytes())) < 300 / 20
+    # Folded up there are 3 pages, with what was seen on clean hosts more than 100.
+    assert 600 / 40 < len(re.findall(rb"/Type ?/Page\b", path.read_bytes())) < 600 / 20

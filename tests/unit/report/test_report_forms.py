@@ -404,7 +404,7 @@ def test_a_finding_about_the_package_is_told_once_before_the_hosts_and_fails_nob
     assert {item["state"] for item in document["hosts"]} == {"clean"}
     assert "known-old" not in json.dumps(document["hosts"])
     assert html.count("the list is old") == 1
-    assert html.index("the list is old") < html.index("Host by host")
+    assert html.index("the list is old") < html.index("<h2>Hosts</h2>")
     assert (finding.waived or "To do") in html
     assert lines[0] == "LOW known-old pyinfra-gvisor: the list is old"
     assert lines[1:3] == ["    seen: 100 days", "    do: upgrade it"]
