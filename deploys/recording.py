@@ -31,6 +31,7 @@ from pyinfra_gvisor.drift.record import (
     Record,
     Said,
 )
+from pyinfra_gvisor.run_support.ending import counted
 
 # The functions of pyinfra that log only progress: Host.connect, and the loading of deploy files.
 PROGRESS = ("connect", "load_file")
@@ -88,6 +89,7 @@ def _host_record(state: State, host: Host, said: list[Said]) -> HostRecord:
         failed=host in state.failed_hosts,
         operations=len(state.ops[host]),
         said=tuple(said),
+        containers=counted(host),
     )
 
 

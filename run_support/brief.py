@@ -15,6 +15,7 @@ from pyinfra_gvisor.base.columns import plain
 _COLOUR = r"(?:\x1b\[[0-9;]*m)*"
 _OF_A_HOST = re.compile(rf"{_COLOUR}\[{_COLOUR}([^\]\x1b]+){_COLOUR}\]")
 _DONE = re.compile(r"(?:Success|No changes|(?:Ready|Loading): .*)|--> Skipping change detection")
+_PROGRESS = re.compile(r"upload .*%")
 _OWN_END = re.compile(r"--> pyinfra error.*: No hosts remaining!|Error: executed \d+ commands?.*")
 _MOST_NAMES: Final = 4
 
@@ -23,15 +24,16 @@ class Brief(logging.Filter):
     """
     Filters the messages of a run of pyinfra.
 
-    What is said of hosts before anything is executed is kept until all of it is known, so that
-    hosts of which the same is said share it. Errors and warnings are passed on at once. With
-    pyinfra's ``-v`` all is passed on.
+    What a step says of hosts is kept until its end, so that hosts of which the same is said share
+    it. Errors, warnings and the progress of uploads are passed on at once. The table of results is
+    left out: the summary has them. With pyinfra's ``-v`` all is passed on.
     """
 
     def __init__(self, state: State) -> None:
         super().__init__()
         self._state = state
         self._said: dict[str, list[str]] = {}
+        self._in_results = False
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return True if a message is to be printed now."""
@@ -42,12 +44,13 @@ class Brief(logging.Filter):
             return True
         if _DONE.fullmatch(plain(rest)) or _OWN_END.fullmatch(plain(rest)):
             return False
-        if host and record.levelno == logging.INFO and not self._state.is_executing:
+        if host and record.levelno == logging.INFO and not _PROGRESS.match(rest):
             self._said.setdefault(host.name, []).append(rest)
             return False
         if "-->" in text:
             self.flush()
-        return True
+            self._in_results = "--> Results:" in text
+        return not self._in_results or record.levelno > logging.INFO
 
     def _host(self, text: str) -> Host | None:
         """Return the host of which pyinfra says something."""

@@ -208,6 +208,12 @@ def count_containers(host: Host, node: Node) -> None:
         run.containers[host.name] = (len(found) - len(places), len(found), accepted)
 
 
+def counted(host: Host) -> tuple[int, int, int] | None:
+    """Return what ``count_containers`` kept; None if nothing was."""
+    run = _RUNS.get(host.state)
+    return run.containers.get(host.name) if run else None
+
+
 def run_end(state: State) -> RunEnd:
     """Return what is known of the run now."""
     run = _RUNS[state]
@@ -247,7 +253,7 @@ def _host_end(state: State, run: _Run, host: Host) -> HostEnd:
         pending=any(forecast) if state.check_for_changes else None,
         restart_pending=any(item.restart_pending for item in notes),
         finished=all(meta.is_complete() for meta in metas.values()),
-        containers=run.containers.get(host.name),
+        containers=counted(host),
     )
 
 

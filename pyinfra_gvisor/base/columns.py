@@ -68,7 +68,7 @@ def printable(text: str) -> str:
 
 def as_laid_out(line: str) -> str:
     """Return a line with its blanks, and without what controls the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in line)
+    return "".join(char if char.isprintable() else "?" for char in line.expandtabs(4))
 
 
 def width(text: str) -> int:

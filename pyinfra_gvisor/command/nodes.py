@@ -89,8 +89,9 @@ def plan(nodes: Nodes, deploy: str, *, as_json: bool) -> int:
         from pyinfra_gvisor.drift import printed  # noqa: PLC0415 - as above
 
         found = planned(nodes, deploy)
-        click.echo(printed.as_json(found))
-        return FAILED if found.code == FAILED else FINE
+        code = FAILED if found.code == FAILED else FINE
+        click.echo(printed.as_json(found, code=code))
+        return code
     if {"-y", "--yes"} & {*nodes.options}:
         raise click.UsageError("with -y pyinfra does not look for changes: a plan needs no -y")
     return run_pyinfra(pyinfra_arguments(nodes, deploy, "--dry", "--diff"), plan=True)

@@ -15,7 +15,7 @@ USERLAND_PROXY = "userland-proxy"
 IP6TABLES_SINCE = 27  # on unless switched off: docs.docker.com/engine/release-notes/27/
 NEIGHBOURS_SINCE = (29,)
 """Seen: dockerd 20.10, 26.1 and 28.5 drop traffic from one bridge to another, 29.7 does not."""
-NAMES_SHOWN = 8
+NAMES_SHOWN = 2
 
 
 @dataclass(frozen=True)

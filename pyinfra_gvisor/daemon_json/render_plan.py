@@ -16,10 +16,8 @@ from pyinfra_gvisor.daemon_json.reload import lost_at_reload
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
 _SECONDS = len("2026-11-29T15:40:43")
-_LATE = (
-    "the restart also waits for --rm containers that start during the wait. One that starts in the "
-    "last second ends, so start no deployment now"
-)
+_LATE = "start no deployment now: a --rm container that starts in the last second ends"
+_MOST_NAMES = 4
 
 
 def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
@@ -198,7 +196,10 @@ def _running(node: Node, wait_s: int) -> list[str]:
     staying = [item for item in node.containers if not node.units.names(item)]
     running = [item.name for item in staying if not item.auto_remove]
     ended = [item.name for item in staying if item.auto_remove]
-    lines = [f"containers that keep running: {', '.join(running)}"] if running else []
+    more = f" and {len(running) - _MOST_NAMES} more" if running[_MOST_NAMES:] else ""
+    lines = [f"containers that keep running: {', '.join(running[:_MOST_NAMES])}{more}"] * bool(
+        running
+    )
     if ended:
         lines.append(
             f"--rm containers, which the restart waits for up to {wait_s} s: {', '.join(ended)}"

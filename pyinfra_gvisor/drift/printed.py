@@ -7,7 +7,9 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from pyinfra_gvisor.base.columns import as_laid_out
 from pyinfra_gvisor.drift.verdict import IN_SYNC, WORDS, Drift, HostDrift
+from pyinfra_gvisor.report.summary import containers_line
 
 VERSION = 1  # of the JSON's form; raised when a reader of the old form would fail
 COLUMNS = 100
@@ -15,13 +17,17 @@ MAX_NAME = 36  # columns for a host's name in the table; a longer name has its o
 HEADERS = ("HOST", "STATE", "PENDING, OR WHAT IS WRONG")
 
 
-def as_json(drift: Drift) -> str:
-    """Return one JSON document as one line of ASCII."""
+def as_json(drift: Drift, *, code: int | None = None) -> str:
+    """
+    Return one JSON document as one line of ASCII.
+
+    + code: the exit code of a command for which pending changes are no failure
+    """
     return json.dumps(
         {
             "version": VERSION,
             "verdict": WORDS[drift.code],
-            "exit_code": drift.code,
+            "exit_code": drift.code if code is None else code,
             "errors": drift.errors,
             "hosts": [
                 {
@@ -31,6 +37,8 @@ def as_json(drift: Drift) -> str:
                     "conditional": [{"name": name} for name in host.conditional],
                     "errors": host.errors,
                     "details": host.details,
+                    "containers": host.containers
+                    and dict(zip(("in_gvisor", "running"), host.containers, strict=False)),
                 }
                 for host in drift.hosts
             ],
@@ -45,13 +53,14 @@ def as_table(drift: Drift) -> list[str]:
     for error in drift.errors:
         indent = "  " if error.startswith("  ") else ""
         lines += _wrapped(error.strip(), COLUMNS, first=indent, rest=f"{indent}  ")
-    return [*lines, _verdict(drift)]
+    counts = containers_line([host.containers for host in drift.hosts])
+    return [*lines, *([f"{counts}."] if counts else []), _verdict(drift)]
 
 
 def as_details(drift: Drift) -> list[str]:
     """Return every line that the run printed about each host, diffs included."""
     return [
-        _printable(f"[{host.name}] {line}")
+        as_laid_out(f"[{host.name}] {line}")
         for host in drift.hosts
         for text in host.details
         for line in text.splitlines()
@@ -71,9 +80,9 @@ def _aligned(rows: Sequence[tuple[str, str, str]]) -> list[str]:
     indent = " " * (name + state + 4)
     lines = []
     for row in rows:
-        first = f"{_printable(row[0]):{name}}  {row[1]:{state}}  "
+        first = f"{as_laid_out(row[0]):{name}}  {row[1]:{state}}  "
         if len(first) > len(indent):
-            lines.append(_printable(row[0]))
+            lines.append(as_laid_out(row[0]))
             first = f"{'':{name}}  {row[1]:{state}}  "
         lines += _wrapped(row[2], COLUMNS, first=first, rest=indent)
     return lines
@@ -84,7 +93,7 @@ def _wrapped(text: str, columns: int, *, first: str, rest: str) -> list[str]:
         line
         for number, part in enumerate(text.splitlines())
         for line in textwrap.wrap(
-            _printable(part),
+            as_laid_out(part),
             columns,
             initial_indent=rest if number else first,
             subsequent_indent=rest,
@@ -92,11 +101,6 @@ def _wrapped(text: str, columns: int, *, first: str, rest: str) -> list[str]:
         )
     ]
     return lines or [first.rstrip()]
-
-
-def _printable(text: str) -> str:
-    """Return ``text`` without characters that control a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text.expandtabs(4))
 
 
 def _verdict(drift: Drift) -> str:

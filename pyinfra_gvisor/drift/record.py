@@ -26,7 +26,8 @@ class HostRecord(Strict):
 
     ``chosen``: ``--limit`` and ``--exclude`` leave it in. ``connected``: pyinfra reached it.
     ``failed``: pyinfra stopped with it, also because it was not reached. ``operations``: number of
-    operations that the deploys have for it.
+    operations that the deploys have for it. ``containers``: how many run in gVisor, how many run,
+    and how many may run outside; None if a deploy did not count them.
     """
 
     name: str
@@ -36,6 +37,7 @@ class HostRecord(Strict):
     failed: bool
     operations: int
     said: tuple[Said, ...]
+    containers: tuple[int, int, int] | None = None
 
 
 class Record(Strict):

@@ -49,7 +49,8 @@ class _Output(BaseModel):
 class HostDrift:
     """
     One host: ``pending`` operations would change it, ``conditional`` ones only if an earlier
-    operation does. ``details`` are the other lines that the run logged about it.
+    operation does. ``details`` are the other lines that the run logged about it. ``containers`` as
+    in the record.
     """
 
     name: str
@@ -58,6 +59,7 @@ class HostDrift:
     conditional: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
+    containers: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,9 @@ def _host(host: HostRecord, plan: Sequence[Step] | None) -> HostDrift:
     state = _state(host, pending, errors, planned=plan is not None)
     if not errors and state not in ("in-sync", "pending"):
         errors = (_reason(state, planned=plan is not None),)
-    return HostDrift(host.name, state, pending, conditional, errors, details)
+    return HostDrift(
+        *(host.name, state, pending, conditional, errors, details), containers=host.containers
+    )
 
 
 def _reason(state: State, *, planned: bool) -> str:

@@ -161,13 +161,21 @@ def _headline(run: RunEnd, found: Mapping[Outcome, Sequence[str]]) -> str:
         said = f"gVisor works on {counted}"
     else:
         said = f"{counted} as declared, gVisor works on {proven} of them"
-    seen = [host.containers for host in run.hosts if host.containers]
-    inside, running = _containers(run)
+    counts = containers_line([host.containers for host in run.hosts])
+    return f"{said}. {counts}" if counts else said
+
+
+def containers_line(hosts: Sequence[tuple[int, int, int] | None]) -> str:
+    """
+    Return how many containers run in gVisor; empty if none runs at all.
+
+    + hosts: of each host how many run in gVisor, and how many run; None if it did not say
+    """
+    seen = [host for host in hosts if host]
+    inside, running = (sum(host[at] for host in seen) for at in (0, 1))
     if not running:
-        return said
-    return f"{said}. {inside} of {running} containers run in gVisor" + on_hosts(
-        len(seen), len(run.hosts)
-    )
+        return ""
+    return f"{inside} of {running} containers run in gVisor" + on_hosts(len(seen), len(hosts))
 
 
 def on_hosts(read: int, hosts: int) -> str:

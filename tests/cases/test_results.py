@@ -84,7 +84,9 @@ def test_a_plan_is_printed_as_json(fleet: Path) -> None:
     ran = typed("plan", "--json")
 
     assert ran.returncode == 0, ran.stderr
-    states = {host["name"]: host["state"] for host in json.loads(ran.stdout)["hosts"]}
+    document = json.loads(ran.stdout)
+    states = {host["name"]: host["state"] for host in document["hosts"]}
+    assert (document["verdict"], document["exit_code"]) == ("pending", 0)
     assert states == {"@fake/a": "in-sync", "@fake/b": "pending"}
 
 

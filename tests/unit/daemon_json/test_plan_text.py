@@ -187,10 +187,7 @@ def test_another_default_runtime_is_told_with_what_new_containers_get(
     assert lines == ([] if line is None else [f"{said}{line}"])
 
 
-LATE = (
-    "  the restart also waits for --rm containers that start during the wait. One that starts in "
-    "the last second ends, so start no deployment now"
-)
+LATE = "  start no deployment now: a --rm container that starts in the last second ends"
 
 
 def test_a_restart_says_why_and_which_containers_it_touches_and_how() -> None:

@@ -243,6 +243,16 @@ def test_a_table_names_every_host_and_what_is_pending() -> None:
     ]
 
 
+def test_the_containers_of_hosts_that_told_them_are_counted_before_the_verdict() -> None:
+    two = host("a").model_copy(update={"containers": (9, 12, 1)})
+
+    drift = judge(REQUEST, ran(two, host("b")))
+
+    assert as_table(drift)[-2] == "9 of 12 containers run in gVisor on 1 of 2 hosts."
+    found = [item["containers"] for item in json.loads(as_json(drift))["hosts"]]
+    assert found == [{"in_gvisor": 9, "running": 12}, None]
+
+
 def test_the_last_line_and_the_document_have_the_verdict() -> None:
     document = json.loads(as_json(judge(REQUEST, ran(plan=[]))))
 
@@ -305,6 +315,7 @@ def test_the_document_holds_the_plan_by_host() -> None:
                 "conditional": [{"name": "Restart"}],
                 "errors": [],
                 "details": ["+ ü"],
+                "containers": None,
             },
             {
                 "name": "b",
@@ -313,6 +324,7 @@ def test_the_document_holds_the_plan_by_host() -> None:
                 "conditional": [],
                 "errors": [],
                 "details": [],
+                "containers": None,
             },
         ],
     }
