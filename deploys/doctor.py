@@ -10,6 +10,7 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from pyinfra_gvisor.deploys.checks import fail, host_settings, known_node
+from pyinfra_gvisor.facts.source import source_problem
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.planning.examined import node_lines, settings_line
 from pyinfra_gvisor.planning.preflight import notes, refusals
@@ -30,10 +31,10 @@ def examine_node() -> None:
         for subject, text in node_lines(node).items():
             host.log(f"{subject:<11} {text}")
         return
-    refused = tuple(
-        problem.at("preflight", what, host.name)
-        for what, problem in refusals(node, settings, asking(host))
-    )
+    problems = [*refusals(node, settings, asking(host))]
+    if unreachable := source_problem(host, node, settings):
+        problems.append((settings.release, unreachable))
+    refused = tuple(problem.at("preflight", what, host.name) for what, problem in problems)
     about = {**node_lines(node), "declared": settings_line(settings)}
     found = Examined(host=host.name, about=about, notes=notes(node), refused=refused)
     tell_result(host, found)

@@ -14,7 +14,10 @@ from pyinfra_gvisor.base.columns import plain
 
 _COLOUR = r"(?:\x1b\[[0-9;]*m)*"
 _OF_A_HOST = re.compile(rf"{_COLOUR}\[{_COLOUR}([^\]\x1b]+){_COLOUR}\]")
-_DONE = re.compile(r"(?:Success|No changes|(?:Ready|Loading): .*)|--> Skipping change detection")
+_DONE = re.compile(
+    r"Success|No changes|Connected|(?:Ready|Loading): .*|--> Skipping change detection|"
+    r"--> Beginning operation run[.]+"
+)
 _PROGRESS = re.compile(r"upload .*%")
 _OWN_END = re.compile(r"--> pyinfra error.*: No hosts remaining!|Error: executed \d+ commands?.*")
 _MOST_NAMES: Final = 4

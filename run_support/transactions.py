@@ -53,7 +53,7 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     if plan.postponed:
         is_restart_pending(host)
     if plan.spared:
-        tell(spared_line(plan))
+        tell(spared_line(plan, whole=shows_details()))
     for line in kept_lines(plan):
         tell(line)
     if not plan.changes:

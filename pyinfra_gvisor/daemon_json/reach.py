@@ -28,9 +28,10 @@ class Lost:
     def __str__(self) -> str:
         if not self.containers:
             return str(self.port)
-        more = len(self.containers) - NAMES_SHOWN
-        others = f" and {more} more" if more > 0 else ""
-        return f"{self.port} from containers [{', '.join(self.containers[:NAMES_SHOWN])}{others}]"
+        names = ", ".join(self.containers)
+        if self.containers[NAMES_SHOWN:]:
+            names = f"{self.containers[0]} and {len(self.containers) - 1} more"
+        return f"{self.port} from containers [{names}]"
 
 
 def proxied(node: Node) -> bool:

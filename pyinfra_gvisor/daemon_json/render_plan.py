@@ -16,8 +16,8 @@ from pyinfra_gvisor.daemon_json.reload import lost_at_reload
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 
 _SECONDS = len("2026-11-29T15:40:43")
-_LATE = "start no deployment now: a --rm container that starts in the last second ends"
-_MOST_NAMES = 4
+_LATE = "start no deployment now: a new --rm container may end"
+_MOST_NAMES = 2
 
 
 def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
@@ -95,6 +95,8 @@ def _ports(plan: Plan, node: Node) -> list[str]:
         return [*([lost] if ports else []), *_neighbours(node), *_twice(node)]
     from_containers = [item for item in needs_proxy(node) if item.containers]
     if served := [*only_by_proxy(node), *from_containers]:
+        if {*map(str, served)} == {*map(str, plan.spared)}:
+            return ["these ports refuse connections for less than a second"]
         ports = ", ".join(map(str, served))
         return [f"published ports that refuse connections for less than a second: {ports}"]
     return []
@@ -122,13 +124,16 @@ def _twice(node: Node) -> list[str]:
     return [f"{line}; {keep}"]
 
 
-def spared_line(plan: Plan) -> str:
-    """Return why dockerd's userland-proxy stays on, and how to switch it off anyway."""
+def spared_line(plan: Plan, *, whole: bool) -> str:
+    """
+    Return why dockerd's userland-proxy stays on.
+
+    + whole: also say how to switch it off anyway
+    """
     ports = ", ".join(map(str, plan.spared))
-    return (
-        f"userland-proxy stays on, because without docker-proxy clients lose {ports}. To switch "
-        'userland-proxy off anyway, set gvisor_daemon_json = {"userland-proxy": False}'
-    )
+    said = f"userland-proxy stays on, because without docker-proxy clients lose {ports}"
+    how = 'To switch userland-proxy off anyway, set gvisor_daemon_json = {"userland-proxy": False}'
+    return f"{said}. {how}" if whole else said
 
 
 def kept_lines(plan: Plan) -> list[str]:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pyinfra_gvisor.facts.source import END as END_OF_SOURCE
 from tests.cases.fleet import MARKS
 from tests.loaded_pyinfra import LoadedPyinfra
 from tests.unit.proof.observations import output
@@ -24,6 +25,7 @@ ENTER = "\n"
 def fake(told: Sequence[str] = (), **responses: Any) -> dict[str, Any]:
     """The data of a host that answers so to our facts, and well to everything else."""
     answers = {"end of node state": list(told), MARKS["prove"]: output(), **responses}
+    answers = {MARKS["source"]: [END_OF_SOURCE], **answers}
     return {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": answers}
 
 

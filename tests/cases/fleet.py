@@ -21,6 +21,8 @@ from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+from pyinfra_gvisor.facts.source import END as END_OF_SOURCE
+
 # A piece of each script that is in no other.
 MARKS = {
     "state": 'echo "end of node state"',
@@ -37,6 +39,7 @@ MARKS = {
     "record": "# Writes one of our records",
     "copy record": "# Copies one of our records",
     "generations": "# Prints the daemon.json from before each change",
+    "source": "# Asks for the first byte of each file of a release",
     "users": "# Prints every container, running or not",
     "collect": "# Removes releases and wrappers that nothing needs",
     "release users": "# Prints the paths of releases and wrappers",  # which "collect" looks at too
@@ -57,7 +60,7 @@ MARKS = {
     "coolify remove": "# Removes from a control host what keeps the option",
 }
 STATES = ("state", "coolify state")
-FACTS = (*STATES, "generations", "users", "release users")
+FACTS = (*STATES, "generations", "users", "release users", "source")
 CONNECTING = ("connect", "disconnect")
 
 
@@ -163,7 +166,8 @@ class Node:
         kind = next((kind for kind, mark in MARKS.items() if _quoted(mark) in text), text)
         stdin, sudo = arguments.get("_stdin"), bool(arguments.get("_sudo"))
         self.sent.append(Sent(kind, text, stdin, sudo, anew))
-        reply = self._state() if kind in STATES else self.replies.get(kind, Reply())
+        well = Reply([END_OF_SOURCE] if kind == "source" else ())
+        reply = self._state() if kind in STATES else self.replies.get(kind, well)
         if reply.broken:
             raise reply.broken
         lines = [OutputLine("stdout", line) for line in reply.stdout]

@@ -86,7 +86,7 @@ def test_only_a_yes_changes_hosts(keys: str, code: int, *, changes: bool) -> Non
     assert ended == code
     assert "Go on without the hosts that failed? [Y/n]" in said
     assert ASKED in said
-    assert ("--> Beginning operation run" in said) is changes
+    assert ("--> Starting operation" in said) is changes
     assert ("run again, and say yes" in said) is not changes
 
 

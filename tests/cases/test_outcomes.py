@@ -264,7 +264,7 @@ def test_a_dry_run_with_y_looks_at_nothing_and_says_so(deploy: str, tmp_path: Pa
     ]
 
 
-@table("typed, made", declined=("no\n", True), accepted=("\n", False))
+@table("typed, made", declined=("no\n", True), accepted=("y\n", False))
 def test_a_caller_learns_that_a_run_ended_early(typed: str, made: bool, tmp_path: Path) -> None:
     (tmp_path / "run.py").write_text(inventory(run={"a": fake(proven_answer())}))
     mark = tmp_path / "ended early"

@@ -218,6 +218,16 @@ def test_every_deploy_ends_so(deploy: str, headline: str, tmp_path: Path) -> Non
     assert summary(ran.stderr)[0] == headline
 
 
+def test_doctor_says_which_file_a_node_cannot_fetch(tmp_path: Path) -> None:
+    cannot = ["no https://a.example/gvisor.tar.bz2 curl: (6) Could not resolve host: a.example"]
+    fleet = hosts(tmp_path, run_1=fake(answer(), **{MARKS["source"]: [*cannot, "end of source"]}))
+
+    ran = pyinfra(tmp_path, fleet, DEPLOYS / "doctor.py", "-y")
+
+    assert ran.returncode == 1
+    assert f"the node cannot fetch {cannot[0].removeprefix('no ')}; check the node's" in ran.stderr
+
+
 def said_by(
     directory: Path,
     deploy: str,

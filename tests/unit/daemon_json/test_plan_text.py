@@ -187,7 +187,7 @@ def test_another_default_runtime_is_told_with_what_new_containers_get(
     assert lines == ([] if line is None else [f"{said}{line}"])
 
 
-LATE = "  start no deployment now: a --rm container that starts in the last second ends"
+LATE = "  start no deployment now: a new --rm container may end"
 
 
 def test_a_restart_says_why_and_which_containers_it_touches_and_how() -> None:

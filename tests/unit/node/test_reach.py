@@ -124,12 +124,12 @@ def test_what_containers_lose_is_said_by_the_first_names_and_given_up_for_them_a
     plan = plan_daemon_json(found, OFF)
 
     lost = "80/tcp over IPv4 (shop) from containers [both, job]"
-    assert f"clients lose {lost}. To switch" in spared_line(spared)
+    assert f"clients lose {lost}. To switch" in spared_line(spared, whole=True)
     said = f"  clients lose these published ports when docker-proxy ends: {lost}"
     assert said in plan_lines(plan, found, wait_s=300)
     assert given_up(plan, found) == "tcp 4 80 both\ntcp 4 80 job"
     many = str(Lost(port, tuple(f"c{number}" for number in range(12))))
-    assert many.endswith(" from containers [c0, c1, c2, c3, c4, c5, c6, c7 and 4 more]")
+    assert many.endswith(" from containers [c0 and 11 more]")
 
 
 @table(
@@ -190,7 +190,7 @@ def test_the_key_is_left_alone_where_clients_depend_on_it_and_else_switched_off(
     the_operator_wants_it_off = plan_daemon_json(found, OFF, spare_ports=False)
 
     assert json.loads(plan.after or "") == {"debug": True}
-    assert spared_line(plan) == (
+    assert spared_line(plan, whole=True) == (
         f"userland-proxy stays on, because without docker-proxy clients lose {LOST}. To "
         'switch userland-proxy off anyway, set gvisor_daemon_json = {"userland-proxy": False}'
     )

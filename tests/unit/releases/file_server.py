@@ -79,7 +79,8 @@ class FileServer(ThreadingHTTPServer):
         path = urlsplit(handler.path).path if proxied else handler.path
         file = self.find(path) or Served(NOT_FOUND, status=404)
         wanted = handler.headers.get("Range")
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and file.ranges else 0
+        first = (wanted or "bytes=0").removeprefix("bytes=").partition("-")[0]
+        start = int(first) if file.ranges else 0
         status = 206 if start and file.status == 200 else file.status
         body = file.content[start:]
         handler.send_response(status)
@@ -92,6 +93,8 @@ class FileServer(ThreadingHTTPServer):
             handler.send_header("Location", file.location)
         handler.send_header("Connection", "close")
         handler.end_headers()
+        if handler.command == "HEAD":
+            return
         sent = body[: file.limit()]
         self.requests.append(Request(path, wanted, len(sent), proxied))
         try:
@@ -109,6 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        self.server.answer(self)
+
+    def do_HEAD(self) -> None:
         self.server.answer(self)
 
     def log_message(self, *_: object) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyinfra_gvisor.base.scripts import script
+from pyinfra_gvisor.facts.source import question
 from tests.unit.programs import program
 from tests.unit.releases.file_server import FileServer, Served
 from tests.unit.shells import replaced, run, stub, toolbox
@@ -85,11 +86,22 @@ class Machine:
         changes = {"/run/pyinfra-gvisor": self.root / "run", "    sleep 1\n": ""}
         return run(replaced(text, changes), *files, path=path, timeout_s=60)
 
+    def ask(self, *paths: str) -> list[str]:
+        """What the node says if it is asked whether it can fetch these paths."""
+        path = self.root / "asking"
+        if not path.exists():
+            toolbox(path, "tail", self.tool)
+        return run(question([*map(self.url, paths)]), path=path, timeout_s=60).stdout.splitlines()
+
+    def url(self, path: str) -> str:
+        """Where the server has a path, with a password."""
+        return f"http://me:secret@127.0.0.1:{self.server.server_port}{path}"
+
     def fetch(self, body: bytes | Served | None = None, pin: str = "", **variables: str) -> str:
         """A run that gets the archive from the server; all that it said."""
         served = body if isinstance(body, Served) else Served(archive() if body is None else body)
         self.server.files[PATH] = served
-        url = f"http://me:secret@127.0.0.1:{self.server.server_port}{PATH}"
+        url = self.url(PATH)
         pin = pin or hashlib.sha512(served.content).hexdigest()
         ran = self.install("gvisor.tar.bz2", pin, url, f"http://m{PATH}", **variables)
         assert "secret" not in ran.stdout + ran.stderr

@@ -1,6 +1,7 @@
 """A release comes onto a node whole and checked, or nothing changes: ``releases/install.sh``."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import tarfile
@@ -11,6 +12,7 @@ import pytest
 
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.judge.files import judge_files
+from pyinfra_gvisor.releases.sources import shown_url
 from tests.table import table
 from tests.unit.programs import program
 from tests.unit.releases.file_server import NOT_FOUND, FileServer, Served
@@ -41,6 +43,20 @@ def machine(tmp_path: Path, server: FileServer, request: pytest.FixtureRequest) 
 def node(tmp_path: Path, server: FileServer) -> Machine:
     """A node."""
     return Machine(tmp_path, server)
+
+
+def test_a_node_is_asked_whether_it_can_fetch_each_file_and_fetches_none(machine: Machine) -> None:
+    machine.server.files[PATH] = Served(bytes(3_000_000))
+
+    there, both = machine.ask(PATH), machine.ask(PATH, "/none.tar.bz2")
+
+    assert there == ["end of source"]
+    assert both[0].startswith(f"no {shown_url(machine.url('/none.tar.bz2'))} ")
+    assert re.search("404|does not exist", both[0])
+    assert "secret" not in both[0]
+    assert both[1:] == ["end of source"]
+    machine.server.server_close()
+    assert "no http" in machine.ask(PATH)[0]
 
 
 def test_a_release_is_installed_written_down_and_fetched_once(machine: Machine) -> None:
