@@ -1,4 +1,4 @@
-"""The search of the site: its own index and engine, asked what people ask, in a real browser."""
+"""The site in a real browser: its search, asked what people ask, and its pages on a phone."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 from platform import freedesktop_os_release
 from queue import Queue
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -72,22 +73,57 @@ fetch("search/search_index.json").then(found => found.json()).then(index =>
   worker.postMessage({type: 0, data: {...index, options: {suggest: false}}}))
 </script>"""
 
+ON_A_PHONE = ("index", "how-to/compose", "reference/settings", "compatibility", "architecture")
+# Tells how wide each page would have to be on a phone, and the heights of its pictures' text, in
+# pixels. A window is never narrower than 500 pixels, a frame is.
+FRAMES = """<!doctype html><img src="wait"><script>
+async function measured(page) {
+  const frame = document.createElement("iframe")
+  frame.style.cssText = "border: 0; width: 390px; height: 2000px"
+  frame.src = page + ".html"
+  await new Promise(done => { frame.onload = done; document.body.append(frame) })
+  const inside = frame.contentDocument, wide = inside.documentElement.scrollWidth, texts = []
+  for (const picture of inside.querySelectorAll("article img")) {
+    const drawn = inside.createElement("div")
+    drawn.style.width = picture.offsetWidth + "px"
+    drawn.innerHTML = await (await fetch(picture.src)).text()
+    inside.body.append(drawn)
+    for (const text of drawn.querySelectorAll("text"))
+      texts.push(parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a)
+  }
+  return [page, [wide, texts]]
+}
+Promise.all(PAGES.map(measured)).then(found =>
+  fetch("told", {method: "POST", body: JSON.stringify(Object.fromEntries(found))}))
+</script>"""
+
 
 @pytest.fixture(scope="module")
-def firsts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The page that the site's search shows first, by query."""
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site, if there is a browser for it."""
     if not shutil.which("chromium"):
         # Debian's package; Ubuntu has it only as a snap.
         assert "debian" not in freedesktop_os_release()["ID"], "no chromium; run .ci/setup dev"
         pytest.skip("chromium is not installed")
-    site = tmp_path_factory.mktemp("site")
-    build = (sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", site)
+    directory = tmp_path_factory.mktemp("site")
+    build = (sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", directory)
     given = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     subprocess.run(build, cwd=ROOT, env=given, check=True, timeout=300)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def firsts(site: Path) -> dict[str, str]:
+    """The page that the site's search shows first, by query."""
     [worker] = (site / "assets/javascripts/workers").glob("search.*.js")
     probe = PROBE.replace("WORKER", str(worker.relative_to(site)))
-    (site / "probe.html").write_text(probe.replace("QUERIES", json.dumps([*QUERIES])))
-    told: Queue[dict[str, str]] = Queue()
+    return dict(_told(site, probe.replace("QUERIES", json.dumps([*QUERIES]))))
+
+
+def _told(site: Path, probe: str) -> Any:
+    """Return what a page beside those of the site tells when Chromium opens it."""
+    (site / "probe.html").write_text(probe)
+    told: Queue[Any] = Queue()
 
     class Handler(SimpleHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -113,7 +149,7 @@ def firsts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def _open(url: str, home: Path) -> None:
     """Load a page in Chromium, and wait until all of it is loaded."""
-    chromium = ("chromium", "--headless=new", "--no-sandbox", "--disable-gpu")
+    chromium = ("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
     subprocess.run(
         (*chromium, f"--user-data-dir={home}/.chromium", "--dump-dom", url),
         capture_output=True,
@@ -127,3 +163,12 @@ def test_a_query_leads_to_its_page_first(
     firsts: dict[str, str], query: str, pages: tuple[str, ...]
 ) -> None:
     assert firsts[query].partition(".html")[0] in pages
+
+
+def test_a_page_fits_a_phone_with_readable_pictures(site: Path) -> None:
+    found = _told(site, FRAMES.replace("PAGES", json.dumps(ON_A_PHONE)))
+
+    assert {page: wide for page, (wide, _) in found.items()} == dict.fromkeys(ON_A_PHONE, 390)
+    smallest = {page: min(heights) for page, (_, heights) in found.items() if heights}
+    assert {*smallest} == {"index", "architecture"}
+    assert min(smallest.values()) >= 9, smallest
