@@ -25,7 +25,7 @@ _SAY = "say() { printf '%s\\n' \"$*\"; }\n"
 class Unreachable(FactBase[tuple[str, ...] | None]):
     """Which files the node cannot fetch, each with the reason; ``None`` if nobody answers."""
 
-    def command(self, urls: Sequence[str]) -> StringCommand:
+    def command(self, urls: Sequence[str] = ()) -> StringCommand:
         """Return one shell command, which takes at most 30 seconds for each URL."""
         return asked(question(urls))
 

@@ -28,8 +28,8 @@ Mount = Annotated[
     PatternText(
         "(volume(=[A-Za-z0-9][A-Za-z0-9_.-]*)?|tmpfs|/[^:]*):/[^:]*:(ro|rw)",
         "a mount",
-        "write <source>:<destination>:ro, or :rw, with absolute paths; for a volume of Docker the "
-        "source is volume=<name>, or volume if it has no name; for files in memory it is tmpfs",
+        "write <source>:<destination>:ro, or :rw, with absolute paths. For a volume of Docker the "
+        "source is volume=<name>, or volume without a name. For files in memory it is tmpfs",
     ),
 ]
 Port = Annotated[

@@ -151,6 +151,7 @@ ANSWERS: dict[str, Sequence[str]] = {
     "changes.Changes": ['{"at":"2026-10-01T10:00:00Z","what":"watch"}', "end of changes"],
     "users.RuntimeUsers": users(("web", True, "runsc"), ("old", False, "runc")).stdout,
     "release_users.ReleaseUsers": [WRAPPER, "end of release users"],
+    "source.Unreachable": ["no http://a/b curl: (7) refused", "end of source"],
     "images.Images": pulled_lines(image(), container_of()),
 }
 
