@@ -7,13 +7,6 @@ import pytest
 from tests.packaging.checkout import DEPENDENCIES, Environment, built_wheel, copy_to, without_links
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With ``--dist loadgroup`` a file's tests stay in one process, which builds once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-
-
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``git clone`` would bring of this checkout, with what is not committed yet."""

@@ -96,8 +96,8 @@ def test_what_the_default_runtime_cannot_be_is_told_by_the_key_that_is_wrong(
         {"mounts": ["data:/data:ro"]},
         (
             "['mounts']['0'] not a mount, got data:/data:ro; write "
-            "<source>:<destination>:ro, or :rw, with absolute paths; for a volume of Docker "
-            "the source is volume=<name>, or volume if it has no name"
+            "<source>:<destination>:ro, or :rw, with absolute paths. For a volume of Docker "
+            "the source is volume=<name>, or volume without a name. For files in memory it is "
         ),
     ),
     no_mode=({"mounts": ["/a:/b"]}, "['mounts']['0'] not a mount"),
