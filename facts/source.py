@@ -11,7 +11,7 @@ from pyinfra.api.host import Host
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.scripts import script
-from pyinfra_gvisor.facts.asking import asked
+from pyinfra_gvisor.facts.asking import asked, why_unread
 from pyinfra_gvisor.facts.node import read_once
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.releases.pins import is_there
@@ -58,6 +58,8 @@ def source_problem(host: Host, node: Node, settings: Settings) -> Problem | None
         return None
     urls = tuple(file.location for file in fetch.files)
     found = read_once(host, Unreachable, urls=urls)
+    if found is None:
+        return why_unread(host) or Problem("the node does not answer", todo="run again")
     if not found:
         return None
     todo = "check the node's DNS, firewall and proxy, or set gvisor_source to what it can reach"

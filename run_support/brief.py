@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
-from typing import Final
 
 from pyinfra import logger
 from pyinfra.api import Host, State
@@ -20,7 +18,6 @@ _DONE = re.compile(
 )
 _PROGRESS = re.compile(r"upload .*%")
 _OWN_END = re.compile(r"--> pyinfra error.*: No hosts remaining!|Error: executed \d+ commands?.*")
-_MOST_NAMES: Final = 4
 
 
 class Brief(logging.Filter):
@@ -50,7 +47,8 @@ class Brief(logging.Filter):
         if host and record.levelno == logging.INFO and not _PROGRESS.match(rest):
             self._said.setdefault(host.name, []).append(rest)
             return False
-        if "-->" in text:
+        if host is None and plain(text).startswith("-->"):  # a host's words are not pyinfra's
+            self._in_results = False
             self.flush()
             self._in_results = "--> Results:" in text
         return not self._in_results or record.levelno > logging.INFO
@@ -68,11 +66,6 @@ class Brief(logging.Filter):
         for host in sorted(said):
             alike.setdefault(tuple(said[host]), []).append(host)
         for lines, hosts in alike.items():
-            logger.info(f"{_names(hosts)}:")
+            logger.info(f"{', '.join(hosts)}:")
             for line in lines:
                 logger.info(f"  {line}")
-
-
-def _names(hosts: Sequence[str]) -> str:
-    more = len(hosts) - _MOST_NAMES
-    return ", ".join(hosts[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -29,7 +29,7 @@ def ask_to_change(restarting: Callable[[], Sequence[str]]) -> None:
         if not message.startswith(_OF_THE_PLAN):
             return click.confirm("    Go on without the hosts that failed?", default=True, err=True)
         hosts = restarting()
-        what = f" dockerd restarts on {len(hosts)}: {', '.join(hosts[:4])}." if hosts else ""
+        what = f" dockerd restarts on {len(hosts)}: {', '.join(hosts)}." if hosts else ""
         return click.confirm(f"   {what} Change the hosts as shown above?", err=True)
 
     command._do_confirm = ask

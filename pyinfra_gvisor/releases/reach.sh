@@ -6,9 +6,10 @@ reach() { # prints "no <what>" and why, for each file that does not come
     while [ $# -gt 1 ]; do
         code=0
         if command -v curl > /dev/null; then
-            # 63: longer than that, so it is there; the server knows no ranges
-            why=$(curl -fsSL -r 0-0 --max-filesize 1000 --connect-timeout 20 --max-time 30 -o /dev/null -- "$1" 2>&1) || code=$?
-            if [ "$code" = 63 ]; then code=0; fi
+            # 63: longer than that, so a server without ranges has it, or its page about an error is long
+            why=$(curl -fsSL -r 0-0 --max-filesize 1000 --connect-timeout 20 --max-time 30 -o /dev/null -w '%{http_code}' \
+                -- "$1" 2>&1) || code=$?
+            case "$code $(say "$why" | tail -n 1)" in 63*200 | 63*206) code=0 ;; esac
         else
             why=$(wget --no-verbose --no-hsts --spider --tries=1 --timeout=20 -- "$1" 2>&1) || code=$?
         fi

@@ -48,6 +48,7 @@ def node(tmp_path: Path, server: FileServer) -> Machine:
 def test_a_node_is_asked_whether_it_can_fetch_each_file_and_fetches_none(machine: Machine) -> None:
     machine.server.files[PATH] = Served(bytes(3_000_000))
 
+    machine.server.files["/none.tar.bz2"] = Served(bytes(5000), status=404)
     there, both = machine.ask(PATH), machine.ask(PATH, "/none.tar.bz2")
 
     assert there == ["end of source"]
