@@ -121,7 +121,7 @@ def firsts(site: Path) -> dict[str, str]:
 
 
 def _told(site: Path, probe: str) -> Any:
-    """Return what a page beside those of the site tells when Chromium opens it."""
+    """Return what a page added to the site sends when Chromium opens it."""
     (site / "probe.html").write_text(probe)
     told: Queue[Any] = Queue()
 
