@@ -22,6 +22,15 @@ END = "end of source"
 _SAY = "say() { printf '%s\\n' \"$*\"; }\n"
 
 
+class _Url(str):
+    """A URL that pyinfra's own messages show without user, password and query."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(shown_url(self))
+
+
 class Unreachable(FactBase[tuple[str, ...] | None]):
     """Which files the node cannot fetch, each with the reason; ``None`` if nobody answers."""
 
@@ -56,7 +65,7 @@ def source_problem(host: Host, node: Node, settings: Settings) -> Problem | None
     no_tool = node.tools is not None and not {"curl", "wget"} & {*node.tools}
     if fetch.kind != "url" or no_tool:  # preflight says that, too
         return None
-    urls = tuple(file.location for file in fetch.files)
+    urls = tuple(_Url(file.location) for file in fetch.files)
     found = read_once(host, Unreachable, urls=urls)
     if found is None:
         return why_unread(host) or Problem("the node does not answer", todo="run again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
+import gevent  # type: ignore[import-untyped] # it is not annotated
 from pyinfra import logger
 from pyinfra.api import Host, State
 
@@ -17,22 +18,26 @@ _DONE = re.compile(
     r"--> Beginning operation run[.]+"
 )
 _PROGRESS = re.compile(r"upload .*%")
-_OWN_END = re.compile(r"--> pyinfra error.*: No hosts remaining!|Error: executed \d+ commands?.*")
+_NOBODY_LEFT = re.compile(r"--> pyinfra error.*: No hosts remaining!")
+_FAILED = re.compile(r"Error: executed \d+ commands?.*")
+_HELD_S = 1.0
 
 
 class Brief(logging.Filter):
     """
     Filters the messages of a run of pyinfra.
 
-    What a step says of hosts is kept until its end, so that hosts of which the same is said share
-    it. Errors, warnings and the progress of uploads are passed on at once. The table of results is
-    left out: the summary has them. With pyinfra's ``-v`` all is passed on.
+    What is said of hosts within a second is kept until then, so that hosts of which the same is
+    said share it; a step's end, an error or a warning ends the second. That a step has failed is
+    left out where the step has said more of the host. So is the table of results: the summary has
+    them. With pyinfra's ``-v`` all is passed on.
     """
 
     def __init__(self, state: State) -> None:
         super().__init__()
         self._state = state
         self._said: dict[str, list[str]] = {}
+        self._told: set[str] = set()  # hosts of which this step has said something
         self._in_results = False
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -42,16 +47,32 @@ class Brief(logging.Filter):
         rest = text[len(host.print_prefix) :] if host else text
         if self._state.print_noop_info:
             return True
-        if _DONE.fullmatch(plain(rest)) or _OWN_END.fullmatch(plain(rest)):
+        if _DONE.fullmatch(plain(rest)) or _NOBODY_LEFT.fullmatch(plain(rest)):
             return False
-        if host and record.levelno == logging.INFO and not _PROGRESS.match(rest):
-            self._said.setdefault(host.name, []).append(rest)
-            return False
-        if host is None and plain(text).startswith("-->"):  # a host's words are not pyinfra's
-            self._in_results = False
+        if host:
+            return self._is_said_now(host.name, rest, record.levelno)
+        if plain(text).startswith("-->"):  # a host's words are not pyinfra's
             self.flush()
+            self._told.clear()
             self._in_results = "--> Results:" in text
-        return not self._in_results or record.levelno > logging.INFO
+        if self._in_results and record.levelno == logging.INFO:
+            return False
+        self.flush()
+        return True
+
+    def _is_said_now(self, host: str, text: str, level: int) -> bool:
+        if _PROGRESS.match(text):
+            return True
+        if _FAILED.fullmatch(plain(text)) and host in self._told:
+            return False
+        self._told.add(host)
+        if level == logging.INFO:
+            if not self._said:
+                gevent.spawn_later(_HELD_S, self.flush)
+            self._said.setdefault(host, []).append(text)
+            return False
+        self.flush()
+        return True
 
     def _host(self, text: str) -> Host | None:
         """Return the host of which pyinfra says something."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from pyinfra import logger
 
 _OF_THE_PLAN = "Detected changes"
 
@@ -25,11 +26,15 @@ def ask_to_change(restarting: Callable[[], Sequence[str]]) -> None:
         return
 
     def ask(message: str) -> bool:
-        click.echo(err=True)
-        if not message.startswith(_OF_THE_PLAN):
-            return click.confirm("    Go on without the hosts that failed?", default=True, err=True)
-        hosts = restarting()
-        what = f" dockerd restarts on {len(hosts)}: {', '.join(hosts)}." if hosts else ""
-        return click.confirm(f"   {what} Change the hosts as shown above?", err=True)
+        logger.info("")
+        try:
+            if not message.startswith(_OF_THE_PLAN):
+                text = "    Go on without the hosts that failed?"
+                return click.confirm(text, default=True, err=True)
+            hosts = restarting()
+            what = f" dockerd restarts on {len(hosts)}: {', '.join(hosts)}." if hosts else ""
+            return click.confirm(f"   {what} Change the hosts as shown above?", err=True)
+        except click.Abort:  # the keyboard is closed
+            return False
 
     command._do_confirm = ask

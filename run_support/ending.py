@@ -132,7 +132,7 @@ def close_state(state: State, job: Job = "connect") -> _Run:
         atexit.register(partial(_print, state))
         if brief:
             atexit.register(brief.flush)  # before the summary, if the run ends early
-            ask_to_change(partial(_restarting, run))
+            ask_to_change(partial(_restarting, state))
     return run
 
 
@@ -181,10 +181,10 @@ def restarts_docker(host: Host) -> None:
     _notes(host).restarts = True
 
 
-def _restarting(run: _Run) -> list[str]:
-    return [
-        name for name, notes in run.notes.items() if any(one.restarts for one in notes.values())
-    ]
+def _restarting(state: State) -> list[str]:
+    going_on = (host.name for host in state.active_hosts)
+    of = _RUNS[state].notes
+    return sorted(name for name in going_on if any(one.restarts for one in of[name].values()))
 
 
 def only_looks(host: Host) -> None:

@@ -47,7 +47,6 @@ class Patience:
 
 def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCommand, None, None]:
     """Apply the plan with one command; with none if the node already is as planned."""
-    yield from _mend_records(node)
     for line in unapplied_lines(plan):
         tell(f"{DAEMON_JSON} on {host.name}: {line}", logger.warning)
     if plan.postponed:
@@ -57,6 +56,7 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     for line in kept_lines(plan):
         tell(line)
     if not plan.changes:
+        yield from _mend_records(node)
         host.noop(f"{DAEMON_JSON} and the running dockerd are as declared")
         return
     if plan.action is Force.RESTART:
@@ -64,6 +64,7 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     _tell_plan(plan, node, patience)
     if plan.before != plan.after and not plan.temporary:
         tell_diff(DAEMON_JSON, plan.before, plan.after, shown=shown_json)
+    yield from _mend_records(node)  # while a run is only prepared, nothing after this is said
     forget_node(host)
     text = transaction(
         plan, node, host=host.name, timeout_s=patience.timeout_s, wait_s=patience.wait_s
@@ -109,6 +110,7 @@ def end_interrupted(node: Node) -> Generator[PyinfraCommand, None, None]:
     if not node.pending:
         return
     tell(f"{DAEMON_JSON}: an earlier change was interrupted; this run finishes or undoes it first")
+    restarts_docker(host)  # it may
     forget_node(host)
     yield _detached(resumption())
     if not state.is_executing:

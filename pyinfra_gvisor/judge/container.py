@@ -50,9 +50,11 @@ class Mount:
         Return ``source:destination:rw``, as an entry of the policy has it.
 
         The source of a plain volume is ``volume=NAME``, or ``volume`` if it has no name. That of
-        files in memory is ``tmpfs``.
+        files in memory is ``tmpfs``. No entry can have ``image=NAME``: it may be called "volume".
         """
-        source = "tmpfs" if self.kind == "tmpfs" else self.source
+        source = self.source
+        if self.kind not in ("", "bind", "volume"):
+            source = "tmpfs" if self.kind == "tmpfs" else f"{self.kind}={source}"
         if self.is_plain_volume:
             source = "volume" if _NAMELESS.fullmatch(self.name) else f"volume={self.name}"
         return f"{source}:{self.destination}:{'rw' if self.writable else 'ro'}"

@@ -151,7 +151,8 @@ def _options(host: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[Diff
     for key in _NEVER:
         if host.get(key):
             yield Difference(key, "")
-    own, allowed = exact_options(host), entry.get("options") or {}
+    own = exact_options(host)
+    allowed = exact_options({**(entry.get("options") or {}), "PidMode": host.get("PidMode")})
     for key in EXACT:
         if own.get(key) != allowed.get(key):
             yield Difference(key, "options")

@@ -63,19 +63,26 @@ def requested_task(body: Mapping[str, Any], root: str) -> Container:
     task = body.get("TaskTemplate") or {}
     spec = task.get("ContainerSpec") or {}
     driver = task.get("LogDriver") or {}
+    names, privileges = spec.get("DNSConfig") or {}, spec.get("Privileges") or {}
     networks = (item.get("Target") for item in task.get("Networks") or () if item)
     host = {
         "CapAdd": spec.get("CapabilityAdd"),
+        "Dns": names.get("Nameservers"),
+        "DnsOptions": names.get("Options"),
+        "DnsSearch": names.get("Search"),
         "GroupAdd": spec.get("Groups"),
+        "Init": spec.get("Init"),
         "LogConfig": {"Type": driver.get("Name"), "Config": driver.get("Options")},
         "NetworkMode": "host" if "host" in networks else "",
+        # Swarm's words for these are others: no entry has them.
+        "SecurityOpt": [key for key, value in privileges.items() if value],
         "Sysctls": spec.get("Sysctls"),
     }
     mounts = tuple(_mounts(spec.get("Mounts") or (), root))
     program = (*_words(spec.get("Command")), *_words(spec.get("Args")))
-    names = {"Entrypoint": "Command", "Cmd": "Args", "WorkingDir": "Dir", "Tty": "TTY"}
+    keys = {"Entrypoint": "Command", "Cmd": "Args", "WorkingDir": "Dir", "Tty": "TTY"}
     same = ("Image", "Labels", "Env", "User", "Healthcheck", "OpenStdin")
-    config = {key: spec.get(names.get(key, key)) for key in (*same, *names)}
+    config = {key: spec.get(keys.get(key, key)) for key in (*same, *keys)}
     if "{{" in json.dumps(spec.get("Mounts")):  # swarm fills in templates
         raise Undecided("a mount with a template ({{...}}) is refused; write the value")
     secrets = bool(spec.get("Secrets") or spec.get("Configs"))

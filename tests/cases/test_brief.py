@@ -1,14 +1,21 @@
 """What a command prints of a run, what it asks, and that only a yes changes a host."""
 
+import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import gevent  # type: ignore[import-untyped] # it is not annotated
 import pytest
+from pyinfra import logger
+from pyinfra.api import Config, Inventory, State
 
+from pyinfra_gvisor.base.columns import plain
 from pyinfra_gvisor.command import fleet as fleets
-from tests.arguments import Patch
+from pyinfra_gvisor.run_support.brief import Brief
+from tests.arguments import Log, Patch
 from tests.cases.cli import fake, inventory
 from tests.table import table
 from tests.unit.answers import answer
@@ -71,11 +78,49 @@ def test_an_apply_says_no_success_of_each_step_and_with_v_it_does() -> None:
         assert (left_out in brief, left_out in whole) == (False, True)
 
 
+@pytest.fixture
+def said(caplog: Log, monkeypatch: Patch) -> Callable[..., list[str]]:
+    """Lets pyinfra say something of host a in a step; returns all that is printed so far."""
+    state = State(Inventory((["a"], {})), Config())
+    host, brief = state.inventory.get_host("a"), Brief(state)
+    caplog.handler.addFilter(brief)
+    caplog.set_level(logging.INFO, logger="pyinfra")
+    monkeypatch.setattr("pyinfra_gvisor.run_support.brief._HELD_S", 0.01)
+
+    def say(*lines: str, level: int = logging.INFO) -> list[str]:
+        for line in lines:
+            logger.log(level, line if line.startswith("-->") else f"{host.print_prefix}{line}")
+        return [plain(line) for line in caplog.messages]
+
+    return say
+
+
+def test_what_a_host_says_is_printed_within_a_second_and_before_its_error(
+    said: Callable[..., list[str]],
+) -> None:
+    assert said("--> Starting operation: x", "one") == ["--> Starting operation: x"]
+    gevent.sleep(0.05)
+    assert said("two")[1:] == ["a:", "  one"]
+    assert said("three", level=logging.ERROR)[3:] == ["a:", "  two", "[a] three"]
+
+
+def test_that_a_step_has_failed_is_left_out_only_where_the_step_has_said_more(
+    said: Callable[..., list[str]],
+) -> None:
+    failed = "Error: executed 1 command"
+
+    said("--> Starting operation: x", "why")
+    assert said(failed, level=logging.ERROR) == ["--> Starting operation: x"]
+    said("--> Starting operation: y")
+    assert said(failed, level=logging.ERROR)[-1] == f"[a] {failed}"
+
+
 @table(
     "keys, code, changes",
     enter=("\n\n", 1, False),
     no=("y\nn\n", 1, False),
     yes=("y\ny\n", 1, True),  # one host has failed
+    closed=("\n\x04", 1, False),
 )
 @pytest.mark.usefixtures("here")
 def test_only_a_yes_changes_hosts(keys: str, code: int, *, changes: bool) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.pulled import Container
+from pyinfra_gvisor.judge.container import Container as JudgedContainer
 from pyinfra_gvisor.judge.infrastructure import differences
 from tests.table import table
 from tests.unit.dispatch.dispatch_files import IMAGE, bind, write_container
@@ -70,6 +71,23 @@ def create(node: Judged, **changes: Any) -> str:
     node.container(**changed)
     node.spec(*(bound(point.get("Source", ""), to) for to, point in changed["mounts"].items()))
     return node.create("gvisordefault")
+
+
+def judged(**changes: Any) -> JudgedContainer:
+    """Return the entry's container with changes, as a node shows it."""
+    config = {**CONFIG, **changes.get("config", {})}
+    mounts = changes.get("mounts", MOUNTS).items()
+    shown = {
+        "Id": ID,
+        "Image": IMAGE,
+        **OTHERS,
+        **changes.get("others", {}),
+        "Name": f"/{changes.get('name', 'agent-a')}",
+        "Config": config,
+        "HostConfig": {**HOST, **changes.get("host", {})},
+        "Mounts": [{"Destination": to, **point} for to, point in mounts],
+    }
+    return Container.model_validate(shown).judged
 
 
 @pytest.fixture
@@ -188,6 +206,10 @@ IMITATORS: dict[str, tuple[dict[str, Any], str]] = {
         {"mounts": {**MOUNTS, "/data": {"Type": "tmpfs", "RW": True}}},
         "mounts (tmpfs:/data:rw)",
     ),
+    "image-as-volume": (
+        {"mounts": {**MOUNTS, "/cache": {"Type": "image", "Source": "volume", "RW": True}}},
+        "mounts (image=volume:/cache:rw)",
+    ),
     "read-only": (
         {"mounts": {SOCKET: bind(SOCKET, writable=False)}},
         f"mounts ({SOCKET}:{SOCKET}:ro)",
@@ -248,22 +270,18 @@ def test_an_imitator_is_refused_docker_sock_and_told_what_differs(
 
 @table("changes, what", {name: item for name, item in IMITATORS.items() if name != "secrets"})
 def test_who_accepts_such_a_container_is_told_the_same(changes: dict[str, Any], what: str) -> None:
-    config = {**CONFIG, **changes.get("config", {})}
-    mounts = changes.get("mounts", MOUNTS).items()
-    shown = {
-        "Id": ID,
-        "Image": IMAGE,
-        **OTHERS,
-        **changes.get("others", {}),
-        "Name": f"/{changes.get('name', 'agent-a')}",
-        "Config": config,
-        "HostConfig": {**HOST, **changes.get("host", {})},
-        "Mounts": [{"Destination": to, **point} for to, point in mounts],
-    }
-
-    said = [*differences(Container.model_validate(shown).judged, DECLARED)]
+    said = [*differences(judged(**changes), DECLARED)]
 
     assert [item.what for item in said][:1] == [what]
+
+
+def test_options_may_be_written_as_docker_shows_them() -> None:
+    options: dict[str, Any] = {"SecurityOpt": ["label=disable"], "Dns": []}
+    entry = Infrastructure(**ENTRY, pid="host", options=options).model_dump()
+
+    other = differences(judged(host={**options, "PidMode": "host"}), entry)
+
+    assert [item.what for item in other] == []
 
 
 @table(

@@ -527,7 +527,9 @@ def test_a_service_is_judged_like_its_containers(node: Judged) -> None:
     certs = {"Type": "volume", "Source": "certs", "Target": "/certs"}
     assert "the volume certs of infrastructure is empty" in service(Mounts=[socket, certs])
     assert service(Mounts=[socket, certs], Image=IMAGE) == ""
-    for key, other in (("TTY", True), ("OpenStdin", True), ("Groups", ["998"])):
+    others = {"TTY": True, "OpenStdin": True, "Groups": ["998"], "Init": True}
+    others |= {"DNSConfig": {"Search": ["x"]}, "Privileges": {"Seccomp": {"Mode": "x"}}}
+    for key, other in others.items():
         assert f"mount of {SOCKET}" in service(Mounts=[socket, certs], Image=IMAGE, **{key: other})
     assert "unknown key TaskTemplate.PluginSpec" in asked(
         node, "POST /services/x/update", {"TaskTemplate": {"PluginSpec": {"Remote": "x"}}}
