@@ -77,8 +77,8 @@ def infrastructure(nodes: Nodes, *, as_json: bool) -> int:
     """
     List the platform's own containers. Changes nothing.
 
-    For each node: known images and containers, whether they are accepted, how they differ from
-    their image, and the entries that accept would write.
+    For each node: known images and containers, whether they are accepted, and how they differ from
+    their image. With --json also the entries that accept would write.
     """
     found, unread = _look(nodes, ())
     if as_json:
@@ -114,8 +114,9 @@ def accept(
     """
     Accept an image or a container as infrastructure.
 
-    Shows it as it is on the nodes, writes it to infrastructure.json in the current directory, and
-    brings it to the nodes that read this file and have gvisor_default.
+    Shows it as it is on the nodes, and with -- -v the whole entry; writes it to infrastructure.json
+    in the current directory, and brings it to the nodes that read this file and have
+    gvisor_default.
     """
     typed = _typed(things)
     _check(typed.names, reason, yes=yes)
@@ -132,7 +133,7 @@ def accept(
         raise Problem(f"-y does not accept this without a reason: {'; '.join(why)}", todo=todo)
     if not new:
         click.echo(f"{path}: already accepted")
-    elif not _written(path, new, yes=yes):
+    elif not _written(path, new, yes=yes, whole="-v" in typed.options):
         return FAILED
     hosts = applying(found, file)
     if not hosts:
@@ -185,8 +186,9 @@ def _new(path: Path, picked: Sequence[Chosen], reason: str | None) -> tuple[Infr
     )
 
 
-def _written(path: Path, new: Sequence[Infrastructure], *, yes: bool) -> bool:
-    click.echo(f"\nto be written to {path}:\n{accepted_text(new)}")
+def _written(path: Path, new: Sequence[Infrastructure], *, yes: bool, whole: bool) -> bool:
+    if whole:
+        click.echo(f"\nto be written to {path}:\n{accepted_text(new)}")
     if not yes and not click.confirm(f"Accept {len(new)} as infrastructure?", default=False):
         click.echo("nothing was written", err=True)
         return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pyinfra_gvisor.dispatch.accepted import accepted_text, is_same, read_accepted
+from pyinfra_gvisor.dispatch.accepted import is_same, read_accepted
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
 from pyinfra_gvisor.dispatch.pulled import SHORT_ID, Pulled, read_pulled
@@ -87,7 +87,7 @@ def state(entry: Infrastructure, entries: Sequence[Infrastructure]) -> Accepted:
 
 
 def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Iterator[str]:
-    """Return a table of what a host has, with the entries that are not accepted yet."""
+    """Return a table of what a host has."""
     if not found:
         yield "no image or container of the platform, and no container that Docker would refuse"
         return
@@ -99,14 +99,12 @@ def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Itera
         app = identify(item.labels)
         whose = f"belongs to {app}" if app else ""
         yield from (f"  {note}" for note in (whose, *item.notes, item.problem) if note)
-    new = [
-        item.entry
-        for item in found
-        if item.entry and not is_tenants(item) and state(item.entry, entries) != "yes"
-    ]
-    if new:
-        yield "to accept: pyinfra-gvisor accept, with an image id or a container's name. Entries:"
-        yield from accepted_text(new).splitlines()
+    if any(_is_acceptable(item, entries) for item in found):
+        yield "to accept: pyinfra-gvisor accept, with a container's name or an image id"
+
+
+def _is_acceptable(item: Proposal, entries: Sequence[Infrastructure]) -> bool:
+    return bool(item.entry) and not is_tenants(item) and accepted(item, entries) != "yes"
 
 
 def accepted(item: Proposal, entries: Sequence[Infrastructure]) -> str:
@@ -131,6 +129,7 @@ def as_result(found: HostFound) -> FoundInfrastructure:
             accepted=accepted(item, found.entries),
             notes=item.notes,
             problem=item.problem,
+            entry=item.entry.written() if item.entry else None,
         )
         for item in proposals(found.pulled)
     )

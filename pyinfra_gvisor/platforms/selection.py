@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,11 @@ from pyinfra_gvisor.judge.infrastructure import repository
 from pyinfra_gvisor.platforms.discovered import HostFound, is_tenants
 from pyinfra_gvisor.platforms.every import identify
 
+# Keys of an entry that give a container something of the node.
+_ALLOWS = (
+    *("mounts", "optional_mounts", "network", "pid", "capabilities", "groups", "ports"),
+    *("extra_hosts", "options"),
+)
 _SETTING = f'gvisor_infrastructure = "{FILE}"'
 
 
@@ -142,7 +148,21 @@ def cards(found: Sequence[HostFound], picked: Sequence[Chosen]) -> Iterator[str]
         same = [item.proposal for item in picked if item.entry.image == image]
         notes = dict.fromkeys(f"{item.subject}: {note}" for item in same for note in item.notes)
         yield from (f"note     {note}" for note in notes)
+        entries = (item.entry for item in picked if item.entry.image == image)
+        allowed = dict.fromkeys(line for entry in entries for line in _allowed(entry))
+        yield from (f"allows   {line}" for line in allowed)
         yield from (f"WARNING  {text}" for text in (*_tenants(same), *warnings(one, found)))
+
+
+def _allowed(entry: Infrastructure) -> Iterator[str]:
+    """Return what a container may have of the node's by an entry."""
+    if entry.ports is None:
+        yield "ports: any"
+    for key in _ALLOWS:
+        value = getattr(entry, key)
+        if value and value != "own":
+            words = value if isinstance(value, str | dict) else ", ".join(value)
+            yield f"{key}: {json.dumps(words) if isinstance(words, dict) else words}"
 
 
 def _tenants(picked: Iterable[Proposal]) -> Iterator[str]:

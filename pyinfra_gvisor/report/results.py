@@ -72,6 +72,7 @@ class FoundThing(Strict):
     accepted: str = Field(description="`yes`, `no`, `other` (otherwise), `never` or `an app`.")
     notes: tuple[str, ...] = ()
     problem: str = Field("", description="Why it cannot be accepted; empty if it can.")
+    entry: dict[str, Any] | None = Field(None, description="What `accept` would write.")
 
 
 class FoundInfrastructure(HostResult):

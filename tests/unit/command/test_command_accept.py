@@ -105,6 +105,18 @@ def test_an_image_is_written_and_applied(here: Path, answer: Answering, capsys: 
     assert "runs     /sbin/tini -- tail -f /dev/null, as user root\non       run-1\n" in said
 
 
+@table("words, whole", short=((), False), long=(("--", "-v"), True))
+@pytest.mark.usefixtures("here")
+def test_the_whole_entry_is_shown_on_demand(
+    answer: Answering, capsys: Printed, words: tuple[str, ...], *, whole: bool
+) -> None:
+    answer(FOUND)
+
+    assert main(["accept", IMAGE, "-y", *words]) == 0
+
+    assert ('"shape": "coolify-helper"' in capsys.readouterr().out) is whole
+
+
 def test_somebody_who_says_no_writes_nothing(here: Path, answer: Answering, types: Typing) -> None:
     runs = answer(FOUND)
     types("n")
