@@ -20,6 +20,7 @@ _ALLOWS = (
     *("mounts", "optional_mounts", "network", "pid", "capabilities", "groups", "ports"),
     *("extra_hosts", "options"),
 )
+_HAS_SOCKET = ("/var/run/docker.sock", "/run/docker.sock", "/run", "/var/run", "/var", "/")
 _SETTING = f'gvisor_infrastructure = "{FILE}"'
 
 
@@ -151,7 +152,8 @@ def cards(found: Sequence[HostFound], picked: Sequence[Chosen]) -> Iterator[str]
         entries = (item.entry for item in picked if item.entry.image == image)
         allowed = dict.fromkeys(line for entry in entries for line in _allowed(entry))
         yield from (f"allows   {line}" for line in allowed)
-        yield from (f"WARNING  {text}" for text in (*_tenants(same), *warnings(one, found)))
+        told = (*_roots(item for item in picked if item.entry.image == image), *_tenants(same))
+        yield from (f"WARNING  {text}" for text in (*told, *warnings(one, found)))
 
 
 def _allowed(entry: Infrastructure) -> Iterator[str]:
@@ -163,6 +165,14 @@ def _allowed(entry: Infrastructure) -> Iterator[str]:
         if value and value != "own":
             words = value if isinstance(value, str | dict) else ", ".join(value)
             yield f"{key}: {json.dumps(words) if isinstance(words, dict) else words}"
+
+
+def _roots(picked: Iterable[Chosen]) -> Iterator[str]:
+    """Return a warning for what can ask dockerd for anything: a read-only mount is no obstacle."""
+    for item in picked:
+        mounts = (*item.entry.mounts, *item.entry.optional_mounts)
+        if any(mount.partition(":")[0] in _HAS_SOCKET for mount in mounts):
+            yield f"{item.proposal.subject} has docker.sock: this container is root on the node"
 
 
 def _tenants(picked: Iterable[Proposal]) -> Iterator[str]:
