@@ -14,7 +14,8 @@ from tests.packaging.checkout import ROOT, copy_to, run
 from tools.release.cut import cut, git
 from tools.release.dist import build
 
-DAY = date(2026, 12, 1)
+DAY = date(2027, 1, 1)
+VERSION = "9.0.0"
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +25,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(made, "init", "--quiet")
     git(made, "config", "user.name", "a")
     git(made, "config", "user.email", "a@example.com")
+    changelog = made / "CHANGELOG.md"
+    head, place, rest = changelog.read_text().partition("## [Unreleased]\n")
+    changelog.write_text(f"{head}{place}\n### Added\n\n- A thing.\n{rest}")
     git(made, "add", "--all")
     git(made, "commit", "--quiet", "-m", "all")
-    cut(made, "0.2.0", DAY)
+    cut(made, VERSION, DAY)
     return made
 
 
@@ -49,18 +53,18 @@ def built(source: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_a_version_is_a_commit_a_tag_and_a_part_of_the_changelog(source: Path) -> None:
     changelog = (source / "CHANGELOG.md").read_text()
 
-    assert 'version = "0.2.0"' in (source / "pyproject.toml").read_text()
-    assert "## [Unreleased]\n\n## [0.2.0] - 2026-12-01\n\n### Added" in changelog
-    assert git(source, "describe", "--exact-match") == "v0.2.0"
+    assert f'version = "{VERSION}"' in (source / "pyproject.toml").read_text()
+    assert f"## [Unreleased]\n\n## [{VERSION}] - {DAY}\n\n### Added\n\n- A thing." in changelog
+    assert git(source, "describe", "--exact-match") == f"v{VERSION}"
     assert git(source, "status", "--porcelain") == ""
 
 
 @pytest.mark.parametrize(
     ("version", "says"),
     [
-        pytest.param("0.2", "not a version", id="two-numbers"),
-        pytest.param("0.2.0", "this version exists, got v0.2.0", id="again"),
-        pytest.param("0.3.0", "has nothing to release", id="nothing-new"),
+        pytest.param("9.0", "not a version", id="two-numbers"),
+        pytest.param(VERSION, f"this version exists, got v{VERSION}", id="again"),
+        pytest.param("9.1.0", "has nothing to release", id="nothing-new"),
     ],
 )
 def test_what_cannot_be_cut_is_refused_before_any_change(
@@ -78,7 +82,7 @@ def test_a_checkout_with_changes_is_refused(source: Path, tmp_path: Path) -> Non
     (source / "new").touch()
     try:
         with pytest.raises(Problem, match="the checkout has changes"):
-            cut(source, "0.3.0", DAY)
+            cut(source, "9.1.0", DAY)
         with pytest.raises(Problem, match="the checkout has changes"):
             build(source, tmp_path / "dist")
     finally:
@@ -94,7 +98,7 @@ def test_another_build_of_the_commit_is_the_same_to_the_byte(
     build(other, tmp_path / "dist")
 
     assert sums(tmp_path / "dist") == sums(built)
-    assert {name.rpartition("0.2.0")[2] for name in sums(built)} == {
+    assert {name.rpartition(VERSION)[2] for name in sums(built)} == {
         "-docs.tar.gz", "-py3-none-any.whl", ".cdx.json", ".tar.gz", "SHA256SUMS",
     }  # fmt: skip
 
@@ -112,7 +116,7 @@ def test_the_sbom_names_the_version_and_what_it_requires(built: Path) -> None:
     document = json.loads(next(built.glob("*.cdx.json")).read_text())
 
     assert document["bomFormat"] == "CycloneDX"
-    assert document["metadata"]["component"]["version"] == "0.2.0"
+    assert document["metadata"]["component"]["version"] == VERSION
     names = {item["name"].lower(): item["version"] for item in document["components"]}
     assert {"pyinfra", "pydantic", "click", "jinja2", "pyyaml"} <= {*names}
     assert "pytest" not in names
