@@ -14,7 +14,6 @@ from tools.lab import LabNode, NodeSpec
 
 SPECS = {
     "docker-20": NodeSpec(equipped("debian-12")),
-    "docker-26": NodeSpec(equipped("debian-13")),
     "docker-29": NodeSpec(equipped("debian-13-docker-29-containerd")),
 }
 KINDS = tuple(SPECS)

@@ -35,7 +35,7 @@ ALLOWED = "/srv/apps"
 SETTLED_S = 30
 
 # On the node with Compose 2: Debian 12 has the first one, which is a program in Python.
-_MADE_ON = "docker-26"
+_MADE_ON = "docker-29"
 _MAKE_HELPER = r"""
 set -eu
 tree=$(mktemp -d)

@@ -37,9 +37,7 @@ Ended = subprocess.CompletedProcess[str]
 REASON = "the platform of these tests"
 BEFORE = "shop-before"  # a container from before
 REFUSED_LATER = "backup-before"  # one from before, with a mount of the node
-STAGES = {
-    kind: "sandbox-all" if kind in {"docker-26", "docker-29"} else "sandbox" for kind in KINDS
-}
+STAGES = {kind: "sandbox-all" if kind == "docker-29" else "sandbox" for kind in KINDS}
 RUNC_IS_RUNC = tuple(kind for kind in KINDS if STAGES[kind] == "sandbox")
 KEPT = "kept:1"
 _BEFORE = f"""

@@ -45,8 +45,6 @@ from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 
-ENDS = ("docker-20", "docker-29")
-SPREAD = ("docker-20", "docker-26", "docker-29")
 PAIR = {"by-default": (), "by-name": (BY_NAME,)}
 REMOVE = "deploys/remove.py"
 
@@ -298,7 +296,7 @@ def test_a_swarm_task_is_in_a_sandbox(dispatch: Ground) -> None:
     dispatch.deploy(*KINDS, **DEFAULT)
 
 
-@pytest.mark.parametrize("kind", ENDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_it_comes_back_in_the_sandbox_after_a_power_cut(
     pairs: dict[str, LabNode], dispatch: Ground, kind: str
 ) -> None:
@@ -319,11 +317,11 @@ def test_it_comes_back_in_the_sandbox_after_a_power_cut(
 @pytest.fixture
 def crowd(dispatch: Ground) -> Iterator[LabNode]:
     """A node with ten containers that asked for no runtime."""
-    node = dispatch.ready("docker-26")["docker-26"]
+    node = dispatch.ready("docker-29")["docker-29"]
     sh(node, _TEN)
     yield node
     remove_containers(node, "^/crowd-")
-    dispatch.deploy("docker-26", **DEFAULT)
+    dispatch.deploy("docker-29", **DEFAULT)
 
 
 def test_ten_containers_keep_running_while_the_dispatcher_and_runsc_are_replaced(
@@ -334,7 +332,7 @@ def test_ten_containers_keep_running_while_the_dispatcher_and_runsc_are_replaced
     answers = sh(crowd, _ASK_ALL)
     assert answers.split() == ["10", *GVISOR_KERNEL.split()]
 
-    dispatch.deploy("docker-26", **DEFAULT, **_other_release(tmp_path), **OTHER_POLICY)
+    dispatch.deploy("docker-29", **DEFAULT, **_other_release(tmp_path), **OTHER_POLICY)
 
     assert processes(crowd) == before
     assert sh(crowd, _ASK_ALL) == answers
@@ -358,20 +356,20 @@ def _other_release(directory: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def left(dispatch: Ground) -> dict[str, LabNode]:
     """Nodes where gVisor was the default while two containers were created, and is not any more."""
-    nodes = dispatch.ready(*SPREAD)
+    nodes = dispatch.ready(*KINDS)
     for node in nodes.values():
         remove_containers(node, "^/by-")  # the pairs, where their tests ran before
         start(node, "running-on")
         start(node, "stopped-then")
         sh(node, "docker stop -t 0 stopped-then")
     running = {kind: processes(node) for kind, node in nodes.items()}
-    dispatch.deploy(*SPREAD)
-    dispatch.known.difference_update(SPREAD)
+    dispatch.deploy(*KINDS)
+    dispatch.known.difference_update(KINDS)
     assert {kind: processes(node) for kind, node in nodes.items()} == running
     return nodes
 
 
-@pytest.mark.parametrize("kind", SPREAD)
+@pytest.mark.parametrize("kind", KINDS)
 def test_containers_of_a_default_that_is_off_again_are_not_stranded(
     left: dict[str, LabNode], kind: str
 ) -> None:
@@ -399,11 +397,11 @@ def test_a_removal_names_the_containers_that_need_the_default(
     nodes = left.values()
     before = [snapshot(node) for node in nodes]
 
-    outcome = dispatch.run(*SPREAD, deploy=REMOVE)
+    outcome = dispatch.run(*KINDS, deploy=REMOVE)
 
     assert outcome.code == 1
     need = "gvisordefault (these need it to start: stopped-then, running-on); run deploys/gvisor.py"
-    for kind in SPREAD:
+    for kind in KINDS:
         assert re.search(rf"remove: \S+ on {kind}: .*{re.escape(need)}", outcome.stderr)
     assert [snapshot(node) for node in nodes] == before
 
@@ -415,9 +413,9 @@ def test_the_runtime_goes_with_the_last_container_and_a_removal_restores_the_ori
         assert "gvisordefault" in daemon_json(node)
         remove_containers(node, "^/(running-on|stopped-then)$")
 
-    off, second = dispatch.deploy(*SPREAD), dispatch.run(*SPREAD)
+    off, second = dispatch.deploy(*KINDS), dispatch.run(*KINDS)
     texts = [daemon_json(node) for node in left.values()]
-    dispatch.deploy(*SPREAD, deploy=REMOVE)
+    dispatch.deploy(*KINDS, deploy=REMOVE)
 
     assert "runtimes removed, no container uses them: gvisordefault" in off.stderr
     assert second.idle, second.text

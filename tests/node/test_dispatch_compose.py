@@ -19,7 +19,7 @@ ROWS = [
     *((line, "the same") for line in AS_UNDER_RUNC.findall(PAGE.read_text())[0].splitlines()),
     *((found["option"], found["gets"]) for found in ROW.finditer(PAGE.read_text())),
 ]
-NODE = "docker-26"  # it has Compose 2
+NODE = "docker-29"  # it has Compose 2
 FILE = "/root/options/compose.yaml"
 # Prints a line for each service: its name, the program of its process, and Docker's error.
 _START = f"""

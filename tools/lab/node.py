@@ -117,7 +117,7 @@ class LabNode(ABC):
                 return key
             if self.state in {"exited", "dead"}:
                 break
-            sleep(0.2)
+            sleep(0.5)  # each look starts a client of Docker
         raise LabError(
             f"lab: {self.name}: sshd and dockerd in this node do not answer",
             because=self._complaint(),
