@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
-from tests.node import coolify_nodes, dispatching, egress_nodes, names_nodes, sharing, versions
+from tests.node import (
+    coolify_nodes,
+    dispatching,
+    egress_nodes,
+    names_nodes,
+    sharing,
+    turns,
+    versions,
+)
 from tests.node.archives import ArchiveServer, current_archive
 from tests.node.containers import remove_container
 from tests.node.coolify_nodes import Coolify
@@ -41,6 +49,11 @@ PROVING = ("plain", "docker-20", "docker-29")
 # The fixtures after the main job and before it, by the lab of who asks for "converged" or "fleet".
 AFTER_MAIN_JOB = {"nodes": "brought", "proving": "proving"}
 BEFORE_MAIN_JOB = {"nodes": "nodes", "proving": "proving"}
+
+
+def pytest_report_header() -> str:
+    """Say whose turn it is, which a run that is to fail again needs."""
+    return f"{turns.SETTING}={turns.settle()}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

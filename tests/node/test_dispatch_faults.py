@@ -21,6 +21,7 @@ from tests.node.dispatching import (
 )
 from tests.node.egress_nodes import at_once
 from tests.node.running import daemon_json, docker_info, no_leftovers, processes, remove_containers
+from tests.node.turns import steps_of_turn
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
@@ -137,7 +138,7 @@ def test_each_fault_has_its_turn() -> None:
     assert {fault for fault, _ in tried} == {*FAULTS}
 
 
-@pytest.mark.parametrize("turn", ROUNDS, ids=lambda turn: "+".join(turn.values()))
+@pytest.mark.parametrize("turn", steps_of_turn(ROUNDS), ids=lambda turn: "+".join(turn.values()))
 def test_nothing_starts_outside_of_a_sandbox_and_the_next_run_repairs_it(
     guarded: dict[str, LabNode], dispatch: Ground, turn: dict[str, str]
 ) -> None:

@@ -19,6 +19,7 @@ from tests.node.faults import wait_for
 from tests.node.running import Fleet
 from tests.node.seeing import processes
 from tests.node.test_divert import ASIDE, ORIGINAL, RUNC, run_of
+from tests.node.turns import steps_of_turn
 from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
@@ -65,7 +66,7 @@ def lose_power(node: LabNode) -> dict[str, int]:
 def test_a_run_that_ends_before_any_step_is_survived_and_finished_by_the_next(
     ground: Ground,
 ) -> None:
-    """The place is given and taken back in turn, each time with an end one step later."""
+    """The place is given and taken back in turn, each time with an end at a later step."""
     node = ground.nodes[KIND]
     steps = Steps(node, {"gvisor_default": "sandbox-all", "gvisor_door": "off"})
     original = node.exec("sh", "-c", ORIGINAL).stdout
@@ -81,7 +82,7 @@ def test_a_run_that_ends_before_any_step_is_survived_and_finished_by_the_next(
     ended: dict[bool, int] = {}
     survived = set()
 
-    for number in range(1, MOST_STEPS):
+    for number in steps_of_turn(range(1, MOST_STEPS)):
         for wanted in kernel:
             if steps.run(commands[wanted], stop_at=number):
                 ended.setdefault(wanted, number)

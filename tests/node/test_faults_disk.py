@@ -8,6 +8,7 @@ import pytest
 
 from tests.node.audits import sh
 from tests.node.faults import COLD_START, Faults, live, reloading, restarting
+from tests.node.turns import of_turn
 from tests.table import table
 from tools.lab import LabNode
 
@@ -66,7 +67,7 @@ FULL: dict[str, tuple[str, Any, str]] = {
 }
 
 
-@table("where, change, step", FULL)
+@table("where, change, step", of_turn(FULL))
 def test_a_disk_that_is_full_at_a_step_leaves_the_old_or_the_new_configuration(
     faults: Faults, where: str, change: Any, step: str
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.node.faults import PENDING, Faults, reloading, restarting, wait_for
+from tests.node.turns import of_turn
 from tests.table import table
 
 pytestmark = pytest.mark.slow
@@ -13,21 +14,25 @@ pytestmark = pytest.mark.slow
 # A boot puts the old file back, or finishes; by these it chooses which, and files differ.
 at_boot = table(
     "change, step",
-    {
-        "reload-write": (reloading, "write"),
-        "restart-look": (restarting, "look"),
-        "restart-done": (restarting, "done"),
-    },
+    of_turn(
+        {
+            "reload-write": (reloading, "write"),
+            "restart-look": (restarting, "look"),
+            "restart-done": (restarting, "done"),
+        }
+    ),
 )
 # By these the next run chooses how to end what a dead script has left, of a dockerd that differs.
 killed = table(
     "change, step",
-    {
-        "reload-look": (reloading, "look"),
-        "restart-restart-after": (restarting, "restart after"),
-        "restart-look": (restarting, "look"),
-        "restart-done": (restarting, "done"),
-    },
+    of_turn(
+        {
+            "reload-look": (reloading, "look"),
+            "restart-restart-after": (restarting, "restart after"),
+            "restart-look": (restarting, "look"),
+            "restart-done": (restarting, "done"),
+        }
+    ),
 )
 
 

@@ -24,6 +24,7 @@ from tests.node.equipped import equipped, free_port_80
 from tests.node.faults import PENDING, wait_for
 from tests.node.running import CURRENT, OFF, Fleet, Outcome
 from tests.node.seeing import no_leftovers, processes
+from tests.node.turns import steps_of_turn
 from tests.table import table
 from tools.lab import LabNode, NodeSpec
 from tools.lab.containers import ContainerNode
@@ -183,7 +184,8 @@ class Cuts:
         assert outcome.code == 0, outcome.text
         for step, took in self._seen().items():
             if step not in self.took:
-                self.took[step], self.tries[step] = took, 0
+                self.took[step] = took
+        self.tries = dict.fromkeys(steps_of_turn(sorted(self.took)), 0)
 
     def _seen(self) -> dict[str, list[float]]:
         """The steps of the last run with the seconds of each command."""
