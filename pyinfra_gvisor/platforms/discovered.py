@@ -99,12 +99,14 @@ def lines(found: Sequence[Proposal], entries: Sequence[Infrastructure]) -> Itera
         app = identify(item.labels)
         whose = f"belongs to {app}" if app else ""
         yield from (f"  {note}" for note in (whose, *item.notes, item.problem) if note)
-    if any(_is_acceptable(item, entries) for item in found):
+    if any(_new(item, entries) for item in found):
         yield "to accept: pyinfra-gvisor accept, with a container's name or an image id"
 
 
-def _is_acceptable(item: Proposal, entries: Sequence[Infrastructure]) -> bool:
-    return bool(item.entry) and not is_tenants(item) and accepted(item, entries) != "yes"
+def _new(item: Proposal, entries: Sequence[Infrastructure]) -> Infrastructure | None:
+    """Return the entry to accept; None if it is accepted, or of an app of a tenant's."""
+    known = is_tenants(item) or accepted(item, entries) == "yes"
+    return None if known else item.entry
 
 
 def accepted(item: Proposal, entries: Sequence[Infrastructure]) -> str:
@@ -129,7 +131,7 @@ def as_result(found: HostFound) -> FoundInfrastructure:
             accepted=accepted(item, found.entries),
             notes=item.notes,
             problem=item.problem,
-            entry=item.entry.written() if item.entry else None,
+            entry=new.written() if (new := _new(item, found.entries)) else None,
         )
         for item in proposals(found.pulled)
     )

@@ -72,7 +72,9 @@ class FoundThing(Strict):
     accepted: str = Field(description="`yes`, `no`, `other` (otherwise), `never` or `an app`.")
     notes: tuple[str, ...] = ()
     problem: str = Field("", description="Why it cannot be accepted; empty if it can.")
-    entry: dict[str, Any] | None = Field(None, description="What `accept` would write.")
+    entry: dict[str, Any] | None = Field(
+        None, description="What `accept` would write, if that is new."
+    )
 
 
 class FoundInfrastructure(HostResult):
