@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
+import tokenize
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -75,24 +77,27 @@ def judge_program(*, resident: bool = True) -> str:
     Return the program that decides when Docker creates a container: one file of Python.
 
     + resident: with what only the resident one needs, which answers dockerd, too. Without it the
-      program is small enough for an argument: its docstrings are left out
+      program is small enough for an argument: docstrings and comments are left out
     """
     names = (name for name in _modules() if resident or name not in _RESIDENT | _FOR_DOCKER)
     texts = {name: program(f"judge/{name}.py") for name in names}
     if not resident:
-        texts = {name: _without_docstrings(text) for name, text in texts.items()}
+        texts = {name: _without_comments(text) for name, text in texts.items()}
     items = texts.items()
     modules = "".join(f"    {f'{_PACKAGE}.{name}'!r}: r'''{text}''',\n" for name, text in items)
     return _PROGRAM.format(modules=modules, package=_PACKAGE)
 
 
-def _without_docstrings(text: str) -> str:
+def _without_comments(text: str) -> str:
     lines = text.splitlines(keepends=True)
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for item in ast.walk(ast.parse(text)):
         if isinstance(item, kinds) and len(item.body) > 1 and ast.get_docstring(item) is not None:
             at = item.body[0]
             lines[at.lineno - 1 : at.end_lineno] = [""] * ((at.end_lineno or 0) - at.lineno + 1)
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT and token.line.lstrip().startswith("#"):
+            lines[token.start[0] - 1] = ""
     return "".join(lines)
 
 
