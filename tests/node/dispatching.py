@@ -17,6 +17,8 @@ SPECS = {
     "docker-29": NodeSpec(equipped("debian-13-docker-29-containerd")),
 }
 KINDS = tuple(SPECS)
+DIVERTING = {**SPECS, "docker-26": NodeSpec(equipped("debian-13"))}
+"""Also with the runc of Debian 13."""
 IMAGE = "busybox:1"
 MARKS = "/run/pyinfra-gvisor/runtimes"
 BY_NAME = "--runtime=runsc"

@@ -13,7 +13,7 @@ import pytest
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.audits import audit, sh
 from tests.node.conftest import LAB, lab_of
-from tests.node.dispatching import IMAGE, SPECS, Ground, in_sandbox, prepare, start
+from tests.node.dispatching import DIVERTING, IMAGE, Ground, in_sandbox, prepare, start
 from tests.node.dispatching import ORIGINAL as DAEMON_JSON
 from tests.node.running import Fleet
 from tests.node.seeing import processes
@@ -93,7 +93,7 @@ rm -rf "$tree" /root/package.deb
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """Nodes of its own, with somebody's daemon.json, that have never met us."""
-    with lab_of(f"{LAB}-divert", {kind: SPECS[kind] for kind in KINDS}) as made:
+    with lab_of(f"{LAB}-divert", {kind: DIVERTING[kind] for kind in KINDS}) as made:
         yield prepare(made, Fleet(made, tmp_path_factory.mktemp("divert")))
 
 

@@ -13,7 +13,7 @@ import pytest
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.audits import sh
 from tests.node.conftest import LAB, lab_of
-from tests.node.dispatching import SPECS, Ground, prepare, start
+from tests.node.dispatching import DIVERTING, Ground, prepare, start
 from tests.node.divert_steps import Steps
 from tests.node.faults import wait_for
 from tests.node.running import Fleet
@@ -33,7 +33,7 @@ DISK = f"/opt/gvisor/divert /etc/systemd/system /var/lib/dpkg/diversions {RUNC}*
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """A node where gVisor is the default, and runc is runc."""
-    with lab_of(f"{LAB}-steps", {KIND: SPECS[KIND]}) as made:
+    with lab_of(f"{LAB}-steps", {KIND: DIVERTING[KIND]}) as made:
         ground = prepare(made, Fleet(made, tmp_path_factory.mktemp("steps")))
         ground.deploy(KIND, default="sandbox", door="off")
         start(made[KIND], "runs", "--restart=unless-stopped")
