@@ -146,14 +146,14 @@ def cards(found: Sequence[HostFound], picked: Sequence[Chosen]) -> Iterator[str]
         words = " ".join((*one.config.entrypoint, *one.config.command))
         yield f"runs     {words or 'nothing'}, as user {one.config.user or 'root'}"
         yield f"on       {', '.join(host.host for host in hosts)}"
-        same = [item.proposal for item in picked if item.entry.image == image]
+        here = [item for item in picked if item.entry.image == image]
+        same = [item.proposal for item in here]
         notes = dict.fromkeys(f"{item.subject}: {note}" for item in same for note in item.notes)
         yield from (f"note     {note}" for note in notes)
-        entries = (item.entry for item in picked if item.entry.image == image)
-        allowed = dict.fromkeys(line for entry in entries for line in _allowed(entry))
+        allowed = dict.fromkeys(line for item in here for line in _allowed(item.entry))
         yield from (f"allows   {line}" for line in allowed)
-        told = (*_roots(item for item in picked if item.entry.image == image), *_tenants(same))
-        yield from (f"WARNING  {text}" for text in (*told, *warnings(one, found)))
+        told = (*_roots(here), *_tenants(same), *warnings(one, found))
+        yield from (f"WARNING  {text}" for text in told)
 
 
 def _allowed(entry: Infrastructure) -> Iterator[str]:
@@ -162,9 +162,12 @@ def _allowed(entry: Infrastructure) -> Iterator[str]:
         yield "ports: any"
     for key in _ALLOWS:
         value = getattr(entry, key)
+        if isinstance(value, dict):
+            value = json.dumps(value) if value else ""
+        elif isinstance(value, tuple):
+            value = ", ".join(value)
         if value and value != "own":
-            words = value if isinstance(value, str | dict) else ", ".join(value)
-            yield f"{key}: {json.dumps(words) if isinstance(words, dict) else words}"
+            yield f"{key}: {value}"
 
 
 def _roots(picked: Iterable[Chosen]) -> Iterator[str]:

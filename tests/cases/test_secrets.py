@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyinfra.api.util import get_kwargs_str
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.daemon_json.plan import plan_daemon_json
+from pyinfra_gvisor.facts.source import _Url, question
 from pyinfra_gvisor.operations import docker
 from pyinfra_gvisor.settings import load_settings
 from tests.arguments import Data, Log
@@ -158,3 +160,10 @@ def test_no_refusal_of_a_setting_shows_a_secret(key: str, value: object) -> None
 
     assert set(problems) == {key, *mistyped}
     assert SECRET not in str(problems)
+
+
+def test_pyinfras_own_messages_show_a_url_without_user_and_query() -> None:
+    url = _Url(f"https://ops:{SECRET}@mirror.example/runsc?signature={SECRET}")
+
+    assert get_kwargs_str({"urls": (url,)}) == "urls=('https://mirror.example/runsc?***',)"
+    assert SECRET in question((url,)), "it is what the node asks for"
