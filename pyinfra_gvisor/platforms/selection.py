@@ -150,8 +150,9 @@ def cards(found: Sequence[HostFound], picked: Sequence[Chosen]) -> Iterator[str]
         same = [item.proposal for item in here]
         notes = dict.fromkeys(f"{item.subject}: {note}" for item in same for note in item.notes)
         yield from (f"note     {note}" for note in notes)
-        allowed = dict.fromkeys(line for item in here for line in _allowed(item.entry))
-        yield from (f"allows   {line}" for line in allowed)
+        for item in here:
+            name = item.proposal.subject
+            yield from (f"allows   {name}: {line}" for line in _allowed(item.entry))
         told = (*_roots(here), *_tenants(same), *warnings(one, found))
         yield from (f"WARNING  {text}" for text in told)
 
@@ -159,7 +160,7 @@ def cards(found: Sequence[HostFound], picked: Sequence[Chosen]) -> Iterator[str]
 def _allowed(entry: Infrastructure) -> Iterator[str]:
     """Return what a container may have of the node's by an entry."""
     if entry.ports is None:
-        yield "ports: any"
+        yield "ports any"
     for key in _ALLOWS:
         value = getattr(entry, key)
         if isinstance(value, dict):
@@ -167,7 +168,7 @@ def _allowed(entry: Infrastructure) -> Iterator[str]:
         elif isinstance(value, tuple):
             value = ", ".join(value)
         if value and value != "own":
-            yield f"{key}: {value}"
+            yield f"{key} {value}"
 
 
 def _roots(picked: Iterable[Chosen]) -> Iterator[str]:

@@ -515,10 +515,10 @@ def test_what_an_entry_gives_a_container_of_the_node_is_said(name: str) -> None:
 
     assert "WARNING  edge has docker.sock: this container is root on the node" in said
     assert [line.removeprefix("allows   ") for line in said if line.startswith("allows")] == [
-        f"mounts: {SOCKET}:ro, volume=data:/data:rw",
-        "network: host",
-        "capabilities: NET_ADMIN",
-        'options: {"Init": true}',
+        f"edge: mounts {SOCKET}:ro, volume=data:/data:rw",
+        "edge: network host",
+        "edge: capabilities NET_ADMIN",
+        'edge: options {"Init": true}',
     ]
 
 
