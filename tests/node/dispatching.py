@@ -10,13 +10,15 @@ from tests.node.egress_nodes import at_once
 from tests.node.equipped import equipped, free_port_80
 from tests.node.running import SENTRY, Deployed, Fleet, processes
 from tests.node.transactions import FILE
+from tests.node.turns import versions_of_turn
 from tools.lab import LabNode, NodeSpec
 
 SPECS = {
     "docker-20": NodeSpec(equipped("debian-12")),
     "docker-29": NodeSpec(equipped("debian-13-docker-29-containerd")),
 }
-KINDS = tuple(SPECS)
+KINDS = versions_of_turn(*SPECS)
+NEWEST = KINDS[-1]
 DIVERTING = {**SPECS, "docker-26": NodeSpec(equipped("debian-13"))}
 """Also with the runc of Debian 13."""
 IMAGE = "busybox:1"

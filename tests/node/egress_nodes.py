@@ -16,6 +16,7 @@ from tests.node.audits import sh
 from tests.node.containers import must, start_container
 from tests.node.equipped import equipped, free_port_80
 from tests.node.running import Deployed, Fleet
+from tests.node.turns import versions_of_turn
 from tests.node.watching import within
 from tools.lab import FLAVOURS, LabNode, NodeSpec
 
@@ -25,8 +26,8 @@ SPECS = {
     "docker-29": NodeSpec(FLAVOURS["debian-13-docker-29-nftables"]),
     "outside": NodeSpec(FLAVOURS["debian-13"]),
 }
-RUN = ("docker-20", "docker-28", "docker-29")
 WITHOUT_NFT = "docker-28"
+RUN = (*versions_of_turn("docker-20", "docker-29"), WITHOUT_NFT)
 CONTAINERS = {"tenant": "runc", "sandbox": "runsc"}
 
 METADATA, PRIVATE, DATABASE, RESOLVER = "169.254.169.254", "10.9.9.9", "10.9.9.5", "10.9.9.53"

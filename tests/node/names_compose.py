@@ -181,7 +181,7 @@ class Project:
         return self.ground.probe(self.name, service.container, targets)
 
     def _published(self) -> str:
-        outside = self.ground.nodes[RUN[RUN.index(self.name) - 1]]
+        outside = self.ground.outside(self.name)
         target = f"tcp/{self.node.address}/{PORT}"
         return probe(outside, [target])[target]
 

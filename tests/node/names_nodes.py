@@ -115,6 +115,10 @@ class Ground(Deployed):
                 must(node, *command)
         start(node, containers())
 
+    def outside(self, name: str) -> LabNode:
+        """Return another node than this one."""
+        return next(node for other, node in self.nodes.items() if other != name)
+
     def probe(self, name: str, container: str, targets: Iterable[str]) -> dict[str, str]:
         """Return the answers to a container's questions (``names_probe.py``)."""
         return probe(self.nodes[name], targets, "docker", "exec", container)

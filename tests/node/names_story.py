@@ -9,9 +9,10 @@ from tests.node.names_nodes import COMPOSED, OUTSIDE, OUTSIDE_TOO, PAIRED, SPECS
 from tests.node.running import Outcome
 from tests.node.seeing import snapshot
 from tests.node.story import channels, count_channels
+from tests.node.turns import versions_of_turn
 from tools.lab import LabNode
 
-RUN = tuple(SPECS)
+RUN = versions_of_turn(*SPECS)
 CALLED = {name: f"{name}-too" for names in PAIRED.values() for name in names} | COMPOSED
 """Containers on networks of users', and what else they are called there."""
 

@@ -94,7 +94,7 @@ def test_an_entry_script_that_fails_stops_the_container_from_starting(
 
 def test_a_running_deployment_is_finished_before_the_worker_ends(host: ControlHost) -> None:
     master = host.horizon_pid()
-    running = host.submit("--init", sleep_s=3)
+    running = host.submit("--init", sleep_s=15)
     assert within(SECOND_LIFE_S, lambda: host.is_running(running))
 
     host.terminate_horizon()

@@ -17,6 +17,7 @@ from tests.node.dispatching import (
     IMAGE,
     KINDS,
     MARKS,
+    NEWEST,
     ORIGINAL,
     Ground,
     in_sandbox,
@@ -132,7 +133,7 @@ class Switched:
 @pytest.fixture(scope="module")
 def switched(dispatch: Ground) -> Switched:
     """Nodes on which nothing but the default was changed, under two running containers."""
-    nodes = dispatch.nodes
+    nodes = {kind: dispatch.nodes[kind] for kind in KINDS}
     dispatch.deploy(*KINDS)
     for node in nodes.values():
         remove_containers(node, "-before$")
@@ -165,7 +166,8 @@ def test_a_reload_switches_it_and_a_second_run_changes_nothing(
 ) -> None:
     assert switched.second.idle, switched.second.text
     assert switched.after_second == switched.after
-    for kind, node in dispatch.nodes.items():
+    for kind in KINDS:
+        node = dispatch.nodes[kind]
         assert docker_info(node)["DefaultRuntime"] == "gvisordefault"
         assert dockerd_pid(node) == switched.dockerd[kind]
         assert processes(node) == switched.running[kind]
@@ -184,7 +186,7 @@ def pairs(switched: Switched, dispatch: Ground) -> Iterator[dict[str, LabNode]]:
             start(dispatch.nodes[kind], name, "--restart=always", *options)
 
     at_once(have, KINDS)
-    yield dict(dispatch.nodes)
+    yield {kind: dispatch.nodes[kind] for kind in KINDS}
     at_once(lambda kind: remove_containers(dispatch.nodes[kind], "^/b"), KINDS)
 
 
@@ -260,7 +262,7 @@ def test_a_network_is_shared_with_a_container_in_gvisor_only(pairs: dict[str, La
 def test_the_mark_of_a_container_that_is_gone_goes_when_another_is_created(
     pairs: dict[str, LabNode],
 ) -> None:
-    node = pairs["docker-29"]
+    node = pairs[NEWEST]
     (id_,) = sh(node, "docker inspect --format '{{.Id}}' by-default").split()
     gone, young = f"{MARKS}/{'1' * 64}", f"{MARKS}/{'2' * 64}"
     sh(
@@ -317,11 +319,11 @@ def test_it_comes_back_in_the_sandbox_after_a_power_cut(
 @pytest.fixture
 def crowd(dispatch: Ground) -> Iterator[LabNode]:
     """A node with ten containers that asked for no runtime."""
-    node = dispatch.ready("docker-29")["docker-29"]
+    node = dispatch.ready(NEWEST)[NEWEST]
     sh(node, _TEN)
     yield node
     remove_containers(node, "^/crowd-")
-    dispatch.deploy("docker-29", **DEFAULT)
+    dispatch.deploy(NEWEST, **DEFAULT)
 
 
 def test_ten_containers_keep_running_while_the_dispatcher_and_runsc_are_replaced(
@@ -332,7 +334,7 @@ def test_ten_containers_keep_running_while_the_dispatcher_and_runsc_are_replaced
     answers = sh(crowd, _ASK_ALL)
     assert answers.split() == ["10", *GVISOR_KERNEL.split()]
 
-    dispatch.deploy("docker-29", **DEFAULT, **_other_release(tmp_path), **OTHER_POLICY)
+    dispatch.deploy(NEWEST, **DEFAULT, **_other_release(tmp_path), **OTHER_POLICY)
 
     assert processes(crowd) == before
     assert sh(crowd, _ASK_ALL) == answers

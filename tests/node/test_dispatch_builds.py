@@ -9,7 +9,7 @@ import pytest
 
 from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
 from tests.node.audits import sh
-from tests.node.dispatching import KINDS, Ground
+from tests.node.dispatching import KINDS, NEWEST, Ground
 from tests.node.running import processes
 from tools.lab import LabNode
 
@@ -157,8 +157,8 @@ def test_several_builds_at_once_do_not_meet(building: dict[str, LabNode], kind: 
 def test_networks_are_as_asked_but_the_nodes_own_is_refused(building: dict[str, LabNode]) -> None:
     devices = "FROM busybox:1\nRUN {}echo devices $(grep -c eth0 /proc/net/dev)\n"
 
-    none = build(building["docker-29"], devices.format("--network=none "))
-    host = build(building["docker-29"], devices.format(""), "--network=host")
+    none = build(building[NEWEST], devices.format("--network=none "))
+    host = build(building[NEWEST], devices.format(""), "--network=host")
 
     assert "devices 0" in none.stdout
     assert host.code != 0
@@ -166,7 +166,7 @@ def test_networks_are_as_asked_but_the_nodes_own_is_refused(building: dict[str, 
 
 
 def test_an_agent_of_ssh_does_not_answer(building: dict[str, LabNode]) -> None:
-    node = building["docker-29"]
+    node = building[NEWEST]
     node.put("/root/agent.pl", AGENT.encode())
     sh(node, f"{PERL}; setsid perl /root/agent.pl > /dev/null 2>&1 & sleep 0.3")
     asks = f"FROM busybox:1\nCOPY perl /\nRUN --mount=type=ssh {ASKS}\n"

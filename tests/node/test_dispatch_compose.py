@@ -1,4 +1,4 @@
-"""Every option of compose on its page, started with Docker Compose."""
+"""What people do with Docker and Docker Compose, where gVisor is the default."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.node.audits import sh
-from tests.node.dispatching import IMAGE, Ground, program
+from tests.node.containers import remove_container
+from tests.node.dispatching import IMAGE, Ground, in_sandbox, program, start
 from tests.node.running import CURRENT, SENTRY
 
 pytestmark = pytest.mark.slow
@@ -82,6 +83,66 @@ services:
     ports: ["8081:80"]
     volumes: ["/var/run/docker.sock:/var/run/docker.sock:ro", "certificates:/certificates"]
 """
+
+
+USED = f"""
+set -eu
+mkdir -p /root/usual
+cd /root/usual
+cat > compose.yaml << EOF
+name: usual
+services:
+  web:
+    image: {IMAGE}
+    command: [sleep, infinity]
+    volumes: [data:/data]
+    ports: ["127.0.0.1::80"]
+    healthcheck: {{test: "true", interval: 1s}}
+    configs: [{{source: made, target: /made}}]
+volumes: {{data: {{}}}}
+configs: {{made: {{content: "from compose"}}}}
+EOF
+docker save {IMAGE} | docker load > /dev/null
+docker run --rm {IMAGE} echo one
+docker run --rm -i {IMAGE} cat < /etc/hostname > /dev/null
+docker cp /etc/hostname app:/tmp/
+docker exec app true
+docker cp app:/tmp/hostname - > /dev/null
+docker stats --no-stream app > /dev/null
+docker events --since 1m --until 0s > /dev/null
+docker commit app usual:1 > /dev/null
+docker update --memory 512m --memory-swap 512m app > /dev/null
+printf 'FROM {IMAGE}\\nRUN echo built > /built\\n' > Dockerfile
+docker build -q -t usual:2 . > /dev/null
+docker run --rm usual:2 cat /built
+docker network create usual > /dev/null
+docker network connect usual app
+docker network disconnect usual app
+docker network rm usual > /dev/null
+docker rmi usual:1 usual:2 > /dev/null
+seq 30 | xargs -P 8 -I N docker create --name many-N {IMAGE} true > /dev/null
+docker ps -aq --filter name=many- | xargs docker rm > /dev/null
+"""
+COMPOSED = """
+set -eu
+cd /root/usual
+docker compose --progress quiet up -d --wait
+docker compose exec -T web cat /made
+docker compose logs > /dev/null
+docker compose cp /etc/hostname web:/tmp/
+docker compose --progress quiet down -v -t 0
+"""
+
+
+def test_what_people_do_with_docker_passes(dispatch: Ground) -> None:
+    node = dispatch.ready(NODE)[NODE]
+    start(node, "app")
+
+    said = [*sh(node, USED).split(), *sh(node, COMPOSED).splitlines()]
+
+    assert said == ["one", "built", "from compose"]
+    assert in_sandbox(node, "app")
+    remove_container(node, "app")
 
 
 def test_a_new_proxy_runs_after_the_command_that_docker_prints(

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.node.audits import audit, sh
-from tests.node.dispatching import DEFAULT, IMAGE, ORIGINAL, Ground, in_sandbox, start
+from tests.node.dispatching import (
+    DEFAULT,
+    IMAGE,
+    KINDS,
+    NEWEST,
+    ORIGINAL,
+    Ground,
+    in_sandbox,
+    start,
+)
 from tests.node.egress_nodes import at_once
 from tests.node.faults import wait_for
 from tests.node.running import daemon_json, processes, remove_containers
@@ -18,7 +27,6 @@ from tools.lab import LabNode
 
 pytestmark = pytest.mark.slow
 
-NODES = ("docker-20", "docker-29")  # the oldest and the newest systemd of the lab
 UNIT = "pyinfra-gvisor-judge"
 UNITS = f"/etc/systemd/system/{UNIT}"
 PLUGIN = "/run/docker/plugins/pyinfra-gvisor.sock"
@@ -80,20 +88,20 @@ docker ps -aq --filter status=created | grep -v "$(docker ps -aq --filter name=^
 @pytest.fixture(scope="module")
 def judged(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
     """Nodes as proven, with an app, and a container of before that mounts the node."""
-    nodes = {kind: dispatch.nodes[kind] for kind in NODES}
-    dispatch.deploy(*NODES, **DEFAULT, door="off")
+    nodes = {kind: dispatch.nodes[kind] for kind in KINDS}
+    dispatch.deploy(*KINDS, **DEFAULT, door="off")
     old = f"""mkdir -p /opt/old /opt/empty; docker create --name old -v /opt/old:/x {IMAGE} true
     docker create --name old-ro -v /opt/old:/x:ro {IMAGE} true
     docker volume create -o type=tmpfs -o device=tmpfs memory
     docker run -d --name old-memory -v memory:/m {IMAGE} sh -c 'echo kept > /m/a; sleep 1d'"""
-    at_once(lambda name: sh(nodes[name], old), NODES)
-    outcome = dispatch.deploy(*NODES, **DEFAULT, proof="changed", proof_rows=True)
+    at_once(lambda name: sh(nodes[name], old), KINDS)
+    outcome = dispatch.deploy(*KINDS, **DEFAULT, proof="changed", proof_rows=True)
     proven = re.findall(r"\bdoor\b.* ok$", outcome.text, re.MULTILINE)
-    assert len(proven) >= len(NODES), outcome.text
-    at_once(lambda name: start(nodes[name], "app"), NODES)
+    assert len(proven) >= len(KINDS), outcome.text
+    at_once(lambda name: start(nodes[name], "app"), KINDS)
     yield nodes
-    at_once(lambda name: remove_containers(nodes[name], "."), NODES)
-    dispatch.known.difference_update(NODES)
+    at_once(lambda name: remove_containers(nodes[name], "."), KINDS)
+    dispatch.known.difference_update(KINDS)
 
 
 def states(node: LabNode) -> list[str]:
@@ -111,7 +119,7 @@ def lives(node: LabNode) -> int:
     return int(processes(node)["app"])
 
 
-@pytest.mark.parametrize("kind", NODES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_would_change_the_node_is_not_begun(judged: dict[str, LabNode], kind: str) -> None:
     node = judged[kind]
     before = node.exec("sh", "-c", LEFT).stdout
@@ -150,7 +158,7 @@ docker create --name copies -v shared:/data much:1 sh 2>&1 | tail -n 1
 """
 
 
-@pytest.mark.parametrize("kind", NODES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_dockerd_follows_no_link_while_it_copies_an_image(
     judged: dict[str, LabNode], kind: str
 ) -> None:
@@ -184,7 +192,7 @@ def test_dockerd_follows_no_link_while_it_copies_an_image(
     assert sh(node, f"{links}; {links} sync; {links}") == "wanted\nsafe\n"
 
 
-@pytest.mark.parametrize("kind", NODES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_it_sees_every_mount_as_dockerd_does(judged: dict[str, LabNode], kind: str) -> None:
     node = judged[kind]
 
@@ -196,7 +204,7 @@ def test_it_sees_every_mount_as_dockerd_does(judged: dict[str, LabNode], kind: s
     assert sh(node, f"stat -c %a:%U {sockets}").split() == ["700:root", "600:root", "600:root"]
 
 
-@pytest.mark.parametrize("kind", NODES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_spelling_of_a_request_gets_past_it(judged: dict[str, LabNode], kind: str) -> None:
     node = judged[kind]
     node.put("/root/fuzz.py", FUZZ.encode())
@@ -209,65 +217,7 @@ def test_no_spelling_of_a_request_gets_past_it(judged: dict[str, LabNode], kind:
     assert json.loads(statuses)["403"] > 200
 
 
-USED = f"""
-set -eu
-mkdir -p /root/usual
-cd /root/usual
-cat > compose.yaml << EOF
-name: usual
-services:
-  web:
-    image: {IMAGE}
-    command: [sleep, infinity]
-    volumes: [data:/data]
-    ports: ["127.0.0.1::80"]
-    healthcheck: {{test: "true", interval: 1s}}
-    configs: [{{source: made, target: /made}}]
-volumes: {{data: {{}}}}
-configs: {{made: {{content: "from compose"}}}}
-EOF
-docker save {IMAGE} | docker load > /dev/null
-docker run --rm {IMAGE} echo one
-docker run --rm -i {IMAGE} cat < /etc/hostname > /dev/null
-docker cp /etc/hostname app:/tmp/
-docker exec app true
-docker cp app:/tmp/hostname - > /dev/null
-docker stats --no-stream app > /dev/null
-docker events --since 1m --until 0s > /dev/null
-docker commit app usual:1 > /dev/null
-docker update --memory 512m --memory-swap 512m app > /dev/null
-printf 'FROM {IMAGE}\\nRUN echo built > /built\\n' > Dockerfile
-docker build -q -t usual:2 . > /dev/null
-docker run --rm usual:2 cat /built
-docker network create usual > /dev/null
-docker network connect usual app
-docker network disconnect usual app
-docker network rm usual > /dev/null
-docker rmi usual:1 usual:2 > /dev/null
-seq 30 | xargs -P 8 -I N docker create --name many-N {IMAGE} true > /dev/null
-docker ps -aq --filter name=many- | xargs docker rm > /dev/null
-"""
-COMPOSED = """
-set -eu
-cd /root/usual
-docker compose --progress quiet up -d --wait
-docker compose exec -T web cat /made
-docker compose logs > /dev/null
-docker compose cp /etc/hostname web:/tmp/
-docker compose --progress quiet down -v -t 0
-"""
-
-
-def test_what_people_do_with_docker_passes(judged: dict[str, LabNode]) -> None:
-    node = judged["docker-29"]  # which has Compose
-
-    said = [*sh(node, USED).split(), *sh(node, COMPOSED).splitlines()]
-
-    assert said == ["one", "built", "from compose"]
-    assert in_sandbox(node, "app")
-
-
-@pytest.mark.parametrize("kind", NODES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_permit_lets_one_request_do_what_is_refused_and_its_container_start_for_a_time(
     judged: dict[str, LabNode], dispatch: Ground, kind: str
 ) -> None:
@@ -317,9 +267,9 @@ def test_while_it_is_killed_again_and_again_every_call_has_an_answer(
             found.append((asks(judged[kind]), time.monotonic() - began_s))
         return found
 
-    answers = at_once(crowd, NODES)
+    answers = at_once(crowd, KINDS)
 
-    for kind in NODES:
+    for kind in KINDS:
         assert all("denied" in said or "failed" in said for said, _ in answers[kind]), answers
         assert max(took_s for _, took_s in answers[kind]) < 45  # dockerd asks again for 30 s
         wait_for(judged[kind], f"systemctl is-active {UNIT}", timeout_s=20)
@@ -347,8 +297,8 @@ def test_one_that_hangs_is_replaced_and_without_python_docker_refuses_and_says_w
         remove_containers(node, "^/asks$")
         return said, took_s, without, read
 
-    pids = {kind: lives(judged[kind]) for kind in NODES}
-    for kind, (said, took_s, without, read) in at_once(hang, NODES).items():
+    pids = {kind: lives(judged[kind]) for kind in KINDS}
+    for kind, (said, took_s, without, read) in at_once(hang, KINDS).items():
         assert "denied" in said or "failed" in said
         assert took_s < WATCHDOG_S + 45
         assert "reinstall python3" in without
@@ -372,7 +322,7 @@ exit 1
 def test_a_bind_on_a_file_system_that_does_not_answer_holds_up_no_other(
     judged: dict[str, LabNode],
 ) -> None:
-    node, before = judged["docker-29"], lives(judged["docker-29"])
+    node, before = judged[NEWEST], lives(judged[NEWEST])
     node.put("/root/dead.py", DEAD_FILES.encode())
     sh(node, DEAD_MOUNT)
     dead = "docker create -v /opt/dead/x:/x"
@@ -415,14 +365,14 @@ def test_dockerd_starts_without_it_and_the_next_run_brings_it_back(
         sh(node, "systemctl reset-failed docker; timeout 60 systemctl restart docker")
         return asks(node)
 
-    pids = {kind: lives(judged[kind]) for kind in NODES}
-    answers = at_once(restarted, NODES)
-    dispatch.deploy(*NODES, **DEFAULT)
-    second = dispatch.run(*NODES, **DEFAULT)
+    pids = {kind: lives(judged[kind]) for kind in KINDS}
+    answers = at_once(restarted, KINDS)
+    dispatch.deploy(*KINDS, **DEFAULT)
+    second = dispatch.run(*KINDS, **DEFAULT)
 
     assert all(DENIED in said for said in answers.values()), answers
     assert second.idle, second.text
-    for kind in NODES:
+    for kind in KINDS:
         assert states(judged[kind]) == ["active", "active"]
         assert "mount of /etc" in asks(judged[kind])
         assert lives(judged[kind]) == pids[kind]
@@ -431,7 +381,7 @@ def test_dockerd_starts_without_it_and_the_next_run_brings_it_back(
 def test_a_plugin_of_others_that_is_dead_is_noticed_before_dockerd_would_end(
     judged: dict[str, LabNode], dispatch: Ground
 ) -> None:
-    node = judged["docker-29"]
+    node = judged[NEWEST]
     text = sh(node, "cat /etc/docker/daemon.json")
     dead = text.replace('"pyinfra-gvisor"', '"dead", "pyinfra-gvisor"')
     sh(
@@ -441,7 +391,7 @@ def test_a_plugin_of_others_that_is_dead_is_noticed_before_dockerd_would_end(
     node.put("/etc/docker/daemon.json", dead.encode())
     pid = lives(node)
 
-    refused = dispatch.run("docker-29", **DEFAULT, daemon_json={"max-concurrent-uploads": 3})
+    refused = dispatch.run(NEWEST, **DEFAULT, daemon_json={"max-concurrent-uploads": 3})
 
     assert refused.code == 1
     assert f"no authorization plugin answers at {DEAD}" in refused.text
@@ -452,7 +402,7 @@ def test_a_plugin_of_others_that_is_dead_is_noticed_before_dockerd_would_end(
 
 
 def test_after_a_power_cut_it_is_there_before_docker(judged: dict[str, LabNode]) -> None:
-    node = judged["docker-29"]
+    node = judged[NEWEST]
 
     node.kill()
     node.start()
@@ -470,15 +420,15 @@ def test_after_a_power_cut_it_is_there_before_docker(judged: dict[str, LabNode])
 def test_others_keep_their_plugin_when_ours_goes_and_a_rollback_goes_past_it(
     judged: dict[str, LabNode], dispatch: Ground
 ) -> None:
-    pids = {kind: lives(judged[kind]) for kind in NODES}
+    pids = {kind: lives(judged[kind]) for kind in KINDS}
 
-    dispatch.deploy(*NODES, **DEFAULT, door="off")
+    dispatch.deploy(*KINDS, **DEFAULT, door="off")
     added = ("find", "/etc/systemd/system/docker.service.d")
     gone = {kind: (daemon_json(node), node.exec(*added).stdout) for kind, node in judged.items()}
-    dispatch.deploy(*NODES, **DEFAULT)
-    dispatch.deploy(*NODES, deploy="deploys/rollback.py", **DEFAULT)
+    dispatch.deploy(*KINDS, **DEFAULT)
+    dispatch.deploy(*KINDS, deploy="deploys/rollback.py", **DEFAULT)
 
-    for kind in NODES:
+    for kind in KINDS:
         found, additions = gone[kind]
         assert "authorization-plugins" not in found
         assert "pyinfra-gvisor" not in additions
@@ -490,11 +440,11 @@ def test_others_keep_their_plugin_when_ours_goes_and_a_rollback_goes_past_it(
 
 
 def test_a_removal_leaves_nothing_of_it(judged: dict[str, LabNode], dispatch: Ground) -> None:
-    dispatch.deploy(*NODES, **DEFAULT)
+    dispatch.deploy(*KINDS, **DEFAULT)
 
-    dispatch.deploy(*NODES, deploy="deploys/remove.py")
+    dispatch.deploy(*KINDS, deploy="deploys/remove.py")
 
-    for kind in NODES:
+    for kind in KINDS:
         left = "find /etc/systemd /run/systemd /run/docker/plugins /opt -name '*pyinfra-gvisor*'"
         assert sh(judged[kind], left) == ""
         assert sh(judged[kind], "cat /etc/docker/daemon.json") == ORIGINAL

@@ -9,11 +9,12 @@ from tests.node.audits import sh
 from tests.node.containers import remove_container, start_container
 from tests.node.egress_nodes import METADATA, PRIVATE, PUBLIC, RULES, Ground, at_once, probe
 from tests.node.running import Outcome
+from tests.node.turns import versions_of_turn
 from tests.node.watching import within
 from tools.lab import LabNode
 
 # The first with iptables alone, and the one that can have nftables as its own firewall.
-RUN = ("docker-20", "docker-29")
+RUN = versions_of_turn("docker-20", "docker-29")
 PROJECT, LAN, NAME = "shop", "lan", "own.test"
 OF_SHOP = f"--label com.docker.compose.project={PROJECT}"
 # A stranger's, which looks alike: for Docker, a filter by name is an expression.

@@ -119,7 +119,7 @@ def test_only_with_a_stack_of_its_own_no_packet_is_made_by_the_hosts_kernel(
 
 @pytest.mark.parametrize("name", RUN)
 def test_published_ports_are_reached_from_outside(told: NamesStory, name: str) -> None:
-    outside = told.ground.nodes[RUN[RUN.index(name) - 1]]
+    outside = told.ground.outside(name)
     where = told.ground.nodes[name].address
 
     found = probe(outside, [f"tcp/{where}/{port}" for port in PUBLISHED.values()])

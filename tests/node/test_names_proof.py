@@ -8,6 +8,7 @@ from pyinfra_gvisor.proof.checks import asked_of
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.node.audits import WAIVERS, Audit, of_before, sh
 from tests.node.names_nodes import ADDRESS, RUNTIMES, Ground
+from tests.node.names_story import RUN
 from tests.node.proving import rows
 from tests.node.running import RELEASE
 
@@ -25,7 +26,7 @@ def audited(names: Ground, name: str) -> Audit:
     return Audit(outcome, json.loads(path.read_text()))
 
 
-@pytest.mark.parametrize("name", ["names-20", "names-29"])
+@pytest.mark.parametrize("name", RUN)
 def test_it_is_proven_in_all_that_such_a_runtime_is_to_show(names: Ground, name: str) -> None:
     names.ready(name)
 

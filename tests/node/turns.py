@@ -1,5 +1,6 @@
 """
-Long sweeps take turns: a fault at each of many steps is caused at a third of them in one run.
+Long sweeps take turns: a fault at each of many steps is caused at a third of them in one run, and
+what differs little with Docker's version is tried with one of them.
 
 Each day has its turn, so that three days try all. ``make test-all`` tries all in one run.
 """
@@ -20,6 +21,12 @@ def settle() -> str:
     """Return the turn of this run; its other processes take the same one, also after midnight."""
     today = datetime.now(UTC).toordinal() % TURNS
     return os.environ.setdefault(SETTING, str(today))
+
+
+def versions_of_turn(*names: str) -> tuple[str, ...]:
+    """Return the node whose turn it is, of those that have several versions of Docker."""
+    turn = settle()
+    return names if turn == "all" else (names[-1 - int(turn) % len(names)],)
 
 
 def of_turn(cases: Mapping[str, _T]) -> dict[str, _T]:
