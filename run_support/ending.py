@@ -27,6 +27,7 @@ from pyinfra_gvisor.report.summary import (
     DECLINED_PATH,
     GOOD,
     OPEN,
+    Counted,
     HostEnd,
     Job,
     RunEnd,
@@ -72,7 +73,7 @@ class _Run:
     job: Job
     loading: dict[str, Any] = field(default_factory=dict)
     notes: defaultdict[str, dict[_Place, _Notes]] = field(default_factory=lambda: defaultdict(dict))
-    containers: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    containers: dict[str, Counted] = field(default_factory=dict)
     rows_hidden: bool = False
 
     def of(self, host: Host) -> dict[str | None, _Notes]:
@@ -205,10 +206,10 @@ def count_containers(host: Host, node: Node) -> None:
     places = [node.places.get(item.id) for item in found if not item.sandboxed]
     accepted = sum(place is not None and place.where == "runc" for place in places)
     if (run := _RUNS.get(host.state)) and node.info:
-        run.containers[host.name] = (len(found) - len(places), len(found), accepted)
+        run.containers[host.name] = Counted(len(found) - len(places), len(found), accepted)
 
 
-def counted(host: Host) -> tuple[int, int, int] | None:
+def counted(host: Host) -> Counted | None:
     """Return what ``count_containers`` kept; None if nothing was."""
     run = _RUNS.get(host.state)
     return run.containers.get(host.name) if run else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 WITHOUT_TERMINAL = 100
@@ -95,6 +96,12 @@ def continued(line: str, columns: int, *, indent: int = 0) -> list[str]:
         else:
             lines.append(" " * indent + shown)
     return lines
+
+
+def some(names: Sequence[str], most: int = 2) -> str:
+    """Return the first names, and how many are left."""
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def shortened(word: str, columns: int, *, any_word: bool = False) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pyinfra_gvisor.base.columns import some
 from pyinfra_gvisor.daemon_json.effective import value_in_force
 from pyinfra_gvisor.daemon_json.validation import dockerd_version
 from pyinfra_gvisor.node import Node
@@ -15,7 +16,6 @@ USERLAND_PROXY = "userland-proxy"
 IP6TABLES_SINCE = 27  # on unless switched off: docs.docker.com/engine/release-notes/27/
 NEIGHBOURS_SINCE = (29,)
 """Seen: dockerd 20.10, 26.1 and 28.5 drop traffic from one bridge to another, 29.7 does not."""
-NAMES_SHOWN = 2
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,7 @@ class Lost:
     def __str__(self) -> str:
         if not self.containers:
             return str(self.port)
-        names = ", ".join(self.containers)
-        if self.containers[NAMES_SHOWN:]:
-            names = f"{self.containers[0]} and {len(self.containers) - 1} more"
-        return f"{self.port} from containers [{names}]"
+        return f"{self.port} from containers [{some(self.containers)}]"
 
 
 def proxied(node: Node) -> bool:

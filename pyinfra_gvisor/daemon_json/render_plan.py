@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyinfra_gvisor.base.columns import some
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.base.json_text import JsonText
 from pyinfra_gvisor.daemon_json.keys import Force
@@ -17,7 +18,6 @@ from pyinfra_gvisor.node import DAEMON_JSON, Node
 
 _SECONDS = len("2026-11-29T15:40:43")
 _LATE = "start no deployment now: a new --rm container may end"
-_MOST_NAMES = 2
 
 
 def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
@@ -201,10 +201,7 @@ def _running(node: Node, wait_s: int) -> list[str]:
     staying = [item for item in node.containers if not node.units.names(item)]
     running = [item.name for item in staying if not item.auto_remove]
     ended = [item.name for item in staying if item.auto_remove]
-    more = f" and {len(running) - _MOST_NAMES} more" if running[_MOST_NAMES:] else ""
-    lines = [f"containers that keep running: {', '.join(running[:_MOST_NAMES])}{more}"] * bool(
-        running
-    )
+    lines = [f"containers that keep running: {some(running)}"] * bool(running)
     if ended:
         lines.append(
             f"--rm containers, which the restart waits for up to {wait_s} s: {', '.join(ended)}"

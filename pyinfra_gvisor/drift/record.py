@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from pyinfra_gvisor.base.models import Strict
+from pyinfra_gvisor.report.summary import Counted
 
 # Environment variables, since pyinfra passes no arguments to the file that --config names.
 RECORD_PATH: Final = "PYINFRA_GVISOR_DRIFT_RECORD"
@@ -37,7 +38,7 @@ class HostRecord(Strict):
     failed: bool
     operations: int
     said: tuple[Said, ...]
-    containers: tuple[int, int, int] | None = None
+    containers: Counted | None = None
 
 
 class Record(Strict):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pyinfra_gvisor.base.errors import Problem, cut
 from pyinfra_gvisor.drift.record import HostRecord, Record
 from pyinfra_gvisor.drift.run import Ran, Request
+from pyinfra_gvisor.report.summary import Counted
 
 IN_SYNC, ERROR, PENDING = range(3)
 WORDS: dict[int, Literal["in-sync", "error", "pending"]]
@@ -59,7 +60,7 @@ class HostDrift:
     conditional: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
-    containers: tuple[int, int, int] | None = None
+    containers: Counted | None = None
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from pyinfra_gvisor.base.columns import printable
+from pyinfra_gvisor.base.columns import printable, some
 from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity, rank
-from pyinfra_gvisor.report.document import FleetReport, HostReport
-from pyinfra_gvisor.report.summary import on_hosts
+from pyinfra_gvisor.report.document import ContainerReport, FleetReport, HostReport
+from pyinfra_gvisor.report.summary import Counted, containers_line
 
 MOST_REMEDIES: Final = 2
 """Remedies of one rule that are shown, the most frequent ones."""
@@ -50,13 +50,11 @@ def place(host: str, item: Finding) -> str:
 def places(rule: Sequence[Found], room: int) -> str:
     """Return as many places as there is room for, and the number of the others."""
     names = [_shown(place(host, item)) for host, item in rule]
-    shown = names[:1]
-    for name in names[1:]:
-        if len(", ".join([*shown, name])) > room - len(" and 999 more"):
-            break
-        shown.append(name)
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    room -= len(" and 999 more")
+    most = 1
+    while most < len(names) and len(", ".join(names[: most + 1])) <= room:
+        most += 1
+    return some(names, most)
 
 
 def _shown(name: str) -> str:
@@ -67,10 +65,12 @@ def _shown(name: str) -> str:
 
 def in_gvisor(report: FleetReport) -> str:
     """Return how many containers were seen in gVisor."""
-    containers = [item for host in report.hosts for item in host.containers]
-    inside = sum(item.sandboxed for item in containers)
-    read, total = sum(host.error is None for host in report.hosts), len(report.hosts)
-    return f"{inside} of {len(containers)} containers run in gVisor{on_hosts(read, total)}."
+    counted = [_counted(host.containers) if host.error is None else None for host in report.hosts]
+    return f"{containers_line(counted) or 'No container runs'}."
+
+
+def _counted(containers: Sequence[ContainerReport]) -> Counted:
+    return Counted(sum(item.sandboxed for item in containers), len(containers), 0)
 
 
 def counts(report: HostReport) -> list[str]:

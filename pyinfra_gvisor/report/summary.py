@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 DECLINED_PATH: Final = "PYINFRA_GVISOR_DECLINED"
 """Environment variable: a file to make if a run ends early, see ``ended_early``."""
@@ -29,6 +29,14 @@ ORDER: Final = (*GOOD, *OPEN, "not compliant", "refused", "failed", "no answer",
 MOST_CAUSES: Final = 3  # of a host; the others stand above
 
 
+class Counted(NamedTuple):
+    """How many containers were seen in gVisor, how many run, and how many outside are accepted."""
+
+    inside: int
+    running: int
+    accepted: int
+
+
 @dataclass(frozen=True)
 class HostEnd:
     """
@@ -39,8 +47,7 @@ class HostEnd:
     before it refused to act. ``strays``: the audit found what fails the host. ``causes``: the
     reasons of either, or of a failure, with what to do. ``changed``: an operation did something,
     even if it failed later; operations that only write down what they saw do not count.
-    ``pending`` is None if pyinfra did not look for changes. ``containers``: how many were seen in
-    gVisor, how many run, how many of the others are accepted; None if nobody looked.
+    ``pending`` is None if pyinfra did not look for changes. ``containers``: None if nobody looked.
     ``restart_pending``: declared keys take effect only when dockerd is restarted.
     """
 
@@ -57,7 +64,7 @@ class HostEnd:
     pending: bool | None = False
     restart_pending: bool = False
     finished: bool = True
-    containers: tuple[int, int, int] | None = None
+    containers: Counted | None = None
 
 
 @dataclass(frozen=True)
@@ -165,28 +172,21 @@ def _headline(run: RunEnd, found: Mapping[Outcome, Sequence[str]]) -> str:
     return f"{said}. {counts}" if counts else said
 
 
-def containers_line(hosts: Sequence[tuple[int, int, int] | None]) -> str:
+def containers_line(hosts: Sequence[Counted | None]) -> str:
     """
     Return how many containers run in gVisor; empty if none runs at all.
 
-    + hosts: of each host how many run in gVisor, and how many run; None if it did not say
+    + hosts: of each host; None if it did not say
     """
-    seen = [host for host in hosts if host]
-    inside, running = (sum(host[at] for host in seen) for at in (0, 1))
-    if not running:
-        return ""
-    return f"{inside} of {running} containers run in gVisor" + on_hosts(len(seen), len(hosts))
+    found, seen = added(hosts), sum(host is not None for host in hosts)
+    where = "" if seen == len(hosts) else f" on {seen} of {len(hosts)} hosts"
+    of = f"{found.inside} of {found.running} containers run in gVisor"
+    return of + where if found.running else ""
 
 
-def on_hosts(read: int, hosts: int) -> str:
-    """Return on how many hosts containers were counted; empty if on all of them."""
-    return "" if read == hosts else f" on {read} of {hosts} hosts"
-
-
-def _containers(run: RunEnd) -> tuple[int, int]:
-    """Return how many containers run in gVisor on all hosts, and how many run."""
-    seen = [host.containers for host in run.hosts if host.containers]
-    return sum(inside for inside, *_ in seen), sum(running for _, running, _ in seen)
+def added(hosts: Sequence[Counted | None]) -> Counted:
+    """Return the numbers of all hosts together."""
+    return Counted(*map(sum, zip((0, 0, 0), *filter(None, hosts), strict=True)))
 
 
 def _done(run: RunEnd) -> str:
@@ -240,9 +240,8 @@ def _change(run: RunEnd) -> str:
 
 def _onwards(run: RunEnd) -> str | None:
     """Return what to do after a run in which all went well; None if there is nothing to do."""
-    inside, running = _containers(run)
-    accepted = sum(host.containers[2] for host in run.hosts if host.containers)
-    others = running - inside - accepted
+    found = added([host.containers for host in run.hosts])
+    others = found.running - found.inside - found.accepted
     if run.job == "rollback" and any(host.changed for host in run.hosts):
         return "change the settings, or the next apply undoes this rollback"
     if run.job == "doctor":

@@ -4,8 +4,9 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import gevent  # type: ignore[import-untyped] # it is not annotated
 import pytest
@@ -17,6 +18,7 @@ from pyinfra_gvisor.command import fleet as fleets
 from pyinfra_gvisor.run_support.brief import Brief
 from tests.arguments import Log, Patch
 from tests.cases.cli import fake, inventory
+from tests.cases.proven import proven
 from tests.table import table
 from tests.unit.answers import answer
 
@@ -133,6 +135,26 @@ def test_only_a_yes_changes_hosts(keys: str, code: int, *, changes: bool) -> Non
     assert ASKED in said
     assert ("--> Starting operation" in said) is changes
     assert ("run again, and say yes" in said) is not changes
+
+
+CHANGED = {"gvisor_daemon_json": {"log-driver": "local"}}
+
+
+@table(
+    "found, settings",
+    interrupted=({"pending": "yes"}, {}),
+    mended=({"without": ("state.owned.copy",)}, CHANGED),
+)
+@pytest.mark.usefixtures("here")
+def test_who_has_something_unfinished_is_named_before_the_question(
+    found: Mapping[str, Any], settings: Mapping[str, Any]
+) -> None:
+    unfinished = {**fake(answer(**{**proven(), **found})), **settings}
+    have(**{"run-1": unfinished, "run-2": fake(answer(**proven()))})
+
+    ended, said = typed("apply", keys="n\n")
+
+    assert (ended, ASKED in said) == (1, True), said
 
 
 @pytest.mark.usefixtures("here")

@@ -131,6 +131,9 @@ def test_twelve_compose_apps_are_in_gvisor_after_one_page_and_twelve_commands(
     assert len(newcomer.ran) <= MOST_COMMANDS
     assert kept(with_apps) == before
     assert len(before) == KEEPERS
+    monkeypatch.setenv("COLUMNS", "120")
+    again = ("doctor", "plan", "infrastructure", "apply -y", "audit")
+    shown_on(120, [newcomer.type(f"pyinfra-gvisor {words}") for words in again])
 
 
 def shown_on(columns: int, ran: Sequence[Ran]) -> dict[str, str]:
