@@ -17,7 +17,7 @@ test: ## Run the tests, also on lab nodes
 
 test-all: ## Run the slow tests, which "make test" skips: faults, power cuts, bad files and archives, upgrade and rollback
 	.ci/setup nodes
-	GVISOR_TEST_TURN=all .venv/bin/pytest -m slow -n 4 tests/node
+	.venv/bin/pytest -m slow -n 4 tests/node
 
 test-vm: ## Run the tests on a virtual machine, which has its own kernel and boot; with KVM if it works
 	.ci/setup vm

@@ -53,10 +53,10 @@ BEFORE_MAIN_JOB = {"nodes": "nodes", "proving": "proving"}
 
 def pytest_report_header() -> str:
     """Say whose turn it is, which a run that is to fail again needs."""
-    return f"{turns.SETTING}={turns.settle()}"
+    return f"{turns.SETTING}={turns.current()}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark all tests in this folder: they need lab nodes, which are containers."""
     if lab_arch(os.environ) != OWN_ARCH:
         raise pytest.UsageError("GVISOR_LAB_ARCH is for tests/vm alone; unset it")
@@ -65,6 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.node)
             sharing.check(item)
     versions.check(item for item in items if item.get_closest_marker("node"))
+    turns.leave_to_others(config, items)
     # The main job first: it restarts the old sandboxes, which cost a twentieth of a core each.
     items.sort(key=lambda item: (sharing.place(item), item.path.name != "test_main_job.py"))
 

@@ -155,10 +155,12 @@ def test_several_builds_at_once_do_not_meet(building: dict[str, LabNode], kind: 
 
 
 def test_networks_are_as_asked_but_the_nodes_own_is_refused(building: dict[str, LabNode]) -> None:
-    devices = "FROM busybox:1\nRUN {}echo devices $(grep -c eth0 /proc/net/dev)\n"
+    devices = "FROM busybox:1\nRUN echo devices $(grep -c eth0 /proc/net/dev)\n"
 
-    none = build(building[NEWEST], devices.format("--network=none "))
-    host = build(building[NEWEST], devices.format(""), "--network=host")
+    none, host = (
+        build(building[NEWEST], devices, f"--network={name} --no-cache")
+        for name in ("none", "host")
+    )
 
     assert "devices 0" in none.stdout
     assert host.code != 0

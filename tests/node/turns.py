@@ -1,31 +1,70 @@
 """
-Long sweeps take turns: a fault at each of many steps is caused at a third of them in one run, and
-what differs little with Docker's version is tried with one of them.
+What takes turns, so that three days of ``.ci/run`` try all of it, and one run a third.
 
-Each day has its turn, so that three days try all. ``make test-all`` tries all in one run.
+These are whole files that need nodes of their own or take long, sweeps over many steps, and what
+differs little with Docker's version. Without the setting everything is tried.
 """
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TypeVar
+from pathlib import PurePath
+from typing import Final, TypeVar
 
-SETTING = "GVISOR_TEST_TURN"
-"""0, 1 or 2 for one turn, which a failed run names; ``all`` for all of them."""
-TURNS = 3
+import pytest
+
+SETTING: Final = "GVISOR_TEST_TURN"
+"""0, 1 or 2 for one turn, which a failed run names; ``all``, as without it, for all of them."""
+TURNS: Final = 3
+
+FILES: Final = (
+    (
+        *("test_docker_29", "test_proof_runtimes", "test_parts", "test_names_fuzz"),
+        *("test_coolify_validation", "test_crowd"),
+    ),
+    (
+        *("test_engine", "test_upgrade", "test_names_crowd", "test_proof_egress", "test_lab"),
+        *("test_core::test_a_power_cut_in_a_deploy",),
+    ),
+    (
+        *("test_remove", "test_watch", "test_faults_services", "test_validation_by_coolify"),
+        *("test_faults_moments", "test_resolver_namespaces", "test_coolify_versions"),
+    ),
+)
+"""By turn: files, or tests by the beginnings of their names. No sweep that takes turns itself."""
 
 _T = TypeVar("_T")
 
 
-def settle() -> str:
-    """Return the turn of this run; its other processes take the same one, also after midnight."""
-    today = datetime.now(UTC).toordinal() % TURNS
-    return os.environ.setdefault(SETTING, str(today))
+def current() -> str:
+    """Return the turn of this run."""
+    return os.environ.get(SETTING) or "all"
+
+
+def leave_to_others(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests whose turn it is not."""
+    out = [item for item in items if not is_of_turn(item.nodeid)]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in set(out)]
+
+
+def is_of_turn(test: str) -> bool:
+    """Return True if it is the turn of the test with this node id."""
+    path, _, name = test.partition("::")
+    known = f"{PurePath(path).stem}::{name}"
+    whose = {
+        str(turn) for turn, starts in enumerate(FILES) for start in starts if _begins(known, start)
+    }
+    return current() == "all" or not whose or current() in whose
+
+
+def _begins(test: str, start: str) -> bool:
+    return test.startswith(start if "::" in start else f"{start}::")
 
 
 def versions_of_turn(*names: str) -> tuple[str, ...]:
     """Return the node whose turn it is, of those that have several versions of Docker."""
-    turn = settle()
+    turn = current()
     return names if turn == "all" else (names[-1 - int(turn) % len(names)],)
 
 
@@ -36,5 +75,5 @@ def of_turn(cases: Mapping[str, _T]) -> dict[str, _T]:
 
 def steps_of_turn(steps: Sequence[_T]) -> list[_T]:
     """Return the steps whose turn it is, in their order."""
-    turn = settle()
+    turn = current()
     return [*steps] if turn == "all" else [*steps[int(turn) % TURNS :: TURNS]]

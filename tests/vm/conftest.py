@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.node import turns
 from tests.node.conftest import LAB, lab_of
 from tests.node.running import Fleet
 from tools.lab import LabNode, node_specs
@@ -23,11 +24,12 @@ SLOW_TIMEOUT_S = 1800
 (SPEC,) = node_specs({**os.environ, "GVISOR_LAB_KIND": "vm", "GVISOR_LAB_NODES": "1"})
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark all tests in this folder: they need the virtual machine, one after the other."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.vm)
+    turns.leave_to_others(config, items)
 
 
 @pytest.fixture(scope="session")
