@@ -131,7 +131,7 @@ def _write_bom(source: Path, wheel: Path, bom: Path, epoch_s: int) -> None:
         _run(source, epoch_s, sys.executable, "-m", "venv", "--without-pip", made)
         python = f"{made}/bin/python"
         _run(source, epoch_s, sys.executable, "-m", "pip", "--python", python, "install", "-q",
-             "--constraint", ".ci/constraints.txt", str(wheel))  # fmt: skip
+             "--no-compile", "--constraint", ".ci/constraints.txt", str(wheel))  # fmt: skip
         _run(source, epoch_s, sys.executable, "-m", "cyclonedx_py", "environment",
              "--output-reproducible", "--pyproject", "pyproject.toml", "--mc-type", "application",
              "--output-file", str(bom), python)  # fmt: skip
