@@ -8,7 +8,7 @@ from typing import Final, Literal
 from pyinfra_gvisor.base.columns import printable, some
 from pyinfra_gvisor.policy.findings import Finding, Severity, by_severity, rank
 from pyinfra_gvisor.report.document import ContainerReport, FleetReport, HostReport
-from pyinfra_gvisor.report.summary import Counted, containers_line
+from pyinfra_gvisor.report.summary import Counted, in_gvisor
 
 MOST_REMEDIES: Final = 2
 """Remedies of one rule that are shown, the most frequent ones."""
@@ -63,10 +63,10 @@ def _shown(name: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def in_gvisor(report: FleetReport) -> str:
+def containers_in(report: FleetReport) -> str:
     """Return how many containers were seen in gVisor."""
     counted = [_counted(host.containers) if host.error is None else None for host in report.hosts]
-    return f"{containers_line(counted) or 'No container runs'}."
+    return f"{in_gvisor(counted)}."
 
 
 def _counted(containers: Sequence[ContainerReport]) -> Counted:

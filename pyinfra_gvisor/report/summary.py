@@ -173,15 +173,19 @@ def _headline(run: RunEnd, found: Mapping[Outcome, Sequence[str]]) -> str:
 
 
 def containers_line(hosts: Sequence[Counted | None]) -> str:
+    """Return what ``in_gvisor`` does; empty if no container runs at all."""
+    return in_gvisor(hosts) if added(hosts).running else ""
+
+
+def in_gvisor(hosts: Sequence[Counted | None]) -> str:
     """
-    Return how many containers run in gVisor; empty if none runs at all.
+    Return how many containers run in gVisor.
 
     + hosts: of each host; None if it did not say
     """
     found, seen = added(hosts), sum(host is not None for host in hosts)
     where = "" if seen == len(hosts) else f" on {seen} of {len(hosts)} hosts"
-    of = f"{found.inside} of {found.running} containers run in gVisor"
-    return of + where if found.running else ""
+    return f"{found.inside} of {found.running} containers run in gVisor{where}"
 
 
 def added(hosts: Sequence[Counted | None]) -> Counted:

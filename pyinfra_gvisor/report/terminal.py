@@ -14,9 +14,9 @@ from pyinfra_gvisor.report.grouped import (
     Found,
     by_rule,
     by_text,
+    containers_in,
     counts,
     found_in,
-    in_gvisor,
     place,
     places,
 )
@@ -80,7 +80,7 @@ def fleet_verdict(report: FleetReport) -> str:
     word = "compliant" if report.compliant else "NOT COMPLIANT"
     compliant = sum(host.compliant for host in report.hosts)
     total = len(report.hosts)
-    told = f"{word}: {compliant} of {total} hosts are compliant. {in_gvisor(report)}"
+    told = f"{word}: {compliant} of {total} hosts are compliant. {containers_in(report)}"
     todo = "do what the lines above say, then run pyinfra-gvisor audit again"
     return told if report.compliant else f"{told} Next: {todo}"
 

@@ -129,7 +129,7 @@ def test_what_containers_lose_is_said_by_the_first_names_and_given_up_for_them_a
     assert said in plan_lines(plan, found, wait_s=300)
     assert given_up(plan, found) == "tcp 4 80 both\ntcp 4 80 job"
     many = str(Lost(port, tuple(f"c{number}" for number in range(12))))
-    assert many.endswith(" from containers [c0 and 11 more]")
+    assert many.endswith(" from containers [c0, c1 and 10 more]")
 
 
 @table(
