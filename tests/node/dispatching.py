@@ -49,6 +49,11 @@ rm -rf "$tree"
 class Ground(Deployed):
     """The nodes by their names in ``SPECS``."""
 
+    @property
+    def tried(self) -> dict[str, LabNode]:
+        """Return the nodes whose turn it is."""
+        return {kind: self.nodes[kind] for kind in KINDS}
+
     def ready(self, *names: str) -> dict[str, LabNode]:
         """Return nodes where gVisor is the default, whatever earlier tests have left."""
         if missing := [name for name in names if name not in self.known]:

@@ -133,7 +133,7 @@ class Switched:
 @pytest.fixture(scope="module")
 def switched(dispatch: Ground) -> Switched:
     """Nodes on which nothing but the default was changed, under two running containers."""
-    nodes = {kind: dispatch.nodes[kind] for kind in KINDS}
+    nodes = dispatch.tried
     dispatch.deploy(*KINDS)
     for node in nodes.values():
         remove_containers(node, "-before$")
@@ -166,8 +166,7 @@ def test_a_reload_switches_it_and_a_second_run_changes_nothing(
 ) -> None:
     assert switched.second.idle, switched.second.text
     assert switched.after_second == switched.after
-    for kind in KINDS:
-        node = dispatch.nodes[kind]
+    for kind, node in dispatch.tried.items():
         assert docker_info(node)["DefaultRuntime"] == "gvisordefault"
         assert dockerd_pid(node) == switched.dockerd[kind]
         assert processes(node) == switched.running[kind]
@@ -186,7 +185,7 @@ def pairs(switched: Switched, dispatch: Ground) -> Iterator[dict[str, LabNode]]:
             start(dispatch.nodes[kind], name, "--restart=always", *options)
 
     at_once(have, KINDS)
-    yield {kind: dispatch.nodes[kind] for kind in KINDS}
+    yield dispatch.tried
     at_once(lambda kind: remove_containers(dispatch.nodes[kind], "^/b"), KINDS)
 
 

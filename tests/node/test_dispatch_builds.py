@@ -72,7 +72,7 @@ def building(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
     for kind in KINDS:
         dispatch.nodes[kind].put(CLIENT, client, mode=0o755)
         sh(dispatch.nodes[kind], "mkdir -p /root/context; echo content > /root/context/file")
-    yield {kind: dispatch.nodes[kind] for kind in KINDS}
+    yield dispatch.tried
     for kind in KINDS:
         sh(
             dispatch.nodes[kind],

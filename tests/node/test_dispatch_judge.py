@@ -88,7 +88,7 @@ docker ps -aq --filter status=created | grep -v "$(docker ps -aq --filter name=^
 @pytest.fixture(scope="module")
 def judged(dispatch: Ground) -> Iterator[dict[str, LabNode]]:
     """Nodes as proven, with an app, and a container of before that mounts the node."""
-    nodes = {kind: dispatch.nodes[kind] for kind in KINDS}
+    nodes = dispatch.tried
     dispatch.deploy(*KINDS, **DEFAULT, door="off")
     old = f"""mkdir -p /opt/old /opt/empty; docker create --name old -v /opt/old:/x {IMAGE} true
     docker create --name old-ro -v /opt/old:/x:ro {IMAGE} true
