@@ -75,7 +75,7 @@ def test_no_datagram_of_an_open_flow_is_lost_when_rules_are_loaded(
 ) -> None:
     for flowed in told.flowed[name].values():
         assert {to: lost for to, (_, lost) in flowed.items()} == dict.fromkeys(FLOWS, 0)
-        assert min(sent for sent, _ in flowed.values()) > 500
+        assert min(sent for sent, _ in flowed.values()) > 100  # 4 s; a run and reloads take more
 
 
 @each_runtime
