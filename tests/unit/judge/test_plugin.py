@@ -279,7 +279,7 @@ def test_the_stand_in_at_a_path_ends_when_somebody_else_listens(tmp_path: Path) 
 def test_the_question_before_dockerd_asks(plugin: Path, tmp_path: Path) -> None:
     def asked(*paths: Path) -> tuple[int, str]:
         ran = subprocess.run(
-            ["perl", ASK, "1", *paths], check=False, capture_output=True, text=True
+            ["perl", ASK, "5", *paths], check=False, capture_output=True, text=True
         )
         return ran.returncode, ran.stdout
 
