@@ -15,6 +15,7 @@ DEPLOYS = {
     "run_node": "gvisor",
     "examine_node": "doctor",
     "audit_node": "audit",
+    "list_apps": "apps",
     "list_attempts": "egress",
     "list_infrastructure": "infrastructure",
     "list_generations": "generations",

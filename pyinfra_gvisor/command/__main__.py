@@ -18,6 +18,7 @@ COMMANDS = {
     "plan": "nodes",
     "apply": "nodes",
     "audit": "nodes",
+    "apps": "nodes",
     "egress": "nodes",
     "drift": "drift",
     "infrastructure": "infrastructure",

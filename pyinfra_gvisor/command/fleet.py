@@ -21,6 +21,7 @@ DEPLOYS: Mapping[str, tuple[str, str]] = {
     "gvisor": ("run_node", "Bring each node to what is declared, and prove the isolation"),
     "doctor": ("examine_node", "Say what each node is, and what a deploy would refuse"),
     "audit": ("audit_node", "Check whether every container that must run in gVisor does"),
+    "apps": ("list_apps", "Say what would fail or differ in gVisor, for each container"),
     "egress": ("list_attempts", "List what the firewall of each node blocked, or would block"),
     "infrastructure": ("list_infrastructure", "List the platform's own containers and images"),
     "generations": ("list_generations", "List what each node can be rolled back to"),

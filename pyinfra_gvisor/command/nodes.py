@@ -9,7 +9,12 @@ from pathlib import Path
 
 import click
 
-from pyinfra_gvisor.base.columns import SEVERITY_COLOURS, WITHOUT_TERMINAL, terminal_columns
+from pyinfra_gvisor.base.columns import (
+    SEVERITY_COLOURS,
+    WITHOUT_TERMINAL,
+    as_laid_out,
+    terminal_columns,
+)
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.controller import controller_lines
 from pyinfra_gvisor.command.exit_codes import FAILED, FINE
@@ -21,7 +26,14 @@ from pyinfra_gvisor.command.running import (
     run_pyinfra,
 )
 from pyinfra_gvisor.report.earlier import read_fleet
-from pyinfra_gvisor.report.results import Examined, KeptGenerations, as_document, read_results
+from pyinfra_gvisor.report.results import (
+    AppOutlooks,
+    Examined,
+    HostResult,
+    KeptGenerations,
+    as_document,
+    read_results,
+)
 from pyinfra_gvisor.report.summary import RESULT_DIR
 from pyinfra_gvisor.report.terminal import fleet_lines
 
@@ -40,9 +52,7 @@ def _run(nodes: Nodes, deploy: str, *own: str) -> int:
     return run_pyinfra(pyinfra_arguments(nodes, deploy, *own))
 
 
-def _shown(
-    nodes: Nodes, deploy: str, kind: type[Examined] | type[KeptGenerations], *, as_json: bool
-) -> int:
+def _shown(nodes: Nodes, deploy: str, kind: type[HostResult], *, as_json: bool) -> int:
     """Run a deploy that looks, print what it found on each host, and return the exit code."""
     with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-") as directory:
         result = {RESULT_DIR: directory}
@@ -53,7 +63,7 @@ def _shown(
         return code
     for host in found:
         for line in host.lines:
-            click.echo(f"[{host.host}] {line}")
+            click.echo(f"[{host.host}] {as_laid_out(line)}")
     return code
 
 
@@ -132,6 +142,18 @@ def audit(nodes: Nodes, *, as_json: bool, verbose: bool) -> int:
             word, space, rest = line.partition(" ")
             click.echo(f"{click.style(word, **SEVERITY_COLOURS.get(word, {}))}{space}{rest}")
     return code
+
+
+@click.command()
+@on_nodes
+@_JSON
+def apps(nodes: Nodes, *, as_json: bool) -> int:
+    """
+    Say what will fail or differ in gVisor, for each running container. Changes nothing.
+
+    Compares what Docker and /proc tell of it with rules that were tried. Rules do not see all.
+    """
+    return _shown(nodes, fleets_or_own("apps"), AppOutlooks, as_json=as_json)
 
 
 @click.command()

@@ -23,6 +23,7 @@ from tests.cases.kept import generations, users
 from tests.cases.proven import DEFAULTS, PROFILES, RELEASE, SETTINGS, WANTED, proven, proven_answer
 from tests.table import table
 from tests.unit.answers import END, answer, node
+from tests.unit.apps.looked import looked, looked_lines
 from tests.unit.audit.audited import app
 from tests.unit.coolify.coolify_answers import answer as coolify_answer
 from tests.unit.coolify.coolify_answers import container, patched
@@ -145,6 +146,7 @@ WRAPPER = f"/opt/gvisor/runtimes/runsc-{RELEASE}-0a1b2c3d"
 # By the last line of its answer, which is in the script too.
 ANSWERS: dict[str, Sequence[str]] = {
     "node.NodeState": proven_answer(),
+    "apps.RunningApps": looked_lines(looked()),
     "audit.AuditState": [*proven_answer()[:-1], *app().lines(), END],
     "coolify.CoolifyState": coolify_answer(container(), *patched()),
     "generations.Generations": generations({}, proven()).stdout,

@@ -17,10 +17,12 @@ from tests.cases.fleet import MARKS
 from tests.cases.proven import proven_answer
 from tests.table import table
 from tests.unit.answers import answer
+from tests.unit.apps.looked import looked, looked_lines
 
 LOOKS = table(
     "command, says",
     doctor=("doctor", "[@fake/a] ready       a deploy would not refuse this node"),
+    apps=("apps", "[@fake/a] 1 running containers: 1 would fail in gVisor"),
     generations=("generations", "[@fake/a] no generation: daemon.json was not changed"),
     infrastructure=("infrastructure", "[@fake/a] no image or container of the platform"),
 )
@@ -34,6 +36,7 @@ def fleet(tmp_path: Path, monkeypatch: Patch) -> Path:
     marks = (MARKS["generations"], "end of changes", "end of images")
     ends = (["end of generations"], ["end of changes"], ["end of images"])
     seen = dict(zip(marks, ends, strict=True))
+    seen["end of apps"] = looked_lines(looked(Privileged=True, PidsLimit=20))
     told = {"a": fake(proven_answer(), **seen), "b": fake(answer(), **seen)}
     (tmp_path / "fleet/inventories/run.py").write_text(inventory(run=told, build={}, coolify={}))
     return tmp_path / "fleet"

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_jsonable_python
 
+from pyinfra_gvisor.apps.rules import DIFFERENCES
 from pyinfra_gvisor.audit.age_rules import AGE_RULES, PACKAGE_RULES
 from pyinfra_gvisor.audit.annotation_rules import ANNOTATION_RULES, ANNOTATIONS, UNKNOWN, Annotation
 from pyinfra_gvisor.audit.app_rules import APP_RULES, COOLIFY_RULES
@@ -239,6 +240,15 @@ def _runtimes(check: Check) -> str:
     return "Only with a seal" if check.sealed else "With every runtime"
 
 
+def differences_lists() -> str:
+    """Return Markdown with a list of what fails under gVisor, and one of what differs."""
+    groups = _groups(
+        (rule.outlook, (f"`{rule.id}`", f"{rule.what}. {rule.todo}.")) for rule in DIFFERENCES
+    )
+    titles = {"fails": "What fails", "differs": "What works otherwise"}
+    return "\n".join(f"## {titles[key]}\n\n{_list(rows)}" for key, rows in groups.items())
+
+
 def rules_sections() -> str:
     """Return Markdown with a table of audit rules for each subject."""
 
@@ -373,6 +383,7 @@ def tables() -> list[tuple[Path, str, str]]:
         ("preflight", "preflight", preflight_list()),
         ("preflight", "protections", protections_list()),
         ("runsc-flags", "flags", flags_sections()),
+        ("app-differences", "differences", differences_lists()),
         ("audit-rules", "rules", rules_sections()),
         ("audit-rules", "guarded", guarded_list()),
         ("audit-rules", "annotations", annotations_list()),

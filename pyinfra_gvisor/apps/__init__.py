@@ -1,0 +1,1 @@
+"""What will be different for a container under gVisor: rules, and the one look at a node."""

@@ -1,0 +1,180 @@
+"""What one look at a node tells about its running containers, without anything that they print."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from pyinfra_gvisor.audit.observed import Device, DeviceRequest
+from pyinfra_gvisor.base.models import Reading
+from pyinfra_gvisor.base.scripts import ENVIRONMENT, SOCKET, program
+
+END = "end of apps"
+_SOCKETS = "sockets"
+
+
+class Mount(Reading):
+    """A mount of a container. ``socket``: its source is a Unix socket of the node."""
+
+    type: str = Field("", alias="Type")
+    source: str = Field("", alias="Source")
+    target: str = Field(alias="Destination")
+    writable: bool = Field(True, alias="RW")
+    socket: bool = Field(False, alias="Socket")
+
+
+class Options(Reading):
+    """What a container was given, as ``HostConfig`` of Docker's API names it."""
+
+    runtime: str = Field("", alias="Runtime")
+    privileged: bool = Field(False, alias="Privileged")
+    network: str = Field("", alias="NetworkMode")
+    pid: str = Field("", alias="PidMode")
+    uts: str = Field("", alias="UTSMode")
+    capabilities: tuple[str, ...] = Field((), alias="CapAdd")
+    devices: tuple[Device, ...] = Field((), alias="Devices")
+    device_requests: tuple[DeviceRequest, ...] = Field((), alias="DeviceRequests")
+    pids_limit: int = Field(0, alias="PidsLimit")
+    memory_bytes: int = Field(0, alias="Memory")
+    sysctls: dict[str, str] = Field(default_factory=dict, alias="Sysctls")
+    security: tuple[str, ...] = Field((), alias="SecurityOpt")
+
+    @field_validator("capabilities", "devices", "device_requests", "security", mode="before")
+    @classmethod
+    def _null_is_none(cls, value: object) -> object:
+        return () if value is None else value
+
+    @field_validator("pids_limit", "memory_bytes", mode="before")
+    @classmethod
+    def _null_is_no_limit(cls, value: object) -> object:
+        return 0 if value is None else value
+
+    @field_validator("sysctls", mode="before")
+    @classmethod
+    def _null_is_no_sysctl(cls, value: object) -> object:
+        return {} if value is None else value
+
+
+class Seen(Reading):
+    """
+    What the processes of a container had and did when they were looked at.
+
+    + cut: there were more processes than were looked at
+    + tmp_bytes: size of the files in ``/tmp``; 0 if something is mounted there
+    + listens: paths of Unix sockets, as the container has them
+    + watched: mounts in which files are watched with inotify
+    + netlink: protocols of sockets, as numbers of netlink(7); ``0 with groups`` for one that is
+      told of changes of the network
+    + raw: tables of ``/proc/net`` that have a socket of the container
+    + mounted: type and place of file systems that are no mounts of Docker's
+    + opened: files of ``/dev`` and ``/proc``, and what has no name, such as ``io_uring``
+    + setuid, elf32, engine: names of programs that have another user's rights, are of 32 bits, or
+      start containers themselves
+    """
+
+    cut: bool = False
+    tmp_bytes: int = 0
+    listens: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
+    netlink: tuple[str, ...] = ()
+    raw: tuple[str, ...] = ()
+    mounted: tuple[str, ...] = ()
+    opened: tuple[str, ...] = ()
+    setuid: tuple[str, ...] = ()
+    elf32: tuple[str, ...] = ()
+    engine: tuple[str, ...] = ()
+
+
+class App(Reading):
+    """A running container. ``seen`` is None if Docker names no process of it."""
+
+    id: str = Field(alias="Id")
+    name: str = Field(alias="Name")
+    image: str = Field("", alias="Image")
+    options: Options = Field(alias="HostConfig")
+    mounts: tuple[Mount, ...] = Field((), alias="Mounts")
+    seen: Seen | None = Field(None, alias="Seen")
+
+    @field_validator("name")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.removeprefix("/")
+
+    def on_node(self, path: str) -> str | None:
+        """Return where the node has a path of the container; None if it is in no mount."""
+        held = (item for item in self.mounts if _within(path, item.target))
+        mount = max(held, key=lambda item: len(item.target), default=None)
+        if mount is None or not mount.source:
+            return None
+        return mount.source.rstrip("/") + path.removeprefix(mount.target.rstrip("/"))
+
+    def reaches(self, path: str) -> bool:
+        """Return True if a mount of the container has this path of the node."""
+        return any(item.source and _within(path, item.source) for item in self.mounts)
+
+
+@dataclass(frozen=True)
+class Apps:
+    """The running containers, and paths of sockets in their mounts on which the node listens."""
+
+    apps: tuple[App, ...]
+    sockets: tuple[str, ...]
+
+    @cached_property
+    def shared_sockets(self) -> dict[str, list[str]]:
+        """Return the sockets that containers share by a mount, by the id of either one."""
+        found: dict[str, list[str]] = {}
+        for one in self.apps:
+            for path in one.seen.listens if one.seen else ():
+                there = one.on_node(path)
+                for other in self.apps if there else ():
+                    if other is not one and there and other.reaches(there):
+                        text = f"{path} of {one.name}, which {other.name} has in a mount"
+                        found.setdefault(one.id, []).append(text)
+                        found.setdefault(other.id, []).append(text)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Return both, for ``pyinfra … fact``."""
+        return {"apps": [item.to_json() for item in self.apps], "sockets": [*self.sockets]}
+
+
+def _within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def apps_script() -> str:
+    """Return the shell program that prints what ``parse_apps`` reads. It changes nothing."""
+    text = program("base/json.pl", "base/docker_api.pl", "apps/look.pl")
+    keys = (field.alias or "" for field in Options.model_fields.values())
+    return f"{ENVIRONMENT}perl -e {shlex.join([text, 'apps', SOCKET, chr(10).join(keys)])}\n"
+
+
+def parse_apps(output: Sequence[str]) -> Apps:
+    """
+    Return what ``look.pl`` printed.
+
+    Raises ``ValueError`` if the answer is cut short or malformed.
+    """
+    if END not in output:
+        last = " ".join(output[-1:])[:60]
+        raise ValueError(f"the node's answer is incomplete: it ends with: {last}")
+    lines = dict(_documents(output[: output.index(END)]))
+    apps = sorted(map(App.model_validate, lines.get("app", ())), key=lambda item: item.name)
+    return Apps(tuple(apps), tuple(path for paths in lines.get(_SOCKETS, ()) for path in paths))
+
+
+def _documents(lines: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
+    found: Mapping[str, list[Any]] = {"app": [], _SOCKETS: []}
+    for line in lines:
+        word, _, text = line.partition(" ")
+        if word not in found:
+            raise ValueError(f"the node's answer is malformed: {line[:60]}")
+        found[word].append(json.loads(text))
+    yield from found.items()
