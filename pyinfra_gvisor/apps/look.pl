@@ -85,9 +85,10 @@ sub seen {
     my %of = (opened => {}, inode => {}, watched => {}, setuid => {}, elf32 => {}, engine => {});
     look_at($_, \%of) for @pids;
     my $tmp = tmp_of($pid);
+    my @listens = listening($pid, $of{inode});
     my @watched = grep { holds("/proc/$pid/root$_", $of{watched}) } @$targets;
     return join ",", qq("cut":) . ($cut ? "true" : "false"), qq("tmp_bytes":$tmp),
-        qq("listens":) . list(listening($pid, $of{inode})), qq("watched":) . some(@watched),
+        qq("listens":) . list(@listens), qq("moved":) . some(grep { !-S "/proc/$pid/root$_" } @listens), qq("watched":) . some(@watched),
         qq("netlink":) . some(netlink($pid, $of{inode})), qq("raw":) . some(raw($pid, $of{inode})),
         qq("mounted":) . some(mounted($pid, @$targets)), map { qq("$_":) . some(keys %{$of{$_}}) } qw(opened setuid elf32 engine);
 }
@@ -96,9 +97,8 @@ sub look_at { # what one process has open, and how it was started
     my ($pid, $of) = @_;
     my ($name) = lines("/proc/$pid/comm");
     $name //= "?";
-    my ($uid) = whole("/proc/$pid/status") =~ /^Uid:\s+(\d+)\s+(?!\1\s)\d/m;
     my $mode = (stat "/proc/$pid/exe")[2] // 0;
-    $of->{setuid}{$name} = 1 if defined $uid || $mode & 06000;
+    $of->{setuid}{$name} = 1 if $mode & 06000 && is_secure($pid);
     $of->{engine}{$name} = 1 if (readlink("/proc/$pid/exe") // "") =~ m{/(?:dockerd|containerd|podman|buildkitd|kubelet|k3s|crio|lxd|incusd)\z};
     $of->{elf32}{$name} = 1 if beginning("/proc/$pid/exe", 5) eq "\x7fELF\x01";
     my $files = 0;
@@ -108,9 +108,14 @@ sub look_at { # what one process has open, and how it was started
         if ($to =~ /^socket:\[(\d+)\]/) { $of->{inode}{$1} = 1 }
         elsif ($to eq "anon_inode:inotify") { $of->{watched}{$_} = 1 for watches(whole($file =~ s{/fd/}{/fdinfo/}r)) }
         elsif ($to =~ /^anon_inode:\[?(io_uring|perf_event|userfaultfd|fanotify|bpf[\w-]*)\]?/) { $of->{opened}{$1} = 1 }
-        elsif ($to =~ m{^/dev/(?!null|zero|full|u?random|tty$|ptmx|pts/|console|shm/|mqueue/|std|fd/|fuse$)}) { $of->{opened}{$to} = 1 }
+        elsif ($to =~ m{^/dev/(?!null|zero|full|u?random|tty$|ptmx|pts/|console|shm/|mqueue/|std|fd/)}) { $of->{opened}{$to} = 1 }
         elsif ($to =~ m{^/proc/(?:vmstat|diskstats|pressure/.*|interrupts|softirqs|swaps|partitions|zoneinfo|buddyinfo|slabinfo|kallsyms|kcore|locks)$}) { $of->{opened}{$to} = 1 }
     }
+}
+
+sub is_secure { # true if its program gave a process more rights: AT_SECURE of getauxval(3)
+    my %given = unpack "Q*", whole("/proc/$_[0]/auxv");
+    return $given{23};
 }
 
 sub watches { # device and inode of each watch, as stat(2) has them: proc_pid_fdinfo(5)

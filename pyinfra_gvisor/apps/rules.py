@@ -18,8 +18,7 @@ from pyinfra_gvisor.runtimes.profiles import Runtime
 _MIB = 1 << 20
 PIDS_OF_SANDBOX = 48  # with 40, an app of 8 processes could not start the next one
 LEAST_MEMORY = 16 * _MIB  # with 12 MiB a container does not start
-# Under runsc these tell the container's own value, or work: fuse(4) is in /proc/filesystems there.
-_HARMLESS_DEVICES = frozenset({"/dev/fuse", "/dev/null", "/dev/zero", "/dev/full", "/dev/urandom"})
+_OWN_DEVICES = frozenset({"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"})
 # What a program may have open without a name, and how programs take its absence.
 _MAY_DO_WITHOUT = frozenset({"io_uring"})
 
@@ -79,7 +78,7 @@ def _netlink(app: App, _: Ground) -> Iterator[str]:
 def _device(app: App, ground: Ground) -> Iterator[str]:
     del ground
     for device in app.options.devices:
-        if device.host not in _HARMLESS_DEVICES:
+        if device.host not in _OWN_DEVICES:
             yield device.host
     for request in app.options.device_requests:
         yield f"devices of driver {request.driver or 'nvidia'}"
@@ -186,7 +185,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "device",
         "fails",
-        "A device of the node cannot be opened",
+        "A device of the node cannot be used",
         "Do without the device, or accept the container if it is infrastructure",
         _device,
     ),
@@ -196,13 +195,6 @@ DIFFERENCES: tuple[Difference, ...] = (
         "Raw and packet sockets are refused, also those of ping",
         "Declare a runtime with --net-raw, or do without",
         _below_tcp,
-    ),
-    Difference(
-        "netlink",
-        "fails",
-        "Only addresses, routes and interfaces can be asked over netlink, and no changes are told",
-        "Do without: such programs list sockets, change the firewall or watch the network",
-        _netlink,
     ),
     Difference(
         "kernel-object",
@@ -289,9 +281,23 @@ DIFFERENCES: tuple[Difference, ...] = (
         lambda app, _: app.seen.watched if app.seen else (),
     ),
     Difference(
+        "netlink",
+        "differs",
+        "Only addresses, routes and interfaces can be asked over netlink: programs end or do without",
+        "Look whether the app starts",
+        _netlink,
+    ),
+    Difference(
+        "linked-socket",
+        "differs",
+        "A Unix socket cannot get its name by a hard link, as supervisord does it",
+        "Mount a tmpfs where the socket is",
+        lambda app, _: app.seen.moved if app.seen else (),
+    ),
+    Difference(
         "io-uring",
         "differs",
-        "There is no io_uring: most programs then do without",
+        "There is no io_uring: programs end or do without",
         "Look whether the app starts",
         _without_name(optional=True),
     ),

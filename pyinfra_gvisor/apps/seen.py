@@ -68,19 +68,21 @@ class Seen(Reading):
     + cut: there were more processes than were looked at
     + tmp_bytes: size of the files in ``/tmp``; 0 if something is mounted there
     + listens: paths of Unix sockets, as the container has them
+    + moved: those of them that have another name by now, or none
     + watched: mounts in which files are watched with inotify
     + netlink: protocols of sockets, as numbers of netlink(7); ``0 with groups`` for one that is
       told of changes of the network
     + raw: tables of ``/proc/net`` that have a socket of the container
     + mounted: type and place of file systems that are no mounts of Docker's
     + opened: files of ``/dev`` and ``/proc``, and what has no name, such as ``io_uring``
-    + setuid, elf32, engine: names of programs that have another user's rights, are of 32 bits, or
-      start containers themselves
+    + setuid, elf32, engine: names of programs that got rights of their file's owner, are of 32
+      bits, or start containers themselves
     """
 
     cut: bool = False
     tmp_bytes: int = 0
     listens: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()
     netlink: tuple[str, ...] = ()
     raw: tuple[str, ...] = ()

@@ -149,9 +149,10 @@ def audit(nodes: Nodes, *, as_json: bool, verbose: bool) -> int:
 @_JSON
 def apps(nodes: Nodes, *, as_json: bool) -> int:
     """
-    Say what will fail or differ in gVisor, for each running container. Changes nothing.
+    Say what will break in gVisor. Changes nothing.
 
-    Compares what Docker and /proc tell of it with rules that were tried. Rules do not see all.
+    Compares each running container, as Docker and /proc show it, with rules that were tried. Rules
+    do not see everything.
     """
     return _shown(nodes, fleets_or_own("apps"), AppOutlooks, as_json=as_json)
 

@@ -49,7 +49,7 @@ def test_the_worst_is_what_is_told_first_and_nothing_known_is_no_promise() -> No
         "3 running containers",
         "cam FAILS in gVisor",
         "  device",
-        "    A device of the node cannot be opened",
+        "    A device of the node cannot be used",
         "differs, tmp",
         "    Files in /tmp are memory, and gone after a restart",
         "no known difference, which is no promise",

@@ -294,7 +294,7 @@ def test_schemas_are_printed(name: str, capsys: Printed) -> None:
 def test_a_shell_is_told_the_commands(monkeypatch: Patch, capsys: Printed) -> None:
     assert [main(["completion", shell]) for shell in ("bash", "zsh", "fish")] == [0, 0, 0]
     assert capsys.readouterr().out.count("_PYINFRA_GVISOR_COMPLETE=") == 3
-    for name, value in {"COMP_WORDS": "pyinfra-gvisor app", "COMP_CWORD": "1"}.items():
+    for name, value in {"COMP_WORDS": "pyinfra-gvisor appl", "COMP_CWORD": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("_PYINFRA_GVISOR_COMPLETE", "bash_complete")
 
