@@ -283,7 +283,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "netlink",
         "differs",
-        "Only addresses, routes and interfaces can be asked over netlink: programs end or do without",
+        "Only addresses, routes and interfaces are told over netlink: programs end or do without",
         "Look whether the app starts",
         _netlink,
     ),
