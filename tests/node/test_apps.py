@@ -142,7 +142,8 @@ def look(node: LabNode) -> Told:
     state = parse_node(sh(node, state_script()).splitlines())
     found = parse_apps(sh(node, apps_script()).splitlines())
     told = outlooks(NODE, state, Settings.model_validate({"gvisor_runtimes": {"runsc": {}}}), found)
-    return Told({app.name: app for app in told.apps}, changed=snapshot(node) != before)
+    ours = {app.name: app for app in told.apps if app.name.startswith(PREFIX)}
+    return Told(ours, changed=snapshot(node) != before)
 
 
 def happened(node: LabNode) -> dict[str, bool]:
