@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pyinfra.api import Host
 
-from pyinfra_gvisor.report.results import AppOutlooks, Examined, KeptGenerations, write_result
+from pyinfra_gvisor.report.results import HostResult, write_result
 from pyinfra_gvisor.report.summary import RESULT_DIR
 
 
-def tell_result(host: Host, result: AppOutlooks | Examined | KeptGenerations) -> None:
+def tell_result(host: Host, result: HostResult) -> None:
     """Hand over what was found on a host; log it if pyinfra was started by itself."""
     if directory := os.environ.get(RESULT_DIR):
         number = [*host.inventory].index(host.inventory.get_host(host.name))

@@ -76,8 +76,7 @@ def _netlink(app: App, _: Ground) -> Iterator[str]:
         yield f"netlink protocol {', '.join(app.seen.netlink)}"
 
 
-def _device(app: App, ground: Ground) -> Iterator[str]:
-    del ground
+def _device(app: App, _: Ground) -> Iterator[str]:
     for device in app.options.devices:
         if device.host not in _OWN_DEVICES:
             yield device.host

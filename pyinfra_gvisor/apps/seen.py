@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from pyinfra_gvisor.audit.observed import Device, DeviceRequest
 from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.base.scripts import ENVIRONMENT, SOCKET, program
+from pyinfra_gvisor.dispatch.pulled import Answer
 
 END = "end of apps"
 _SOCKETS = "sockets"
@@ -29,7 +30,7 @@ class Mount(Reading):
     socket: bool = Field(False, alias="Socket")
 
 
-class Options(Reading):
+class Options(Answer):
     """What a container was given, as ``HostConfig`` of Docker's API names it."""
 
     runtime: str = Field("", alias="Runtime")
@@ -44,21 +45,6 @@ class Options(Reading):
     memory_bytes: int = Field(0, alias="Memory")
     sysctls: dict[str, str] = Field(default_factory=dict, alias="Sysctls")
     security: tuple[str, ...] = Field((), alias="SecurityOpt")
-
-    @field_validator("capabilities", "devices", "device_requests", "security", mode="before")
-    @classmethod
-    def _null_is_none(cls, value: object) -> object:
-        return () if value is None else value
-
-    @field_validator("pids_limit", "memory_bytes", mode="before")
-    @classmethod
-    def _null_is_no_limit(cls, value: object) -> object:
-        return 0 if value is None else value
-
-    @field_validator("sysctls", mode="before")
-    @classmethod
-    def _null_is_no_sysctl(cls, value: object) -> object:
-        return {} if value is None else value
 
 
 class Seen(Reading):
@@ -167,16 +153,16 @@ def parse_apps(output: Sequence[str]) -> Apps:
     if END not in output:
         last = " ".join(output[-1:])[:60]
         raise ValueError(f"the node's answer is incomplete: it ends with: {last}")
-    lines = dict(_documents(output[: output.index(END)]))
-    apps = sorted(map(App.model_validate, lines.get("app", ())), key=lambda item: item.name)
-    return Apps(tuple(apps), tuple(path for paths in lines.get(_SOCKETS, ()) for path in paths))
+    lines = _documents(output[: output.index(END)])
+    apps = sorted(map(App.model_validate, lines["app"]), key=lambda item: item.name)
+    return Apps(tuple(apps), tuple(path for paths in lines[_SOCKETS] for path in paths))
 
 
-def _documents(lines: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
-    found: Mapping[str, list[Any]] = {"app": [], _SOCKETS: []}
+def _documents(lines: Sequence[str]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {"app": [], _SOCKETS: []}
     for line in lines:
         word, _, text = line.partition(" ")
         if word not in found:
             raise ValueError(f"the node's answer is malformed: {line[:60]}")
         found[word].append(json.loads(text))
-    yield from found.items()
+    return found

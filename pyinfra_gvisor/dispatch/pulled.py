@@ -23,7 +23,7 @@ SHORT_ID = 12  # digits, as docker images shows them
 IS_DIGITS = re.compile("(sha256:)?[0-9a-f]+")  # what may be an id, so never the name of a container
 
 
-class _Answer(Reading):
+class Answer(Reading):
     """An answer of Docker's, in which null stands for an empty value."""
 
     @model_validator(mode="before")
@@ -34,7 +34,7 @@ class _Answer(Reading):
         return {key: item for key, item in value.items() if item is not None}
 
 
-class Configured(_Answer):
+class Configured(Answer):
     """
     What an image or a container runs, as Docker's API names it.
 
@@ -55,7 +55,7 @@ class Configured(_Answer):
     labels: dict[str, str] = Field(default_factory=dict, alias="Labels")
 
 
-class Image(_Answer):
+class Image(Answer):
     """An image on a node. ``containerd``: Docker keeps images in containerd's store."""
 
     id: str = Field(alias="Id")
@@ -77,7 +77,7 @@ class Image(_Answer):
 _VOLUME_OPTIONS = (("Type", "type"), ("Opts", "o"), ("Device", "device"))
 
 
-class MountPoint(_Answer):
+class MountPoint(Answer):
     """A mount of a container, as ``docker inspect`` shows it, with the options of its volume."""
 
     type: str = Field("", alias="Type")
@@ -103,7 +103,7 @@ class MountPoint(_Answer):
         )
 
 
-class Container(_Answer):
+class Container(Answer):
     """A container on a node, running or not. ``host`` is its ``HostConfig``."""
 
     id: str = Field(alias="Id")

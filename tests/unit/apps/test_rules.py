@@ -14,7 +14,7 @@ SOCK = "/run/php/fpm.sock"
 PHP: dict[str, Any] = {"mounts": [volume("/v/php", "/run/php")]}
 FPM = looked("fpm", **PHP, seen={"listens": [SOCK]})
 KMSG = {"PathOnHost": "/dev/kmsg", "PathInContainer": "/dev/kmsg", "CgroupPermissions": "rwm"}
-# By rule: the app that it is about, and others beside it.
+# By rule: the app that it is about, and others on its node.
 ABOUT: dict[str, tuple[dict[str, Any], ...]] = {
     "shared-socket": (looked("web", **PHP), FPM),
     "node-socket": (looked(mounts=[volume("/run/docker.sock", "/x", socket=True)]),),
