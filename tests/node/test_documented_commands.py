@@ -1,5 +1,6 @@
 """Every command of "Getting started" and the how-to pages does what its page says, on nodes."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -118,7 +119,9 @@ def test_twelve_compose_apps_are_in_gvisor_after_one_page_and_twelve_commands(
     said = shown_on(80, newcomer.ran)
     applied, audited = (" ".join(said[name].split()) for name in ("apply", "audit"))
     assert "gVisor works on 2 of 2 hosts. 0 of 12 containers run in gVisor" in applied
-    assert len(said["apply"].splitlines()) <= APPLY_LINES, said["apply"]
+    # A slow node is told of while it is waited for: lines of time, not of the plan.
+    timeless = re.sub(r"^ +waiting for [^;]*;[^;]*? s\n", "", said["apply"], flags=re.MULTILINE)
+    assert len(timeless.splitlines()) <= APPLY_LINES, timeless
     assert "compliant: 2 of 2 hosts are compliant. 9 of 12 containers run in gVisor." in audited
     assert len(said["audit"].partition("Disconnecting")[2].splitlines()) <= AUDIT_LINES
     outside = {

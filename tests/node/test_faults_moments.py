@@ -57,6 +57,7 @@ while (!$stop) {
         connect($s, sockaddr_in($port, inet_aton($host))) && sysread($s, $answer, 5);
     };
     alarm 0;
+    last if $stop && $answer eq "";  # the signal to stop interrupts what waits
     $told{$answer eq "hello" ? "answered" : "failed"}++;
     select(undef, undef, undef, 0.1);
 }
