@@ -226,5 +226,5 @@ def proof(
 
 def _leave_proven(node: Node, now: str | None) -> None:
     if holds(node, now):
-        is_proven(host)
+        is_proven(host, "before")
     host.noop("isolation was proven, and the node has not changed since")

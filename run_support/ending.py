@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import gevent  # type: ignore[import-untyped] # it is not annotated
@@ -53,7 +53,7 @@ class _Notes:
     causes: list[str] = field(default_factory=list)
     refused: bool = False
     strays: bool = False
-    proven: bool = False
+    proven: Literal["now", "before"] | None = None
     restart_pending: bool = False
     restarts: bool = False
     only_looks: bool = False
@@ -74,6 +74,7 @@ class _Run:
     loading: dict[str, Any] = field(default_factory=dict)
     notes: defaultdict[str, dict[_Place, _Notes]] = field(default_factory=lambda: defaultdict(dict))
     containers: dict[str, Counted] = field(default_factory=dict)
+    to_refuse: dict[str, tuple[str, ...]] = field(default_factory=dict)
     rows_hidden: bool = False
 
     def of(self, host: Host) -> dict[str | None, _Notes]:
@@ -193,9 +194,11 @@ def only_looks(host: Host) -> None:
     _notes(host).only_looks = True
 
 
-def is_proven(host: Host, *, rows_hidden: bool = False) -> None:
+def is_proven(
+    host: Host, made: Literal["now", "before"] = "now", *, rows_hidden: bool = False
+) -> None:
     """Keep for the summary that a proof holds for a host, and whether it was shown in short."""
-    _notes(host).proven = True
+    _notes(host).proven = made
     if run := _RUNS.get(host.state):
         run.rows_hidden |= rows_hidden
 
@@ -207,6 +210,8 @@ def count_containers(host: Host, node: Node) -> None:
     accepted = sum(place is not None and place.where == "runc" for place in places)
     if (run := _RUNS.get(host.state)) and node.info:
         run.containers[host.name] = Counted(len(found) - len(places), len(found), accepted)
+        refused = (place.name for place in node.places.values() if place.where == "refused")
+        run.to_refuse[host.name] = tuple(sorted(refused))
 
 
 def counted(host: Host) -> Counted | None:
@@ -225,6 +230,7 @@ def run_end(state: State) -> RunEnd:
         dry=ends_after_plan(state),
         executed=state.is_executing,
         rows_hidden=run.rows_hidden,
+        limited=len(hosts) < len(state.inventory),
     )
 
 
@@ -238,6 +244,7 @@ def _host_end(state: State, run: _Run, host: Host) -> HostEnd:
     failed = host in state.failed_hosts
     silent = given_up(host)
     causes = dict.fromkeys(cause for item in notes for cause in item.causes)
+    made = {item.proven for item in notes}
     return HostEnd(
         name=host.name,
         reached=host in state.activated_hosts,
@@ -250,11 +257,12 @@ def _host_end(state: State, run: _Run, host: Host) -> HostEnd:
         else tuple(causes or (_said(state, host) if failed else ())),
         answers=silent is None,
         changed=any(map(_did_something, acting)),
-        proven=any(item.proven for item in notes),
+        proven=next((when for when in ("now", "before") if when in made), None),
         pending=any(forecast) if state.check_for_changes else None,
         restart_pending=any(item.restart_pending for item in notes),
         finished=all(meta.is_complete() for meta in metas.values()),
         containers=counted(host),
+        to_refuse=run.to_refuse.get(host.name, ()),
     )
 
 

@@ -9,16 +9,25 @@ from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, NodeFacts, Process, Ver
 
 
 class Container(Reading):
-    """A running container. ``runtime`` is what it asks for, ``verdict`` is what was observed."""
+    """
+    A running container. ``runtime`` is what it asks for, ``verdict`` is what was observed.
+
+    ``mounted``: the sources of its mounts.
+    """
 
     id: str
     name: str
     pid: int
     runtime: str
     auto_remove: bool
-    docker_socket: bool
+    mounted: tuple[str, ...]
     process: Process
     verdict: Verdict
+
+    @property
+    def docker_socket(self) -> bool:
+        """Return True if Docker's socket is mounted, and so the container is root on the node."""
+        return not {*self.mounted}.isdisjoint(("/var/run/docker.sock", "/run/docker.sock"))
 
     @property
     def sandboxed(self) -> bool:
@@ -48,7 +57,7 @@ def read_containers(
     for line in containers:
         document = json.loads(line)
         host, pid = document["HostConfig"], document["State"]["Pid"]
-        mounted = [mount.get("Source") or "" for mount in document.get("Mounts") or ()]
+        mounted = tuple(mount.get("Source") or "" for mount in document.get("Mounts") or ())
         asked, process = host.get("Runtime") or "runc", seen.get(str(pid), Process())
         found.append(
             Container(
@@ -57,9 +66,7 @@ def read_containers(
                 pid=pid,
                 runtime=asked,
                 auto_remove=bool(host.get("AutoRemove")),
-                docker_socket=any(
-                    path in ("/var/run/docker.sock", "/run/docker.sock") for path in mounted
-                ),
+                mounted=mounted,
                 process=process,
                 verdict=judge(asked, process, ground),
             )

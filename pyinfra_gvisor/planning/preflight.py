@@ -34,7 +34,8 @@ NETSTACK_ON_6_11 = Release(20240807, 0)
 # package is 30 MB unpacked.
 NEEDED_BYTES = {"debian": 128 << 20}
 NEEDED_BYTES_ELSE = 768 << 20
-_OF_COOLIFY = ("coolify", "coolify-db")  # docker-compose.yml in coollabsio/coolify
+# docker-compose.prod.yml in coollabsio/coolify v4.3.10: only Coolify itself has this file mounted.
+_OF_COOLIFY = "/data/coolify/source/.env"
 _OF_JUDGE = ("dataclasses", "json")  # what it imports that python3-minimal of Debian 12 lacks
 # As need_decompressor in releases/unpack.sh.
 UNPACKING = {".bz2": "bzip2", ".zst": "zstd", ".zstd": "zstd", ".xz": "xz"}
@@ -267,12 +268,13 @@ def _bypassed(node: Node, settings: Settings) -> Problem | None:
 
 
 def _own_host(node: Node, settings: Settings) -> Problem | None:
-    if settings.dispatch is None or not {*_OF_COOLIFY} <= {item.name for item in node.containers}:
+    itself = [item.name for item in node.containers if _OF_COOLIFY in item.mounted]
+    if settings.dispatch is None or not itself:
         return None
     return Problem(
         "gvisor_default cannot be used on Coolify's own host: an upgrade of Coolify brings images "
         "that nobody has accepted, so Coolify would not start again",
-        got=f"containers {' and '.join(_OF_COOLIFY)}",
+        got=f"container {itself[0]} with {_OF_COOLIFY}",
         todo="remove gvisor_default for this host, and move its apps to another server",
     )
 
@@ -402,8 +404,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "own host",
-        "with `gvisor_default`: the node is not Coolify's own host, which runs `coolify` and "
-        "`coolify-db`",
+        "with `gvisor_default`: the node is not Coolify's own host, where a container mounts "
+        f"`{_OF_COOLIFY}`",
         "scripts/upgrade.sh in coollabsio/coolify v4.3.10",
         _own_host,
     ),

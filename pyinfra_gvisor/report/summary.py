@@ -17,16 +17,18 @@ so the run does not.
 Job = Literal["connect", "doctor", "deploy", "audit", "rollback", "remove", "coolify"]
 
 Outcome = Literal[
-    "proven", "proven after changes", "changed", "as declared", "compliant", "unchanged", "ready",
+    "proven", "proven after changes", "still proven", "changed, still proven",
+    "changed", "as declared", "compliant", "unchanged", "ready",
     "changes pending", "restart pending", "not looked at", "not finished",
     "not compliant", "refused", "failed", "no answer", "not reached",
 ]  # fmt: skip
 
-PROVEN: Final = ("proven after changes", "proven")
+PROVEN: Final = ("proven after changes", "proven", "changed, still proven", "still proven")
 GOOD: Final = (*PROVEN, "changed", "as declared", "compliant", "unchanged", "ready")
 OPEN: Final = ("changes pending", "restart pending", "not looked at", "not finished")
 ORDER: Final = (*GOOD, *OPEN, "not compliant", "refused", "failed", "no answer", "not reached")
 MOST_CAUSES: Final = 3  # of a host; the others stand above
+MOST_LIMITS: Final = 3  # hosts of a command that is named; more are not repeated
 
 
 class Counted(NamedTuple):
@@ -47,7 +49,9 @@ class HostEnd:
     before it refused to act. ``strays``: the audit found what fails the host. ``causes``: the
     reasons of either, or of a failure, with what to do. ``changed``: an operation did something,
     even if it failed later; operations that only write down what they saw do not count.
+    ``proven``: whether a proof was made now, or one of before still holds.
     ``pending`` is None if pyinfra did not look for changes. ``containers``: None if nobody looked.
+    ``to_refuse``: the containers that would not start again, as they are.
     ``restart_pending``: declared keys take effect only when dockerd is restarted.
     """
 
@@ -60,11 +64,12 @@ class HostEnd:
     strays: bool = False
     causes: tuple[str, ...] = ()
     changed: bool = False
-    proven: bool = False
+    proven: Literal["now", "before"] | None = None
     pending: bool | None = False
     restart_pending: bool = False
     finished: bool = True
     containers: Counted | None = None
+    to_refuse: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ class RunEnd:
     What is known of a run when it ends.
 
     ``dry``: it was asked for a plan alone. ``executed`` is False after that, and if nobody pressed
-    Enter. ``rows_hidden``: a proof was shown without its checks.
+    Enter. ``rows_hidden``: a proof was shown without its checks. ``limited``: the inventory has
+    more hosts.
     """
 
     job: Job
@@ -81,6 +87,7 @@ class RunEnd:
     dry: bool = False
     executed: bool = True
     rows_hidden: bool = False
+    limited: bool = False
 
 
 def outcome(host: HostEnd, run: RunEnd) -> Outcome:
@@ -103,8 +110,10 @@ def outcome(host: HostEnd, run: RunEnd) -> Outcome:
         return "not finished"
     if host.restart_pending:
         return "restart pending"
-    if host.proven:
+    if host.proven == "now":
         return "proven after changes" if host.changed else "proven"
+    if host.proven:
+        return "changed, still proven" if host.changed else "still proven"
     return "changed" if host.changed else _nothing(run)
 
 
@@ -208,6 +217,8 @@ def _names(word: Outcome, names: Sequence[str]) -> str:
         "changes pending": f"changes pending on {_hosts(len(names))}",
         "proven": "proven by a test container",
         "proven after changes": "changed, then proven by a test container",
+        "still proven": "unchanged since it was proven by a test container",
+        "changed, still proven": "changed, but nothing that the last proof was about",
     }
     return f"{said.get(word, word)}: {', '.join(names)}"
 
@@ -220,7 +231,7 @@ def _next(run: RunEnd, found: dict[Outcome, list[str]]) -> list[str]:
     """Return what to do, a line for each cause with the hosts that have it."""
     by_cause: dict[str, list[str]] = {}
     for host in run.hosts:
-        for cause in _causes(host, outcome(host, run)):
+        for cause in (*_causes(host, outcome(host, run)), *_refusals(host, run)):
             by_cause.setdefault(cause, []).append(host.name)
     lines = [f"{', '.join(names)}: {cause}" for cause, names in by_cause.items()]
     if "changes pending" in found:
@@ -239,7 +250,25 @@ def _change(run: RunEnd) -> str:
     """Return how to make the changes of a plan."""
     if not run.dry:
         return "run again, and say yes"
-    return "pyinfra-gvisor apply" if run.job == "deploy" else "run without --dry"
+    return _command("apply", run) if run.job == "deploy" else "run without --dry"
+
+
+def _command(name: str, run: RunEnd) -> str:
+    """Return a command of ours for the hosts of a run."""
+    if not run.limited:
+        return f"pyinfra-gvisor {name}"
+    if len(run.hosts) > MOST_LIMITS:
+        return f"pyinfra-gvisor {name}, with the same --limit"
+    return " ".join((f"pyinfra-gvisor {name}", *(f"--limit {host.name}" for host in run.hosts)))
+
+
+def _refusals(host: HostEnd, run: RunEnd) -> list[str]:
+    if run.job != "deploy" or not host.to_refuse:
+        return []
+    names = ", ".join(host.to_refuse[:MOST_CAUSES])
+    more = f" and {len(rest)} more" if (rest := host.to_refuse[MOST_CAUSES:]) else ""
+    todo = f"If the platform needs it: pyinfra-gvisor accept {host.to_refuse[0]}"
+    return [f"Docker would refuse to start {names}{more} again. {todo}"]
 
 
 def _onwards(run: RunEnd) -> str | None:
@@ -249,9 +278,9 @@ def _onwards(run: RunEnd) -> str | None:
     if run.job == "rollback" and any(host.changed for host in run.hosts):
         return "change the settings, or the next apply undoes this rollback"
     if run.job == "doctor":
-        return "pyinfra-gvisor plan"
+        return _command("plan", run)
     if run.job == "deploy" and others > 0:
-        return f"pyinfra-gvisor audit, which says what to do about the other {others}"
+        return f"{_command('audit', run)}, which says what to do about the other {others}"
     return None
 
 

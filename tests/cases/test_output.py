@@ -172,7 +172,7 @@ def test_every_host_that_is_not_as_declared_is_named_with_what_to_do(tmp_path: P
     assert lines[:6] == [
         "--> Summary: gVisor works on 2 of 5 hosts",
         "changed, then proven by a test container: @fake/d",
-        "proven by a test container: @fake/c",
+        "unchanged since it was proven by a test container: @fake/c",
         "refused: @fake/a",
         "failed: @fake/b",
         "not reached: @ssh/away",

@@ -21,12 +21,14 @@ def _not_asked(host: Audited) -> Iterator[Observation]:
         yield Observation(DAEMON_JSON, f"{AUTHORIZATION} does not name {PLUGIN}")
     if down := host.node.part(JudgeState).down(asked=True):
         yield Observation(NAME, " and ".join(down))
-    if outside := host.node.part(JudgeState).outside:
-        more = f" and {len(outside) - 1} more" if outside[1:] else ""
-        what = "dockerd follows symbolic links in volumes, as containers outside of gVisor may"
-        yield Observation(NAME, f"{what} need: {outside[0]}{more}", Severity.MEDIUM)
     if host.settings.door == "report":
         yield Observation(NAME, 'gvisor_door is "report": nothing is refused', Severity.MEDIUM)
+
+
+def _links_followed(host: Audited) -> Iterator[Observation]:
+    if host.settings.has_door:
+        for name in host.node.part(JudgeState).outside:
+            yield Observation(name, "started unchecked, and may need links in its volumes")
 
 
 def _not_resident(host: Audited) -> Iterator[Observation]:
@@ -67,6 +69,14 @@ RULES: tuple[Rule[Audited], ...] = (
         "changed the node",
         "Read journalctl -u pyinfra-gvisor-judge on the node, then run pyinfra-gvisor apply",
         _not_asked,
+    ),
+    Rule(
+        "links-followed",
+        Severity.MEDIUM,
+        "dockerd follows symbolic links in volumes while a container that nobody checked may need "
+        "them, so a container could have dockerd write elsewhere on the node",
+        "Recreate the container. A minute later dockerd follows no links in volumes",
+        _links_followed,
     ),
     Rule(
         "judge-not-resident",

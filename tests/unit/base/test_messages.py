@@ -133,6 +133,10 @@ def test_what_is_laid_out_has_one_width_and_on_a_terminal_what_a_name_leaves(
 
 
 PLAN = {"executed": False, "dry": True}
+REFUSED = (
+    "Docker would refuse to start cadvisor, edge again. "
+    "If the platform needs it: pyinfra-gvisor accept cadvisor"
+)
 KERNEL = "gVisor needs Linux 5.6 or later, got 4.19; upgrade the kernel"
 
 
@@ -143,7 +147,7 @@ def lines(*hosts: HostEnd, job: Job = "deploy", **run: Any) -> list[str]:
 
 def test_every_outcome_has_its_hosts_and_every_cause_one_line() -> None:
     hosts = (
-        HostEnd("a", proven=True),
+        HostEnd("a", proven="now"),
         HostEnd("b", failed=True, refused=True, causes=(KERNEL,)),
         HostEnd("c", failed=True, changed=True, causes=("not proven: exec; run nothing here",)),
         HostEnd("d", reached=False, failed=True),
@@ -169,11 +173,11 @@ OF_THEM = "hosts as declared, gVisor works on 1 of them"
 
 @table(
     "job, hosts, counted",
-    one=("deploy", [{"proven": True}, {}, {}], f"3 of 3 {OF_THEM}"),
-    changed=("deploy", [{"proven": True}, {"changed": True}], f"2 of 2 {OF_THEM}"),
-    failed=("deploy", [{"proven": True}, {"failed": True}, {}], f"2 of 3 {OF_THEM}"),
-    other_failed=("deploy", [{"proven": True}, {"failed": True}], "gVisor works on 1 of 2 hosts"),
-    every=("deploy", [{"proven": True}] * 2, "gVisor works on 2 of 2 hosts"),
+    one=("deploy", [{"proven": "now"}, {}, {}], f"3 of 3 {OF_THEM}"),
+    changed=("deploy", [{"proven": "now"}, {"changed": True}], f"2 of 2 {OF_THEM}"),
+    failed=("deploy", [{"proven": "now"}, {"failed": True}, {}], f"2 of 3 {OF_THEM}"),
+    other_failed=("deploy", [{"proven": "now"}, {"failed": True}], "gVisor works on 1 of 2 hosts"),
+    every=("deploy", [{"proven": "now"}] * 2, "gVisor works on 2 of 2 hosts"),
     none=("deploy", [{}, {}], "2 of 2 hosts as declared"),
     unproven=("deploy", [{"changed": True}], "1 of 1 host as declared"),
     audit=("audit", [{}], "1 of 1 host compliant"),
@@ -181,7 +185,7 @@ OF_THEM = "hosts as declared, gVisor works on 1 of them"
     coolify=("coolify", [{"reached": False}], "0 of 1 host done"),
     none_inside=(
         "deploy",
-        [{"proven": True, "containers": (0, 12, 0)}, {"proven": True, "containers": (0, 2, 0)}],
+        [{"proven": "now", "containers": (0, 12, 0)}, {"proven": "now", "containers": (0, 2, 0)}],
         "gVisor works on 2 of 2 hosts. 0 of 14 containers run in gVisor",
     ),
     one_not_read=(
@@ -206,20 +210,20 @@ def test_the_headline_counts_good_hosts(job: Job, hosts: list[Data], counted: st
     "job, host, expected",
     apps_outside=(
         "deploy",
-        {"proven": True, "containers": (1, 12, 0)},
+        {"proven": "now", "containers": (1, 12, 0)},
         "next: pyinfra-gvisor audit, which says what to do about the other 11",
     ),
     all_inside=(
         "deploy",
-        {"proven": True, "containers": (3, 3, 0)},
+        {"proven": "now", "containers": (3, 3, 0)},
         "proven by a test container: a",
     ),
     all_others_accepted=(
         "deploy",
-        {"proven": True, "containers": (9, 12, 3)},
+        {"proven": "now", "containers": (9, 12, 3)},
         "proven by a test container: a",
     ),
-    no_container=("deploy", {"proven": True}, "proven by a test container: a"),
+    no_container=("deploy", {"proven": "now"}, "proven by a test container: a"),
     ready=("doctor", {"containers": (0, 3, 0)}, "next: pyinfra-gvisor plan"),
     back=(
         "rollback",
@@ -227,6 +231,17 @@ def test_the_headline_counts_good_hosts(job: Job, hosts: list[Data], counted: st
         "next: change the settings, or the next apply undoes this rollback",
     ),
     nothing_to_roll_back=("rollback", {}, "unchanged: a"),
+    repaired=(
+        "deploy",
+        {"proven": "before", "changed": True},
+        "changed, but nothing that the last proof was about: a",
+    ),
+    again=("deploy", {"proven": "before"}, "unchanged since it was proven by a test container: a"),
+    to_be_refused=(
+        "deploy",
+        {"proven": "now", "to_refuse": ("cadvisor", "edge")},
+        f"next: a: {REFUSED}",
+    ),
 )
 def test_the_last_line_says_what_to_do_next(job: Job, host: Data, expected: str) -> None:
     assert lines(HostEnd("a", **host), job=job)[-1] == expected
@@ -234,7 +249,7 @@ def test_the_last_line_says_what_to_do_next(job: Job, host: Data, expected: str)
 
 def test_what_is_pending_waits_for_enter_or_for_a_restart_is_said_with_what_to_do() -> None:
     hosts = (HostEnd("a", pending=True), HostEnd("b"), HostEnd("c", pending=True))
-    waiting = (HostEnd("a", proven=True, restart_pending=True), HostEnd("b", proven=True))
+    waiting = (HostEnd("a", proven="now", restart_pending=True), HostEnd("b", proven="now"))
 
     assert lines(*hosts, **PLAN) == [
         "Summary of the plan: 1 of 3 hosts as declared",
@@ -242,6 +257,12 @@ def test_what_is_pending_waits_for_enter_or_for_a_restart_is_said_with_what_to_d
         "changes pending on 2 hosts: a, c",
         "next: pyinfra-gvisor apply",
     ]
+    assert lines(*hosts, **PLAN, limited=True)[-1] == (
+        "next: pyinfra-gvisor apply --limit a --limit b --limit c"
+    )
+    assert lines(*hosts, hosts[1], **PLAN, limited=True)[-1] == (
+        "next: pyinfra-gvisor apply, with the same --limit"
+    )
     assert lines(hosts[0], executed=False)[-1] == "next: run again, and say yes"
     assert lines(*waiting) == [
         *("Summary: gVisor works on 1 of 2 hosts", "proven by a test container: b"),
@@ -292,7 +313,7 @@ WAITS = {"restart_pending": True}
     waits=("deploy", WAITS, PLAN, "restart pending"),
     will_wait=("deploy", {**WAITS, "pending": True}, PLAN, "changes pending"),
     bad_key=("audit", REFUSED, {}, "refused"),
-    back=("rollback", {"changed": True, "proven": True}, {}, "proven after changes"),
+    back=("rollback", {"changed": True, "proven": "now"}, {}, "proven after changes"),
     removed=("remove", {"changed": True}, {}, "changed"),
     skipped=("coolify", {}, {}, "unchanged"),
     dry_with_y=("deploy", {"pending": None}, PLAN, "not looked at"),

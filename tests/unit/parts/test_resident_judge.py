@@ -169,7 +169,10 @@ def test_a_daemon_json_that_names_it_is_more_than_is_declared(named: bool, excee
 
 LINKS = "dockerd follows symbolic links in volumes"
 REPORTS = {"gvisor_door": "report"}
-RULES = ("judge-not-resident", "judge-not-as-declared", "door-open", "permit-given")
+RULES = (
+    *("judge-not-resident", "judge-not-as-declared", "door-open", "links-followed"),
+    "permit-given",
+)
 
 
 def looked(lines: Sequence[str], settings: Any, **given: str) -> dict[str, Any]:
@@ -207,12 +210,6 @@ def test_one_that_only_wrappers_ask_and_is_not_resident_is_a_finding_of_low_seve
     service=(told(service="failed"), {}, Severity.HIGH, "its service is failed"),
     silent=(told(answers=False), {}, Severity.HIGH, "the judge does not answer dockerd"),
     links=(told(links="wanted"), {}, Severity.HIGH, LINKS),
-    links_of_old=(
-        told(links="followed db app"),
-        {},
-        Severity.MEDIUM,
-        f"{LINKS}, as containers outside of gVisor may need: db and 1 more",
-    ),
     report=(told(), REPORTS, Severity.MEDIUM, 'gvisor_door is "report": nothing is refused'),
 )
 def test_one_that_does_not_answer_dockerd_leaves_the_door_open(
@@ -223,6 +220,13 @@ def test_one_that_does_not_answer_dockerd_leaves_the_door_open(
     finding = findings.pop(f"door-open {NAME}")
     assert (finding.severity, finding.evidence) == (severity, evidence)
     assert findings == {}
+
+
+def test_links_that_old_containers_need_are_told_of_each() -> None:
+    findings = looked(told(links="followed db app"), ASKED, **IS_ASKED)
+
+    assert findings.keys() == {"links-followed db", "links-followed app"}
+    assert {item.severity for item in findings.values()} == {Severity.MEDIUM}
 
 
 def test_one_that_nobody_asks_is_found() -> None:

@@ -247,17 +247,15 @@ def test_a_default_that_containers_can_pass_by_is_refused(
 
 
 @table(
-    "names, default, refused",
-    {
-        "own-host": (("coolify", "coolify-db"), "sandbox", True),
-        "without-a-default": (("coolify", "coolify-db"), "off", False),
-        "a-node-with-apps": (("coolify-proxy", "coolify"), "sandbox", False),
-    },
+    "mounted, default, refused",
+    own_host=("/data/coolify/source/.env", "sandbox", True),
+    without_a_default=("/data/coolify/source/.env", "off", False),
+    a_node_with_apps=("/data/coolify/proxy", "sandbox", False),
 )
 def test_a_default_that_the_platform_would_not_survive_is_refused(
-    names: tuple[str, ...], default: str, refused: bool
+    mounted: str, default: str, refused: bool
 ) -> None:
-    running = [Running(name, pid) for pid, name in enumerate(names, 4711)]
+    running = [Running("coolify", 4711, mounts=(mounted,))]
 
     said = problems_of({"gvisor_default": default}, containers=running)
 
