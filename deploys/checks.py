@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from pyinfra import logger
@@ -40,6 +40,8 @@ from pyinfra_gvisor.settings import PREFIX, Settings, load_settings
 
 T = TypeVar("T")
 
+LoadSettings = Callable[[Mapping[str, Any]], tuple[Settings | None, dict[str, str]]]
+
 _TOLD: WeakSet[State] = WeakSet()
 
 
@@ -56,13 +58,26 @@ def checked_settings(host: Host) -> Settings | None:
     node = None if settings is None else known_node(host)
     if settings is None or node is None:
         return None
-    refused = refusals(node, settings, asking(host))
+    refused = [*waiver_refusals(settings), *refusals(node, settings, asking(host))]
     if refused:
         fail(host, *(problem.at("preflight", what, host.name) for what, problem in refused))
         return None
     for line in (*accepted_risks(settings), *notes(node)):
         host.log(format_text(line, "yellow"), logger.warning)
     return settings
+
+
+def waiver_refusals(settings: Settings) -> list[tuple[str, Problem]]:
+    """Return a problem for each waiver that names no rule, with its setting."""
+    if not settings.waivers:
+        return []
+    # Most runs have no waiver, and the rules take long to import.
+    from pyinfra_gvisor.audit.judge import unknown_waivers  # noqa: PLC0415
+
+    return [
+        ("gvisor_waivers", Problem("no audit rule has this id", got=key, todo=todo))
+        for key, todo in unknown_waivers(settings.waivers).items()
+    ]
 
 
 def audited_settings(host: Host) -> Settings | None:
@@ -77,25 +92,32 @@ def audited_settings(host: Host) -> Settings | None:
     return settings
 
 
-def host_settings(host: Host) -> Settings | None:
-    """Return a host's settings; None if they are wrong: the host fails, with every reason said."""
+def host_settings(host: Host, load: LoadSettings = load_settings) -> Settings | None:
+    """
+    Return a host's settings; None if they are wrong: the host fails, with every reason said.
+
+    + load: returns the settings in a host's data, and problems
+    """
     _say_no_plan(host)
-    settings, reasons = settings_or_reasons(host, operator_files())
+    settings, reasons = settings_or_reasons(host, operator_files(), load)
     if settings is None:
         fail(host, *reasons)
     return settings
 
 
-def settings_or_reasons(host: Host, files: OperatorFiles) -> tuple[Settings | None, list[str]]:
+def settings_or_reasons(
+    host: Host, files: OperatorFiles, load: LoadSettings = load_settings
+) -> tuple[Settings | None, list[str]]:
     """
     Return a host's settings, or None and every reason why they are wrong.
 
     + files: whatever an operator has written for the run
+    + load: as in ``host_settings``
     """
     problem = elsewhere(files, Path.cwd()) or misplaced(host, files)
     if problem:
         return None, [problem.at("preflight", "inventory", host.name)]
-    settings, problems = load_settings(host.data.dict())
+    settings, problems = load(host.data.dict())
     reasons = [f"{origin(host, key)}: {key}: {text}" for key, text in problems.items()]
     filled = [group for group, hosts in host.inventory.groups.items() if hosts]
     reasons += map(str, ignored(files, filled))
@@ -145,9 +167,13 @@ def _say_no_plan(host: Host) -> None:
         )
 
 
-def known_node(host: Host) -> Node | None:
-    """Return a host's node; fail the host if its state cannot be read."""
-    node = known(host, read_node(host), "the node's state")
+def known_node(host: Host, settings: Settings | None = None) -> Node | None:
+    """
+    Return a host's node; fail the host if its state cannot be read.
+
+    + settings: as in ``read_node``
+    """
+    node = known(host, read_node(host, settings), "the node's state")
     if node is not None:
         count_containers(host, node)
     return node

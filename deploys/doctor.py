@@ -9,7 +9,7 @@ What each node is, and what a deploy would refuse. Changes nothing.
 from pyinfra import host
 from pyinfra.api import deploy
 
-from pyinfra_gvisor.deploys.checks import fail, host_settings, known_node
+from pyinfra_gvisor.deploys.checks import fail, host_settings, known_node, waiver_refusals
 from pyinfra_gvisor.facts.source import source_problem
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.planning.examined import node_lines, settings_line
@@ -31,7 +31,7 @@ def examine_node() -> None:
         for subject, text in node_lines(node).items():
             host.log(f"{subject:<11} {text}")
         return
-    problems = [*refusals(node, settings, asking(host))]
+    problems = [*waiver_refusals(settings), *refusals(node, settings, asking(host))]
     if unreachable := source_problem(host, node, settings):
         problems.append((settings.release, unreachable))
     refused = tuple(problem.at("preflight", what, host.name) for what, problem in problems)

@@ -27,6 +27,7 @@ from pyinfra.api.state import BaseStateCallback
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.context import ctx_state
 
+from pyinfra_gvisor.base.columns import some
 from pyinfra_gvisor.base.errors import Problem, sentence
 from pyinfra_gvisor.base.spelling import did_you_mean, near
 from pyinfra_gvisor.drift.record import RECORD_PATH
@@ -34,6 +35,7 @@ from pyinfra_gvisor.planning.names import refuse_same_names
 from pyinfra_gvisor.run_support.ending import close_state
 
 _MAKE = Inventory.make_hosts_and_groups
+_MOST_HOSTS = 10
 
 
 def require_hosts() -> None:
@@ -113,10 +115,14 @@ def refuse_nobody(inventory: Inventory, limits: Sequence[str], *, chosen: int) -
         if not any(fnmatch(host.name, pattern) or pattern in host.groups for host in inventory):
             if pattern in inventory.groups:
                 raise Problem("the group has no host", got=pattern, todo="add a host to its list")
-            todo = did_you_mean(near(pattern, names)) or "list the hosts with debug-inventory"
+            todo = did_you_mean(near(pattern, names)) or _hosts_of(inventory)
             raise Problem("--limit matches no host and no group", got=pattern, todo=todo)
     if not chosen:
         raise Problem("no host is left after --limit and --exclude", todo="check both options")
+
+
+def _hosts_of(inventory: Inventory) -> str:
+    return f"the hosts are {some([host.name for host in inventory], _MOST_HOSTS)}"
 
 
 def _limits() -> tuple[str, ...]:

@@ -18,7 +18,12 @@ from pyinfra_cli.exceptions import CliError, UnexpectedExternalError
 from pyinfra_cli.inventory import make_inventory
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.deploys.checks import operator_files, origin, settings_or_reasons
+from pyinfra_gvisor.deploys.checks import (
+    operator_files,
+    origin,
+    settings_or_reasons,
+    waiver_refusals,
+)
 from pyinfra_gvisor.deploys.hosts import require_names
 from pyinfra_gvisor.planning.preflight import settings_refusals
 
@@ -79,7 +84,7 @@ def _reasons(hosts: Inventory) -> Iterator[tuple[str, str]]:
         if settings:
             reasons = [
                 f"{origin(host, key)}: {key}: {problem}"
-                for key, problem in settings_refusals(settings)
+                for key, problem in (*settings_refusals(settings), *waiver_refusals(settings))
             ]
         yield from ((host.name, reason) for reason in reasons)
 

@@ -12,7 +12,7 @@ from pyinfra.api.host import Host
 from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.facts.asking import asked, get
 from pyinfra_gvisor.node import Node, parse_node, state_script
-from pyinfra_gvisor.settings import PREFIX, load_settings
+from pyinfra_gvisor.settings import PREFIX, Settings, load_settings
 
 _MEMORY = "pyinfra_gvisor.node"
 _CHANGING = "pyinfra_gvisor.changing"
@@ -57,9 +57,11 @@ class NodeState(FactBase[Node | None]):
             raise FactProcessError(f"facts.node: {error}") from error
 
 
-def read_node(host: Host) -> Node | None:
+def read_node(host: Host, settings: Settings | None = None) -> Node | None:
     """
     Return the node's state, read once and kept until a command may have changed it.
+
+    + settings: by which to say where containers would run; None: those of the host's data
 
     pyinfra caches no facts, and each read is a round trip. The kept state is valid until an
     operation yields a command on this host (it calls ``forget_node``) or has run one (pyinfra
@@ -68,7 +70,7 @@ def read_node(host: Host) -> Node | None:
     Returns None, with the host marked as failed, if the state cannot be read.
     """
     given = {name: host.data.get(PREFIX + name) for name in ("textfile_dir", "proof_image")}
-    preview = _preview(host)
+    preview = _preview(host) if settings is None else settings.preview
     return read_once(host, NodeState, **_texts(given), **({"preview": preview} if preview else {}))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import (
@@ -294,7 +295,7 @@ class Settings(AuditSettings, CoolifySettings, DispatchSettings, PartSettings):
                 raise Contradiction(key, what, todo="remove this key")
         if self.exempt:
             what = "exempts by labels and names, which tenants choose"
-            todo = "remove this key; with gvisor_default use gvisor_infrastructure"
+            todo = "remove this key, then run pyinfra-gvisor accept NAME for each"
             raise Contradiction("exempt", what, todo=todo)
         return self
 
@@ -435,6 +436,23 @@ def load_settings(data: Mapping[str, Any]) -> tuple[Settings | None, dict[str, s
             key, text = _explain(dict(item))
             problems[key] = f"{problems[key]}; and {text}" if key in problems else text
         return None, problems
+
+
+def load_moved_settings(data: Mapping[str, Any]) -> tuple[Settings | None, dict[str, str]]:
+    """
+    Return the same as they will be when ``gvisor_default`` is set, before anything is accepted.
+
+    A file of accepted infrastructure that does not exist yet is an empty one. Hosts without
+    runtimes, or whose other keys contradict the default, keep ``off``.
+    """
+    given, file = dict(data), data.get(f"{PREFIX}infrastructure")
+    if isinstance(file, str) and not Path(file).exists():
+        given[f"{PREFIX}infrastructure"] = ()
+    settings, problems = load_settings(given)
+    if settings is None or settings.default != "off":
+        return settings, problems
+    moved, _ = load_settings({**given, f"{PREFIX}default": "sandbox"})
+    return moved or settings, {}
 
 
 def is_setting(key: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 
 import gevent  # type: ignore[import-untyped] # it is not annotated
 from pyinfra import logger
@@ -29,13 +30,14 @@ class Brief(logging.Filter):
 
     What is said of hosts within a second is kept until then, so that hosts of which the same is
     said share it; a step's end, an error or a warning ends the second. That a step has failed is
-    left out where the step has said more of the host. So is the table of results: the summary has
-    them. With pyinfra's ``-v`` all is passed on.
+    left out where the step has said more of the host, or where the end says why. So is the table
+    of results: the summary has them. With pyinfra's ``-v`` all is passed on.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, is_explained: Callable[[Host], bool]) -> None:
         super().__init__()
         self._state = state
+        self._is_explained = is_explained  # whether it is known why a host fails
         self._said: dict[str, list[str]] = {}
         self._told: set[str] = set()  # hosts of which this step has said something
         self._in_results = False
@@ -50,6 +52,8 @@ class Brief(logging.Filter):
         if _DONE.fullmatch(plain(rest)) or _NOBODY_LEFT.fullmatch(plain(rest)):
             return False
         if host:
+            if _FAILED.fullmatch(plain(rest)) and self._is_explained(host):
+                return False
             return self._is_said_now(host.name, rest, record.levelno)
         if plain(text).startswith("-->"):  # a host's words are not pyinfra's
             self.flush()

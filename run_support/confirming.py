@@ -12,13 +12,14 @@ from pyinfra import logger
 _OF_THE_PLAN = "Detected changes"
 
 
-def ask_to_change(restarting: Callable[[], Sequence[str]]) -> None:
+def ask_to_change(restarting: Callable[[], Sequence[str]], *, plans: bool) -> None:
     """
     Have pyinfra ask whether to change the hosts, so that only a typed ``y`` does.
 
     It asks by ``_do_confirm`` in pyinfra_cli/cli.py of pyinfra 3.10, also after a host failed.
     Where that is gone, any Enter is a yes.
 
+    + plans: the run changes nothing, so it goes on without asking
     + restarting: returns the hosts on which dockerd will be restarted
     """
     command: Any = sys.modules.get("pyinfra_cli.cli")
@@ -26,6 +27,8 @@ def ask_to_change(restarting: Callable[[], Sequence[str]]) -> None:
         return
 
     def ask(message: str) -> bool:
+        if plans:
+            return True
         logger.info("")
         try:
             if not message.startswith(_OF_THE_PLAN):

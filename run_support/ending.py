@@ -27,11 +27,13 @@ from pyinfra_gvisor.report.summary import (
     DECLINED_PATH,
     GOOD,
     OPEN,
+    RESULT_DIR,
     Counted,
     HostEnd,
     Job,
     RunEnd,
     ended_early,
+    outcome,
     summary,
 )
 from pyinfra_gvisor.run_support.brief import Brief
@@ -129,12 +131,12 @@ def close_state(state: State, job: Job = "connect") -> _Run:
         limit(host)
     # pyinfra has no hook at its end. The drift command has its own last lines.
     if pyinfra.is_cli and RECORD_PATH not in os.environ:
-        brief = Brief(state) if DECLINED_PATH in os.environ else None
+        brief = Brief(state, partial(_is_explained, run)) if DECLINED_PATH in os.environ else None
         wrap_messages(brief)
         atexit.register(partial(_print, state))
         if brief:
             atexit.register(brief.flush)  # before the summary, if the run ends early
-            ask_to_change(partial(_restarting, state))
+            ask_to_change(partial(_restarting, state), plans=ends_after_plan(state))
     return run
 
 
@@ -176,6 +178,11 @@ def is_restart_pending(host: Host) -> None:
 def without_place(host: Host, reason: str) -> str:
     """Return a reason without what stands before it: the operation, the file and the host."""
     return reason.partition(f" on {host.name}: ")[2] or reason
+
+
+def _is_explained(run: _Run, host: Host) -> bool:
+    """Return True if the summary, or the result, says why a host fails."""
+    return any(notes.causes for notes in run.of(host).values())
 
 
 def restarts_docker(host: Host) -> None:
@@ -305,7 +312,7 @@ def _print(state: State) -> None:
         return  # the run did something else than our deploys
     close_reports(state)
     end = run_end(state)
-    if is_result_whole(state):
+    if is_result_whole(state) or _is_told(end):
         return  # the command that began this run prints it
     if (path := os.environ.get(DECLINED_PATH)) and ended_early(end):
         Path(path).touch()
@@ -314,6 +321,12 @@ def _print(state: State) -> None:
     for text, word in lines:
         label, colon, rest = text.partition(":")
         logger.info(f"{_coloured(label, word)}{colon}{rest}")
+
+
+def _is_told(end: RunEnd) -> bool:
+    """Return True if all went well, and the command that began this run has its own last lines."""
+    asks = end.job == "apps" and RESULT_DIR in os.environ
+    return asks and all(outcome(host, end) in GOOD for host in end.hosts)
 
 
 def _coloured(label: str, word: str) -> str:

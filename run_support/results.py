@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pyinfra.api import Host
 
-from pyinfra_gvisor.report.results import HostResult, write_result
+from pyinfra_gvisor.report.host_result import HostResult
+from pyinfra_gvisor.report.results import write_result
 from pyinfra_gvisor.report.summary import RESULT_DIR
 
 
@@ -17,5 +18,7 @@ def tell_result(host: Host, result: HostResult) -> None:
         number = [*host.inventory].index(host.inventory.get_host(host.name))
         write_result(Path(directory), number, result)
         return
-    for line in result.lines:
-        host.log(line)
+    kind = type(result)
+    for line in (*result.lines, kind.to_copy([result]), *kind.closing([result])):
+        if line:
+            host.log(line)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from typing import Any, Final
 
 from pyinfra import logger
@@ -14,16 +13,12 @@ from pyinfra.api.output import format_text
 from pyinfra_gvisor.base.columns import (
     INDENT,
     SEVERITY_COLOURS,
-    continued,
+    broken,
     left_of,
     plain,
     terminal_columns,
     width,
 )
-
-# Of what stands before a message: pyinfra's indentation, the host's name, our own indentation.
-_BEFORE = re.compile(r" *(?:\[[^\]]*\] +)?")
-_HANGING: Final = 2  # columns that the second line of a message stands further in
 
 _COLOURS: Final[dict[str, dict[str, Any]]] = {
     "ok": {"fg": "green"},
@@ -51,18 +46,7 @@ class Wrapped(logging.Formatter):
         if os.environ.get("NO_COLOR"):  # https://no-color.org
             text = plain(text)
         columns = terminal_columns()
-        return text if columns is None else "\n".join(_broken(text, columns))
-
-
-def _broken(text: str, columns: int) -> list[str]:
-    return [
-        part for line in text.split("\n") for part in continued(line, columns, indent=_indent(line))
-    ]
-
-
-def _indent(line: str) -> int:
-    before = _BEFORE.match(plain(line))
-    return (before.end() if before else 0) + _HANGING
+        return text if columns is None else "\n".join(broken(text, columns))
 
 
 def wrap_messages(brief: logging.Filter | None = None) -> None:

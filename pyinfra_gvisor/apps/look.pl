@@ -1,11 +1,11 @@
 # Prints what can be seen of each running container from the node, a line of JSON each. Changes nothing. Comes after
-# json.pl and docker_api.pl. Arguments: a word, Docker's socket, and keys of HostConfig with one a line.
+# docker_answers.pl. Arguments: a word, Docker's socket, keys of HostConfig and names of labels, one a line each.
 # Prints no environment, no argument, and of files only names.
 use strict;
 use warnings;
 
-my @options = split /\n/, $ARGV[2];
-my ($limit_s, $most_processes, $most_files, $most_names) = (30, 400, 4000, 12); # for one container
+my ($options, $labels) = map { [split /\n/, $_] } @ARGV[2, 3];
+my ($most_processes, $most_files, $most_names) = (400, 4000, 12); # for one container
 my %processes = by_container();
 my %sources; # of mounts, on the node
 for my $listed (Json::items(got("/containers/json"))) {
@@ -15,28 +15,12 @@ for my $listed (Json::items(got("/containers/json"))) {
 print "sockets ", list(grep { my $path = $_; grep { $path eq $_ || index($path, "$_/") == 0 } keys %sources } node_sockets()), "\n";
 print "end of apps\n";
 
-sub got {
-    my ($path) = @_;
-    my ($code, $body) = ask("GET", $path, $limit_s);
-    return undef if $code == 404;
-    die "Docker answers $code to $path\n" unless $code == 200 && $body =~ /[\]}]\s*\z/;
-    return $body;
-}
-
-sub plain { my $text = defined $_[0] ? Json::decode($_[0]) // "" : ""; utf8::encode($text); return $text }
-sub quoted { # a text of any bytes as a JSON string in ASCII
-    my ($text) = @_;
-    utf8::decode($text) or $text =~ s/[^\x00-\x7f]/?/g;
-    $text =~ s/([^\x20-\x7e]|["\\])/ord $1 < 0x10000 ? sprintf "\\u%04x", ord $1 : "?"/ge;
-    return qq("$text");
-}
 sub list { return "[" . join(",", map { quoted($_) } @_) . "]" }
 sub some { # a list of the first names, without doubles
     my %all = map { $_ => 1 } @_;
     my @names = sort keys %all;
     return list(@names > $most_names ? @names[0 .. $most_names - 1] : @names);
 }
-sub object { my ($all, @names) = @_; return join ",", map { qq("$_":$all->{$_}) } grep { defined $all->{$_} } @names }
 
 sub print_app {
     my ($top) = @_;
@@ -45,11 +29,9 @@ sub print_app {
     my @mounts = map { Json::members($_) } Json::items($top->{Mounts} // "[]");
     my $mounts = join ",", map { "{" . mount($_) . "}" } @mounts;
     my $seen = $pid =~ /^[1-9]\d*\z/ ? seen($pid, [map { plain($_->{Destination}) } @mounts], @{$processes{$id} // []}) : "";
-    my $text = object($top, qw(Id Name)) . ",\"Image\":" . ($config->{Image} // '""') . ",\"HostConfig\":{" . object($host, @options) . "}"
-        . ",\"Mounts\":[$mounts]" . ($seen ? ",\"Seen\":{$seen}" : "");
-    utf8::decode($text);
-    $text =~ s/([^\x00-\x7f])/ord $1 < 0x10000 ? sprintf "\\u%04x", ord $1 : "?"/ge;
-    print "app {$text}\n";
+    say_json("app", object($top, qw(Id Name)), qq("Image":) . ($config->{Image} // '""'),
+        qq("Labels":{) . object(Json::members($config->{Labels} // "{}"), @$labels) . "}",
+        qq("HostConfig":{) . object($host, @$options) . "}", qq("Mounts":[$mounts]), $seen && qq("Seen":{$seen}));
 }
 
 sub mount { # and whether the source is a socket
@@ -57,7 +39,7 @@ sub mount { # and whether the source is a socket
     my $source = plain($point->{Source});
     $sources{$source} = 1 if $source ne "/";
     my $socket = -S $source ? "true" : "false";
-    return join ",", grep { $_ } object($point, qw(Type Name Source Destination RW)), qq("Socket":$socket);
+    return join ",", grep { $_ } object($point, qw(Type Source Destination)), qq("Socket":$socket);
 }
 
 sub by_container { # the processes of each container: a control group has its id, whoever started them
@@ -127,17 +109,20 @@ sub watches { # device and inode of each watch, as stat(2) has them: proc_pid_fd
     return @found;
 }
 
-sub holds { # true if a mount has one of these inodes among its first files
+sub holds { # true if a mount has one of these inodes among its first files, other mounts in it left out
     my ($root, $inodes) = @_;
     my ($count, @left) = (0, $root);
     my $device = (stat $root)[0] // return 0;
     return 0 unless grep { /^$device:/ } keys %$inodes;
     while (defined(my $path = shift @left)) {
         my @stat = $path eq $root ? stat $path : lstat $path;
-        next if !@stat || $count++ > $most_files;
+        return 0 if $count++ > $most_files;
+        next if !@stat || $stat[0] != $device;
         return 1 if $inodes->{"$stat[0]:$stat[1]"};
         next unless -d _ && opendir(my $open, $path);
-        push @left, map { "$path/$_" } grep { $_ ne "." && $_ ne ".." } readdir $open;
+        while (@left < $most_files && defined(my $name = readdir $open)) {
+            push @left, "$path/$name" unless $name eq "." || $name eq "..";
+        }
     }
     return 0;
 }
@@ -165,14 +150,14 @@ sub raw { # kinds of sockets below TCP and UDP
     return grep { my $at = $column{$_}; grep { my $inode = (split)[$at]; defined $inode && $own->{$inode} } lines("/proc/$pid/net/$_") } keys %column;
 }
 
-sub mounted { # file systems that are no mount of Docker's
+sub mounted { # file systems that are neither a mount of Docker's nor below one: those came with it
     my ($pid, @targets) = @_;
-    my %known = map { $_ => 1 } @targets;
     my @found;
     for (lines("/proc/$pid/mountinfo")) {
         my ($at, $type) = m{^\S+ \S+ \S+ \S+ (\S+) .* - (\S+) } or next;
         $at =~ s/\\([0-7]{3})/chr oct $1/ge;
-        next if $known{$at} || $at =~ m{^/(?:$|proc|sys|dev|etc/(?:resolv\.conf|hostname|hosts)$|run/secrets)};
+        next if grep { $at eq $_ || index($at, s{/*\z}{/}r) == 0 } @targets;
+        next if $at =~ m{^/(?:$|proc|sys|dev|etc/(?:resolv\.conf|hostname|hosts)$|run/secrets)};
         push @found, "$type $at" unless $type =~ /^(?:tmpfs|proc|sysfs|overlay|mqueue|devpts)\z/;
     }
     return @found;

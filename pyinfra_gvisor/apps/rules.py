@@ -2,8 +2,8 @@
 What is different for an app under gVisor, as data: a rule for each difference.
 
 All but ``modules``, ``privileged`` and ``seccomp`` were tried with programs under runc and under
-runsc, a lab build of 20260905.0 on Docker 26.1, 2026-12-02, with network ``host``. What no rule
-sees is in ``docs/reference/app-differences.md``.
+runsc, a lab build of 20260905.0 on Docker 26.1, 2026-12-02, with network ``host``, but
+``host-network`` with ``sandbox``. What no rule sees is in ``docs/reference/app-differences.md``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal
 
 from pyinfra_gvisor.apps.seen import App, Apps
 from pyinfra_gvisor.base.columns import some
+from pyinfra_gvisor.report.outlooks import REFUSED
 from pyinfra_gvisor.runtimes.profiles import Runtime
 
 _MIB = 1 << 20
@@ -26,10 +27,17 @@ _MAY_DO_WITHOUT = frozenset({"io_uring"})
 
 @dataclass(frozen=True)
 class Ground:
-    """What an app is compared with: the runtime that it would have, and all apps of the node."""
+    """
+    What an app is compared with.
+
+    + runtime: the runtime that it would have
+    + around: all apps of the node
+    + refused: why Docker would refuse the app, a phrase each
+    """
 
     runtime: Runtime
     around: Apps
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class Difference:
 
     + what: what happens under gVisor
     + todo: what to do, as an imperative
+    + refused: how a refusal of the seal begins that says the same: ``Place.reasons``
     """
 
     id: str
@@ -46,6 +55,7 @@ class Difference:
     what: str
     todo: str
     look: Callable[[App, Ground], Iterable[str]]
+    refused: str | None = None
 
 
 def _node_socket(app: App, ground: Ground) -> Iterator[str]:
@@ -102,7 +112,7 @@ def _proc_file(app: App, _: Ground) -> Iterator[str]:
 
 
 def _named(member: str) -> Callable[[App, Ground], Iterator[str]]:
-    """Return a look at programs: their names."""
+    """Return a look at things that have names, such as programs: the first of them."""
 
     def look(app: App, _: Ground) -> Iterator[str]:
         names: tuple[str, ...] = getattr(app.seen, member) if app.seen else ()
@@ -137,6 +147,16 @@ def _sysctl(app: App, _: Ground) -> Iterator[str]:
         yield ", ".join(sorted(app.options.sysctls))
 
 
+def _host_network(app: App, ground: Ground) -> Iterator[str]:
+    if app.options.network == "host" and ground.runtime.network != "host":
+        yield "network: host"
+
+
+def _host_ipc(app: App, _: Ground) -> Iterator[str]:
+    if app.options.ipc == "host":
+        yield "ipc: host"
+
+
 def _other_processes(app: App, _: Ground) -> Iterator[str]:
     if app.options.pid:
         yield f"pid: {app.options.pid}"
@@ -167,6 +187,15 @@ def _seccomp(app: App, ground: Ground) -> Iterator[str]:
         yield "its own seccomp profile"
 
 
+REFUSAL = Difference(
+    REFUSED,
+    "fails",
+    "Docker refuses to start it in gVisor with this",
+    "Change it, allow it in gvisor_seal, or accept it if it is infrastructure",
+    lambda _, ground: ground.refused,
+)
+"""What the node itself decides, by the declared seal; further rules are about what is left."""
+
 DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "shared-socket",
@@ -181,6 +210,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "A sandbox cannot connect to a socket of the node",
         "Let both sides use TCP; accept it if it is infrastructure",
         _node_socket,
+        refused="mount of",
     ),
     Difference(
         "device",
@@ -188,6 +218,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "A device of the node cannot be used",
         "Do without the device, or accept the container if it is infrastructure",
         _device,
+        refused="device",
     ),
     Difference(
         "raw-socket",
@@ -225,11 +256,27 @@ DIFFERENCES: tuple[Difference, ...] = (
         _named("engine"),
     ),
     Difference(
+        "host-network",
+        "fails",
+        "It has no network at all",
+        'Publish ports, or declare a runtime with "network": "host"',
+        _host_network,
+        refused="network namespace",
+    ),
+    Difference(
+        "host-ipc",
+        "fails",
+        "The node's /dev/shm cannot be mounted",
+        "Remove the option",
+        _host_ipc,
+        refused="ipc namespace",
+    ),
+    Difference(
         "mounts-inside",
         "fails",
         "The sandbox's kernel does not have this file system",
         "Let Docker mount it, as a volume",
-        lambda app, _: app.seen.mounted if app.seen else (),
+        _named("mounted"),
     ),
     Difference(
         "pids-limit",
@@ -314,6 +361,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "The sysctl has no effect",
         "Remove it",
         _sysctl,
+        refused="sysctl",
     ),
     Difference(
         "network-changes",
@@ -328,6 +376,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "It sees its own processes only",
         "Remove the option",
         _other_processes,
+        refused="pid namespace",
     ),
     Difference(
         "hostname",
@@ -335,6 +384,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "Its host name is empty",
         "Set hostname",
         _hostname,
+        refused="uts namespace",
     ),
     Difference(
         "privileged",
@@ -342,6 +392,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "It has all rights in the sandbox, and none on the node",
         "Remove privileged, or accept it if it is infrastructure",
         _privileged,
+        refused="privileged",
     ),
     Difference(
         "seccomp",

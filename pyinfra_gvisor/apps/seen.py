@@ -13,20 +13,23 @@ from pydantic import Field, field_validator
 
 from pyinfra_gvisor.audit.observed import Device, DeviceRequest
 from pyinfra_gvisor.base.models import Reading
-from pyinfra_gvisor.base.scripts import ENVIRONMENT, SOCKET, program
+from pyinfra_gvisor.base.scripts import DOCKER_ANSWERS, ENVIRONMENT, SOCKET, program
 from pyinfra_gvisor.dispatch.pulled import Answer
+from pyinfra_gvisor.platforms.coolify import RESOURCE_NAME
 
 END = "end of apps"
 _SOCKETS = "sockets"
 
 
 class Mount(Reading):
-    """A mount of a container. ``socket``: its source is a Unix socket of the node."""
+    """
+    A mount of a container. ``type`` is ``bind`` for a path of the node. ``socket``: its source is a
+    Unix socket of the node.
+    """
 
     type: str = Field("", alias="Type")
     source: str = Field("", alias="Source")
     target: str = Field(alias="Destination")
-    writable: bool = Field(True, alias="RW")
     socket: bool = Field(False, alias="Socket")
 
 
@@ -37,6 +40,7 @@ class Options(Answer):
     privileged: bool = Field(False, alias="Privileged")
     network: str = Field("", alias="NetworkMode")
     pid: str = Field("", alias="PidMode")
+    ipc: str = Field("", alias="IpcMode")
     uts: str = Field("", alias="UTSMode")
     capabilities: tuple[str, ...] = Field((), alias="CapAdd")
     devices: tuple[Device, ...] = Field((), alias="Devices")
@@ -85,6 +89,7 @@ class App(Reading):
     id: str = Field(alias="Id")
     name: str = Field(alias="Name")
     image: str = Field("", alias="Image")
+    labels: dict[str, str] = Field(default_factory=dict, alias="Labels")
     options: Options = Field(alias="HostConfig")
     mounts: tuple[Mount, ...] = Field((), alias="Mounts")
     seen: Seen | None = Field(None, alias="Seen")
@@ -139,9 +144,9 @@ def _within(path: str, directory: str) -> bool:
 
 def apps_script() -> str:
     """Return the shell program that prints what ``parse_apps`` reads. It changes nothing."""
-    text = program("base/json.pl", "base/docker_api.pl", "apps/look.pl")
-    keys = (field.alias or "" for field in Options.model_fields.values())
-    return f"{ENVIRONMENT}perl -e {shlex.join([text, 'apps', SOCKET, chr(10).join(keys)])}\n"
+    text = program(*DOCKER_ANSWERS, "apps/look.pl")
+    keys = "\n".join(field.alias or "" for field in Options.model_fields.values())
+    return f"{ENVIRONMENT}perl -e {shlex.join([text, 'apps', SOCKET, keys, RESOURCE_NAME])}\n"
 
 
 def parse_apps(output: Sequence[str]) -> Apps:

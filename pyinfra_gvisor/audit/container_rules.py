@@ -9,6 +9,10 @@ from pyinfra_gvisor.audit.rules import Observation, Rule, Running
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.policy.findings import Severity
 
+# Whether a container asked for runc or got it by default, its recorded options do not tell.
+_RECREATE = "recreate it: docker compose up -d --force-recreate; in Coolify: Redeploy"
+_NO_LINE = "Remove the line runtime: runc first, if its file has one"
+
 
 def _is(running: Running) -> str:
     """Describe what a container that was not seen in gVisor runs on, and why that is known."""
@@ -35,15 +39,13 @@ def _remedy(running: Running) -> str | None:
         )
     place = running.place
     if running.container.verdict.state == "unknown":
-        return "Run pyinfra-gvisor apply. Then recreate the container without a runtime"
+        return f"Run pyinfra-gvisor apply. Then {_RECREATE}. {_NO_LINE}"
     if place and place.where == "refused":
-        return "Stop the container. Recreate it without a runtime and without the refused options"
+        return f"Remove the refused options. Then {_RECREATE}. {_NO_LINE}"
     if place and place.when == "start":
         return "Restart the container: it then runs in gVisor"
-    return (
-        "Stop the container and recreate it without a runtime (compose: remove the line runtime). "
-        "If it is infrastructure, add it to gvisor_infrastructure"
-    )
+    again = f"{_RECREATE[0].upper()}{_RECREATE[1:]}"
+    return f"{again}. {_NO_LINE}. If it is infrastructure, run pyinfra-gvisor accept NAME"
 
 
 def _needs(running: Running) -> str | None:

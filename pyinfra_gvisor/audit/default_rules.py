@@ -128,7 +128,7 @@ DEFAULT_RULES: tuple[Rule[Audited], ...] = (
         Severity.HIGH,
         "Docker would refuse to start this container again",
         "Recreate the container without what is named, or allow it in gvisor_seal. If it is "
-        "infrastructure, add it to gvisor_infrastructure",
+        "infrastructure, run pyinfra-gvisor accept NAME",
         _refused,
     ),
     Rule(

@@ -15,6 +15,11 @@ from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR, RUNTIMES_DIR
 
+_APPLY = "pyinfra-gvisor apply"
+_KEPT = (
+    "If clients need these ports, waive this rule in gvisor_waivers. If not, set "
+    'gvisor_daemon_json = {"userland-proxy": False}'
+)
 OURS = ("/opt/gvisor", RELEASES_DIR, RUNTIMES_DIR, STATE_DIR)
 
 
@@ -62,22 +67,32 @@ def _logging(host: Audited) -> Iterator[Observation]:
         yield Observation(DAEMON_JSON, "log-driver is json-file")
 
 
+def _remedy(host: Audited, key: str) -> str:
+    """Return what to do about a key of daemon.json that is hardened unless it is declared."""
+    if key in host.settings.daemon_json:
+        return f"Remove {key} from gvisor_daemon_json, then run {_APPLY}"
+    return f"Run {_APPLY}"
+
+
 def _no_new_privileges(host: Audited) -> Iterator[Observation]:
     if not _is(_value(host, "no-new-privileges"), wanted=True):
-        yield Observation(DAEMON_JSON, "no-new-privileges is not true")
+        remedy = _remedy(host, "no-new-privileges")
+        yield Observation(DAEMON_JSON, "no-new-privileges is not true", remedy=remedy)
 
 
 def _live_restore(host: Audited) -> Iterator[Observation]:
     info = host.node.info
     if info and not info.live_restore and not info.swarm_active:
-        yield Observation("dockerd", "docker info: Live Restore Enabled: false")
+        why = "docker info: Live Restore Enabled: false"
+        yield Observation("dockerd", why, remedy=_remedy(host, "live-restore"))
 
 
 def _userland_proxy(host: Audited) -> Iterator[Observation]:
     if not _is(_value(host, USERLAND_PROXY), wanted=False):
         lost = ", ".join(map(str, needs_proxy(host.node)))
         why = f"; without docker-proxy clients lose {lost}" if lost else ""
-        yield Observation(DAEMON_JSON, f"userland-proxy is not false{why}")
+        remedy = _KEPT if lost and host.settings.spares_ports else _remedy(host, USERLAND_PROXY)
+        yield Observation(DAEMON_JSON, f"userland-proxy is not false{why}", remedy=remedy)
 
 
 def _seccomp(host: Audited) -> Iterator[Observation]:
@@ -112,7 +127,7 @@ def _ours(host: Audited) -> Iterator[Observation]:
             yield Observation(path, f"mode {file.mode}, owned by {file.owner}")
 
 
-_DEPLOY = "Remove this key from gvisor_daemon_json, then run pyinfra-gvisor apply"
+_DEPLOY = f"Run {_APPLY}. If gvisor_daemon_json has this key, remove it first"
 HARDENING: tuple[Rule[Audited], ...] = (
     Rule(
         "docker-icc", Severity.LOW, "Containers on the default bridge can reach each other",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import date, datetime
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from pyinfra_gvisor.audit.age_rules import AGE_RULES, PACKAGE_RULES
@@ -24,6 +23,7 @@ from pyinfra_gvisor.audit.rules import Audited, Rule, Running, look
 from pyinfra_gvisor.audit.runtime_rules import RUNTIME_RULES
 from pyinfra_gvisor.audit.security_rules import SECURITY_RULES
 from pyinfra_gvisor.audit.volume_rules import VOLUME_RULES
+from pyinfra_gvisor.base.spelling import did_you_mean, near
 from pyinfra_gvisor.parts_common.members import members
 from pyinfra_gvisor.planning.preflight import accepted_risks
 from pyinfra_gvisor.policy.findings import Finding, Severity, worst_first
@@ -111,22 +111,27 @@ def _findings(host: Audited, running: list[Running]) -> list[Finding]:
     return [*found, *_idle_waivers(waivers)]
 
 
-def _idle_waivers(waivers: Mapping[str, str]) -> list[Finding]:
-    """Report waivers that name no rule: the finding that was meant may still fail the host."""
+def unknown_waivers(waivers: Iterable[str]) -> dict[str, str]:
+    """Return what to do about each waiver that names no rule, by its key."""
     every: tuple[Rule[Any], ...] = (*NODE_RULES, *RUNNING_RULES, *PACKAGE_RULES)
     ids = {rule.id for rule in every} | {rule.cis for rule in every if rule.cis}
+    choose = "choose an id from docs/reference/audit-rules.md"
+    return {
+        key: did_you_mean(near(key, ids, cutoff=0.6)) or choose for key in waivers if key not in ids
+    }
+
+
+def _idle_waivers(waivers: Iterable[str]) -> list[Finding]:
+    """Report waivers that name no rule: the finding that was meant may still fail the host."""
     return [
         Finding(
             id="waiver-unknown",
             severity=Severity.LOW,
             subject=f"gvisor_waivers[{key!r}]",
             what="No rule has this id",
-            remedy=f"Did you mean {', '.join(near)}?"
-            if (near := get_close_matches(key, ids, n=3))
-            else "Choose an id from docs/reference/audit-rules.md",
+            remedy=f"{todo[0].upper()}{todo[1:]}",
         )
-        for key in waivers
-        if key not in ids
+        for key, todo in unknown_waivers(waivers).items()
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -202,6 +202,7 @@ def look(rules: Iterable[Rule[S]], subject: S, waivers: dict[str, str]) -> list[
 
     + waivers: the operator's reasons, by the id of a rule or of a docker-bench-security check
     """
+    found = [(rule, seen) for rule in rules for seen in rule.look(subject)]
     return [
         Finding(
             id=rule.id,
@@ -211,11 +212,13 @@ def look(rules: Iterable[Rule[S]], subject: S, waivers: dict[str, str]) -> list[
             evidence=seen.evidence,
             remedy=seen.remedy or rule.remedy,
             cis=rule.cis,
-            waived=waivers.get(rule.id)
-            or waivers.get(rule.cis or "")
-            or seen.waived
-            or rule.waived,
+            waived=(declared := _declared(rule, seen, waivers)) or rule.waived,
+            by_default=declared is None and rule.waived is not None,
         )
-        for rule in rules
-        for seen in rule.look(subject)
+        for rule, seen in found
     ]
+
+
+def _declared(rule: Rule[S], seen: Observation, waivers: Mapping[str, str]) -> str | None:
+    """Return why the operator accepts a finding; None if no setting does."""
+    return waivers.get(rule.id) or waivers.get(rule.cis or "") or seen.waived

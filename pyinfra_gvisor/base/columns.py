@@ -23,6 +23,9 @@ SEVERITY_COLOURS: Final[dict[str, dict[str, Any]]] = {
 """How the first word of a line looks, as ``click.style`` takes it."""
 
 _CODES = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
+# Of what stands before a message: pyinfra's indentation, the host's name, our own indentation.
+_BEFORE = re.compile(r" *(?:\[[^\]]*\] +)?")
+_HANGING: Final = 2  # columns that the second line of a message stands further in
 _SHORTEST = 24  # columns: with fewer, nothing can be laid out
 
 
@@ -96,6 +99,18 @@ def continued(line: str, columns: int, *, indent: int = 0) -> list[str]:
         else:
             lines.append(" " * indent + shown)
     return lines
+
+
+def broken(text: str, columns: int) -> list[str]:
+    """Return the lines of ``text`` as ``continued`` does, below the words after a host's name."""
+    return [
+        part for line in text.split("\n") for part in continued(line, columns, indent=_indent(line))
+    ]
+
+
+def _indent(line: str) -> int:
+    before = _BEFORE.match(plain(line))
+    return (before.end() if before else 0) + _HANGING
 
 
 def some(names: Sequence[str], most: int = 2) -> str:

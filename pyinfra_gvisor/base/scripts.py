@@ -16,6 +16,9 @@ from importlib.resources import files
 SOCKET = "/var/run/docker.sock"
 """The one socket on which Docker is asked: by facts, changes, proof, watch, audit, and Coolify."""
 
+DOCKER_ANSWERS = ("base/json.pl", "base/docker_api.pl", "base/docker_answers.pl")
+"""What a program of perl begins with that prints parts of Docker's answers."""
+
 # Containers may have written into /usr/local, by way of a volume there, so it cannot replace
 # what the system has. It is not left out: runc and Docker's static programs may be there only.
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"

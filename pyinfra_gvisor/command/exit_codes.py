@@ -12,6 +12,7 @@ from pyinfra_gvisor.command.hints import hint
 
 FINE: Final = 0
 FAILED: Final = 1
+PENDING: Final = 2
 SIGNALLED: Final = 128  # and the signal's number, as a shell has it
 INTERRUPTED: Final = SIGNALLED + 2  # SIGINT
 
@@ -20,7 +21,8 @@ Exit codes of every command:
   0  as declared: every host was reached and is, or now is, as declared
   1  not as declared: a host failed, was refused or was not reached, a check
      failed, or the command line is wrong
-  2  changes are pending, and nothing failed (drift only)
+  2  nothing failed, but changes are pending (drift), or there are newer
+     releases (releases check)
   130, 143  ended by Ctrl-C or SIGTERM
 """
 

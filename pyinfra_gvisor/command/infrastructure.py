@@ -26,10 +26,10 @@ from pyinfra_gvisor.command.running import (
     run_pyinfra,
 )
 from pyinfra_gvisor.dispatch.accepted import (
+    accepted_so_far,
     accepted_text,
     is_accepted,
     merged,
-    read_accepted,
     write_accepted,
 )
 from pyinfra_gvisor.dispatch.policy import Infrastructure
@@ -177,7 +177,7 @@ def _look(nodes: Nodes, names: Sequence[str]) -> tuple[tuple[HostFound, ...], in
 
 def _new(path: Path, picked: Sequence[Chosen], reason: str | None) -> tuple[Infrastructure, ...]:
     """Return the entries that are not in the file yet."""
-    known = read_accepted(path) if path.exists() else ()
+    known = accepted_so_far(path)
     today = str(datetime.now(UTC).date())
     return tuple(
         with_reason(item, reason, today)
@@ -192,7 +192,7 @@ def _written(path: Path, new: Sequence[Infrastructure], *, yes: bool, whole: boo
     if not yes and not click.confirm(f"Accept {len(new)} as infrastructure?", default=False):
         click.echo("nothing was written", err=True)
         return False
-    known = read_accepted(path) if path.exists() else ()
+    known = accepted_so_far(path)
     write_accepted(path, merged(known, new))
     click.echo(f"wrote {path}")
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from pyinfra_gvisor.base.columns import (
     SEVERITY_COLOURS,
     WITHOUT_TERMINAL,
     as_laid_out,
+    broken,
     terminal_columns,
 )
 from pyinfra_gvisor.base.errors import Problem
@@ -26,10 +28,10 @@ from pyinfra_gvisor.command.running import (
     run_pyinfra,
 )
 from pyinfra_gvisor.report.earlier import read_fleet
+from pyinfra_gvisor.report.host_result import HostResult
+from pyinfra_gvisor.report.outlooks import AppOutlooks
 from pyinfra_gvisor.report.results import (
-    AppOutlooks,
     Examined,
-    HostResult,
     KeptGenerations,
     as_document,
     read_results,
@@ -61,10 +63,20 @@ def _shown(nodes: Nodes, deploy: str, kind: type[HostResult], *, as_json: bool) 
     if as_json:
         click.echo(json.dumps(as_document(found)))
         return code
-    for host in found:
-        for line in host.lines:
-            click.echo(f"[{host.host}] {as_laid_out(line)}")
+    lines = [f"[{host.host}] {line}" for host in found for line in host.lines]
+    _print_broken(lines)
+    if text := kind.to_copy(found):
+        click.echo(as_laid_out(text))  # never broken
+    _print_broken(kind.closing(found))
     return code
+
+
+def _print_broken(lines: Iterable[str]) -> None:
+    """Print lines, broken between words where there is a terminal."""
+    columns = terminal_columns()
+    for line in map(as_laid_out, lines):
+        for part in [line] if columns is None else broken(line, columns):
+            click.echo(part)
 
 
 def _change(nodes: Nodes, deploy: str, *own: str, yes: bool) -> int:

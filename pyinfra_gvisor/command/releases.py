@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pyinfra_gvisor.command.exit_codes import FINE, PENDING
 from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.releases.commands import added, checked, listed, warning
 from pyinfra_gvisor.releases.lockfile import PACKAGED, read_lock
@@ -72,10 +73,16 @@ def list_(lock: Path, *, as_json: bool) -> None:
 )
 def check(
     lock: Path, bucket: str, github: str, tags: str, timeout_s: float, *, online: bool
-) -> None:
-    """Check the lock file, without the network unless --online is given."""
+) -> int:
+    """
+    Check the lock file, without the network unless --online is given.
+
+    Ends with 2 if nothing is wrong, but there are newer releases.
+    """
     origins = Origins(bucket, github, tags, timeout_s=timeout_s)
-    click.echo(checked(lock, origins if online else None))
+    text, is_behind = checked(lock, origins if online else None)
+    click.echo(text)
+    return PENDING if is_behind else FINE
 
 
 @releases.command()

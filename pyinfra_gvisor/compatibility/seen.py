@@ -53,7 +53,7 @@ def record_of(host: Audited, report: HostReport, *, timings: Timings) -> Record:
     """
     node, info, proof = host.node, host.node.info, host.node.state.get("proof")
     if info is None or report.node is None or not report.node.proof.holds:
-        raise Problem("the node has no valid proof", todo="run deploys/gvisor.py on this node")
+        raise Problem("the node has no valid proof", todo="run pyinfra-gvisor apply")
     lab_build, source = _source(node, host.expected.release)
     try:
         return Record(

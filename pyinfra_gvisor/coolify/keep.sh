@@ -13,7 +13,7 @@ chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
 exec 9> /run/pyinfra-gvisor/coolify.lock
 flock -w 60 9 || exit 0 # a deploy is working on it
 
-[ -r "$patcher" ] || fail "cannot check that Coolify honours --runtime: $patcher is missing; run deploys/coolify.py again"
+[ -r "$patcher" ] || fail "cannot check that Coolify honours --runtime: $patcher is missing; run pyinfra-gvisor apply --deploy coolify"
 if ! has_container; then
     echo "<5>there is no container $coolify_container: nothing to check"
     exit 0

@@ -197,8 +197,8 @@ def _how_to_free(lost: Collection[str], *, keep_running: bool) -> str:
         return "add these runtimes to the file, or recreate or remove these containers"
     keeps = "gvisor_keep_running = True keeps the runtimes until no container needs them"
     if DEFAULT_RUNTIME in lost:  # recreated before that, they would need it again
-        off = 'run deploys/gvisor.py with gvisor_default = "off", then recreate or remove these'
-        return f"{off} containers; {keeps}"
+        off = 'set gvisor_default = "off" and gvisor_seal = None, and run pyinfra-gvisor apply'
+        return f"{off}. Then recreate or remove these containers; {keeps}"
     return (
         f"keep these runtimes in gvisor_runtimes, or recreate or remove these containers; {keeps}"
     )

@@ -160,8 +160,8 @@ def refuse_moving(node: Node, old: Mapping[str, Json], new: Mapping[str, Json]) 
         raise Problem(
             f"the change of {name} would unmount the files of running containers and break exec",
             got=", ".join(container.name for container in node.containers),
-            todo="stop these containers first, because Docker does not migrate them; or, with "
-            "deploys/gvisor.py, declare the old value",
+            todo="stop these containers first, because Docker does not migrate them; or declare "
+            "the old value in gvisor_daemon_json",
         )
 
 

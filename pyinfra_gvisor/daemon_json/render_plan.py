@@ -20,6 +20,13 @@ _SECONDS = len("2026-11-29T15:40:43")
 _LATE = "start no deployment now: a new --rm container may end"
 
 
+_ACTIONS = {
+    Force.NOTHING: "no reload or restart",
+    Force.RELOAD: "reload",
+    Force.RESTART: "restart",
+}
+
+
 def plan_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
     """
     Return what the daemon.json transaction will do, a line for each fact.
@@ -55,7 +62,7 @@ def touched_lines(plan: Plan, node: Node, *, wait_s: int) -> list[str]:
         lines.append(f"runtimes removed, no container uses them: {', '.join(plan.leaving)}")
     if old := [item.name for item in node.containers if item.sandboxed and item.release is None]:
         lines.append(f"sandboxes that this package did not set up keep running: {', '.join(old)}")
-    first = f"{DAEMON_JSON}: {_what(plan)}, {plan.action.name.lower()}"
+    first = f"{DAEMON_JSON}: {_what(plan)}, {_ACTIONS[plan.action]}"
     return [first, *(f"  {line}" for line in lines)]
 
 

@@ -41,6 +41,11 @@ def read_accepted(path: Path) -> tuple[Infrastructure, ...]:
         raise Problem(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def accepted_so_far(path: Path) -> tuple[Infrastructure, ...]:
+    """Return the same; no entries if the file does not exist yet."""
+    return read_accepted(path) if path.exists() else ()
+
+
 @lru_cache(maxsize=8)
 def _read(path: Path, _changed_ns: int, _size: int) -> tuple[Infrastructure, ...]:
     """Return the entries, read once for all hosts."""

@@ -1,12 +1,11 @@
-# Prints the images and containers of a node that may be infrastructure, a line of JSON each. Comes after json.pl,
-# docker_api.pl. Of variables whose name or value looks like a secret it prints only the name.
+# Prints the names of all containers, and the images and containers that may be infrastructure, a line of JSON each.
+# Comes after json.pl, docker_api.pl and docker_answers.pl. Of variables whose name or value looks like a secret it prints only the name.
 # Arguments: a word, Docker's socket, a regular expression for the names of secrets, and three lists with an item a line:
 # names of images without tag, images or containers that were asked for, and keys of HostConfig.
 use strict;
 use warnings;
 
 my (undef, undef, $secret, $repositories, $wanted, $options) = @ARGV;
-my $limit_s = 30; # for an answer of Docker's
 my %of_shape = map { $_ => 1 } split /\n/, $repositories;
 my @wanted = split /\n/, $wanted;
 my @named = grep { !/^(?:sha256:)?[0-9a-f]+\z/ } @wanted; # digits are an id, whatever a container is called
@@ -23,20 +22,13 @@ print_image(qq({"Id":"$_"})) for grep { !$printed{$_} } sort keys %used; # an im
 print_container($_) for @containers;
 print "end of images\n";
 
-sub got {
-    my ($path) = @_;
-    my ($code, $body) = ask("GET", $path, $limit_s);
-    return undef if $code == 404; # removed in the meantime
-    die "Docker answers $code to $path\n" unless $code == 200 && $body =~ /[\]}]\s*\z/;
-    return $body;
-}
-
-sub plain { return defined $_[0] ? Json::decode($_[0]) // "" : "" }
 sub is_wanted { my ($id) = @_; return scalar grep { $id =~ /^(?:sha256:)?\Q$_\E/ } map { s/^sha256://r } grep { /^(?:sha256:)?[0-9a-f]{12,64}\z/ } @wanted }
 
 sub candidates {
     my @found;
     for my $listed (Json::items(got("/containers/json?all=1"))) {
+        my ($name) = Json::items(Json::members($listed)->{Names} // "[]");
+        say_json("name", qq("Name":$name)) if $name;
         my $body = got("/containers/" . plain(Json::members($listed)->{Id}) . "/json") // next;
         push @found, $body if is_candidate(Json::members($body));
     }
@@ -104,22 +96,4 @@ sub configured {
 sub is_secret {
     my ($name, $value) = split /=/, $_[0], 2;
     return lc($name) =~ s/[^a-z0-9]//gr =~ /$secret/ || ($value // "") =~ m{://[^/\s@]*:[^/\s]*@|-----BEGIN };
-}
-
-sub quoted { return '"' . $_[0] =~ s/(["\\])/\\$1/gr . '"' }
-sub object { my ($all, @names) = @_; return join ",", map { qq("$_":$all->{$_}) } grep { defined $all->{$_} } @names }
-
-sub say_json { # facts print "?" for other than ASCII
-    my ($word, @members) = @_;
-    my $text = "{" . join(",", grep { $_ } @members) . "}";
-    utf8::decode($text);
-    $text =~ s/([^\x00-\x7f])/escaped(ord $1)/ge;
-    print "$word $text\n";
-}
-
-sub escaped {
-    my ($code) = @_;
-    return sprintf "\\u%04x", $code if $code < 0x10000;
-    $code -= 0x10000;
-    return sprintf "\\u%04x\\u%04x", 0xd800 | $code >> 10, 0xdc00 | $code & 0x3ff;
 }

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.base.redaction import SECRET_NAME
-from pyinfra_gvisor.base.scripts import ENVIRONMENT, program
+from pyinfra_gvisor.base.scripts import DOCKER_ANSWERS, ENVIRONMENT, program
 from pyinfra_gvisor.dispatch.shapes import SHAPES, Shape, shapes_of
 from pyinfra_gvisor.judge import container as judge
 from pyinfra_gvisor.judge.infrastructure import OPTIONS
@@ -142,10 +142,15 @@ class Container(Answer):
 
 @dataclass(frozen=True)
 class Pulled:
-    """The images and containers of a node that are infrastructure, or may be."""
+    """
+    The images and containers of a node that are infrastructure, or may be.
+
+    ``names``: of all containers, for who mistypes one
+    """
 
     images: Mapping[str, Image]
     containers: tuple[Container, ...]
+    names: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return both for ``pyinfra … fact`` and for the command that accepts images."""
@@ -153,6 +158,7 @@ class Pulled:
         return {
             "images": [item.model_dump(mode="json", by_alias=True) for item in images],
             "containers": [item.model_dump(mode="json", by_alias=True) for item in containers],
+            "names": self.names,
         }
 
 
@@ -163,7 +169,7 @@ def pulled_script(socket: str, wanted: Sequence[str] = ()) -> str:
     + wanted: ids of images or containers, and names of containers, to print in any case
     """
     names = sorted({name for shape in SHAPES.values() for name in shape.repositories})
-    text = program("base/json.pl", "base/docker_api.pl", "dispatch/pulled.pl")
+    text = program(*DOCKER_ANSWERS, "dispatch/pulled.pl")
     given = ("pulled", socket, SECRET_NAME, "\n".join(names), "\n".join(wanted), "\n".join(OPTIONS))
     return f"{ENVIRONMENT}perl -e {shlex.join([text, *given])}\n"
 
@@ -177,7 +183,7 @@ def parse_pulled(output: Sequence[str]) -> Pulled:
     if END not in output:
         last = " ".join(output[-1:])[:60]
         raise ValueError(f"the node's answer is incomplete: it ends with: {last}")
-    images, containers = {}, []
+    images, containers, names = {}, [], []
     for line in output[: output.index(END)]:
         word, _, text = line.partition(" ")
         if word == "image":
@@ -185,13 +191,15 @@ def parse_pulled(output: Sequence[str]) -> Pulled:
             images[image.id] = image
         elif word == "container":
             containers.append(Container.model_validate(json.loads(text)))
+        elif word == "name":
+            names.append(str(json.loads(text)["Name"]).removeprefix("/"))
         else:
             raise ValueError(f"the node's answer is malformed: {line[:60]}")
-    return Pulled(images, tuple(containers))
+    return Pulled(images, tuple(containers), tuple(names))
 
 
 def read_pulled(value: Mapping[str, Any]) -> Pulled:
     """Return what ``Pulled.to_json`` wrote."""
     images = (Image.model_validate(item) for item in value["images"])
     containers = (Container.model_validate(item) for item in value["containers"])
-    return Pulled({image.id: image for image in images}, tuple(containers))
+    return Pulled({image.id: image for image in images}, tuple(containers), tuple(value["names"]))

@@ -99,9 +99,13 @@ class Seal(Strict):
 
     def _guarded(self) -> list[str]:
         """Return the directories of ``binds`` whose files are the node's own."""
-        known = [(item, (item.path,)) for item in GUARDED]
-        return [path for path in self.binds if any(given_away([path], known, writable=True))]
+        return [path for path in self.binds if opens_node(path)]
 
     def rules(self) -> dict[str, Any]:
         """Return the seal as the judge reads it."""
         return self.model_dump(exclude={"reason"})
+
+
+def opens_node(path: str) -> bool:
+    """Return True if a container that mounts ``path`` has files by which the node is controlled."""
+    return any(given_away([path], [(item, (item.path,)) for item in GUARDED], writable=True))

@@ -198,6 +198,7 @@ def published(host: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
+NOT_INFRASTRUCTURE = "not infrastructure"
 _NOT_FIXED: Mapping[str, Any] = {
     **dict.fromkeys(("env_free", "mounts", "optional_mounts"), ()),
     **dict.fromkeys(("name", "network", "pid"), ""),
@@ -248,7 +249,19 @@ def decide(container: Container, policy: Mapping[str, Any]) -> Decision:
             if shape["recorded"]:
                 return Decision("refused", why, container.name, shape.get("fixed") or {})
             return Decision("refused", why, identity)
-    return Decision("sandbox", "not infrastructure")
+    return Decision("sandbox", NOT_INFRASTRUCTURE)
+
+
+def is_named_like(container: Container, policy: Mapping[str, Any]) -> bool:
+    """Return True if a container has the name, or a label, of an entry with its image."""
+    labels = container.config.get("Labels") or {}
+    return any(
+        (entry["name"] and re.fullmatch(entry["name"], container.name))
+        or any(labels.get(label) == value for label, value in entry["labels"].items())
+        or not (entry["name"] or entry["labels"])
+        for entry in policy["entries"]
+        if entry["image"] == container.image_id
+    )
 
 
 def has_name_of(name: str, shape: Mapping[str, Any], every: Iterable[Mapping[str, Any]]) -> bool:

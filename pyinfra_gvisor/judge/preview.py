@@ -15,7 +15,12 @@ from urllib.parse import quote
 from pyinfra_gvisor.judge.asked import Asked, NodePaths
 from pyinfra_gvisor.judge.container import Container
 from pyinfra_gvisor.judge.docker_files import Undecided, read_container
-from pyinfra_gvisor.judge.infrastructure import decide, repository
+from pyinfra_gvisor.judge.infrastructure import (
+    NOT_INFRASTRUCTURE,
+    decide,
+    is_named_like,
+    repository,
+)
 from pyinfra_gvisor.judge.networks import BRIDGE, refused_network
 from pyinfra_gvisor.judge.requested import requested_volume
 from pyinfra_gvisor.judge.rules import asks_for_runc
@@ -118,18 +123,23 @@ def _line(declared: Declared, root: str, identity: str) -> str:
     except Undecided as error:
         if not Path(root, "containers", identity).is_dir():  # removed since
             return ""
-        place = ("refused", f"Docker's files about it cannot be read: {error}", "start")
+        place = _refused(f"Docker's files about it cannot be read: {error}")
     except Exception as error:  # noqa: BLE001 - one container hides no other
         why = f"the judge failed: {type(error).__name__}: {error}; report this error"
-        place = ("refused", why, "start")
+        place = _refused(why)
     if place is None:
         return ""
-    told = dict(zip(("where", "why", "when"), place, strict=True))
-    told = {"asked": asked, "id": identity, "name": name, **told}
-    return f"place {_json({key: _shown(value) for key, value in sorted(told.items())})}"
+    reasons = [_shown(item) for item in place.pop("reasons", ())]
+    told = {"asked": asked, "id": identity, "name": name, **place}
+    shown: dict[str, Any] = {key: _shown(value) for key, value in sorted(told.items())}
+    return f"place {_json({**shown, 'reasons': reasons} if reasons else shown)}"
 
 
-def _place(declared: Declared, container: Container, root: str) -> tuple[str, str, str] | None:
+def _refused(*reasons: str) -> dict[str, Any]:
+    return {"where": "refused", "why": "; ".join(reasons), "reasons": reasons, "when": "start"}
+
+
+def _place(declared: Declared, container: Container, root: str) -> dict[str, Any] | None:
     """
     Return where a container would run, why and when; None if nothing of ours decides.
 
@@ -138,30 +148,35 @@ def _place(declared: Declared, container: Container, root: str) -> tuple[str, st
     """
     asked = container.host.get("Runtime") or ""
     if asked != declared.default and asked in declared.seals:
-        return (*_sealed(declared, container, root, asked, f"runtime {asked}"), "start")
+        return {**_sealed(declared, container, root, asked, f"runtime {asked}"), "when": "start"}
     if declared.policy is None:
         return None
     is_ours = asked in ("", declared.default) or (
         declared.takes_runc and asks_for_runc(asked, declared.runtimes.get(asked))
     )
-    where, why, *_ = decide(container, declared.policy)
+    where, because, *_ = decide(container, declared.policy)
+    place: dict[str, Any] = {"where": where, "why": because}
     if where == "sandbox":
-        where, why = _sealed(declared, container, root, declared.default, why)
-    return where, why, "start" if is_ours else "recreated"
+        place = _sealed(declared, container, root, declared.default, because)
+        if place["where"] == "sandbox" and not is_named_like(container, declared.policy):
+            # an app of the same image
+            place["why"] = NOT_INFRASTRUCTURE + place["why"].removeprefix(because)
+    return {**place, "when": "start" if is_ours else "recreated"}
 
 
 def _sealed(
     declared: Declared, container: Container, root: str, runtime: str, why: str
-) -> tuple[str, str]:
+) -> dict[str, Any]:
     seal = declared.seals.get(runtime)
     if seal is None:
-        return "sandbox", why
+        return {"where": "sandbox", "why": why}
     found = violations(Asked(container, root, seal, None, declared.policy))
     if found.refused:
         imitates = [why] if why.startswith("not the accepted ") else []
-        return "refused", "; ".join((*found.refused, *imitates))
+        return _refused(*found.refused, *imitates)
     gone = [item for _, items in sorted(found.stripped) for item in items]
-    return "sandbox", "; ".join((why, *([f"without {', '.join(gone)}"] if gone else [])))
+    without = [f"without {', '.join(gone)}"] if gone else []
+    return {"where": "sandbox", "why": "; ".join((why, *without))}
 
 
 def _not_again(

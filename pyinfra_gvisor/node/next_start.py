@@ -19,7 +19,8 @@ class Place(Reading):
     Where a container would run, running or not, and why.
 
     ``asked`` is the runtime that it was created with. ``when``: from its next ``start`` on, or only
-    after it is ``recreated`` without a runtime, because ``asked`` is none of ours.
+    after it is ``recreated`` without a runtime, because ``asked`` is none of ours. ``reasons``: why
+    it is refused, a phrase each.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Place(Reading):
     where: Literal["runc", "sandbox", "refused"]
     why: str
     when: Literal["start", "recreated"]
+    reasons: tuple[str, ...] = ()
 
 
 class UnacceptedImage(Reading):

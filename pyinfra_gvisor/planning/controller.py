@@ -29,6 +29,21 @@ def release_problem(node: Node, settings: Settings) -> Problem | None:
     return None
 
 
+def source_problem(settings: Settings) -> Problem | None:
+    """Return why no node can have its release from the controller; None if one can, or need not."""
+    archive, release = settings.archive, settings.release
+    problems = []
+    for arch in ARCHES if settings.runtimes and archive.source.startswith("/") else ():
+        if archive.checksum(release, arch):
+            try:
+                planned(archive, release, arch)
+            except Problem as problem:
+                problems.append(problem)
+            else:
+                return None
+    return problems[0] if problems else None
+
+
 def report_problem(directory: str | None) -> Problem | None:
     """Return why reports cannot be written to ``gvisor_report_dir``; None if they can."""
     if directory is None:

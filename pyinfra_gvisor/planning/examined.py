@@ -34,9 +34,10 @@ def settings_line(settings: Settings) -> str:
 
 def _default(settings: Settings) -> str:
     count = len(settings.infrastructure)
+    entries = f"; {count} {'entry' if count == 1 else 'entries'} in gvisor_infrastructure"
     if settings.dispatch is None:
-        return f"; {count} accepted as infrastructure, unused" if count else ""
-    return f", also by default ({settings.dispatch.runtime}); {count} accepted as infrastructure"
+        return f"{entries}, unused" if count else ""
+    return f", also by default ({settings.dispatch.runtime}){entries}"
 
 
 def _docker(node: Node) -> str:

@@ -14,7 +14,7 @@ from pyinfra_gvisor.daemon_json.runtime_users import Ask
 from pyinfra_gvisor.node import DAEMON_JSON, Node
 from pyinfra_gvisor.parts import every
 from pyinfra_gvisor.planning.absence import absence_problems
-from pyinfra_gvisor.planning.controller import controller_refusals, report_problem
+from pyinfra_gvisor.planning.controller import controller_refusals, report_problem, source_problem
 from pyinfra_gvisor.planning.image import image_problem
 from pyinfra_gvisor.planning.unsupported import runc_problem
 from pyinfra_gvisor.planning.wanted import plan_for_settings
@@ -201,6 +201,7 @@ def settings_refusals(settings: Settings) -> list[tuple[str, Problem]]:
     found = [
         ("gvisor_release", _known_escape(settings) if settings.runtimes else None),
         ("gvisor_runtimes", too_old(settings.release, settings.runtimes)),
+        ("gvisor_source", source_problem(settings)),
         ("gvisor_report_dir", report_problem(settings.report_dir)),
     ]
     return [(key, problem) for key, problem in found if problem]

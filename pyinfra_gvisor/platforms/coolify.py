@@ -16,6 +16,8 @@ _DIRECTORIES = tuple(
 # bootstrap/helpers/docker.php, defaultLabels. Coolify's own containers have no type.
 _TYPE = "coolify.type"
 _NAME = "coolify.name"
+RESOURCE_NAME = "coolify.resourceName"
+"""The label with the name that an app has in Coolify's pages."""
 
 
 class Coolify:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pyinfra_gvisor.dispatch.accepted import is_same, read_accepted
+from pyinfra_gvisor.dispatch.accepted import accepted_so_far, is_same
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
 from pyinfra_gvisor.dispatch.pulled import SHORT_ID, Pulled, read_pulled
@@ -46,7 +46,7 @@ def declared(value: Any) -> tuple[str | None, tuple[Infrastructure, ...]]:
     A file that does not exist yet has no entries. Raises ``ValueError`` if the value is wrong.
     """
     if isinstance(value, str):
-        return value, read_accepted(Path(value)) if Path(value).exists() else ()
+        return value, accepted_so_far(Path(value))
     return None, tuple(Infrastructure.model_validate(item) for item in value or ())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.spelling import did_you_mean, near
 from pyinfra_gvisor.dispatch.accepted import FILE, is_same
 from pyinfra_gvisor.dispatch.policy import Infrastructure
 from pyinfra_gvisor.dispatch.proposals import Proposal, proposals
@@ -68,7 +69,8 @@ def _nothing(found: Sequence[HostFound], name: str) -> Problem:
     if any(image.removeprefix("sha256:").startswith(name.removeprefix("sha256:")) for image in ids):
         todo = "add --shape, or give the name of a container of this image"
         return Problem("no known kind of container has an image of this name", got=name, todo=todo)
-    todo = "list both with pyinfra-gvisor infrastructure"
+    names = {known for host in found for known in host.pulled.names}
+    todo = did_you_mean(near(name, names)) or "list both with pyinfra-gvisor infrastructure"
     if IS_DIGITS.fullmatch(name):
         todo += f"; digits are never a name, and an id needs {SHORT_ID} or more digits"
     return Problem("no node has such an image or container", got=name, todo=todo)

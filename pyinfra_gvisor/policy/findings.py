@@ -42,6 +42,9 @@ class Finding(Strict):
     remedy: str = Field("", description="What to do.")
     cis: str | None = Field(None, description="docker-bench-security's id of the same check.")
     waived: str | None = Field(None, description="Why it is accepted. It then fails no host.")
+    by_default: bool = Field(
+        False, description="Accepted by this package's rule, not by a setting. Not in its counts."
+    )
 
 
 def failing(findings: Iterable[Finding], at_least: Severity) -> list[Finding]:

@@ -45,9 +45,9 @@ def listed(lock: Lock, *, as_json: bool) -> str:
     return "\n".join(lines)
 
 
-def checked(path: Path, origins: Origins | None) -> str:
+def checked(path: Path, origins: Origins | None) -> tuple[str, bool]:
     """
-    Check the lock ``path``, and compare it with ``origins``. Return the lines to print.
+    Check the lock; return the lines to print, and whether there are newer releases.
 
     Raises ``BadLock``, ``Disagreement`` or ``NoAnswer`` (the first of these that applies) with one
     line for each fault.
@@ -56,16 +56,12 @@ def checked(path: Path, origins: Origins | None) -> str:
     if wrong := [f"{path}: {fault}" for fault in faults(lock)]:
         raise BadLock("\n".join(wrong))
     newest = max(parse_release(name) for name in lock.releases)
-    said = [
-        f"{path}: {len(lock.releases)} releases, no faults",
-        _newer(
-            newest, map(parse_release, known().gvisor_releases), f"known.json of {known().as_of}"
-        ),
-    ]
+    later = [item for item in map(parse_release, known().gvisor_releases) if item > newest]
+    said = [f"{path}: {len(lock.releases)} releases, no faults"]
+    said.append(_newer(later, f"known.json of {known().as_of}"))
     if origins is None:
-        return "\n".join(said)
-    differing: list[str] = []
-    silent: list[str] = []
+        return "\n".join(said), bool(later)
+    differing, silent = list[str](), list[str]()
     for name, entry in lock.releases.items():
         for origin, read in origins.readers.items():
             try:
@@ -79,16 +75,18 @@ def checked(path: Path, origins: Origins | None) -> str:
     if differing:
         raise Disagreement("\n".join(differing + silent))
     try:
-        said.append(_newer(newest, origins.releases(), "gVisor's tags"))
+        tagged = [item for item in origins.releases() if item > newest]
+        said.append(_newer(tagged, "gVisor's tags"))
+        later += tagged
     except NoAnswer as error:  # does not concern the lock
         said.append(f"newer releases in gVisor's tags: unknown; {error}")
     if silent:
         raise NoAnswer("\n".join(silent))
-    return "\n".join(said)
+    return "\n".join(said), bool(later)
 
 
-def _newer(newest: Release, others: Iterable[Release], whose: str) -> str:
-    found = [str(item) for item in others if item > newest]
+def _newer(later: Iterable[Release], whose: str) -> str:
+    found = [*map(str, later)]
     more = f", and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     names = ", ".join(found[:MOST_NAMED]) + more or "none"
     return f"newer releases in {whose}: {names}"

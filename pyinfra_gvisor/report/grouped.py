@@ -79,13 +79,18 @@ def counts(report: HostReport) -> list[str]:
         return []
     numbers = {
         **{str(severity): count for severity, count in by_severity(report.findings).items()},
-        "waived": sum(item.waived is not None for item in report.findings),
+        "waived": waived_in(report.findings),
     }
     order = [*reversed(Severity), "waived"]
     found = ", ".join(f"{numbers[name]} {name}" for name in order if numbers[name])
     sandboxed = sum(item.sandboxed for item in report.containers)
     containers = f"{sandboxed} of {len(report.containers)} containers in gVisor"
     return [found or "nothing found", containers, *_firewall(report)]
+
+
+def waived_in(findings: Iterable[Finding]) -> int:
+    """Return how many findings a setting waives: what a rule itself accepts is in no count."""
+    return sum(item.waived is not None and not item.by_default for item in findings)
 
 
 def _firewall(report: HostReport) -> list[str]:

@@ -8,22 +8,12 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import Field
 
-from pyinfra_gvisor.base.columns import some
 from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.node.changes import Change
+from pyinfra_gvisor.report.host_result import HostResult
+from pyinfra_gvisor.report.outlooks import AppOutlooks
 
 VERSION: Final = 1  # of the documents' form; raised when a reader of the old form would fail
-
-
-class HostResult(Strict):
-    """What a command found on a host."""
-
-    host: str
-
-    @property
-    def lines(self) -> Iterator[str]:
-        """Yield the result for people."""
-        raise NotImplementedError
 
 
 class Examined(HostResult):
@@ -89,89 +79,6 @@ class FoundInfrastructure(HostResult):
     default: str = Field(description="Its `gvisor_default`.")
     reads: str | None = Field(description="The file that its `gvisor_infrastructure` names.")
     found: tuple[FoundThing, ...]
-
-
-class AppDifference(Strict):
-    """What is different for an app under gVisor."""
-
-    rule: str
-    outlook: Literal["fails", "differs"]
-    seen: str = Field(description="What was seen of the app.")
-    what: str = Field(description="What happens under gVisor.")
-    todo: str
-
-
-class AppOutlook(Strict):
-    """
-    A running container, and what is known of it under the runtime that is declared for it.
-
-    ``nothing known`` is no promise: rules do not see everything.
-    """
-
-    name: str
-    image: str
-    now: Literal["gVisor", "runc", "unknown"]
-    runtime: str = Field(description="The runtime of `gvisor_runtimes` that it is compared with.")
-    outlook: Literal["fails", "differs", "nothing known", "outside"] = Field(
-        description="`outside`: the node lets it run under runc."
-    )
-    differences: tuple[AppDifference, ...] = ()
-    cut: bool = Field(False, description="It has more processes than were looked at.")
-
-
-class AppOutlooks(HostResult):
-    """The running containers of a host, by name."""
-
-    apps: tuple[AppOutlook, ...]
-
-    @property
-    def lines(self) -> Iterator[str]:
-        """Yield the result for people: apps that fail, differences, then the others."""
-        yield f"{len(self.apps)} running containers: {self._counted or 'none'}"
-        for app in self._that("fails"):
-            yield f"{app.name} FAILS in gVisor" + (" (it is there now)" * (app.now == "gVisor"))
-            for item in app.differences:
-                if item.outlook == "fails":
-                    yield f"  {item.rule}: {item.seen}"
-                    yield f"    {item.what}. {item.todo}."
-        for (rule, what, todo), names in sorted(self._differing().items()):
-            yield f"differs, {rule}: {some(names, _NAMED)}"
-            yield f"    {what}. {todo}."
-        for outlook, text in _OTHERS.items():
-            if names := [app.name for app in self._that(outlook)]:
-                yield f"{text}: {some(names, _NAMED)}"
-        if cut := [app.name for app in self.apps if app.cut]:
-            yield f"not looked at wholly, too many processes: {some(cut, _NAMED)}"
-
-    @property
-    def _counted(self) -> str:
-        counts = {text: len(self._that(outlook)) for outlook, text in _COUNTED.items()}
-        return ", ".join(f"{count} {text}" for text, count in counts.items() if count)
-
-    def _that(self, outlook: str) -> list[AppOutlook]:
-        return [app for app in self.apps if app.outlook == outlook]
-
-    def _differing(self) -> dict[tuple[str, str, str], list[str]]:
-        found: dict[tuple[str, str, str], list[str]] = {}
-        for app in self.apps:
-            for item in app.differences:
-                if item.outlook == "differs":
-                    name = f"{app.name} ({item.seen})"
-                    found.setdefault((item.rule, item.what, item.todo), []).append(name)
-        return found
-
-
-_NAMED = 12  # containers in one line
-_COUNTED = {
-    "fails": "would fail in gVisor",
-    "differs": "would differ",
-    "nothing known": "with no known difference",
-    "outside": "outside as declared",
-}
-_OTHERS = {
-    "nothing known": "no known difference, which is no promise",
-    "outside": "stay outside of gVisor, as declared",
-}
 
 
 class Results(Strict):

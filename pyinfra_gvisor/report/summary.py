@@ -14,19 +14,25 @@ Environment variable: a directory for one more copy of the reports. Who sets it 
 so the run does not.
 """
 
-Job = Literal["connect", "doctor", "deploy", "audit", "rollback", "remove", "coolify"]
+Job = Literal["connect", "doctor", "apps", "deploy", "audit", "rollback", "remove", "coolify"]
 
 Outcome = Literal[
     "proven", "proven after changes", "still proven", "changed, still proven",
     "changed", "as declared", "compliant", "unchanged", "ready",
-    "changes pending", "restart pending", "not looked at", "not finished",
+    "looked at", "changes pending", "restart pending", "not looked at", "not finished",
     "not compliant", "refused", "failed", "no answer", "not reached",
 ]  # fmt: skip
 
 PROVEN: Final = ("proven after changes", "proven", "changed, still proven", "still proven")
-GOOD: Final = (*PROVEN, "changed", "as declared", "compliant", "unchanged", "ready")
+GOOD: Final = (*PROVEN, "changed", "as declared", "compliant", "unchanged", "ready", "looked at")
 OPEN: Final = ("changes pending", "restart pending", "not looked at", "not finished")
 ORDER: Final = (*GOOD, *OPEN, "not compliant", "refused", "failed", "no answer", "not reached")
+_COMMANDS: Final[dict[Job, str]] = {
+    "connect": "apply",
+    "deploy": "apply",
+    "coolify": "apply --deploy coolify",
+    **{job: job for job in ("doctor", "apps", "audit", "rollback", "remove")},
+}
 MOST_CAUSES: Final = 3  # of a host; the others stand above
 MOST_LIMITS: Final = 3  # hosts of a command that is named; more are not repeated
 
@@ -118,8 +124,8 @@ def outcome(host: HostEnd, run: RunEnd) -> Outcome:
 
 
 def _planned(host: HostEnd, run: RunEnd) -> Outcome:
-    if run.job == "doctor":  # has no operations: its deploy looks
-        return "ready"
+    if run.job in ("doctor", "apps"):  # have no operations: their deploys look
+        return _nothing(run)
     if host.pending is None:
         return "not looked at"
     if host.pending:
@@ -128,11 +134,13 @@ def _planned(host: HostEnd, run: RunEnd) -> Outcome:
 
 
 def _nothing(run: RunEnd) -> Outcome:
-    if run.job == "deploy":
-        return "as declared"
-    if run.job == "audit":
-        return "compliant"
-    return "ready" if run.job == "doctor" else "unchanged"
+    words: dict[Job, Outcome] = {
+        "deploy": "as declared",
+        "audit": "compliant",
+        "doctor": "ready",
+        "apps": "looked at",
+    }
+    return words.get(run.job, "unchanged")
 
 
 def ended_early(run: RunEnd) -> bool:
@@ -206,6 +214,7 @@ def _done(run: RunEnd) -> str:
     words: dict[Job, str] = {
         "connect": "reached",
         "doctor": "ready",
+        "apps": "looked at",
         "deploy": "as declared",
         "audit": "compliant",
     }
@@ -249,7 +258,7 @@ def _next(run: RunEnd, found: dict[Outcome, list[str]]) -> list[str]:
 def _change(run: RunEnd) -> str:
     """Return how to make the changes of a plan."""
     if not run.dry:
-        return "run again, and say yes"
+        return f"run {_command(_COMMANDS[run.job], run)} again, and say yes"
     return _command("apply", run) if run.job == "deploy" else "run without --dry"
 
 

@@ -19,6 +19,7 @@ from pyinfra_gvisor.report.grouped import (
     found_in,
     place,
     places,
+    waived_in,
 )
 
 MOST_EXPLAINED: Final = 3
@@ -145,7 +146,7 @@ def _left_out(
     columns: int,
 ) -> list[str]:
     """Return a line about what is only counted; none if nothing is."""
-    info, waived = sum(map(len, counted)), sum(item.waived is not None for _, item in found)
+    info, waived = sum(map(len, counted)), waived_in(item for _, item in found)
     worst = f", the worst of severity {more[0][0][1].severity}" if more else ""
     counts = {f"{len(more)} more rules{worst}": len(more), f"{info} info": info}
     counts[f"{waived} waived"] = waived

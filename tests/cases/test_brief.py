@@ -80,11 +80,15 @@ def test_an_apply_says_no_success_of_each_step_and_with_v_it_does() -> None:
         assert (left_out in brief, left_out in whole) == (False, True)
 
 
+KNOWN: set[str] = set()
+"""Hosts of which the end says why they fail."""
+
+
 @pytest.fixture
 def said(caplog: Log, monkeypatch: Patch) -> Callable[..., list[str]]:
     """Lets pyinfra say something of host a in a step; returns all that is printed so far."""
     state = State(Inventory((["a"], {})), Config())
-    host, brief = state.inventory.get_host("a"), Brief(state)
+    host, brief = state.inventory.get_host("a"), Brief(state, lambda host: host.name in KNOWN)
     caplog.handler.addFilter(brief)
     caplog.set_level(logging.INFO, logger="pyinfra")
     monkeypatch.setattr("pyinfra_gvisor.run_support.brief._HELD_S", 0.01)
@@ -115,6 +119,9 @@ def test_that_a_step_has_failed_is_left_out_only_where_the_step_has_said_more(
     assert said(failed, level=logging.ERROR) == ["--> Starting operation: x"]
     said("--> Starting operation: y")
     assert said(failed, level=logging.ERROR)[-1] == f"[a] {failed}"
+    KNOWN.add("a")
+    before = said("--> Starting operation: z")
+    assert said(failed, level=logging.ERROR) == before
 
 
 @table(
@@ -134,7 +141,7 @@ def test_only_a_yes_changes_hosts(keys: str, code: int, *, changes: bool) -> Non
     assert "Go on without the hosts that failed? [Y/n]" in said
     assert ASKED in said
     assert ("--> Starting operation" in said) is changes
-    assert ("run again, and say yes" in said) is not changes
+    assert ("run pyinfra-gvisor apply again, and say yes" in said) is not changes
 
 
 CHANGED = {"gvisor_daemon_json": {"log-driver": "local"}}

@@ -224,8 +224,9 @@ def test_a_removal_names_the_containers_that_need_the_default_runtime(caplog: Lo
     assert fleet.failed() == {"bad"}
     assert (
         "remove: /etc/docker/daemon.json on @fake/bad: the change would remove runtimes that "
-        "containers need: gvisordefault (these need it to start: shop, idle (stopped)); run "
-        'deploys/gvisor.py with gvisor_default = "off", then recreate or remove these containers; '
+        "containers need: gvisordefault (these need it to start: shop, idle (stopped)); set "
+        'gvisor_default = "off" and gvisor_seal = None, and run pyinfra-gvisor apply. Then '
+        "recreate or remove these containers; "
         "gvisor_keep_running = True keeps the runtimes until no container needs them. Nothing was "
         "changed."
     ) in caplog.text

@@ -213,7 +213,7 @@ def test_a_firewall_that_lets_a_sandbox_out_or_a_full_disk_fails_the_host(caplog
     assert record(item.of("record").command)["failed"] == failed
     assert (
         "egress-metadata, egress-private, egress-smtp, egress-node (critical): "
-        "run deploys/gvisor.py to load the rules; see docs/egress.md"
+        "run pyinfra-gvisor apply to load the rules; see docs/egress.md"
     ) in caplog.text
     assert "proof.json on @fake/a: No space left on device" in caplog.text
 

@@ -106,7 +106,7 @@ def test_hosts_that_are_named_on_the_command_line_are_looked_at(tmp_path: Path) 
 @table(
     "limits, chosen, said",
     {"r*": (["r*"], 1, "")},
-    empty_group=(["empty"], 0, "got empty; list the hosts"),
+    empty_group=(["empty"], 0, "got empty; the hosts are run-1"),
     one_of_two=(["run", "rum-1"], 1, "got rum-1; did you mean run-1?"),
     all_excluded=([], 0, "no host is left after --limit and --exclude"),
     name=(["run-1"], 1, ""),

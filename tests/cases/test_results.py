@@ -22,7 +22,7 @@ from tests.unit.apps.looked import looked, looked_lines
 LOOKS = table(
     "command, says",
     doctor=("doctor", "[@fake/a] ready       a deploy would not refuse this node"),
-    apps=("apps", "[@fake/a] 1 running containers: 1 would fail in gVisor"),
+    apps=("apps", "[@fake/a] 1 container runs, 0 in gVisor now; judged as with gvisor_default"),
     generations=("generations", "[@fake/a] no generation: daemon.json was not changed"),
     infrastructure=("infrastructure", "[@fake/a] no image or container of the platform"),
 )
@@ -101,3 +101,24 @@ def test_a_look_is_printed_for_people_and_as_json(fleet: Path, command: str, say
     document = json.loads(program.stdout)
     assert Draft202012Validator(schema("results")).is_valid(document)
     assert [host["host"] for host in document["hosts"]] == ["@fake/a", "@fake/b"]
+
+
+def test_apps_are_told_before_anything_is_accepted_and_what_to_do_comes_last(fleet: Path) -> None:
+    settings = fleet / "group_data/run.py"
+    settings.write_text(f'{settings.read_text()}\ngvisor_infrastructure = "infrastructure.json"\n')
+
+    ran = typed("apps")
+
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1].startswith("next: change the apps that fail; ")
+    assert "Summary" not in ran.stderr
+
+
+def test_apps_of_a_node_whose_docker_is_silent_are_a_clear_error(fleet: Path) -> None:
+    silent = fake(answer(without=["info"], docker_error="connect: Connection refused"))
+    (fleet / "inventories/run.py").write_text(inventory(run={"a": silent}, build={}, coolify={}))
+
+    ran = typed("apps")
+
+    assert ran.returncode == 1
+    assert "next: @fake/a: dockerd does not answer, got connect: Connection refused" in ran.stderr

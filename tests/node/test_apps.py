@@ -9,7 +9,7 @@ import pytest
 from pyinfra_gvisor.apps.outlook import outlooks
 from pyinfra_gvisor.apps.seen import apps_script, parse_apps
 from pyinfra_gvisor.node import parse_node, state_script
-from pyinfra_gvisor.report.results import AppOutlook
+from pyinfra_gvisor.report.outlooks import AppOutlook
 from pyinfra_gvisor.settings import Settings
 from tests.node.audits import sh
 from tests.node.containers import must, remove_containers, start_container
@@ -236,5 +236,6 @@ def test_the_deploy_tells_it_for_people(fleet: Fleet) -> None:
     finally:
         remove_containers(fleet.nodes[NODE], "^/app-device$")
 
-    assert "app-device FAILS in gVisor" in ran.stderr
-    assert "device: /dev/kmsg" in ran.stderr
+    assert "WOULD FAIL" in ran.stderr
+    assert "/dev/kmsg" in ran.stderr
+    assert "next: change the apps that fail" in ran.stderr

@@ -99,7 +99,8 @@ def test_a_forger_is_found(watched: Fleet, node: LabNode) -> None:
 
     assert (exe, argv0.strip()) == (SENTRY, "runsc-sandbox")
     assert within(SLACK_S, lambda: journal(node, forger))
-    assert "its binary is on another file system; run deploys/gvisor.py" in journal(node, forger)[0]
+    told = "its binary is on another file system; run pyinfra-gvisor apply"
+    assert told in journal(node, forger)[0]
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_jsonable_python
 
-from pyinfra_gvisor.apps.rules import DIFFERENCES
+from pyinfra_gvisor.apps.rules import DIFFERENCES, REFUSAL
 from pyinfra_gvisor.audit.age_rules import AGE_RULES, PACKAGE_RULES
 from pyinfra_gvisor.audit.annotation_rules import ANNOTATION_RULES, ANNOTATIONS, UNKNOWN, Annotation
 from pyinfra_gvisor.audit.app_rules import APP_RULES, COOLIFY_RULES
@@ -243,7 +243,8 @@ def _runtimes(check: Check) -> str:
 def differences_lists() -> str:
     """Return Markdown with a list of what fails under gVisor, and one of what differs."""
     groups = _groups(
-        (rule.outlook, (f"`{rule.id}`", f"{rule.what}. {rule.todo}.")) for rule in DIFFERENCES
+        (rule.outlook, (f"`{rule.id}`", f"{rule.what}. {rule.todo}."))
+        for rule in (REFUSAL, *DIFFERENCES)
     )
     titles = {"fails": "What fails", "differs": "What works otherwise"}
     return "\n".join(f"## {titles[key]}\n\n{_list(rows)}" for key, rows in groups.items())

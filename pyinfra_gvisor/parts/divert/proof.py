@@ -30,7 +30,7 @@ CHECKS = (
         "container under runc reads the node's",
         "build_kernel",
         Severity.CRITICAL,
-        "run deploys/gvisor.py, which replaces runc with our program again",
+        "run pyinfra-gvisor apply, which replaces runc with our program again",
         _in_gvisor,
         _on_node,
         unless='`gvisor_default` is not `"sandbox-all"`',

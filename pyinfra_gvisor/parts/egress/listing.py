@@ -13,8 +13,9 @@ from pyinfra_gvisor.parts.egress.plan import out_of_force
 from pyinfra_gvisor.parts.egress.rules import STOPPED_SIZE
 from pyinfra_gvisor.parts.egress.settings import EgressSettings
 from pyinfra_gvisor.parts.egress.state import EgressState
+from pyinfra_gvisor.platforms.coolify import RESOURCE_NAME
 
-APP_LABELS = ("coolify.resourceName", "com.docker.compose.project")
+APP_LABELS = (RESOURCE_NAME, "com.docker.compose.project")
 """Labels that tell the app of a container, the first that it has: Coolify's docker.php, compose."""
 
 _SHOWN = 200  # destinations of one container or address

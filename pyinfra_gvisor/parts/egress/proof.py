@@ -12,7 +12,7 @@ from pyinfra_gvisor.proof.judges import let_through, same, shows, stopped
 from pyinfra_gvisor.proof.part import Declared, PartProof
 
 _UNDECLARED = "no `gvisor_egress` is declared, or it only reports"
-_LOAD = "run deploys/gvisor.py to load the rules; see docs/egress.md"
+_LOAD = "run pyinfra-gvisor apply to load the rules; see docs/egress.md"
 _ALLOW = (
     "check that `allow` names the right address and port; ports of the node itself belong into "
     "`node_ports`"

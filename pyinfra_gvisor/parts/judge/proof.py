@@ -32,7 +32,7 @@ CHECKS = (
         "docker cp into a container that mounts one. With an exception dockerd does all three",
         "door",
         Severity.CRITICAL,
-        "read journalctl -u pyinfra-gvisor-judge, then run deploys/gvisor.py",
+        "read journalctl -u pyinfra-gvisor-judge, then run pyinfra-gvisor apply",
         _refused,
         _done,
         unless='`gvisor_door` is not `"refuse"`',

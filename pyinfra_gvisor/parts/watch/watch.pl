@@ -61,9 +61,9 @@ sub journal {
 sub complaint {
     my ($one) = @_;
     my $todo = $one->{state} eq "unknown"
-        ? "run deploys/gvisor.py and deploys/audit.py again, then recreate the container"
+        ? "run pyinfra-gvisor apply, then recreate the container"
         : $policy->{default}
-        ? "recreate the container without a runtime, or add it to gvisor_infrastructure"
+        ? "recreate the container, or run pyinfra-gvisor accept NAME on the controller"
         : "recreate the container under a gVisor runtime, or exempt it in gvisor_exempt";
     my $is = $one->{state} eq "unknown" ? "but this cannot be verified" : "but runs directly on the host kernel";
     return "$one->{shown} must run in gVisor, $is: "

@@ -15,6 +15,7 @@ def looked(
     *,
     mounts: Sequence[Mapping[str, Any]] = (),
     seen: Mapping[str, Any] | None = None,
+    labels: Mapping[str, str] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """A container: ``options`` as ``HostConfig`` has them, ``seen`` what differs from nothing."""
@@ -22,6 +23,7 @@ def looked(
         "Id": hashlib.sha256(name.encode()).hexdigest(),
         "Name": f"/{name}",
         "Image": "shop:1",
+        "Labels": {**(labels or {})},
         "HostConfig": {"Runtime": "runc", "CapAdd": None, "PidsLimit": None, **options},
         "Mounts": list(mounts),
         "Seen": {**NOTHING, **(seen or {})},
@@ -30,7 +32,7 @@ def looked(
 
 def volume(source: str, target: str, *, socket: bool = False) -> dict[str, Any]:
     """A mount."""
-    return {"Type": "bind", "Source": source, "Destination": target, "RW": True, "Socket": socket}
+    return {"Type": "bind", "Source": source, "Destination": target, "Socket": socket}
 
 
 def looked_lines(*apps: Mapping[str, Any], sockets: Sequence[str] = ()) -> list[str]:

@@ -24,6 +24,8 @@ ABOUT: dict[str, tuple[dict[str, Any], ...]] = {
     "program-32-bit": (looked(seen={"elf32": ["game"]}),),
     "setuid": (looked(seen={"setuid": ["sudo"]}),),
     "container-engine": (looked(seen={"engine": ["dockerd"]}),),
+    "host-network": (looked(NetworkMode="host"),),
+    "host-ipc": (looked(IpcMode="host"),),
     "mounts-inside": (looked(seen={"mounted": ["nfs4 /mnt"]}),),
     "pids-limit": (looked(PidsLimit=40),),
     "memory-limit": (looked(Memory=12 * MIB),),
@@ -43,7 +45,10 @@ ABOUT: dict[str, tuple[dict[str, Any], ...]] = {
     "privileged": (looked(Privileged=True),),
     "seccomp": (looked(SecurityOpt=['seccomp={"defaultAction":"SCMP_ACT_ALLOW"}']),),
 }
+BOXED = Runtime(network="sandbox")
 STRICT = Runtime(network="sandbox", hardening="strict")
+RUNTIMES = {"host-network": BOXED}
+"""Of rules that are about no app of a runtime without options."""
 
 
 def told(app: App, apps: Apps, runtime: Runtime | None = None) -> list[str]:
@@ -53,9 +58,9 @@ def told(app: App, apps: Apps, runtime: Runtime | None = None) -> list[str]:
 
 
 def test_each_rule_is_about_one_app() -> None:
-    assert {rule: told(*around(*apps)) for rule, apps in ABOUT.items()} == {
-        rule.id: [rule.id] for rule in DIFFERENCES
-    }
+    found = {rule: told(*around(*apps), RUNTIMES.get(rule)) for rule, apps in ABOUT.items()}
+
+    assert found == {rule.id: [rule.id] for rule in DIFFERENCES}
 
 
 @table(
@@ -66,6 +71,7 @@ def test_each_rule_is_about_one_app() -> None:
     enough=[looked(PidsLimit=100, Memory=64 * MIB)],
     devices_of_the_sandbox=[looked(Devices=[{**KMSG, "PathOnHost": "/dev/full"}])],
     own_socket=[looked(seen={"listens": [SOCK]}), looked("other", **PHP)],
+    host_network_with_a_runtime_that_has_it=[looked(NetworkMode="host")],
     socket_that_nobody_else_has=[FPM, looked("other")],
     not_asked_by_docker=[{**looked(), "Seen": None}],
 )
@@ -99,6 +105,15 @@ def test_a_socket_of_the_node_in_a_mounted_directory_is_told() -> None:
 def test_a_runtime_that_has_it_is_told_nothing(rule: str, runtime: Runtime) -> None:
     assert told(*around(*ABOUT[rule])) == [rule]
     assert told(*around(*ABOUT[rule]), runtime) == []
+
+
+def test_many_file_systems_that_an_app_mounts_are_told_on_one_line() -> None:
+    app, apps = around(looked(seen={"mounted": [f"nfs4 /mnt/{number}" for number in range(9)]}))
+    (rule,) = [item for item in DIFFERENCES if item.id == "mounts-inside"]
+
+    assert [*rule.look(app, Ground(Runtime(), apps))] == [
+        "nfs4 /mnt/0, nfs4 /mnt/1, nfs4 /mnt/2 and 6 more"
+    ]
 
 
 def test_rules_have_one_name_each_and_whole_sentences() -> None:

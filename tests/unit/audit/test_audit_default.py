@@ -44,7 +44,9 @@ def test_every_container_must_run_in_gvisor_whatever_its_labels_are() -> None:
 
     finding = found(report)["container-unsandboxed shop"]
     assert finding.severity is Severity.CRITICAL
-    assert "recreate it without a runtime" in finding.remedy
+    assert "docker compose up -d --force-recreate" in finding.remedy
+    assert "if its file has one" in finding.remedy
+    assert "pyinfra-gvisor accept NAME" in finding.remedy
     assert "gvisor_exempt" not in finding.remedy
     assert report.containers[0].must
 
@@ -76,8 +78,8 @@ def test_a_container_of_which_nobody_knows_whether_it_is_infrastructure_must_run
 @table(
     "changes, where, remedy",
     restart=({"when": "start"}, "sandbox", "Restart the container"),
-    recreate=({"asked": "runc", "when": "recreated"}, "sandbox", "recreate"),
-    refused=({"why": "privileged"}, "refused", "Stop the container"),
+    recreate=({"asked": "runc", "when": "recreated"}, "sandbox", "--force-recreate"),
+    refused=({"why": "privileged"}, "refused", "Remove the refused options"),
 )
 def test_the_remedy_helps_this_container(changes: dict[str, Any], where: str, remedy: str) -> None:
     report = judged(*app(**BARE).lines(), place("shop", where, **changes))

@@ -218,7 +218,7 @@ def test_a_restart_that_stays_owed_says_so_the_rest_is_reloaded_and_nobody_touch
         for wanted in ({"userland-proxy": False}, RESTART)
     )
 
-    assert nothing == ["/etc/docker/daemon.json: new, nothing", owed]
+    assert nothing == ["/etc/docker/daemon.json: new, no reload or restart", owed]
     assert some == [
         *("/etc/docker/daemon.json: new, reload", owed, "  reload (SIGHUP) applies: /live-restore"),
         "  a reload affects no running container and no connection",

@@ -205,8 +205,8 @@ def test_the_refusal_says_who_lives_there_and_what_is_possible(given: Data, want
 
     assert str(refused.value) == (
         "the change of /data-root would unmount the files of running containers and break exec, "
-        "got app, job; stop these containers first, because Docker does not migrate them; or, with "
-        "deploys/gvisor.py, declare the old value"
+        "got app, job; stop these containers first, because Docker does not migrate them; or "
+        "declare the old value in gvisor_daemon_json"
     )
 
 

@@ -192,10 +192,10 @@ def test_the_text_ends_with_a_line() -> None:
 
 @table(
     "default, says",
-    on=("sandbox", "also by default (runsc); 1 accepted as infrastructure"),
-    off=("off", "1 accepted as infrastructure, unused"),
+    on=("sandbox", "also by default (runsc); 1 entry in gvisor_infrastructure"),
+    off=("off", "1 entry in gvisor_infrastructure, unused"),
 )
-def test_the_doctor_says_how_many_are_accepted(default: str, says: str) -> None:
+def test_the_doctor_says_how_many_entries_are_declared(default: str, says: str) -> None:
     data = {"gvisor_default": default, "gvisor_infrastructure": [entry().written()]}
 
     settings, _ = load_settings(data)

@@ -196,6 +196,7 @@ def test_what_the_seal_refuses_is_said_before_the_container_is_started(
     assert place
     assert place.where == "refused"
     assert why in place.why
+    assert "; ".join(place.reasons) == place.why
 
 
 def test_the_seal_of_the_runtime_that_is_asked_for_counts(docker: Docker) -> None:

@@ -51,8 +51,8 @@ WHY = "the team that builds images needs it"
         {"gvisor_exempt": [{"name": "proxy", "reason": REASON}]},
         "gvisor_exempt",
         (
-            "exempts by labels and names, which tenants choose; remove this key; with "
-            "gvisor_default use gvisor_infrastructure"
+            "exempts by labels and names, which tenants choose; remove this key, then "
+            "run pyinfra-gvisor accept NAME for each"
         ),
     ),
     reserved_name=(

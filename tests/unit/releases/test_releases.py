@@ -213,7 +213,8 @@ def test_the_packaged_lock_has_no_fault_and_all_that_is_wrong_with_one_is_told_a
 
     lines = command("check", "--lock", str(path)).err.splitlines()
 
-    assert (code, err, PACKAGED.read_text()) == (0, "", lock_text(read_lock(PACKAGED)))
+    assert (code, err) in ((0, ""), (2, ""))  # 2: a newer release is known
+    assert PACKAGED.read_text() == lock_text(read_lock(PACKAGED))
     assert len(lines) == 3
     assert all(line.startswith(f"pyinfra-gvisor: {path}: ") for line in lines)
 

@@ -78,17 +78,17 @@ def test_check_online_compares_every_entry_with_both_origins_and_names_newer_rel
     command: Command, origin: Origin, lock: Path
 ) -> None:
     releases = publish_lock(origin, lock)
-    code, out, _ = command("check", "--lock", str(lock), *origin.online)
+    out = command("check", "--lock", str(lock), *origin.online).out
     asked = len(origin.asked)
     publish_lock(origin, lock, *(f"2099010{day}.0" for day in range(1, 8)))
     later = command("check", "--lock", str(lock), *origin.online)
 
-    assert (code, out.count("has the same checksums")) == (0, 2 * len(releases))
+    assert out.count("has the same checksums") == 2 * len(releases)
     assert asked == 3 * len(releases) + 1
     assert out.splitlines()[-1] == "newer releases in gVisor's tags: none"
     named = ", ".join(f"2099010{day}.0" for day in range(7, 2, -1))
     said = f"newer releases in gVisor's tags: {named}, and 2 more"
-    assert (later.code, later.out.splitlines()[-1]) == (0, said)
+    assert (later.code, later.out.splitlines()[-1]) == (2, said)
 
 
 def test_check_names_newer_known_releases_without_network(command: Command, lock: Path) -> None:
@@ -100,8 +100,22 @@ def test_check_names_newer_known_releases_without_network(command: Command, lock
     code, out, _ = command("check", "--lock", str(lock))
 
     named = f"newer releases in known.json of {known().as_of}: {known().gvisor_releases[0]}"
-    assert code == 0
+    assert code == 2
     assert out.splitlines()[1].startswith(named)
+
+
+def test_check_ends_with_0_only_if_the_lock_has_the_newest_release(
+    command: Command, lock: Path
+) -> None:
+    document = json.loads(lock.read_text())
+    newest = known().gvisor_releases[0]
+    entry = document["releases"].pop(document["default"])
+    document |= {"default": newest, "releases": {newest: entry, **document["releases"]}}
+    lock.write_text(json.dumps(document))
+
+    code, out, err = command("check", "--lock", str(lock))
+
+    assert (code, out.splitlines()[1].rpartition(": ")[2]) == (0, "none")
 
 
 def test_check_online_puts_a_disagreement_before_a_silent_origin_which_is_named(

@@ -8,7 +8,14 @@ import pytest
 
 from pyinfra_gvisor.base.json_text import Json
 from pyinfra_gvisor.runtimes.profiles import Runtime
-from pyinfra_gvisor.settings import EXAMPLES, PREFIX, Settings, host_timeout_s, load_settings
+from pyinfra_gvisor.settings import (
+    EXAMPLES,
+    PREFIX,
+    Settings,
+    host_timeout_s,
+    load_moved_settings,
+    load_settings,
+)
 from tests.arguments import Data
 from tests.table import table
 from tests.unit.settings.loaded_settings import good, problems_of
@@ -312,3 +319,21 @@ def test_apt_needs_the_sum_of_its_package() -> None:
     ((key, problem),) = problems_of(gvisor_source="apt").items()
 
     assert (key, problem.startswith(said)) == ("gvisor_sha512", True)
+
+
+@table(
+    "data, default",
+    off=({}, "sandbox"),
+    declared=({"gvisor_default": "sandbox-all"}, "sandbox-all"),
+    nothing_accepted_yet=({"gvisor_infrastructure": "no/infrastructure.json"}, "sandbox"),
+    no_runtime=({"gvisor_runtimes": {}}, "off"),
+    contradiction=({"gvisor_exempt": [{"name": "x", "reason": "our own proxy"}]}, "off"),
+)
+def test_settings_after_the_move_have_a_default_if_that_is_possible(
+    data: Data, default: str
+) -> None:
+    found, problems = load_moved_settings(data)
+
+    assert not problems
+    assert found
+    assert found.default == default

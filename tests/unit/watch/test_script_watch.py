@@ -188,7 +188,7 @@ def test_a_sandbox_of_a_replaced_program_is_only_reported(tmp_path: Path, sandbo
     asked_runc = watched.look([container(1, sandbox)], {STOP: STOPPED})
 
     assert asked_runsc.named == ["app"]
-    assert "its binary was replaced on the node; run deploys/gvisor.py" in asked_runsc.errors[0]
+    assert "its binary was replaced on the node; run pyinfra-gvisor apply" in asked_runsc.errors[0]
     assert STOP not in asked_runsc.asked
     assert "was not stopped: it may run in gVisor" in asked_runsc.stdout
     assert STOP in asked_runc.asked

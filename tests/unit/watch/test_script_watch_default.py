@@ -79,7 +79,7 @@ def test_what_is_no_infrastructure_is_reported_whatever_its_name_and_labels_and_
     assert (without_images.code, without_images.named) == (1, ["shop"])
     assert "images cannot be checked" in without_images.stdout
     assert (looked.code, looked.stderr, looked.named) == (0, "", ["shop"])
-    assert "recreate the container without a runtime, or add it to" in looked.errors[0]
+    assert "recreate the container, or run pyinfra-gvisor accept NAME" in looked.errors[0]
     assert "gvisor_exempt" not in looked.stdout
 
 
