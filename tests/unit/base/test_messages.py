@@ -263,7 +263,8 @@ def test_what_is_pending_waits_for_enter_or_for_a_restart_is_said_with_what_to_d
     assert lines(*hosts, hosts[1], **PLAN, limited=True)[-1] == (
         "next: pyinfra-gvisor apply, with the same --limit"
     )
-    assert lines(hosts[0], executed=False)[-1] == "next: run pyinfra-gvisor apply again, and say yes"
+    again = "next: run pyinfra-gvisor apply again, and say yes"
+    assert lines(hosts[0], executed=False)[-1] == again
     assert lines(*waiting) == [
         *("Summary: gVisor works on 1 of 2 hosts", "proven by a test container: b"),
         "restart pending: a",

@@ -113,8 +113,7 @@ def test_check_ends_with_0_only_if_the_lock_has_the_newest_release(
     document |= {"default": newest, "releases": {newest: entry, **document["releases"]}}
     lock.write_text(json.dumps(document))
 
-    code, out, err = command("check", "--lock", str(lock))
-
+    code, out, _ = command("check", "--lock", str(lock))
     assert (code, out.splitlines()[1].rpartition(": ")[2]) == (0, "none")
 
 
