@@ -35,8 +35,8 @@ def list_apps() -> None:
     if found is None:
         return
     try:
-        declared = str(host.data.get("gvisor_default") or "off")
-        tell_result(host, outlooks(host.name, node, settings, found, declared))
+        declared = host.data.get("gvisor_default", "off") != "off"
+        tell_result(host, outlooks(host.name, node, settings, found, declared=declared))
     except Problem as problem:
         fail(host, problem.at("apps", "gvisor_runtimes", host.name))
 

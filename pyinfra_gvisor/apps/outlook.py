@@ -22,14 +22,14 @@ _NO_DEFAULT: Final = "other settings contradict gvisor_default, so none was assu
 
 
 def outlooks(
-    host: str, node: Node, settings: Settings, found: Apps, declared: str | None = None
+    host: str, node: Node, settings: Settings, found: Apps, *, declared: bool = True
 ) -> AppOutlooks:
     """
     Return what is known of each running container under the runtime that is declared for it.
 
     + settings: as they will be after the move, by which the node was asked as well
     + found: what was seen of the containers. Of processes in a sandbox the node sees nothing
-    + declared: ``gvisor_default`` before the move; None: as in ``settings``
+    + declared: False if ``gvisor_default`` is set only after the move
 
     Raises ``Problem`` if no runtime is declared.
     """
@@ -49,7 +49,7 @@ def outlooks(
     return AppOutlooks(
         host=host,
         apps=tuple(told),
-        default=declared or settings.default,
+        assumed=not declared and settings.dispatch is not None,
         switched=node.info is not None and node.info.default_runtime == DEFAULT_RUNTIME,
         unknown=_unknown(node, settings, apps),
         binds=_binds(node, settings, apps),

@@ -88,8 +88,8 @@ class AppOutlooks(HostResult):
     """The running containers of a host, by name."""
 
     apps: tuple[AppOutlook, ...]
-    default: str = Field(
-        description="The declared `gvisor_default`. `off`: apps are judged as with `sandbox`."
+    assumed: bool = Field(
+        description="`gvisor_default` is `off`, and apps are judged as if it were `sandbox`."
     )
     switched: bool = Field(description="Docker already runs new containers by that default.")
     unknown: str = Field(
@@ -108,7 +108,7 @@ class AppOutlooks(HostResult):
             yield "no container runs on this node"
             return
         inside = sum(app.now == "gVisor" for app in self.apps)
-        judged = "" if self.default != "off" else '; judged as with gvisor_default = "sandbox"'
+        judged = '; judged as with gvisor_default = "sandbox"' if self.assumed else ""
         yield f"{_containers(len(self.apps))}, {inside} in gVisor now{judged}"
         if self.unknown:
             yield f"UNKNOWN what Docker would refuse: {self.unknown}"
@@ -205,7 +205,7 @@ def _next(found: Sequence[AppOutlooks]) -> Iterator[str]:
             "change the apps that fail; what is infrastructure: pyinfra-gvisor accept NAME. Then "
             "pyinfra-gvisor apps again"
         )
-    elif any(host.default == "off" for host in found):
+    elif any(host.assumed for host in found):
         yield 'set gvisor_default = "sandbox" in group_data/run.py, then pyinfra-gvisor plan'
     elif not all(host.switched for host in found):
         yield "pyinfra-gvisor plan"

@@ -36,6 +36,7 @@ def seen(
     inside: Sequence[str] = (),
     settings: Settings = RUNSC,
     switched: bool = False,
+    declared: bool = True,
 ) -> AppOutlooks:
     """What is told of containers; ``places`` are those of the first ones."""
     known = [*places, *[place("sandbox")] * (len(apps) - len(places))]
@@ -53,7 +54,9 @@ def seen(
         wrappers={RUNSC_ENTRY["path"]: "0a1b2c3d" + "0" * 56},
     )
     found = parse_apps(looked_lines(*apps))
-    return outlooks("run-1", ground.model_copy(update={"places": ids}), settings, found)
+    return outlooks(
+        "run-1", ground.model_copy(update={"places": ids}), settings, found, declared=declared
+    )
 
 
 def place(where: str, *reasons: str) -> Place:
@@ -144,7 +147,7 @@ def test_an_app_of_coolify_has_the_name_that_people_know() -> None:
 @table(
     "given, then",
     fails=({"places": [place("refused", "privileged")]}, "change the apps that fail; "),
-    not_declared=({"settings": Settings.model_validate(RUNTIMES)}, "set gvisor_default = "),
+    not_declared=({"declared": False}, "set gvisor_default = "),
     not_switched=({}, "pyinfra-gvisor plan"),
     not_recreated=({"switched": True}, "recreate what still runs under runc: shop"),
     all_inside=({"switched": True, "inside": ["shop"]}, "pyinfra-gvisor audit"),
