@@ -401,7 +401,7 @@ def test_a_removal_names_the_containers_that_need_the_default(
     outcome = dispatch.run(*KINDS, deploy=REMOVE)
 
     assert outcome.code == 1
-    need = "gvisordefault (these need it to start: stopped-then, running-on); run deploys/gvisor.py"
+    need = "gvisordefault (these need it to start: stopped-then, running-on); set gvisor_default = "
     for kind in KINDS:
         assert re.search(rf"remove: \S+ on {kind}: .*{re.escape(need)}", outcome.stderr)
     assert [snapshot(node) for node in nodes] == before

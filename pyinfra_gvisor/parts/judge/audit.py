@@ -73,8 +73,8 @@ RULES: tuple[Rule[Audited], ...] = (
     Rule(
         "links-followed",
         Severity.MEDIUM,
-        "dockerd follows symbolic links in volumes while a container that nobody checked may need "
-        "them, so a container could have dockerd write elsewhere on the node",
+        "dockerd follows symbolic links in volumes while an unchecked container may need them. A "
+        "container could have it write elsewhere on the node",
         "Recreate the container. A minute later dockerd follows no links in volumes",
         _links_followed,
     ),

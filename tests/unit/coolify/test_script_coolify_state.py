@@ -306,7 +306,7 @@ def test_one_that_is_at_it_for_too_long_is_told_and_a_look_leaves_it_alone(
     ),
     no_patcher=(
         lambda host: host.at(PATCHER).unlink(),
-        (1, f"<3>{UNCHECKED}: {PATCHER} is missing; run deploys/coolify.py again\n", []),
+        (1, f"<3>{UNCHECKED}: {PATCHER} is missing; run pyinfra-gvisor apply --deploy coolify\n", []),
     ),
 )
 def test_a_look_says_in_one_line_what_it_did_or_who_has_no_sandbox(
