@@ -180,6 +180,7 @@ STALE = "worker 11 1.25 php artisan horizon\nstale 11"
 UNSAFE = "Coolify does not honour --runtime; new deployments run directly on the host kernel"
 LOST = "Coolify did not honour --runtime any more; it was patched again and honours --runtime now"
 OLD_CODE = "Horizon still runs old code; new deployments may run directly on the host kernel"
+AGAIN = "run pyinfra-gvisor apply --deploy coolify"
 UNCHECKED = "cannot check that Coolify honours --runtime"
 DROPS = "Coolify knows --runtime, but does not pass it on to Docker"
 
@@ -306,7 +307,7 @@ def test_one_that_is_at_it_for_too_long_is_told_and_a_look_leaves_it_alone(
     ),
     no_patcher=(
         lambda host: host.at(PATCHER).unlink(),
-        (1, f"<3>{UNCHECKED}: {PATCHER} is missing; run pyinfra-gvisor apply --deploy coolify\n", []),
+        (1, f"<3>{UNCHECKED}: {PATCHER} is missing; {AGAIN}\n", []),
     ),
 )
 def test_a_look_says_in_one_line_what_it_did_or_who_has_no_sandbox(
