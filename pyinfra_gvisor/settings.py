@@ -413,7 +413,7 @@ EXAMPLES: Final = {
     "gvisor_must_sandbox": '[{"name": "*"}]',
     "gvisor_restart_units": '["docker.service"]',
     "gvisor_runtimes": '{"runsc": {"network": "host"}}',
-    "gvisor_seal": '{"binds": ["/srv/apps"]}',
+    "gvisor_seal": '{"binds": ["/srv/apps/site/html"]}',
     "gvisor_sha512": "{}",
     "gvisor_waivers": '{"2.2": "the default bridge is not used"}',
 }

@@ -38,7 +38,8 @@ class Brief(logging.Filter):
         super().__init__()
         self._state = state
         self._is_explained = is_explained  # whether it is known why a host fails
-        self._said: dict[str, list[str]] = {}
+        self._said: dict[str, list[tuple[int, str]]] = {}  # by host, with the levels
+        self._acts = False  # a step has begun
         self._told: set[str] = set()  # hosts of which this step has said something
         self._in_results = False
 
@@ -59,6 +60,7 @@ class Brief(logging.Filter):
             self.flush()
             self._told.clear()
             self._in_results = "--> Results:" in text
+            self._acts |= "--> Starting operation" in text
         if self._in_results and record.levelno == logging.INFO:
             return False
         self.flush()
@@ -70,10 +72,10 @@ class Brief(logging.Filter):
         if _FAILED.fullmatch(plain(text)) and host in self._told:
             return False
         self._told.add(host)
-        if level == logging.INFO:
+        if level == logging.INFO or not self._acts:
             if not self._said:
                 gevent.spawn_later(_HELD_S, self.flush)
-            self._said.setdefault(host, []).append(text)
+            self._said.setdefault(host, []).append((level, text))
             return False
         self.flush()
         return True
@@ -87,10 +89,10 @@ class Brief(logging.Filter):
     def flush(self) -> None:
         """Print what is kept, each text once."""
         said, self._said = self._said, {}
-        alike: dict[tuple[str, ...], list[str]] = {}
+        alike: dict[tuple[tuple[int, str], ...], list[str]] = {}
         for host in sorted(said):
             alike.setdefault(tuple(said[host]), []).append(host)
         for lines, hosts in alike.items():
             logger.info(f"{', '.join(hosts)}:")
-            for line in lines:
-                logger.info(f"  {line}")
+            for level, line in lines:
+                logger.log(level, f"  {line}")

@@ -57,6 +57,7 @@ class _Notes:
     strays: bool = False
     proven: Literal["now", "before"] | None = None
     restart_pending: bool = False
+    ends_containers: bool = False
     restarts: bool = False
     only_looks: bool = False
 
@@ -175,6 +176,12 @@ def is_restart_pending(host: Host) -> None:
     _notes(host).restart_pending = True
 
 
+def is_applied(host: Host, node: Node) -> None:
+    """Keep for the summary what a node is after its daemon.json was applied."""
+    info = node.info
+    _notes(host).ends_containers = info is not None and not info.live_restore
+
+
 def without_place(host: Host, reason: str) -> str:
     """Return a reason without what stands before it: the operation, the file and the host."""
     return reason.partition(f" on {host.name}: ")[2] or reason
@@ -267,6 +274,7 @@ def _host_end(state: State, run: _Run, host: Host) -> HostEnd:
         proven=next((when for when in ("now", "before") if when in made), None),
         pending=any(forecast) if state.check_for_changes else None,
         restart_pending=any(item.restart_pending for item in notes),
+        ends_containers=any(item.ends_containers for item in notes),
         finished=all(meta.is_complete() for meta in metas.values()),
         containers=counted(host),
         to_refuse=run.to_refuse.get(host.name, ()),

@@ -28,7 +28,7 @@ from pyinfra_gvisor.daemon_json.transaction import detached, resumption, transac
 from pyinfra_gvisor.facts.node import forget_node, read_node
 from pyinfra_gvisor.node import DAEMON_JSON, STATE_DIR, Node
 from pyinfra_gvisor.run_support.changes import by
-from pyinfra_gvisor.run_support.ending import is_restart_pending, restarts_docker
+from pyinfra_gvisor.run_support.ending import is_applied, is_restart_pending, restarts_docker
 from pyinfra_gvisor.run_support.messages import shows_details, tell, tell_detail, tell_diff
 
 
@@ -71,6 +71,8 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     )
     yield _detached(f"{script(by=by())}{text}")
     found = read_node(host) if state.is_executing else None
+    if found:
+        is_applied(host, found)
     if found and noted(found):
         tell(f"{DAEMON_JSON}: {noted(found)}", logger.warning)
 

@@ -10,15 +10,14 @@ gvisor_runtimes = {
     # "gvisor": {"network": "sandbox", "dns": "docker"},
 }
 
-# Run every container in gVisor by default. First accept the platform's own containers:
-# pyinfra-gvisor infrastructure lists them, and pyinfra-gvisor accept ID accepts one. Then remove
-# the # below. Never set gvisor_default on the host that runs Coolify itself. The seal has files and
-# directories that every container of the node may mount. Coolify's uploads of backups to S3 need
-# /data/coolify/backups: then any container of the node could mount all backups. gvisor_default
-# excludes gvisor_exempt.
-# gvisor_default = "sandbox"
+# Run every container in gVisor by default, but never on the host that runs Coolify itself.
+# 1. If pyinfra-gvisor infrastructure lists containers, remove the # before the next line. Then
+#    accept those that you trust: pyinfra-gvisor accept CONTAINER
 # gvisor_infrastructure = "infrastructure.json"
-# gvisor_seal = {"binds": ["/srv/apps"]}
+# 2. Remove the # before both lines below, and gvisor_exempt. Every container of the node may mount
+#    what binds names. Write the directories and files that your apps mount.
+# gvisor_default = "sandbox"
+# gvisor_seal = {"binds": ["/srv/apps/site/html"]}
 
 # Apps that need not run in gVisor, and the directory for the audit's reports.
 # gvisor_exempt = [{"name": "shop-builder", "reason": "builds images, until it moves in March"}]

@@ -359,7 +359,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "sysctl",
         "differs",
         "The sysctl has no effect",
-        "Remove it",
+        "Leave it if the app needs no such value. Where plan says REFUSED, remove it",
         _sysctl,
         refused="sysctl",
     ),

@@ -78,21 +78,21 @@ gvisor_release = "{release}"
 gvisor_runtimes = {{"runsc": {{"network": "host"}}}}
 
 {must}
-# Run every container in gVisor by default. First accept the platform's own containers:
-# pyinfra-gvisor infrastructure lists them, and pyinfra-gvisor accept ID accepts one. Then remove
-# the # below. Never set gvisor_default on the host that runs Coolify itself.
-{default}
+# Run every container in gVisor by default, but never on the host that runs Coolify itself.
+# 1. If pyinfra-gvisor infrastructure lists containers, remove the # before the next line. Then
+#    accept those that you trust: pyinfra-gvisor accept CONTAINER
+# gvisor_infrastructure = "infrastructure.json"
+# 2. Remove the # before both lines below, and gvisor_exempt. Every container of the node may mount
+#    what binds names. {binds_are}
+# gvisor_default = "sandbox"
+# gvisor_seal = {{"binds": {binds}}}
+
 # Where the audit writes its reports, on this machine.
 # gvisor_report_dir = "reports"
 '''
-_DEFAULT = """\
-# gvisor_default = "sandbox"
-# gvisor_infrastructure = "infrastructure.json"
-# Files and directories that every container of the node may mount. Coolify's uploads of backups to
-# S3 need /data/coolify/backups, too: then any container of the node could mount all backups.
-# gvisor_seal = {{"binds": {binds}}}
-"""
-_BINDS = ("/srv/apps",)
+_BINDS: tuple[str, ...] = ("/srv/apps/site/html",)
+_BINDS_ARE = "Write the directories and files that your apps mount."
+_BINDS_OF_COOLIFY = "Uploads of backups to S3 also need /data/coolify/backups."
 _MUST = """\
 # All containers must run in gVisor. gvisor_exempt lists the exceptions.
 gvisor_must_sandbox = [{"name": "*"}]
@@ -220,9 +220,9 @@ def files(fleet: Fleet) -> dict[str, str]:
         inventory = inventory.replace(mark, text)
     url = _literal(fleet.coolify_url or "https://coolify.example.com")
     token_file = _literal(fleet.token_file or "/srv/coolify.token")
-    must = _MUST_COOLIFY if fleet.coolify_url else _MUST
-    binds = Coolify().binds if fleet.coolify_url else _BINDS
-    default = _DEFAULT.format(binds=_literal(binds))
+    must, binds, binds_are = _MUST, _BINDS, _BINDS_ARE
+    if fleet.coolify_url:
+        must, binds, binds_are = _MUST_COOLIFY, Coolify().binds, _BINDS_OF_COOLIFY
     deploys = {
         f"deploys/{name}.py": _DEPLOY.format(function=function, what=what)
         for name, (function, what) in DEPLOYS.items()
@@ -231,7 +231,9 @@ def files(fleet: Fleet) -> dict[str, str]:
         INVENTORY: inventory,
         "inventories/local.py": _LOCAL,
         "group_data/all.py": _ALL,
-        "group_data/run.py": _RUN.format(release=DEFAULT, must=must, default=default),
+        "group_data/run.py": _RUN.format(
+            release=DEFAULT, must=must, binds=_literal(binds), binds_are=binds_are
+        ),
         "group_data/build.py": _BUILD,
         "group_data/coolify.py": _COOLIFY.format(url=url, token_file=token_file),
         **deploys,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -59,6 +59,7 @@ class HostEnd:
     ``pending`` is None if pyinfra did not look for changes. ``containers``: None if nobody looked.
     ``to_refuse``: the containers that would not start again, as they are.
     ``restart_pending``: declared keys take effect only when dockerd is restarted.
+    ``ends_containers``: a restart of dockerd ends all containers, because live-restore is off.
     """
 
     name: str
@@ -73,6 +74,7 @@ class HostEnd:
     proven: Literal["now", "before"] | None = None
     pending: bool | None = False
     restart_pending: bool = False
+    ends_containers: bool = False
     finished: bool = True
     containers: Counted | None = None
     to_refuse: tuple[str, ...] = ()
@@ -252,7 +254,7 @@ def _next(run: RunEnd, found: dict[Outcome, list[str]]) -> list[str]:
         lines.append(_look(run))
     if "not finished" in found:
         lines.append("run again: the run was ended before these hosts were finished")
-    return lines or [line for line in [_onwards(run)] if line]
+    return lines or [*_onwards(run)]
 
 
 def _change(run: RunEnd) -> str:
@@ -280,17 +282,21 @@ def _refusals(host: HostEnd, run: RunEnd) -> list[str]:
     return [f"Docker would refuse to start {names}{more} again. {todo}"]
 
 
-def _onwards(run: RunEnd) -> str | None:
-    """Return what to do after a run in which all went well; None if there is nothing to do."""
+def _onwards(run: RunEnd) -> Iterator[str]:
+    """Yield what to do after a run in which all went well."""
     found = added([host.containers for host in run.hosts])
     others = found.running - found.inside - found.accepted
-    if run.job == "rollback" and any(host.changed for host in run.hosts):
-        return "change the settings, or the next apply undoes this rollback"
+    back = [host for host in run.hosts if host.changed] if run.job == "rollback" else []
+    if back:
+        yield "change the settings, or the next apply undoes this rollback"
+    if names := [host.name for host in back if not host.proven]:
+        yield f"{', '.join(names)}: isolation is not proven now; pyinfra-gvisor audit says more"
+    if names := [host.name for host in back if host.ends_containers]:
+        yield f"{', '.join(names)}: live-restore is off: a restart of dockerd ends all containers"
     if run.job == "doctor":
-        return _command("plan", run)
+        yield _command("plan", run)
     if run.job == "deploy" and others > 0:
-        return f"{_command('audit', run)}, which says what to do about the other {others}"
-    return None
+        yield f"{_command('audit', run)}, which says what to do about the other {others}"
 
 
 def _look(run: RunEnd) -> str:

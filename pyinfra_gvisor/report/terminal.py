@@ -35,6 +35,7 @@ _STATES = {
     "clean": "compliant",
 }
 _ROWS = 2  # lines of one text of a rule
+_ROWS_TO_DO = 4  # of what to do: a remedy without its end may not work
 
 
 def host_lines(
@@ -125,18 +126,27 @@ def _explained(rule: Sequence[Found], columns: int) -> Iterator[str]:
     ordered = by_text(rule)
     for remedy, those in ordered[:MOST_REMEDIES]:
         yield from _wrapped(f"on: {places(those, columns - 10)}", columns, indent="    ", rows=1)
-        if len(rule) == 1 and item.evidence:
-            yield from _wrapped(f"seen: {item.evidence}", columns, indent="    ", rows=1)
+        if seen := _seen(those):
+            yield from _wrapped(f"seen: {seen}", columns, indent="    ", rows=_ROWS)
         if remedy:
-            yield from _wrapped(f"do: {remedy}", columns, indent="    ", rows=_ROWS)
+            yield from _wrapped(f"do: {remedy}", columns, indent="    ", rows=_ROWS_TO_DO)
     if rest := [pair for _, those in ordered[MOST_REMEDIES:] for pair in those]:
         yield from _wrapped(f"also: {places(rest, columns - 10)}", columns, indent="    ")
+
+
+def _seen(those: Sequence[Found]) -> str:
+    """Return what was seen of findings with one remedy: of the first, if it differs."""
+    host, first = those[0]
+    if len({item.evidence for _, item in those}) == 1 or not first.evidence:
+        return first.evidence
+    return f"{place(host, first)}: {first.evidence}"
 
 
 def _named(rule: Sequence[Found], columns: int) -> list[str]:
     item = rule[0][1]
     named = f"{item.severity.upper()} {item.id}: {places(rule, columns // 3)}"
-    return _wrapped(f"{named}: {item.what}", columns, rows=1)
+    seen = f" ({_seen(rule)})" if item.evidence else ""
+    return _wrapped(f"{named}: {item.what}{seen}", columns, rows=_ROWS)
 
 
 def _left_out(

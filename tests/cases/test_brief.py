@@ -87,6 +87,7 @@ KNOWN: set[str] = set()
 @pytest.fixture
 def said(caplog: Log, monkeypatch: Patch) -> Callable[..., list[str]]:
     """Lets pyinfra say something of host a in a step; returns all that is printed so far."""
+    KNOWN.clear()
     state = State(Inventory((["a"], {})), Config())
     host, brief = state.inventory.get_host("a"), Brief(state, lambda host: host.name in KNOWN)
     caplog.handler.addFilter(brief)
@@ -122,6 +123,36 @@ def test_that_a_step_has_failed_is_left_out_only_where_the_step_has_said_more(
     KNOWN.add("a")
     before = said("--> Starting operation: z")
     assert said(failed, level=logging.ERROR) == before
+
+
+@pytest.mark.usefixtures("here")
+def test_a_plan_goes_on_without_asking_after_a_host_failed() -> None:
+    have(**{"run-1": PLAIN, "run-2": FAILING})
+
+    ended, said = typed("plan", keys="")
+
+    assert ended == 1
+    assert "Go on without" not in said
+    assert "changes pending on 1 host: @fake/run-1" in said
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_wrong_on_two_hosts_is_said_once_before_the_summary() -> None:
+    have(**{"run-1": FAILING, "run-2": FAILING})
+
+    _, said = typed("plan")
+
+    assert said.partition("--> Summary")[0].count("gvisor_docker: ") == 1
+
+
+@pytest.mark.usefixtures("here")
+def test_no_error_of_pyinfras_follows_a_failed_audit() -> None:
+    have(**{"run-1": fake(answer())})
+
+    ended, said = typed("audit")
+
+    assert (ended, "NOT COMPLIANT" in said) == (1, True)
+    assert "Error: executed" not in said
 
 
 @table(

@@ -61,7 +61,10 @@ def test_a_run_over_no_host_fails(brought: str, deploy: str, option: str, tmp_pa
 
 @table(
     "options, said",
-    no_host=(("--limit", "nix"), "--limit matches no host and no group"),
+    no_host=(
+        ("--limit", "nix"),
+        "--limit matches no host and no group, got nix; the hosts are @fake/a",
+    ),
     no_settings=((), "fleet/group_data are not read in"),
 )
 def test_a_run_from_elsewhere_fails(options: tuple[str, ...], said: str, tmp_path: Path) -> None:

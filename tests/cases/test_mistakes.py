@@ -162,6 +162,14 @@ ESCAPE = (
     "gvisor_release = '20231009.0'\ngvisor_sha512 = {'x86_64': 'a' * 128}\n",
     "group_data/run.py: gvisor_release: release 20231009.0 has a known escape",
 )
+UNSEEN = [
+    (
+        "group_data/run.py",
+        "gvisor_waivers = {'docker-iccc': 'the default bridge is not used'}\n",
+        "gvisor_waivers: no audit rule has this id, got docker-iccc; did you mean docker-icc",
+    ),
+    ("group_data/run.py", "gvisor_source = '/srv/none'\n", "no such file on the controller"),
+]
 REFUSED = [
     ("group_data/run.py", "gvisor_egress: {}\n", "gvisor_egress: has a type but no value"),
     ("group_data/run.py", "gvisor_proof = 'sometimes'\n", "group_data/run.py: gvisor_proof: "),
@@ -175,7 +183,7 @@ REFUSED = [
 ]
 
 
-@table("refused", much_at_once=REFUSED, a_known_escape=[ESCAPE])
+@table("refused", much_at_once=REFUSED, a_known_escape=[ESCAPE], no_rule_and_no_archive=UNSEEN)
 def test_what_a_run_refuses_fails_a_check(fleet: Path, refused: list[tuple[str, str, str]]) -> None:
     for name, text, _ in refused:
         add(fleet, name, text)

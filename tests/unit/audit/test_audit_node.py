@@ -5,6 +5,7 @@ from typing import Any
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.report.document import HostReport
+from pyinfra_gvisor.report.grouped import waived_in
 from tests.arguments import Data
 from tests.cases.proven import INSTALLED, RELEASE, proven, proven_answer
 from tests.table import table
@@ -43,6 +44,13 @@ def test_a_node_as_declared_is_clean_with_waivers_that_say_why_and_one_of_no_rul
     finding = found(mistyped)["waiver-unknown gvisor_waivers['daemon-json-mod']"]
     assert "daemon-json-mode" in finding.remedy, "what may have been meant"
     assert mistyped.compliant
+
+
+def test_only_what_a_setting_waives_is_counted_as_waived() -> None:
+    by_rule = audited()
+    declared = audited(settings={"gvisor_waivers": {"2.9": "userns-remap breaks our platform"}})
+
+    assert (waived_in(by_rule.findings), waived_in(declared.findings)) == (0, 1)
 
 
 def test_a_release_that_is_not_there_or_not_what_was_installed_is_found() -> None:
@@ -391,8 +399,15 @@ def test_a_key_that_the_operator_gave_up_is_found_until_it_is_waived() -> None:
         settings={**given, "gvisor_waivers": {"2.16": "an old kernel needs it"}}, answer=answer
     )
 
-    assert f"docker-userland-proxy {FILE}" in found(refused)
+    remedy = found(refused)[f"docker-userland-proxy {FILE}"].remedy
+    assert remedy.startswith("Remove userland-proxy from gvisor_daemon_json")
     assert waived(accepted)[f"docker-userland-proxy {FILE}"] == "an old kernel needs it"
+
+
+def test_a_key_that_nobody_declared_is_not_to_be_removed_from_the_settings() -> None:
+    finding = found(flagged("--userland-proxy=true"))[f"docker-userland-proxy {FILE}"]
+
+    assert finding.remedy == "Run pyinfra-gvisor apply"
 
 
 def shim(pid: int, namespace: str = "k8s.io", identity: str = "web") -> str:

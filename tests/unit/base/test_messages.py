@@ -227,8 +227,18 @@ def test_the_headline_counts_good_hosts(job: Job, hosts: list[Data], counted: st
     ready=("doctor", {"containers": (0, 3, 0)}, "next: pyinfra-gvisor plan"),
     back=(
         "rollback",
-        {"changed": True},
+        {"changed": True, "proven": "before"},
         "next: change the settings, or the next apply undoes this rollback",
+    ),
+    back_to_what_is_not_proven=(
+        "rollback",
+        {"changed": True},
+        "next: a: isolation is not proven now; pyinfra-gvisor audit says more",
+    ),
+    back_without_live_restore=(
+        "rollback",
+        {"changed": True, "proven": "before", "ends_containers": True},
+        "next: a: live-restore is off: a restart of dockerd ends all containers",
     ),
     nothing_to_roll_back=("rollback", {}, "unchanged: a"),
     repaired=(

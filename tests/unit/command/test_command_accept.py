@@ -18,6 +18,7 @@ from tests.unit.dispatch.infrastructure import IMAGE, container, image, pulled
 
 FILE = "infrastructure.json"
 FOUND = HostFound("run-1", FILE, (), pulled(image()), "sandbox")
+NAMED = HostFound("run-1", FILE, (), replace(pulled(), names=("shop", "coolify-proxy")), "sandbox")
 
 Runs = list[tuple[list[str], list[str]]]
 Answering = Callable[..., Runs]
@@ -231,6 +232,7 @@ def test_entries_of_others_stay(here: Path, answer: Answering) -> None:
     tag=(["-y", "docker.io/coollabsio/coolify-helper:1"], [FOUND], "a name does not identify"),
     reason=(["-y", IMAGE, "--reason", "short"], [FOUND], "--reason is too short"),
     unknown=(["-y", "f" * 12], [FOUND], "no node has such an image or container"),
+    misspelt=(["-y", "coolify-proxi"], [NAMED], "did you mean coolify-proxy?"),
     nothing=(["-y", "--", "--ssh-user", "x"], [FOUND], "give the id of an image"),
     no_terminal=([IMAGE], [FOUND], "stdin is no terminal; add -y"),
     no_node=(["-y", IMAGE], [], "no node could be read; see the errors above; nothing was changed"),

@@ -575,7 +575,9 @@ def asked(
     run = [item for item in found if "RepoTags" not in item]
     answers = {
         "/images/json": says(compact(made)),
-        "/containers/json?all=1": says(compact([{"Id": item["Id"]} for item in run])),
+        "/containers/json?all=1": says(
+            compact([{"Id": item["Id"], "Names": [item["Name"]]} for item in run])
+        ),
         **{f"/images/{item['Id']}/json": says(compact(item)) for item in made},
         **{f"/containers/{item['Id']}/json": says(compact(item)) for item in run},
         **{
@@ -602,6 +604,7 @@ def test_a_node_tells_of_known_images_and_of_what_a_sandbox_would_refuse(tmp_pat
 
     assert list(found.images) == [IMAGE]
     assert [item.name for item in found.containers] == ["h" * 24]
+    assert found.names == ("h" * 24, "shop")
 
 
 @table(

@@ -95,6 +95,18 @@ def docker(tmp_path: Path) -> Docker:
     return Docker(tmp_path)
 
 
+@table("name, why", its_own=("proxy", "not the accepted"), another=("shop", "not infrastructure"))
+def test_only_who_is_named_like_infrastructure_is_compared_with_it(
+    tmp_path: Path, name: str, why: str
+) -> None:
+    docker = Docker(tmp_path, declared({**infrastructure(), "name": "proxy"}))
+
+    place = docker.place(name=name, config={"User": "web"})
+
+    assert place
+    assert (place.where, place.why[: len(why)]) == ("sandbox", why)
+
+
 @table(
     "host, when",
     the_default_runtime=({}, "start"),

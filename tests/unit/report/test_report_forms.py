@@ -297,12 +297,21 @@ def test_containers_with_another_remedy_are_shown_apart() -> None:
 
     lines = host_lines(host("run-1", other, *more))
 
-    assert lines[1:5] == [
-        "    on: app-0, app-1, app-2",
+    seen = "    seen: runtime runc, /proc/2113/exe is /usr/sbin/mysqld"
+    assert lines[1:7] == [
+        *("    on: app-0, app-1, app-2", seen),
         "    do: Deploy it again with the runtime runsc; until then stop it.",
-        "    on: proxy",
-        "    do: Exempt it.",
+        *("    on: proxy", seen, "    do: Exempt it."),
     ]
+
+
+def test_a_rule_with_one_line_names_what_was_seen() -> None:
+    worse = findings_of(Severity.CRITICAL, 3, 1)
+    refused = MODE.model_copy(update={"evidence": "mount of /etc on /x"})
+
+    lines = "\n".join(host_lines(host("run-1", *worse, refused), 80))
+
+    assert "can be written by its group (mount of /etc on /x)" in " ".join(lines.split())
 
 
 def test_an_unknown_host_says_why_and_a_fleet_is_a_line_a_host_and_the_verdict() -> None:
