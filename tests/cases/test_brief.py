@@ -137,15 +137,6 @@ def test_a_plan_goes_on_without_asking_after_a_host_failed() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_what_is_wrong_on_two_hosts_is_said_once_before_the_summary() -> None:
-    have(**{"run-1": FAILING, "run-2": FAILING})
-
-    _, said = typed("plan")
-
-    assert said.partition("--> Summary")[0].count("gvisor_docker: ") == 1
-
-
-@pytest.mark.usefixtures("here")
 def test_no_error_of_pyinfras_follows_a_failed_audit() -> None:
     have(**{"run-1": fake(answer())})
 
