@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pyinfra_gvisor.audit.releases import known_escapes
 from pyinfra_gvisor.audit.rules import Observation, Rule, Running
-from pyinfra_gvisor.base.errors import cut
+from pyinfra_gvisor.base.errors import capitalized, cut
 from pyinfra_gvisor.policy.findings import Severity
 
 # Whether a container asked for runc or got it by default, its recorded options do not tell.
@@ -44,7 +44,7 @@ def _remedy(running: Running) -> str | None:
         return f"Remove the refused options. Then {_RECREATE}. {_NO_LINE}"
     if place and place.when == "start":
         return "Restart the container: it then runs in gVisor"
-    again = f"{_RECREATE[0].upper()}{_RECREATE[1:]}"
+    again = capitalized(_RECREATE)
     return f"{again}. {_NO_LINE}. If it is infrastructure, run pyinfra-gvisor accept NAME"
 
 

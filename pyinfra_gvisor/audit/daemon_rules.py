@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pyinfra_gvisor.audit.rules import Audited, Observation, Rule
-from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.errors import Problem, capitalized
 from pyinfra_gvisor.base.json_text import Json, JsonText
 from pyinfra_gvisor.daemon_json.effective import known, read_keys
 from pyinfra_gvisor.daemon_json.keys import Force
@@ -134,7 +134,7 @@ DAEMON_RULES: tuple[Rule[Audited], ...] = (
         "daemon-json-not-reloadable",
         Severity.MEDIUM,
         "dockerd refuses every reload of daemon.json. A run of this package works around that",
-        f"{NO_PATH_REMEDY[0].upper()}{NO_PATH_REMEDY[1:]}",
+        capitalized(NO_PATH_REMEDY),
         _unloadable,
     ),
     Rule(

@@ -23,6 +23,7 @@ from pyinfra_gvisor.audit.rules import Audited, Rule, Running, look
 from pyinfra_gvisor.audit.runtime_rules import RUNTIME_RULES
 from pyinfra_gvisor.audit.security_rules import SECURITY_RULES
 from pyinfra_gvisor.audit.volume_rules import VOLUME_RULES
+from pyinfra_gvisor.base.errors import capitalized
 from pyinfra_gvisor.base.spelling import did_you_mean, near
 from pyinfra_gvisor.parts_common.members import members
 from pyinfra_gvisor.planning.preflight import accepted_risks
@@ -129,7 +130,7 @@ def _idle_waivers(waivers: Iterable[str]) -> list[Finding]:
             severity=Severity.LOW,
             subject=f"gvisor_waivers[{key!r}]",
             what="No rule has this id",
-            remedy=f"{todo[0].upper()}{todo[1:]}",
+            remedy=capitalized(todo),
         )
         for key, todo in unknown_waivers(waivers).items()
     ]

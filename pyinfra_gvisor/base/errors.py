@@ -17,6 +17,11 @@ def sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
+def capitalized(text: str) -> str:
+    """Return ``text`` with a capital at its beginning, and the rest as it is."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 class Problem(ValueError):
     """
     A problem that the operator has to solve.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.errors import Problem, capitalized
 from pyinfra_gvisor.base.redaction import secrets_in_words
 from pyinfra_gvisor.dispatch.accepted import FILE
 from pyinfra_gvisor.dispatch.policy import EXTENDED, Infrastructure
@@ -186,7 +186,7 @@ def of_image(image: Image, shape: Shape) -> Proposal:
         todo = shape.accepting(image.id)
         text = (
             "the entry needs the command of a container, and this image has no container here. "
-            f"{todo[0].upper()}{todo[1:]}. A container that Docker refuses to start is enough"
+            f"{capitalized(todo)}. A container that Docker refuses to start is enough"
         )
         return Proposal(subject, image.id, shape.name, problem=text, unseen=True)
     if image.config.shell:

@@ -17,7 +17,7 @@ REFUSED: Final = "refused"
 
 _NAMED = 12  # containers in one line, and lines of refused containers
 _EVIDENCE = 3  # things that were seen of one container
-_SHORT = 12  # characters of the name that Coolify gives a container, beside the app's own name
+_SHORT = 12  # characters of the container's name, if the app's name follows it
 _COUNTED = {
     "fails": "fail",
     "differs": "differ",
@@ -60,7 +60,7 @@ class AppOutlook(Strict):
 
     @property
     def title(self) -> str:
-        """Return what to call it: the app's name goes beside a name that nobody knows."""
+        """Return its name, and its app's if it has one: Coolify names containers at random."""
         if not self.app:
             return self.name
         short = self.name if len(self.name) <= _SHORT else f"{self.name[:_SHORT]}…"

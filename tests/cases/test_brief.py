@@ -80,16 +80,17 @@ def test_an_apply_says_no_success_of_each_step_and_with_v_it_does() -> None:
         assert (left_out in brief, left_out in whole) == (False, True)
 
 
-KNOWN: set[str] = set()
-"""Hosts of which the end says why they fail."""
+@pytest.fixture
+def explained() -> set[str]:
+    """The hosts of which the end says why they fail."""
+    return set()
 
 
 @pytest.fixture
-def said(caplog: Log, monkeypatch: Patch) -> Callable[..., list[str]]:
+def said(caplog: Log, monkeypatch: Patch, explained: set[str]) -> Callable[..., list[str]]:
     """Lets pyinfra say something of host a in a step; returns all that is printed so far."""
-    KNOWN.clear()
     state = State(Inventory((["a"], {})), Config())
-    host, brief = state.inventory.get_host("a"), Brief(state, lambda host: host.name in KNOWN)
+    host, brief = state.inventory.get_host("a"), Brief(state, lambda host: host.name in explained)
     caplog.handler.addFilter(brief)
     caplog.set_level(logging.INFO, logger="pyinfra")
     monkeypatch.setattr("pyinfra_gvisor.run_support.brief._HELD_S", 0.01)
@@ -112,7 +113,7 @@ def test_what_a_host_says_is_printed_within_a_second_and_before_its_error(
 
 
 def test_that_a_step_has_failed_is_left_out_only_where_the_step_has_said_more(
-    said: Callable[..., list[str]],
+    said: Callable[..., list[str]], explained: set[str]
 ) -> None:
     failed = "Error: executed 1 command"
 
@@ -120,7 +121,7 @@ def test_that_a_step_has_failed_is_left_out_only_where_the_step_has_said_more(
     assert said(failed, level=logging.ERROR) == ["--> Starting operation: x"]
     said("--> Starting operation: y")
     assert said(failed, level=logging.ERROR)[-1] == f"[a] {failed}"
-    KNOWN.add("a")
+    explained.add("a")
     before = said("--> Starting operation: z")
     assert said(failed, level=logging.ERROR) == before
 
