@@ -16,6 +16,7 @@ DEPLOYS = {
     "examine_node": "doctor",
     "audit_node": "audit",
     "list_apps": "apps",
+    "measure_node": "measure",
     "list_attempts": "egress",
     "list_infrastructure": "infrastructure",
     "list_generations": "generations",

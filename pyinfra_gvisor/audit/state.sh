@@ -8,7 +8,7 @@ export LC_ALL=C
 # shellcheck disable=SC2034 # docker_state.sh reads it
 wide=yes
 
-# Waits until no proof runs: prove.sh starts containers without gVisor, which are no findings. While this shell
+# Waits until no proof runs: containers of ours without gVisor (proof/containers.sh) are no findings. While this shell
 # holds the lock, no proof begins. The lock file has the seconds that the running proof may take.
 without_proof() {
     lock=/run/pyinfra-gvisor/probe.lock

@@ -19,6 +19,7 @@ COMMANDS = {
     "apply": "nodes",
     "audit": "nodes",
     "apps": "nodes",
+    "measure": "nodes",
     "egress": "nodes",
     "drift": "drift",
     "infrastructure": "infrastructure",

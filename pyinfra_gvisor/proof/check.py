@@ -16,7 +16,7 @@ from pyinfra_gvisor.proof.judges import Judge
 from pyinfra_gvisor.runtimes.profiles import Runtime
 
 CONTROL = "runc"
-MOUNTED = "/usr"  # by every probe: `start` in proof/prove.sh
+MOUNTED = "/usr"  # by every probe: `create` in proof/containers.sh
 NAMED = "sandbox with dns"
 OWN_STACK = frozenset({"sandbox", NAMED})
 ONLINE = frozenset({"host", *OWN_STACK})

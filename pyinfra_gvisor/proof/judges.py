@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 
 from pyinfra_gvisor.runtimes.profiles import RUNC_BY_NAME
 
-# Of the containers, in bytes: `memory` in proof/prove.sh.
+# Of the containers, in bytes: `memory` in proof/containers.sh.
 MEMORY_LIMIT = "134217728"
 
 # `uname -v` in every release: pkg/sentry/kernel.

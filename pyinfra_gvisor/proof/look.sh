@@ -1,5 +1,5 @@
 #!/bin/sh
-# Observes probe containers and the node that they run on. Comes before prove.sh, which sets the variables.
+# Observes probe containers and the node that they run on. Comes after proof/containers.sh, before prove.sh, which set the variables.
 set -eu
 
 see() { printf '%s\t%s\t%s\n' "$1" "$2" "$3"; }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Observes whether names resolve on a container's own networks only, and still resolve after restarts.
-# Comes before proof/look.sh and prove.sh, which set the variables.
+# Comes after proof/containers.sh, before proof/look.sh and prove.sh, which set the other variables.
 set -eu
 
 # Connects the peer, and no probe, to another network, where it has an additional name.
@@ -15,17 +15,6 @@ peers_address() {
 
 named_in() { # container name
     run_in "$1" name "$2" "$port" "$1" || true
-}
-
-# Runs the program of the proof, and prints what it prints. Twice: on a busy node a runtime may give up before the
-# process has started. The result of the second try is observed.
-run_in() { # container name, and arguments
-    in=$1
-    shift
-    # shellcheck disable=SC2086
-    ran=$(docker exec "$in" $perl -e "$program" "$@" 2>&1) || ran=$(docker exec "$in" $perl -e "$program" "$@" 2>&1) ||
-        { say "$ran" && return 1; }
-    say "$ran"
 }
 
 outlive_restarts() {

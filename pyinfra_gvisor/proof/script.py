@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pyinfra_gvisor.base.scripts import encoded, program, script
 from pyinfra_gvisor.daemon_json.service import service_script
@@ -54,6 +54,7 @@ def probe_script(
         *(() if no_reload else (service_script(node), *_RELOAD)),
         *(f"parts/{name}/proof" for name in trying),
         "base/holder",
+        "proof/containers",
         "proof/names",
         "proof/look",
         "proof/prove",
@@ -61,13 +62,9 @@ def probe_script(
         offline=" ".join(name for name, item in runtimes.items() if item.network == "none"),
         named=" ".join((*(name for name, item in runtimes.items() if has_names(item)), CONTROL)),
         sealed=" ".join(name for name, item in runtimes.items() if refuses_probes(item)),
-        image=image or "",
         external=EXTERNAL_NAME,
-        program_b64=encoded(program("proof/container.pl")),
         verdicts=program(*VERDICTS),
-        default=DEFAULT_RUNTIME if DEFAULT_RUNTIME in runtimes else "",
-        by_name=RUNC_BY_NAME if RUNC_BY_NAME in runtimes else "",
-        **_PERMITTING,
+        **for_containers("the proof", program("proof/container.pl"), runtimes, image),
         no_reload=no_reload or "",
         trying=" ".join(trying),
         **({} if no_reload else _for_reload(node)),
@@ -75,12 +72,38 @@ def probe_script(
     )
 
 
-def within_script() -> str:
-    """Return the script that runs a probe script, its first argument, with a time limit."""
+def for_containers(
+    task: str, text: str, runtimes: Iterable[str], image: str | None
+) -> dict[str, str]:
+    """
+    Return the variables of ``proof/containers.sh`` but ``trying``.
+
+    + task: what the containers are for, as messages name it
+    + text: the program of perl that runs in them
+    + runtimes: names, the node's default among them if it is ours
+    + image: as in ``probe_script``
+    """
+    names = {*runtimes}
+    return {
+        "task": task,
+        "program_b64": encoded(text),
+        "image": image or "",
+        "default": DEFAULT_RUNTIME if DEFAULT_RUNTIME in names else "",
+        "by_name": RUNC_BY_NAME if RUNC_BY_NAME in names else "",
+        **_PERMITTING,
+    }
+
+
+def within_script(fast_s: int = FAST_S) -> str:
+    """
+    Return the script that runs a probe script, its first argument, with a time limit.
+
+    + fast_s: the limit in seconds on a node whose Docker answers at once
+    """
     return script(
         "proof/within",
         silent_s=SILENT_S,
-        fast_s=FAST_S,
+        fast_s=fast_s,
         per_answer_s=PER_ANSWER_S,
         most_s=MOST_S,
     )

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.node.changes import Change
+from pyinfra_gvisor.report.costs import Costs
 from pyinfra_gvisor.report.host_result import HostResult
 from pyinfra_gvisor.report.outlooks import AppOutlooks
 
@@ -85,7 +86,7 @@ class Results(Strict):
     """What a command found on all hosts that it could read. The exit code is 1 if it missed one."""
 
     version: Literal[1] = VERSION
-    hosts: tuple[Examined | KeptGenerations | FoundInfrastructure | AppOutlooks, ...]
+    hosts: tuple[Examined | KeptGenerations | FoundInfrastructure | AppOutlooks | Costs, ...]
 
 
 R = TypeVar("R", bound=HostResult)

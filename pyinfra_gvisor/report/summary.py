@@ -14,7 +14,9 @@ Environment variable: a directory for one more copy of the reports. Who sets it 
 so the run does not.
 """
 
-Job = Literal["connect", "doctor", "apps", "deploy", "audit", "rollback", "remove", "coolify"]
+Job = Literal[
+    "connect", "doctor", "apps", "measure", "deploy", "audit", "rollback", "remove", "coolify"
+]  # fmt: skip
 
 Outcome = Literal[
     "proven", "proven after changes", "still proven", "changed, still proven",
@@ -31,7 +33,7 @@ _COMMANDS: Final[dict[Job, str]] = {
     "connect": "apply",
     "deploy": "apply",
     "coolify": "apply --deploy coolify",
-    **{job: job for job in ("doctor", "apps", "audit", "rollback", "remove")},
+    **{job: job for job in ("doctor", "apps", "measure", "audit", "rollback", "remove")},
 }
 MOST_CAUSES: Final = 3  # of a host; the others stand above
 MOST_LIMITS: Final = 3  # hosts of a command that is named; more are not repeated
@@ -141,6 +143,7 @@ def _nothing(run: RunEnd) -> Outcome:
         "audit": "compliant",
         "doctor": "ready",
         "apps": "looked at",
+        "measure": "looked at",
     }
     return words.get(run.job, "unchanged")
 
@@ -217,6 +220,7 @@ def _done(run: RunEnd) -> str:
         "connect": "reached",
         "doctor": "ready",
         "apps": "looked at",
+        "measure": "looked at",
         "deploy": "as declared",
         "audit": "compliant",
     }

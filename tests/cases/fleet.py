@@ -35,6 +35,7 @@ MARKS = {
     "wrappers": "# Writes wrapper scripts",
     "link": "# Points /usr/local/bin/runsc, a link for people",
     "daemon.json": "# Runs the script on standard input detached from this session",
+    "measure": "# Does the same work under each runtime",
     "prove": "# Starts a probe container under each runtime",
     "record": "# Writes one of our records",
     "copy record": "# Copies one of our records",

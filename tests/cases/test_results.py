@@ -18,6 +18,7 @@ from tests.cases.proven import proven_answer
 from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.apps.looked import looked, looked_lines
+from tests.unit.costs.measured_rounds import measured
 
 LOOKS = table(
     "command, says",
@@ -37,6 +38,7 @@ def fleet(tmp_path: Path, monkeypatch: Patch) -> Path:
     ends = (["end of generations"], ["end of changes"], ["end of images"])
     seen = dict(zip(marks, ends, strict=True))
     seen["end of apps"] = looked_lines(looked(Privileged=True, PidsLimit=20))
+    seen[MARKS["measure"]] = measured(runc={"fork": 0.001}, runsc={"fork": 0.003})
     told = {"a": fake(proven_answer(), **seen), "b": fake(answer(), **seen)}
     (tmp_path / "fleet/inventories/run.py").write_text(inventory(run=told, build={}, coolify={}))
     return tmp_path / "fleet"
@@ -103,6 +105,20 @@ def test_a_look_is_printed_for_people_and_as_json(fleet: Path, command: str, say
     assert [host["host"] for host in document["hosts"]] == ["@fake/a", "@fake/b"]
 
 
+@pytest.mark.usefixtures("fleet")
+def test_costs_are_printed_for_people_and_as_json_and_a_node_without_the_runtime_is_refused() -> (
+    None
+):
+    people, program = typed("measure"), typed("measure", "--json")
+
+    assert people.returncode == program.returncode == 1
+    assert "[@fake/a] fork a process            1000 µs     3.0 (3.0-3.0)" in people.stdout
+    assert "@fake/b: dockerd does not have the runtime runsc; run " in people.stderr
+    document = json.loads(program.stdout)
+    assert Draft202012Validator(schema("results")).is_valid(document)
+    assert [host["host"] for host in document["hosts"]] == ["@fake/a"]
+
+
 def test_apps_are_told_before_anything_is_accepted_and_what_to_do_comes_last(fleet: Path) -> None:
     settings = fleet / "group_data/run.py"
     settings.write_text(f'{settings.read_text()}\ngvisor_infrastructure = "infrastructure.json"\n')
@@ -110,7 +126,7 @@ def test_apps_are_told_before_anything_is_accepted_and_what_to_do_comes_last(fle
     ran = typed("apps")
 
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines()[-1].startswith("next: change the apps that fail; ")
+    assert ran.stdout.rpartition("\n[")[2].rpartition("\nnext: ")[2].startswith("change the apps ")
     assert "Summary" not in ran.stderr
 
 

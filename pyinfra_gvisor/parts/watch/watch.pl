@@ -8,7 +8,7 @@ use warnings;
 no warnings qw(newline);
 use Fcntl qw(LOCK_SH O_CREAT O_EXCL O_WRONLY);
 
-my $proof_lock = "/run/pyinfra-gvisor/probe.lock"; # prove.sh holds it while its containers exist
+my $proof_lock = "/run/pyinfra-gvisor/probe.lock"; # proof/containers.sh holds it while its containers exist
 my $most_s = 480; # longest wait for a proof: the unit limits a check to 600 s
 my $judge_socket = "/run/pyinfra-gvisor/judge.sock";
 my $judge_s = 60; # longest wait for the judge

@@ -444,8 +444,8 @@ def test_dockers_own_error_is_picked_out_or_else_the_end(said: str, expected: st
 
 
 def picked(said: str) -> str:
-    """What ``prove.sh`` takes of it."""
-    text = files("pyinfra_gvisor.proof").joinpath("prove.sh").read_text()
+    """What ``containers.sh`` takes of it."""
+    text = files("pyinfra_gvisor.proof").joinpath("containers.sh").read_text()
     function = text[text.index("why_not() {") :].partition("\n}\n")[0]
     program = f'set -eu\nsay() {{ printf \'%s\\n\' "$*"; }}\n{function}\n}}\nwhy_not "$1"'
     return run(program, said).stdout.rstrip("\n")

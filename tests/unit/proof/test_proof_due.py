@@ -201,7 +201,7 @@ def test_the_script_reloads_only_where_it_may_and_knows_networks_image_and_limit
     assert "runtimes='runsc net off runc'\n" in with_reload
     assert "offline=off\n" in with_reload
     assert "image=shop:1\n" in with_reload
-    assert f"memory={MEMORY_LIMIT} " in script("proof/prove"), "the limit that is judged"
+    assert f"memory={MEMORY_LIMIT} " in script("proof/containers"), "the limit that is judged"
 
 
 REFUSES = "failed to connect; check the path: no such file"
