@@ -122,6 +122,10 @@ def _named(member: str) -> Callable[[App, Ground], Iterator[str]]:
     return look
 
 
+def _setuid(app: App, ground: Ground) -> Iterable[str]:
+    return () if ground.runtime.has_on("allow-suid") else _named("setuid")(app, ground)
+
+
 def _few_pids(app: App, _: Ground) -> Iterator[str]:
     if 0 < app.options.pids_limit < PIDS_OF_SANDBOX:
         yield f"limit {app.options.pids_limit}"
@@ -201,7 +205,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "shared-socket",
         "fails",
         "A Unix socket in a volume is not there for other containers and the node",
-        "Let both sides use TCP",
+        'Let both sides use TCP, or run both under a runtime with "preset": "shared-sockets"',
         _shared_socket,
     ),
     Difference(
@@ -224,7 +228,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "raw-socket",
         "fails",
         "Raw and packet sockets are refused, also those of ping",
-        "Declare a runtime with --net-raw, or do without",
+        'Run it under a runtime with "preset": "ping", or do without',
         _below_tcp,
     ),
     Difference(
@@ -245,8 +249,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         "setuid",
         "fails",
         "A setuid program gets no rights by it, and hardened defaults forbid it under runc, too",
-        "Start the container as the user that it needs",
-        _named("setuid"),
+        'Start it as the user that it needs, or under a runtime with "preset": "setuid"',
+        _setuid,
     ),
     Difference(
         "container-engine",

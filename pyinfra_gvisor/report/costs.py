@@ -31,7 +31,7 @@ class Cost(Strict):
     def told(self) -> str:
         """Return it in a few words."""
         if self.verdict == "more":
-            return _number(self.value)
+            return number(self.value)
         if self.times is None:
             return "?"
         return f"{self.times:.1f} ({self.low:.1f}-{self.high:.1f})"
@@ -78,7 +78,7 @@ class Costs(HostResult):
         for row in self.rows:
             of = {cost.runtime: cost.told for cost in row.costs}
             told = "".join(f"{of.get(name, '-'):<{width}}" for name in self.runtimes)
-            runc = f"{_number(row.runc)} {row.unit}"
+            runc = f"{number(row.runc)} {row.unit}"
             yield f"{row.title:<{_TITLE}}{runc:<{_RUNC}}{told}".rstrip()
         for name, why in self.failed.items():
             yield f"{name}: nothing was measured: {why}"
@@ -116,7 +116,7 @@ class Costs(HostResult):
         yield "Nothing is left on the nodes. next: measure with a load of your own, such as pgbench"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Return a number with two digits, or all of those before the point."""
     digits = 0 if value >= 10 else 1 if value >= 1 else 2  # noqa: PLR2004
     return f"{value:.{digits}f}"

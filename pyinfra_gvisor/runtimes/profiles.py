@@ -12,6 +12,7 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.runtimes.hardening import STRICT
+from pyinfra_gvisor.runtimes.presets import Name, with_preset
 from pyinfra_gvisor.runtimes.reviewed import DOCKERS, ON, Flag, review
 from pyinfra_gvisor.runtimes.unsafe_flags import (
     LOG_VARIABLES,
@@ -52,6 +53,11 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 class Runtime(Strict):
     """One runtime in ``gvisor_runtimes``."""
 
+    preset: Name | None = Field(
+        None,
+        description="Options for apps that do not run otherwise, each with its price: "
+        "[presets](../runtimes.md#presets).",
+    )
     network: Literal["host", "sandbox", "none"] = Field(
         "host",
         description="`host`: the host kernel's sockets, in the container's network namespace. "
@@ -98,6 +104,11 @@ class Runtime(Strict):
         description="Why you want an option that endangers the node, in 10 characters or more; "
         "every output repeats it. `None`: refuse it.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_preset(cls, given: object) -> object:
+        return with_preset(given) if isinstance(given, Mapping) else given
 
     @field_validator("flags")
     @classmethod

@@ -8,9 +8,6 @@ from tests.bench.results import AUDIT, FLOOR, OURS, PIPELINING, PROOF, Results, 
 LEFT_LEAST = 0.95
 """Goal: at least this share of a container's throughput is left with the firewall's rules."""
 
-STRICT_MOST = 1.5
-"""Goal for recommending strict hardening: no work takes more than so many times standard's."""
-
 NAMES_MOST_MS = 5.0
 """Goal: Docker's names add less than so many milliseconds to a container's start."""
 

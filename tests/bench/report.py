@@ -1,6 +1,6 @@
 """Render measured results as tables and sentences for README.md."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -9,7 +9,6 @@ from tests.bench.goals import (
     DEFAULT_START_MOST_MS,
     GOALS,
     LEFT_LEAST,
-    STRICT_MOST,
     longer_s,
 )
 from tests.bench.measure import BenchError
@@ -31,7 +30,7 @@ def verdict(reached: bool) -> str:
 
 def result_table(results: Results) -> str:
     """Return a table of all results, with a row for each number of hosts and variant."""
-    return _markdown([_HEADER, *(_row(results, hosts, name) for hosts, name in results)])
+    return markdown([_HEADER, *(_row(results, hosts, name) for hosts, name in results)])
 
 
 def goal_table(results: Results) -> str:
@@ -41,7 +40,7 @@ def goal_table(results: Results) -> str:
         if (number := goal.measured(results)) is not None:
             cells = (str(goal), format(number, goal.measure.form), verdict(goal.reached(number)))
             rows.append(cells)
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def proof_sentence(results: Results) -> str:
@@ -68,7 +67,7 @@ def rules_table(results: Iterable[Row]) -> str:
         goal = (f"at least {LEFT_LEAST}", verdict(left >= LEFT_LEAST))
         goal = goal if "TCP" in item.what else ("", "")
         rows.append((item.what, *sides, f"{left:.2f}", *goal))
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def stacks_table(results: Iterable[Row]) -> str:
@@ -80,7 +79,7 @@ def stacks_table(results: Iterable[Row]) -> str:
         spreads = (spread(item.by_kind[kind], item.form) for kind in columns)
         pairs = (("runsc", "runc"), ("gvisor", "runc"), ("gvisor", "runsc"))
         rows.append((item.what, *spreads, *(f"{item.times(*pair):.2f}" for pair in pairs)))
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def default_table(results: Sequence[Row]) -> str:
@@ -96,22 +95,19 @@ def default_table(results: Sequence[Row]) -> str:
         middles = (f"{median(numbers):.1f}" for numbers in item.by_kind.values())
         goal = (f"at most {most:g}", verdict(max(longer) <= most))
         rows.append((f"`{item.what}`", *middles, *(f"{ms:.1f}" for ms in longer), *goal))
-    return _markdown(rows)
+    return markdown(rows)
 
 
-def hardening_table(results: Iterable[Row], pairs: Mapping[str, tuple[str, str]]) -> str:
-    """Return a table of the cost of strict hardening, and the row that decides the goal."""
-    header = ("what", "network", "standard (min to max)", "strict (min to max)")
-    rows: list[tuple[str, ...]] = [(*header, "strict / standard")]
-    worst = ("", 0.0)
+def programs_table(results: Iterable[Row], kinds: Sequence[str]) -> str:
+    """Return a table of what programs do under each runtime, and the ratio to the first one."""
+    first, *others = kinds
+    ratios = [f"`{kind}` / {first}" for kind in others]
+    rows = [("what", *(f"{kind} (min to max)" for kind in kinds), *ratios)]
     for item in results:
-        for network, pair in pairs.items():
-            times = item.times(pair[1], pair[0])
-            spreads = (spread(item.by_kind[name], ".3f") for name in pair)
-            rows.append((item.what, f"`{network}`", *spreads, f"{times:.2f}"))
-            worst = max(worst, (f"{item.what} (`{network}`)", times), key=lambda one: one[1])
-    goal = f"goal: at most {STRICT_MOST}, {verdict(worst[1] <= STRICT_MOST)}."
-    return f"{_markdown(rows)}\n\nHighest cost: {worst[0]}, {worst[1]:.2f}; {goal}"
+        spreads = (spread(item.by_kind[kind], item.form) for kind in kinds)
+        times = (f"{item.times(kind, first):.2f}" for kind in others)
+        rows.append((item.what, *spreads, *times))
+    return markdown(rows)
 
 
 def write_between_markers(path: Path, part: str, text: str) -> None:
@@ -153,7 +149,8 @@ def _range(counts: Iterable[float]) -> str:
     return " to ".join(f"{count:g}" for count in ends)
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table; its first row is the head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
