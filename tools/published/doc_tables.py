@@ -43,6 +43,7 @@ from pyinfra_gvisor.policy.guarded import GUARDED
 from pyinfra_gvisor.policy.settings import AuditSettings
 from pyinfra_gvisor.proof.check import ALL, NAMED, Check
 from pyinfra_gvisor.proof.checks import CHECKS
+from pyinfra_gvisor.runtimes.presets import PRESETS
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.reviewed import EITHER, NEVER, OFF, REVIEWED, Flag
 from pyinfra_gvisor.settings import PREFIX, Settings
@@ -250,6 +251,13 @@ def differences_lists() -> str:
     return "\n".join(f"## {titles[key]}\n\n{_list(rows)}" for key, rows in groups.items())
 
 
+def presets_table() -> str:
+    """Return a table in Markdown with all presets: what they help, and at what price."""
+    head = ("preset", "for", "price")
+    rows = ((f"`{name}`", item.helps, item.price) for name, item in PRESETS.items())
+    return _table(head, rows)
+
+
 def rules_sections() -> str:
     """Return Markdown with a table of audit rules for each subject."""
 
@@ -394,6 +402,7 @@ def tables() -> list[tuple[Path, str, str]]:
         ("proof-checks", "checks", proof_lists()),
     )
     every = [(REFERENCE / f"{page}.md", name, text) for page, name, text in of_reference]
+    every.append((DOCS / "runtimes.md", "presets", presets_table()))
     for of_part in members("tables", "TABLES").values():
         every += [(DOCS / table.page, table.name, table.text()) for table in of_part]
     return [
