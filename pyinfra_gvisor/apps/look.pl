@@ -1,10 +1,11 @@
 # Prints what can be seen of each running container from the node, a line of JSON each. Changes nothing. Comes after
-# docker_answers.pl. Arguments: a word, Docker's socket, keys of HostConfig and names of labels, one a line each.
+# docker_answers.pl. Arguments: a word, Docker's socket, keys of HostConfig, names of labels and of programs, one a line each.
 # Prints no environment, no argument, and of files only names.
 use strict;
 use warnings;
 
-my ($options, $labels) = map { [split /\n/, $_] } @ARGV[2, 3];
+my ($options, $labels, $programs) = map { [split /\n/, $_] } @ARGV[2 .. 4];
+my %wanted = map { $_ => 1 } @$programs;
 my ($most_processes, $most_files, $most_names) = (400, 4000, 12); # for one container
 my %processes = by_container();
 my %sources; # of mounts, on the node
@@ -64,7 +65,7 @@ sub seen {
     my ($pid, $targets, @pids) = @_;
     my $cut = @pids > $most_processes || 0;
     @pids = @pids[0 .. $most_processes - 1] if $cut;
-    my %of = (opened => {}, inode => {}, watched => {}, setuid => {}, elf32 => {}, engine => {});
+    my %of = (opened => {}, inode => {}, watched => {}, setuid => {}, elf32 => {}, engine => {}, programs => {});
     look_at($_, \%of) for @pids;
     my $tmp = tmp_of($pid);
     my @listens = listening($pid, $of{inode});
@@ -72,7 +73,7 @@ sub seen {
     return join ",", qq("cut":) . ($cut ? "true" : "false"), qq("tmp_bytes":$tmp),
         qq("listens":) . list(@listens), qq("moved":) . some(grep { !-S "/proc/$pid/root$_" } @listens), qq("watched":) . some(@watched),
         qq("netlink":) . some(netlink($pid, $of{inode})), qq("raw":) . some(raw($pid, $of{inode})),
-        qq("mounted":) . some(mounted($pid, @$targets)), map { qq("$_":) . some(keys %{$of{$_}}) } qw(opened setuid elf32 engine);
+        qq("mounted":) . some(mounted($pid, @$targets)), map { qq("$_":) . some(keys %{$of{$_}}) } qw(opened setuid elf32 engine programs);
 }
 
 sub look_at { # what one process has open, and how it was started
@@ -82,6 +83,7 @@ sub look_at { # what one process has open, and how it was started
     my $mode = (stat "/proc/$pid/exe")[2] // 0;
     $of->{setuid}{$name} = 1 if $mode & 06000 && is_secure($pid);
     $of->{engine}{$name} = 1 if (readlink("/proc/$pid/exe") // "") =~ m{/(?:dockerd|containerd|podman|buildkitd|kubelet|k3s|crio|lxd|incusd)\z};
+    $of->{programs}{$name} = 1 if $wanted{$name};
     $of->{elf32}{$name} = 1 if beginning("/proc/$pid/exe", 5) eq "\x7fELF\x01";
     my $files = 0;
     for my $file (glob "/proc/$pid/fd/*") {

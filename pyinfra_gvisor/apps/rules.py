@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from pyinfra_gvisor.apps.programs import PROGRAMS
 from pyinfra_gvisor.apps.seen import App, Apps
 from pyinfra_gvisor.base.columns import some
 from pyinfra_gvisor.report.outlooks import REFUSED
@@ -122,6 +123,13 @@ def _named(member: str) -> Callable[[App, Ground], Iterator[str]]:
     return look
 
 
+def _program(app: App, ground: Ground) -> Iterator[str]:
+    for name in app.seen.programs if app.seen else ():
+        known = PROGRAMS.get(name)
+        if known and known.network in (None, ground.runtime.network):
+            yield f"{name}: {known.does}; {known.todo}"
+
+
 def _setuid(app: App, ground: Ground) -> Iterable[str]:
     return () if ground.runtime.has_on("allow-suid") else _named("setuid")(app, ground)
 
@@ -230,6 +238,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         "Raw and packet sockets are refused, also those of ping",
         'Run it under a runtime with "preset": "ping", or do without',
         _below_tcp,
+    ),
+    Difference(
+        "program",
+        "fails",
+        "The program was seen to fail",
+        "Do what stands beside it, or accept it if it is infrastructure",
+        _program,
     ),
     Difference(
         "kernel-object",

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from pyinfra_gvisor.apps.programs import PROGRAMS
 from pyinfra_gvisor.audit.observed import Device, DeviceRequest
 from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.base.scripts import DOCKER_ANSWERS, ENVIRONMENT, SOCKET, program
@@ -67,6 +68,7 @@ class Seen(Reading):
     + opened: files of ``/dev`` and ``/proc``, and what has no name, such as ``io_uring``
     + setuid, elf32, engine: names of programs that got rights of their file's owner, are of 32
       bits, or start containers themselves
+    + programs: names of ``programs.PROGRAMS``
     """
 
     cut: bool = False
@@ -81,6 +83,7 @@ class Seen(Reading):
     setuid: tuple[str, ...] = ()
     elf32: tuple[str, ...] = ()
     engine: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
 
 
 class App(Reading):
@@ -146,7 +149,8 @@ def apps_script() -> str:
     """Return the shell program that prints what ``parse_apps`` reads. It changes nothing."""
     text = program(*DOCKER_ANSWERS, "apps/look.pl")
     keys = "\n".join(field.alias or "" for field in Options.model_fields.values())
-    return f"{ENVIRONMENT}perl -e {shlex.join([text, 'apps', SOCKET, keys, RESOURCE_NAME])}\n"
+    given = (text, "apps", SOCKET, keys, RESOURCE_NAME, "\n".join(PROGRAMS))
+    return f"{ENVIRONMENT}perl -e {shlex.join(given)}\n"
 
 
 def parse_apps(output: Sequence[str]) -> Apps:

@@ -1,32 +1,35 @@
 # Starts a container that has work.pl, and prints what each work took: "runtime<TAB>row<TAB>value", in seconds, MiB and
-# seconds of processor time a second. Or "runtime<TAB>failed<TAB>why". Runs on the node. Comes after
-# clock.pl. Arguments: a
-# word, the runtime, the container's name and id, its port, and whether it has a network.
+# seconds of processor time a second. Or "runtime<TAB>failed<TAB>why". Runs on the node. Comes after clock.pl. Arguments:
+# a word, the runtime, the container's name and id, its port, and whether it has a network.
 use strict;
 use warnings;
 use IO::Socket::INET;
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 
 my (undef, $runtime, $container, $id, $port, $network) = @ARGV;
-my ($for_s, $idle_s) = (0.2, 1);
+my ($for_s, $settled_s, $idle_s) = (0.2, 1, 1); # work.pl waits after its begin
+$| = 1;
 my $began = now();
 open(my $said, "-|", "docker start -a $container 2>&1") or die "docker: $!";
 my $first = <$said> // "nothing";
 failed($first) if $first ne "begun\n";
-row("start", now() - $began);
+row("container_start", now() - $began);
+sleep $settled_s;
+my ($busy, $since) = (busy(), now());
+sleep $idle_s;
+row("idle", (busy() - $busy) / (now() - $since));
+row("resident", resident());
 while (my $line = <$said> // "nothing") {
     last if $line eq "ready\n";
     failed($line) if $line !~ /^row\t(\w+)\t([\d.]+)$/;
     row($1, $2);
 }
 ask_all() if $network;
-my ($busy, $since) = (busy(), now());
-sleep $idle_s;
-row("idle", (busy() - $busy) / (now() - $since));
-row("resident", resident());
+leave();
 
 sub row { my ($name, $value) = @_; printf "%s\t%s\t%.9f\n", $runtime, $name, $value }
-sub failed { my ($why) = @_; $why =~ s/\s+\z//; $why =~ s/\s+/ /g; print "$runtime\tfailed\t", substr($why, 0, 500), "\n"; exit 0 }
+sub failed { my ($why) = @_; $why =~ s/\s+\z//; $why =~ s/\s+/ /g; print "$runtime\tfailed\t", substr($why, 0, 500), "\n"; leave() }
+sub leave { POSIX::_exit(0) } # exit would wait for docker, which stays attached until the container is removed
 
 sub ask_all {
     my $address = qx(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' $container);
@@ -84,8 +87,11 @@ sub busy { # seconds that their threads have run: /proc/PID/schedstat, Documenta
     return $sum;
 }
 
-sub resident { # MiB of memory, shared pages divided among those who share them: proc_pid_smaps(5)
+sub resident { # MiB of memory but for programs' files, which all sandboxes of the node share: proc_pid_smaps(5)
     my $sum = 0;
-    for (processes()) { $sum += $1 / 1024 if whole("/proc/$_/smaps_rollup") =~ /^Pss:\s+(\d+)/m }
+    for (processes()) {
+        my $said = whole("/proc/$_/smaps_rollup");
+        $sum += $1 / 1024 while $said =~ /^Pss_(?:Anon|Shmem):\s+(\d+)/mg;
+    }
     return $sum;
 }

@@ -63,7 +63,8 @@ def _read(lines: Sequence[str]) -> tuple[list[Round], dict[str, str]]:
             failed[runtime] = cut(value, 300)
         else:
             now[runtime][row] = float(value)
-    return rounds, failed
+    worked = {name for found in rounds for name in found}
+    return rounds, {name: why for name, why in failed.items() if name not in worked}
 
 
 def _row(row: Row, rounds: Sequence[Round], names: Iterable[str]) -> CostRow | None:

@@ -15,6 +15,7 @@ my ($image, $volume) = ("/pyinfra-gvisor.work", $ENV{VOLUME});
 my $block = "x" x 4096;
 alarm $seconds;
 print "begun\n";
+sleep 3; # meanwhile it is looked at from outside
 mkdir $image or die "mkdir $image: $!";
 fill("$_/file", 256) for $image, $volume;
 my $echo = echo();
@@ -33,6 +34,7 @@ my %works = (
     loopback => sub { syswrite $echo, "x"; sysread $echo, my $text, 1 },
 );
 for my $id (sort keys %works) { printf "row\t%s\t%.9f\n", $id, seconds_of($works{$id}) }
+my $server = IO::Socket::INET->new(LocalPort => $port, Listen => 64, ReuseAddr => 1) or die "listen: $!";
 print "ready\n";
 serve();
 
@@ -67,16 +69,20 @@ sub echo { # a connection to a process of the container that sends back what it 
     return at_once(IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => $server->sockport) // die "connect: $!");
 }
 
+sub send_all { # gVisor also returns from a blocking write after a part of it
+    my ($socket, $text) = @_;
+    for (my $at = 0; $at < length $text;) { $at += syswrite($socket, $text, length($text) - $at, $at) // die "write: $!" }
+}
+
 sub at_once { my ($socket) = @_; setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1; return $socket }
 
 sub serve { # GET /<bytes>, as often as the client wants on a connection; one client at a time
-    my $server = IO::Socket::INET->new(LocalPort => $port, Listen => 64, ReuseAddr => 1) or die "listen: $!";
     while (my $client = $server->accept) {
         at_once($client);
         my $asked = "";
         while (sysread $client, $asked, 4096, length $asked) {
             next unless $asked =~ m{^GET /(\d+) .*?\r\n\r\n}s;
-            syswrite $client, "HTTP/1.1 200 OK\r\nContent-Length: $1\r\n\r\n" . "x" x $1;
+            send_all($client, "HTTP/1.1 200 OK\r\nContent-Length: $1\r\n\r\n" . "x" x $1);
             $asked = "";
         }
     }

@@ -34,7 +34,8 @@ class Cost(Strict):
             return number(self.value)
         if self.times is None:
             return "?"
-        return f"{self.times:.1f} ({self.low:.1f}-{self.high:.1f})"
+        low, middle, high = map(number, (self.low or 0.0, self.times, self.high or 0.0))
+        return f"{middle} ({low}-{high})"
 
 
 class CostRow(Strict):
@@ -72,7 +73,7 @@ class Costs(HostResult):
     def lines(self) -> Iterator[str]:
         """Yield a table, then what it means for apps."""
         yield f"{self.rounds} rounds. Below a runtime: times as long as runc (half of the rounds)"
-        width = max([18, *(len(name) + 2 for name in self.runtimes)])
+        width = max([16, *(len(name) + 2 for name in self.runtimes)])
         heads = "".join(f"{name:<{width}}" for name in self.runtimes)
         yield f"{'':<{_TITLE}}{'runc':<{_RUNC}}{heads}".rstrip()
         for row in self.rows:
@@ -97,12 +98,14 @@ class Costs(HostResult):
         """Return how the runtimes do, in short."""
         of = {cost.runtime: cost for cost in row.costs}
         told = [of[name] for name in self.runtimes if name in of]
-        texts = ["?" if cost.times is None else f"{cost.times:.1f}" for cost in told]
+        texts = ["?" if cost.times is None else number(cost.times) for cost in told]
         return " / ".join(texts)
 
     @classmethod
     def closing(cls, found: Sequence[Self]) -> Iterator[str]:
         """Yield what was left alone, and what else there is."""
+        if not found:
+            return
         if any(
             cost.verdict == "not measurable"
             for host in found

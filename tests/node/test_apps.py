@@ -45,6 +45,9 @@ PYTHON: Mapping[str, str] = {
     "hostname": "import socket; assert socket.gethostname()",
     "node-socket": "import socket; kept = socket.socket(1); kept.connect('/sock')",
     "shared-socket": "import socket; kept = socket.socket(1); kept.connect('/data/server.sock')",
+    "program": "import socket; s = socket.create_server(('127.0.0.1', 0));"
+    " kept = socket.create_connection(s.getsockname()); s.accept()[0].send(b'x');"
+    " assert kept.recv(1, 0x4000); open('/proc/self/comm', 'w').write('smbd')",
 }
 PERL: Mapping[str, str] = {
     "kernel-object": "syscall(300, 0, 0) >= 0",  # fanotify_init(2)

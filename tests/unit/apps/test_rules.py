@@ -23,6 +23,7 @@ ABOUT: dict[str, tuple[dict[str, Any], ...]] = {
     "kernel-object": (looked(seen={"opened": ["perf_event"]}),),
     "program-32-bit": (looked(seen={"elf32": ["game"]}),),
     "setuid": (looked(seen={"setuid": ["sudo"]}),),
+    "program": (looked(seen={"programs": ["smbd"]}),),
     "container-engine": (looked(seen={"engine": ["dockerd"]}),),
     "host-network": (looked(NetworkMode="host"),),
     "host-ipc": (looked(IpcMode="host"),),

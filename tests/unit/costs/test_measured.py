@@ -64,6 +64,14 @@ def test_a_runtime_that_does_not_start_is_named_with_the_reason_and_others_are_t
     assert "strict: nothing was measured: no such thing" in [*found.lines]
 
 
+def test_a_round_that_failed_is_left_out() -> None:
+    lines = ["runsc\tfailed\tonce", *one_round(runc={"cpu": 1.0}), *forks((1.0, 3.0), (1.0, 3.0))]
+
+    found = judged(lines)
+
+    assert (found.failed, cost(lines[2:]).times) == ({}, 3.0)
+
+
 @table(
     "lines, why",
     none=([], "no round ended"),
