@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("converged")
 NODE = "plain"
 RUNTIMES = {"runsc": {}, "off": {"network": "none"}}
 OVER_THE_NETWORK = {"small", "large", "connection"}
+_BEGIN = 'setsid sh -c "$1" sh "$2" > /dev/null 2>&1 & echo $! > /run/measuring'
 PROBES = "docker ps -q --filter label=pyinfra-gvisor.probe"
 
 
@@ -47,10 +48,9 @@ def test_all_rows_are_measured_and_a_killed_measurement_leaves_nothing(
 ) -> None:
     text = measure_script(1, monkeypatch)
     before = snapshot(node)
-    begun = 'sh -c "$1" sh "$2" > /dev/null 2>&1 & echo $! > /run/measuring'
-    must(node, "sh", "-c", begun, "sh", within_script(), text)
+    must(node, "sh", "-c", _BEGIN, "sh", within_script(), text)
     assert within(30, lambda: node.exec("sh", "-c", PROBES).stdout)
-    must(node, "sh", "-c", "pkill -9 -P $(cat /run/measuring); kill -9 $(cat /run/measuring)")
+    must(node, "sh", "-c", "kill -9 -$(cat /run/measuring)")
 
     found = measured(node, text)
 
