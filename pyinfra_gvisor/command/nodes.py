@@ -175,7 +175,7 @@ def apps(nodes: Nodes, *, as_json: bool) -> int:
 @_JSON
 def measure(nodes: Nodes, *, as_json: bool) -> int:
     """
-    Say what gVisor costs there. Leaves nothing behind.
+    Say what gVisor costs there. Changes nothing.
 
     Does the same work in containers of its own under runc and under each declared runtime, in
     rounds. Takes two minutes, on all hosts at once; a node proves nothing meanwhile.

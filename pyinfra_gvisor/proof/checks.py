@@ -6,7 +6,7 @@ from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.proof import judges
 from pyinfra_gvisor.proof.check import ALL, CONTROL, ONLINE, OWN_STACK, WITH_DNS, Check
 from pyinfra_gvisor.proof.every import proofs_of_parts
-from pyinfra_gvisor.proof.judges import MEMORY_LIMIT, refused, same, shows
+from pyinfra_gvisor.proof.judges import MEMORY_SEEN, refused, same, shows
 from pyinfra_gvisor.runtimes.profiles import Runtime
 
 __all__ = ["ALL", "CHECKS", "CONTROL", "Check"]
@@ -273,12 +273,13 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "memory-limit",
-        "the memory limit is active",
-        "the control group of its process has the requested limit in bytes; under runc the same",
+        "the memory limit is active and seen inside",
+        "the control group of its process has the requested limit in bytes, and it sees no more "
+        "memory inside: /proc/meminfo, /sys/fs/cgroup; under runc the same",
         "memory_limit",
         Severity.MEDIUM,
         "remove --ignore-cgroups from gvisor_runtimes; check the node's control groups",
-        *same(shows("memory_limit", MEMORY_LIMIT)),
+        *same(shows("memory_limit", MEMORY_SEEN)),
         unless="the node's kernel has no memory limits",
         cis="5.11",
     ),

@@ -115,6 +115,7 @@ sub look {
     see( "kernel_version", $version );
     see( "dmesg",          messages($machine) );
     see( "personality",    personality($machine) );
+    see( "memory_inside",  memory() );
     see( "no_new_privs",   gained($setuid) ) if -u $setuid;
     sockets();
     see_address( "address", source_address($peer) );
@@ -159,6 +160,25 @@ sub personality {
     my $number = PERSONALITY->{ $_[0] } // return "";
     my $before = syscall $number, ADDR_NO_RANDOMIZE;
     return $before < 0 && $! == POSIX::EPERM ? "refused" : "not refused";
+}
+
+# Returns the memory in bytes that a program believes to have: the least of the machine's memory and the limits of its
+# control group, in versions 1 and 2, with paths as from a namespace of their own or without.
+sub memory {
+    my ($total) = map { /^MemTotal:\s+(\d+) kB/ ? $1 * 1024 : () } lines("/proc/meminfo");
+    my @files = ( "memory/memory.limit_in_bytes", "memory.max" );
+    for ( lines("/proc/self/cgroup") ) {
+        my ( $kinds, $path ) = /^\d+:([^:]*):(.*)/ or next;
+        push @files, "memory$path/memory.limit_in_bytes" if ",$kinds," =~ /,memory,/;
+        push @files, "$path/memory.max" if $kinds eq "";
+    }
+    my @limits = map { /^(\d+)$/ } map { lines("/sys/fs/cgroup/$_") } @files;
+    return ( sort { $a <=> $b } grep { defined } $total, @limits )[0] // "";
+}
+
+sub lines {
+    open my $file, "<", $_[0] or return;
+    return <$file>;
 }
 
 sub gained {    # whether a setuid program of root's gives root to another user

@@ -9,6 +9,8 @@ from pyinfra_gvisor.runtimes.profiles import RUNC_BY_NAME
 
 # Of the containers, in bytes: `memory` in proof/containers.sh.
 MEMORY_LIMIT = "134217728"
+# The limit in force, and the memory that a program inside sees.
+MEMORY_SEEN = f"{MEMORY_LIMIT}, inside {MEMORY_LIMIT}"
 
 # `uname -v` in every release: pkg/sentry/kernel.
 GVISOR_KERNEL = "#1 SMP Sun Jan 10 15:06:54 PST 2016"

@@ -123,7 +123,8 @@ look_outside() { # runtime
     fi
     see "$1" file_rights "$(file_rights "$pid")"
     if [ "$limit" = "$memory" ]; then
-        see "$1" memory_limit "$(limit_of "$pid")"
+        inside=$(sed -n 's/^memory_inside	//p' "$work/inside.$1")
+        see "$1" memory_limit "$(limit_of "$pid"), inside ${inside:-unknown}"
     else
         spare memory-limit "the node's kernel has no memory limit for containers"
     fi

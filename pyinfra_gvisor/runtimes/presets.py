@@ -42,7 +42,7 @@ PRESETS: Final[dict[Name, Preset]] = {
         {"flags": ("--allow-suid",), "reason": "an app needs a setuid program in its container"},
     ),
     "docker-cp": Preset(
-        "docker cp into a running container, and out of it, but not in /tmp",
+        "docker cp over files that the running container knows already; not in /tmp",
         "the sandbox asks the node again for each file",
         {"flags": ("--file-access=shared",)},
     ),

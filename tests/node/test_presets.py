@@ -42,9 +42,11 @@ WORKS = {
     """,
     "docker-cp": """
         run app -- sleep 99
-        docker exec preset-app sh -c 'ls /; echo out > /out'
-        docker cp /etc/hostname preset-app:/in
-        docker exec preset-app cat /in && docker cp preset-app:/out - && echo yes
+        docker exec preset-app sh -c 'mkdir /d; echo old > /d/f; cat /d/f'
+        echo new > /root/preset
+        docker cp -q /root/preset preset-app:/d/f
+        docker exec preset-app grep -qx new /d/f && echo yes
+        rm /root/preset
     """,
     "scratch": """
         run app -- sleep 99

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pyinfra_gvisor.platforms.coolify import RESOURCE_NAME
 from tests.node.conftest import LAB, SPECS, lab_of
 from tests.node.running import RELEASED, SENTRY, Fleet
 from tests.node.seeing import no_leftovers, processes, snapshot
@@ -27,6 +28,7 @@ from tests.node.watching import (
     sees_one_of_two,
     start,
     start_forger,
+    used_by,
     within,
     without_docker,
 )
@@ -135,6 +137,8 @@ def test_a_docker_that_does_not_answer_is_a_failed_unit_and_an_old_time(
     node.exec("install", "-d", "-o", "daemon", "-m", "0755", TEXTFILES)
     have_watch(watched, gvisor_watch_interval_s=600, **TEXT)
     assert within(SLACK_S, lambda: node.exec("test", "-s", TEXTFILE).code == 0)
+    start(node, "watched-app", "--runtime=runsc", "--memory=128m", f"--label={RESOURCE_NAME}=shop")
+    assert look_now(node) == 0
     seen = metrics(node)
     since = ("--since", node.exec("date", "+@%s").stdout.strip())
 
@@ -144,6 +148,10 @@ def test_a_docker_that_does_not_answer_is_a_failed_unit_and_an_old_time(
         during = metrics(node)
     after = look_now(node)
 
+    of_app = {name: value for name, value in used_by(seen, "watched-app").items() if value > 0}
+    assert used_by(seen, "watched-app")["memory_limit_bytes"] == 128 * 2**20
+    assert {"cpu_seconds_total", "memory_bytes", "pss_bytes"} <= of_app.keys()
+    assert "unimplemented_syscalls_total" in used_by(seen, "watched-app")
     assert code != 0
     assert f"{UNIT}.service" in failed
     assert during == seen

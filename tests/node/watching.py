@@ -142,6 +142,13 @@ def metrics(node: LabNode) -> Mapping[str, float]:
     return {name: float(value) for name, value in pairs}
 
 
+def used_by(seen: Mapping[str, float], container: str) -> Mapping[str, float]:
+    """Return a container's metrics among all, by the ends of their names."""
+    pattern = re.compile(f'gvisor_container_([a-z_]+){{container="{container}",app="shop",')
+    found = {pattern.match(name): value for name, value in seen.items()}
+    return {match[1]: value for match, value in found.items() if match}
+
+
 def sees_one_of_two(fleet: Fleet, name: str) -> None:
     """Check that of a container under runc and one in gVisor only the first is reported."""
     node = fleet.nodes[name]

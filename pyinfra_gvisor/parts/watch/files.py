@@ -12,6 +12,7 @@ from urllib.parse import quote
 from pyinfra_gvisor.base.node_files import unit_text
 from pyinfra_gvisor.base.scripts import PATH, SOCKET, program
 from pyinfra_gvisor.parts_common.timed import timer_text
+from pyinfra_gvisor.platforms.coolify import RESOURCE_NAME
 from pyinfra_gvisor.policy.selectors import Selector
 
 DIRECTORY = "/opt/gvisor/watch"
@@ -22,7 +23,8 @@ SERVICE = f"/etc/systemd/system/{NAME}.service"
 TIMER = f"/etc/systemd/system/{NAME}.timer"
 METRICS = "pyinfra_gvisor_watch.prom"
 
-TIMEOUT_S = 600  # enough for a busy dockerd, and to stop fifty containers that need 10 s each
+# Enough for a busy dockerd, to stop fifty containers that need 10 s each, and to measure for 90 s.
+TIMEOUT_S = 700
 
 
 _CONFINED = (
@@ -60,6 +62,7 @@ def script_text() -> str:
         "sandbox/verdict.pl",
         "sandbox/ground.pl",
         "dispatch/ask.pl",
+        "parts/watch/usage.pl",
         "parts/watch/watch.pl",
     )
 
@@ -82,13 +85,18 @@ def policy_text(
     + default: every container must but infrastructure, which the judge knows by this; `must` and
       `exempt` do not count
     """
-    lines = [f"action {action}", *([f"textfile {textfile}"] if textfile else [])]
+    lines = [f"action {action}", *(_metrics(textfile) if textfile else [])]
     if default:
         lines += [f"judge {_word(default.judge)}", f"default {_word(default.choosing)}"]
         return "".join(f"{line}\n" for line in lines)
     for kind, selectors in (("must", must), ("exempt", exempt)):
         lines += [line for selector in selectors for line in _selector(kind, selector)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _metrics(textfile: str) -> Iterator[str]:
+    yield f"textfile {textfile}"
+    yield f"app {_word(RESOURCE_NAME)}"
 
 
 def _selector(kind: str, selector: Selector) -> Iterator[str]:

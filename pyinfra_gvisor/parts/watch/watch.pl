@@ -1,15 +1,15 @@
 #!/usr/bin/perl
 # Checks every running container and reports to the journal, each time, those that must run in gVisor by the policy
 # and do not. Keeps no state between checks. Arguments: the policy file and Docker's socket. Needs perl-base only,
-# which every Debian and Ubuntu has. Comes after docker_api.pl, the files of sandbox/ and ask.pl: for a policy with
-# "default" the resident judge knows the infrastructure of the node.
+# which every Debian and Ubuntu has. Comes after docker_api.pl, the files of sandbox/, ask.pl and usage.pl: for a policy
+# with "default" the resident judge knows the infrastructure of the node.
 use strict;
 use warnings;
 no warnings qw(newline);
 use Fcntl qw(LOCK_SH O_CREAT O_EXCL O_WRONLY);
 
 my $proof_lock = "/run/pyinfra-gvisor/probe.lock"; # proof/containers.sh holds it while its containers exist
-my $most_s = 480; # longest wait for a proof: the unit limits a check to 600 s
+my $most_s = 480; # longest wait for a proof: the unit limits a check to 700 s
 my $judge_socket = "/run/pyinfra-gvisor/judge.sock";
 my $judge_s = 60; # longest wait for the judge
 my $policy = read_policy($ARGV[0]);
@@ -40,14 +40,26 @@ sub main {
     if (!$images) { journal(3, "images cannot be checked: $@"); $failed = 1 }
     journal(4, unaccepted($_)) for @{$images // []};
     # not written after a failure: its old time then shows that containers are unknown
-    if (!$failed && $policy->{textfile} && !eval { write_metrics(\@seen, scalar @bare, scalar @$images); 1 }) {
+    my $lines = !$failed && $policy->{textfile} ? metrics(\@seen, scalar @bare, scalar @$images) : undef;
+    if ($lines && !eval { write_metrics(@$lines, @{earlier_usage($policy->{textfile})}); 1 }) {
         journal(3, "$policy->{textfile} cannot be written: $@");
-        $failed = 1;
+        ($failed, $lines) = (1, undef);
     }
     for my $one ($policy->{action} eq "stop" ? @bare : ()) {
         if (!eval { stop($one); 1 }) { journal(3, "$one->{shown} cannot be stopped: $@"); $failed = 1 }
     }
+    add_usage(\@seen, $lines) if $lines;
     return $failed;
+}
+
+# Writes the metrics again with what the containers use. The verdict does not depend on this.
+sub add_usage {
+    my ($seen, $lines) = @_;
+    my ($usage, $error) = eval { usage_lines($seen) };
+    $error = $@ unless $usage;
+    journal(5, "metrics of containers are missing: $error") if $error;
+    return if eval { write_metrics(@$lines, @{$usage // []}); 1 };
+    journal(4, "$policy->{textfile} cannot be written: $@");
 }
 
 # Prints one line for the journal, with its priority before it: sd-daemon(3).
@@ -199,6 +211,12 @@ sub judged {
     }
     return {
         id => $told->{Id},
+        name => $name,
+        app => $labels->{$policy->{app}} // "",
+        pid => $told->{State}{Pid},
+        restarts => $told->{RestartCount} // 0,
+        process => $process,
+        programs => $ground->{programs},
         shown => "$name (" . substr($told->{Id}, 0, 12) . ")",
         shown_process => substr($exe || "without an executable", 0, 100)
             . " (pid $told->{State}{Pid}, calls itself " . substr($argv0 eq "" ? "nothing" : $argv0, 0, 60) . ")",
@@ -225,14 +243,14 @@ sub selects { # true if the selector $_[0] matches a container with this name an
 # Reads the policy that pyinfra_gvisor/parts/watch/files.py has written; special characters are %XX, in UTF-8.
 sub read_policy {
     my ($path) = @_;
-    my %read = (action => "report", textfile => "", default => "", judge => "", must => [], exempt => []);
+    my %read = (action => "report", textfile => "", app => "", default => "", judge => "", must => [], exempt => []);
     my $into;
     open my $file, "<", $path or die "<3>$path: $!\n";
     while (my $line = <$file>) {
         my ($key, @words) = split " ", $line;
         next if !defined $key || $key =~ /^#/;
         s/^=//, s/%([0-9A-F]{2})/chr hex $1/ge, utf8::decode($_) for @words;
-        if ($key =~ /^(?:action|textfile|default|judge)\z/) { $read{$key} = $words[0] }
+        if ($key =~ /^(?:action|textfile|app|default|judge)\z/) { $read{$key} = $words[0] }
         elsif ($key eq "must" || $key eq "exempt") { push @{$read{$key}}, $into = {labels => []} }
         elsif ($key eq "label" && $into) { push @{$into->{labels}}, [@words] }
         elsif ($key eq "name" && $into) { my ($pattern) = @words; $into->{name} = qr/\A$pattern\z/s }
@@ -241,19 +259,16 @@ sub read_policy {
     return \%read;
 }
 
-# Written to a new file first, whose name no exporter reads, then renamed.
-sub write_metrics {
+sub metrics { # what the watch itself knows, as lines
     my ($seen, $bare, $images) = @_;
     my %count;
-    my %shown = (sandboxed => "true", bare => "false", unknown => "unknown");
-    $count{$_->{runtime}}{$shown{$_->{state}}}++ for @$seen;
+    $count{$_->{runtime}}{shown_state($_)}++ for @$seen;
     my @lines = (
         "# HELP gvisor_watch_containers Running containers by requested runtime.",
         "# TYPE gvisor_watch_containers gauge",
     );
     for my $runtime (sort keys %count) {
-        (my $value = $runtime) =~ s/(["\\])/\\$1/g;
-        my %is = %{$count{$runtime}};
+        my ($value, %is) = (escaped($runtime), %{$count{$runtime}});
         push @lines, qq(gvisor_watch_containers{runtime="$value",sandboxed="$_"} $is{$_}) for sort keys %is;
     }
     push @lines, "# HELP gvisor_watch_unsandboxed Containers that must run in gVisor and do not, or cannot be verified.",
@@ -263,6 +278,12 @@ sub write_metrics {
     push @lines, "# HELP gvisor_watch_last_run_timestamp_seconds Time of the last complete check.",
         "# TYPE gvisor_watch_last_run_timestamp_seconds gauge",
         "gvisor_watch_last_run_timestamp_seconds " . time;
+    return \@lines;
+}
+
+# Written to a new file first, whose name no exporter reads, then renamed.
+sub write_metrics {
+    my (@lines) = @_;
     my $beside = "$policy->{textfile}.new";
     unlink $beside;
     sysopen my $file, $beside, O_WRONLY | O_CREAT | O_EXCL, 0644 or die "$!\n";

@@ -1,7 +1,7 @@
 """What ``proof/prove.sh`` prints on a node where all is well."""
 
 from pyinfra_gvisor.proof.checks import CONTROL
-from pyinfra_gvisor.proof.judges import GVISOR_KERNEL, MEMORY_LIMIT
+from pyinfra_gvisor.proof.judges import GVISOR_KERNEL, MEMORY_SEEN
 
 RELEASE = "20260928.0"
 DEBIAN_KERNEL = "#1 SMP PREEMPT_DYNAMIC Debian 6.12.9-1 (2026-10-01)"
@@ -48,7 +48,7 @@ SANDBOX = {
     "no_new_privs": "nothing gained",
     "personality": "refused",
     "file_rights": "none",
-    "memory_limit": MEMORY_LIMIT,
+    "memory_limit": MEMORY_SEEN,
     "address": "172.19.0.3",
     "exec": "answer 42",
     "logs": "its line",

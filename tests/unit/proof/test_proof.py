@@ -7,7 +7,7 @@ import pytest
 
 from pyinfra_gvisor.dispatch.seal import Seal
 from pyinfra_gvisor.proof.checks import CHECKS, CONTROL, Check, asked_of
-from pyinfra_gvisor.proof.judges import GVISOR_KERNEL
+from pyinfra_gvisor.proof.judges import GVISOR_KERNEL, MEMORY_LIMIT
 from pyinfra_gvisor.proof.proof_errors import start_failures, tried_since, why_unmade
 from pyinfra_gvisor.proof.table import counts, failed_rows, remedies
 from pyinfra_gvisor.proof.table import table as shown_rows
@@ -116,6 +116,18 @@ def test_what_was_not_seen_is_not_proven(check: Check, subject: str, nothing: st
     allowed_by_no_rule_in_force=(
         ["egress-allowed"],
         {"runsc": {"egress_allowed": "not in force, connected"}},
+    ),
+    more_memory_inside=(
+        ["memory-limit"],
+        {"runsc": {"memory_limit": f"{MEMORY_LIMIT}, inside {4 * int(MEMORY_LIMIT)}"}},
+    ),
+    no_limit_but_inside=(
+        ["memory-limit"],
+        {"runsc": {"memory_limit": f"none, inside {MEMORY_LIMIT}"}},
+    ),
+    unseen_memory_inside=(
+        ["memory-limit"],
+        {"runc": {"memory_limit": f"{MEMORY_LIMIT}, inside unknown"}},
     ),
     more_than_the_answer=(["exec"], {"runsc": {"exec": "answer 42 and more"}}),
 )

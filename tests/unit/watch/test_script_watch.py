@@ -286,7 +286,7 @@ def test_the_metrics_are_whole_readable_and_new(tmp_path: Path, bare: int, sandb
     looked = watched.look(documents)
 
     text = watched.textfile.read_text()
-    values = [line for line in text.splitlines() if not line.startswith("#")]
+    values = [line for line in text.splitlines() if line.startswith("gvisor_watch_")]
     assert looked.code == 0
     assert values[:-1] == [
         'gvisor_watch_containers{runtime="a\\"\\\\b",sandboxed="false"} 1',
@@ -296,7 +296,7 @@ def test_the_metrics_are_whole_readable_and_new(tmp_path: Path, bare: int, sandb
         "gvisor_watch_unsandboxed 2",
     ]
     assert began <= int(values[-1].split()[1]) <= time.time()
-    assert re.findall("^# TYPE (.*) gauge$", text, re.MULTILINE) == [
+    assert re.findall("^# TYPE (.*) (?:gauge|counter)$", text, re.MULTILINE) == [
         line.split(" ")[2] for line in text.splitlines() if line.startswith("# HELP")
     ]
     assert watched.textfile.stat().st_mode & 0o777 == 0o644

@@ -122,7 +122,8 @@ def test_the_policy_can_be_read_by_a_person_too() -> None:
     text = policy_text((COOLIFY,), (exempt,), "stop", "/srv/text/x.prom")
 
     assert text.splitlines() == [
-        *("action stop", "textfile /srv/text/x.prom", "must", "label =coolify.managed =true"),
+        *("action stop", "textfile /srv/text/x.prom", "app coolify.resourceName"),
+        *("must", "label =coolify.managed =true"),
         "label =coolify.type =application =service =database",
         *("exempt", "name shop-.*", "label =a%20b ="),
     ]
