@@ -7,7 +7,7 @@ use IO::Socket::INET;
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 
 my (undef, $runtime, $container, $id, $port, $network) = @ARGV;
-my ($for_s, $settled_s, $idle_s) = (0.2, 1, 1); # work.pl waits after its begin
+my ($settled_s, $idle_s) = (1, 1); # work.pl waits after its begin
 $| = 1;
 my $began = now();
 open(my $said, "-|", "docker start -a $container 2>&1") or die "docker: $!";
@@ -59,14 +59,6 @@ sub ask { # reads the whole answer
         if (defined $left) { $left -= $count }
         elsif ($got =~ /\r\n\r\n/g) { $left = $bytes - (length($got) - pos $got) }
     }
-}
-
-sub seconds_of {
-    my ($work) = @_;
-    $work->();
-    my ($count, $start) = (0, now());
-    do { $work->(); $count++ } while now() - $start < $for_s;
-    return (now() - $start) / $count;
 }
 
 sub processes { # of the container, its sandbox among them

@@ -1,4 +1,4 @@
-# The time in seconds, finer than perl-base's own. Comes before work.pl and attend.pl.
+# What a work takes, by a clock that is finer than perl-base's own. Comes before work.pl and attend.pl.
 use strict;
 use warnings;
 use POSIX ();
@@ -9,4 +9,20 @@ sub now { # monotonic
     syscall($clock_gettime, 1, $time) == 0 or die "clock_gettime: $!";
     my ($seconds, $nanoseconds) = unpack "qq", $time;
     return $seconds + $nanoseconds / 1e9;
+}
+
+my ($batches, $batch_s) = (9, 0.01);
+sub seconds_of { # the median of some batches: what else runs on the node disturbs a few of them
+    my ($work) = @_;
+    my ($size, $took) = (1, batch($work, 1)); # the first time is slow
+    while (($took = batch($work, $size)) < $batch_s) { $size *= 2 }
+    my @took = sort { $a <=> $b } map { batch($work, $size) } 1 .. $batches;
+    return $took[@took / 2] / $size;
+}
+
+sub batch {
+    my ($work, $size) = @_;
+    my $began = now();
+    $work->() for 1 .. $size;
+    return now() - $began;
 }

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median, quantiles
-from typing import Final, Literal
+from typing import Final
 
 from pyinfra_gvisor.base.errors import cut
 from pyinfra_gvisor.costs.rows import KINDS, ROWS, SCALES, Row
 from pyinfra_gvisor.proof.check import CONTROL
-from pyinfra_gvisor.report.costs import Cost, CostOfKind, CostRow, Costs
+from pyinfra_gvisor.report.costs import Cost, CostOfKind, CostRow, Costs, Verdict
 
 SLOWER, FASTER = 1.25, 0.8
-"""The quartiles of a difference are beyond these."""
+"""Half of the rounds are beyond these."""
 WIDEST: Final = 0.5
 """If half of runc's own values differ by more than this part of their median, no ratio is told."""
 _ROUND: Final = "round"
@@ -94,18 +94,15 @@ def _cost(row: Row, name: str, rounds: Sequence[Round], *, is_wide: bool) -> Cos
     if not pairs:
         return None
     value = median(ours for ours, _ in pairs) * SCALES[row.unit]
-    if row.is_added or is_wide or not all(runc for _, runc in pairs):
-        verdict: Literal["more", "not measurable"] = "more" if row.is_added else "not measurable"
-        return Cost(runtime=name, value=value, times=None, low=None, high=None, verdict=verdict)
-    low, middle, high = _quartiles([ours / runc for ours, runc in pairs])
-    return Cost(
-        runtime=name,
-        value=value,
-        times=middle,
-        low=low,
-        high=high,
-        verdict="slower" if low > SLOWER else "faster" if high < FASTER else "no clear difference",
+    if row.is_added:
+        return Cost(runtime=name, value=value, verdict="more")
+    low, middle, high = _quartiles([ours / runc for ours, runc in pairs if runc])
+    verdict: Verdict = (
+        "slower" if low > SLOWER else "faster" if high < FASTER else "no clear difference"
     )
+    if is_wide:
+        return Cost(runtime=name, value=value, verdict=verdict)
+    return Cost(runtime=name, value=value, times=middle, low=low, high=high, verdict=verdict)
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:

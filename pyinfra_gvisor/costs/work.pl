@@ -9,7 +9,6 @@ use IO::Socket::INET;
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 
 $| = 1;
-my ($for_s, $most) = (0.1, 1 << 20); # of one work
 my (undef, $port, undef, $seconds) = @ARGV;
 my ($image, $volume) = ("/pyinfra-gvisor.work", $ENV{VOLUME});
 my $block = "x" x 4096;
@@ -38,19 +37,6 @@ my $server = IO::Socket::INET->new(LocalPort => $port, Listen => 64, ReuseAddr =
 print "ready\n";
 serve();
 
-
-sub seconds_of { # more and more of it at a time, so that asking for the time costs nothing
-    my ($work) = @_;
-    $work->(); # the first time is slow
-    my ($count, $batch, $began) = (0, 1, now());
-    while (1) {
-        $work->() for 1 .. $batch;
-        $count += $batch;
-        my $took = now() - $began;
-        return $took / $count if $took >= $for_s || $count >= $most;
-        $batch *= 2 if $took < $for_s / 4;
-    }
-}
 
 sub fill {
     my ($path, $blocks) = @_;

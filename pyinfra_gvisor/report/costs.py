@@ -14,18 +14,22 @@ _RUNC = 12  # columns of runc's value
 _TITLE = 26
 
 
+Verdict = Literal["slower", "faster", "no clear difference", "more"]
+
+
 class Cost(Strict):
     """What something costs under a runtime. Medians of all rounds, and quartiles of the ratios."""
 
     runtime: str
     value: float = Field(description="In the unit of its row.")
     times: float | None = Field(
+        None,
         description="How many times runc's value of the same round. `null`: runc has next to none, "
-        "or its values differ too much among themselves."
+        "or its values differ too much among themselves.",
     )
-    low: float | None = Field(description="The first quartile of it.")
-    high: float | None = Field(description="The third one.")
-    verdict: Literal["slower", "faster", "no clear difference", "more", "not measurable"]
+    low: float | None = Field(None, description="The first quartile of it.")
+    high: float | None = Field(None, description="The third one.")
+    verdict: Verdict
 
     @property
     def told(self) -> str:
@@ -33,7 +37,7 @@ class Cost(Strict):
         if self.verdict == "more":
             return number(self.value)
         if self.times is None:
-            return "?"
+            return self.verdict if self.verdict in ("slower", "faster") else "?"
         low, middle, high = map(number, (self.low or 0.0, self.times, self.high or 0.0))
         return f"{middle} ({low}-{high})"
 
@@ -98,7 +102,7 @@ class Costs(HostResult):
         """Return how the runtimes do, in short."""
         of = {cost.runtime: cost for cost in row.costs}
         told = [of[name] for name in self.runtimes if name in of]
-        texts = ["?" if cost.times is None else number(cost.times) for cost in told]
+        texts = [cost.told if cost.times is None else number(cost.times) for cost in told]
         return " / ".join(texts)
 
     @classmethod
@@ -106,15 +110,11 @@ class Costs(HostResult):
         """Yield what was left alone, and what else there is."""
         if not found:
             return
-        if any(
-            cost.verdict == "not measurable"
-            for host in found
-            for row in host.rows
-            for cost in row.costs
-        ):
+        costs = [cost for host in found for row in host.rows for cost in row.costs]
+        if any(cost.times is None and cost.verdict != "more" for cost in costs):
             yield (
-                "?: runc itself differed too much from round to round. Measure again when the node "
-                "is less busy"
+                "No number where runc itself differed too much from round to round: measure again "
+                "when the node is less busy"
             )
         yield "Nothing is left on the nodes. next: measure with a load of your own, such as pgbench"
 

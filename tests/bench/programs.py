@@ -15,7 +15,7 @@ from tests.bench.results import interleaved, measured_on
 from tests.node.running import RELEASE
 from tools.lab import FLAVOURS, NodeSpec
 
-ROUNDS = 5
+ROUNDS = 3
 KINDS = ("runc", "runsc", "overlay")
 RUNTIMES = {
     "runsc": {"network": "host"},
