@@ -17,6 +17,7 @@ DEPLOYS = {
     "audit_node": "audit",
     "list_apps": "apps",
     "measure_node": "measure",
+    "try_container": "trial",
     "list_attempts": "egress",
     "list_infrastructure": "infrastructure",
     "list_generations": "generations",

@@ -6,11 +6,13 @@ use warnings;
 
 my $socket = $ARGV[1] // "";
 
-sub ask { # method, path, seconds: returns the code and the body of the answer
-    my ($method, $path, $limit_s) = @_;
+sub ask { # method, path, seconds, and perhaps content and lines of the head: returns the code and the body of the answer
+    my ($method, $path, $limit_s, $content, @head) = @_;
+    my $length = length($content //= "");
+    my $request = join "\r\n", "$method $path HTTP/1.0", "Host: docker", "Content-Length: $length", @head, "", $content;
     local $SIG{ALRM} = sub { die "no answer within $limit_s s\n" };
     alarm $limit_s;
-    my $answer = eval { talk("$method $path HTTP/1.0\r\nHost: docker\r\nContent-Length: 0\r\n\r\n") };
+    my $answer = eval { talk($request) };
     my $error = $@;
     alarm 0;
     die $error unless defined $answer;
@@ -22,7 +24,7 @@ sub ask { # method, path, seconds: returns the code and the body of the answer
 sub talk {
     my ($request) = @_;
     my $connection = connected();
-    defined syswrite $connection, $request or die "write: $!\n";
+    for (my $at = 0; $at < length $request;) { $at += syswrite($connection, $request, 65536, $at) // die "write: $!\n" }
     local $/;
     return <$connection> // "";
 }

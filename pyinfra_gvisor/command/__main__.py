@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import cast
 
 import click
@@ -20,6 +21,7 @@ COMMANDS = {
     "audit": "nodes",
     "apps": "nodes",
     "measure": "nodes",
+    "try": "nodes",
     "egress": "nodes",
     "drift": "drift",
     "infrastructure": "infrastructure",
@@ -35,6 +37,11 @@ COMMANDS = {
 """Each command in the order of the help text, and the module that has it."""
 
 
+def _attribute(command: str) -> str:
+    """Return what a module calls a command."""
+    return f"{command}_" if iskeyword(command) else command
+
+
 class _Commands(click.Group):
     """Import a command's module when the command is used: some of them take long to import."""
 
@@ -45,7 +52,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"pyinfra_gvisor.command.{COMMANDS[cmd_name]}")
-        return cast("click.Command", getattr(module, cmd_name))
+        return cast("click.Command", getattr(module, _attribute(cmd_name)))
 
 
 @click.command(

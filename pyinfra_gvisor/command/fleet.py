@@ -22,6 +22,8 @@ DEPLOYS: Mapping[str, tuple[str, str]] = {
     "doctor": ("examine_node", "Say what each node is, and what a deploy would refuse"),
     "audit": ("audit_node", "Check whether every container that must run in gVisor does"),
     "apps": ("list_apps", "Say what would fail or differ in gVisor, for each container"),
+    "measure": ("measure_node", "Say what gVisor costs on each node, as ratios to runc"),
+    "trial": ("try_container", "Try one running container in gVisor: --data trial_app=NAME"),
     "egress": ("list_attempts", "List what the firewall of each node blocked, or would block"),
     "infrastructure": ("list_infrastructure", "List the platform's own containers and images"),
     "generations": ("list_generations", "List what each node can be rolled back to"),

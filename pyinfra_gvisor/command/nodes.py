@@ -39,6 +39,8 @@ from pyinfra_gvisor.report.results import (
 )
 from pyinfra_gvisor.report.summary import RESULT_DIR
 from pyinfra_gvisor.report.terminal import fleet_lines
+from pyinfra_gvisor.report.trials import Trial
+from pyinfra_gvisor.trials.asked import LONGEST_S, NAME, SHORTEST_S, USUAL_S
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="The result as JSON, on stdout.")
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask between plan and change.")
@@ -55,11 +57,12 @@ def _run(nodes: Nodes, deploy: str, *own: str) -> int:
     return run_pyinfra(pyinfra_arguments(nodes, deploy, *own))
 
 
-def _shown(nodes: Nodes, deploy: str, kind: type[HostResult], *, as_json: bool) -> int:
+def _shown(nodes: Nodes, deploy: str, kind: type[HostResult], *own: str, as_json: bool) -> int:
     """Run a deploy that looks, print what it found on each host, and return the exit code."""
+    yes = () if "--dry" in nodes.options else ("-y",)  # with both, pyinfra looks at nothing
     with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-") as directory:
         result = {RESULT_DIR: directory}
-        code = run_pyinfra(pyinfra_arguments(nodes, deploy, "-y"), environment=result)
+        code = run_pyinfra(pyinfra_arguments(nodes, deploy, *own, *yes), environment=result)
         found = read_results(Path(directory), kind)
     if as_json:
         click.echo(json.dumps(as_document(found)))
@@ -181,6 +184,37 @@ def measure(nodes: Nodes, *, as_json: bool) -> int:
     rounds. Takes two minutes, on all hosts at once; a node proves nothing meanwhile.
     """
     return _shown(nodes, fleets_or_own("measure"), Costs, as_json=as_json)
+
+
+@click.command("try")
+@click.argument("host")
+@click.argument("app")
+@on_nodes
+@click.option(
+    "--seconds",
+    type=click.IntRange(SHORTEST_S, LONGEST_S),
+    default=USUAL_S,
+    show_default=True,
+    metavar="N",
+    help="How long each of the two runs.",
+)
+@click.option("--control", is_flag=True, help="Also for an app in gVisor: its code leaves it.")
+@_JSON
+def try_(nodes: Nodes, *, host: str, app: str, seconds: int, control: bool, as_json: bool) -> int:
+    """
+    Try a running container of HOST in gVisor. Leaves nothing on it.
+
+    APP is its name or id. First a control runs under runc, then a twin in gVisor, alone: without
+    its labels, ports, data, sockets, devices and networks. Container and data stay as they are.
+    """
+    if nodes.limits:
+        raise click.UsageError("try has no --limit: HOST says where")
+    if not NAME.fullmatch(app):
+        raise Problem("not the name or id of a container", got=app, todo="see docker ps there")
+    own = [f"--data=trial_app={json.dumps(app)}", f"--data=trial_seconds={seconds}"]
+    own += ["--data=trial_control=True"] if control else []
+    limited = nodes._replace(limits=(host,))
+    return _shown(limited, fleets_or_own("trial"), Trial, *own, as_json=as_json)
 
 
 @click.command()

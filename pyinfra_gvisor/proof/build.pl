@@ -17,21 +17,14 @@ sub build {
     open my $tar, "<", $context or die "$context: $!\n";
     binmode $tar;
     my $content = do { local $/; <$tar> };
-    my $answer = posted("/build?version=2&nocache=1&rm=1&t=$image", $content);
+    my ($code, $answer) = posted("/build?version=2&nocache=1&rm=1&t=$image", $content);
     my ($why) = $answer =~ /"error":"((?:[^"\\]|\\.)*)"/;
-    print defined $why ? $why : substr($answer, 0, 200) unless $answer =~ m{\AHTTP/1\.\d 200 } && !defined $why;
+    print defined $why ? $why : substr($answer, 0, 200) unless $code == 200 && !defined $why;
 }
 
-sub posted {
+sub posted { # path, content: returns the code and the body of the answer
     my ($path, $content) = @_;
-    my $connection = connected();
-    my $length = length $content;
-    my $head = "POST $path HTTP/1.0\r\nHost: docker\r\nContent-Type: application/x-tar\r\nContent-Length: $length\r\n\r\n";
-    for my $text ($head, $content) {
-        for (my $at = 0; $at < length $text;) { $at += syswrite($connection, $text, 65536, $at) // die "write: $!\n" }
-    }
-    local $/;
-    return <$connection> // "";
+    return ask("POST", $path, 600, $content, "Content-Type: application/x-tar");
 }
 
 sub forget {

@@ -4,14 +4,14 @@
 #   probe_timeout_s  the script that uses this one is ended after so many seconds; set by proof/within.sh
 #   task             what it does, for messages, such as "the proof"
 #   image            empty: an image without files is made
-#   program_b64      the program of perl that runs in the containers
+#   program_b64      the program of perl that runs in the containers; empty: they are made without create
 #   default          the default runtime if it is ours: its container and the control ask for no runtime
 #   by_name          what asks for runc and gets a sandbox; empty: nothing does
 #   permits          directory of permits, which only we write: these containers may mount what a seal refuses
 #   door_file        the name of the file with the secret that lets requests pass the door; door_header: its header
 #   trying           parts with a function <part>_sweeps, which gets the addresses of containers that are removed
 set -eu
-: "${probe_timeout_s:?}" "${task:?}" "${image?}" "${program_b64:?}" "${default?}" "${by_name?}" "${permits:?}" "${door_file:?}" "${door_header:?}" "${trying?}"
+: "${probe_timeout_s:?}" "${task:?}" "${image?}" "${program_b64?}" "${default?}" "${by_name?}" "${permits:?}" "${door_file:?}" "${door_header:?}" "${trying?}"
 export LC_ALL=C
 label=pyinfra-gvisor.probe
 tag=$$-$(date +%s)
@@ -158,19 +158,19 @@ why_not_over() {
     say "$task did not end within $probe_timeout_s s; $todo"
 }
 
-begin() { # takes the lock, removes what killed runs left, and lets requests of ours pass
+take_lock() { # at most one run has containers
     exec 7>&1
     trap 'fail "$(why_not_over)"' TERM
     mkdir -p /run/pyinfra-gvisor
     chmod 700 /run/pyinfra-gvisor # whoever can open a lock can hold it
     exec 9>> /run/pyinfra-gvisor/probe.lock
     lock=/run/pyinfra-gvisor/probe.lock
-    flock -w 60 9 || fail "$(holder "$lock") has held $lock for 60 s: a proof, a measurement or an audit; wait until it ends, then run again"
-    find_programs
-    if [ -n "$image" ] && ! docker image inspect "$image" > /dev/null 2>&1; then
-        fail "gvisor_proof_image: this node has no image $image; run docker pull there: a proof pulls nothing"
-    fi
-    printf '%s\n' "$probe_timeout_s" > /run/pyinfra-gvisor/probe.lock # for processes that wait for the end of this proof
+    flock -w 60 9 ||
+        fail "$(holder "$lock") has held $lock for 60 s: a proof, a measurement, a trial or an audit; wait until it ends, then run again"
+}
+
+sweep_and_permit() { # removes what killed runs left, and lets requests of ours pass
+    printf '%s\n' "$probe_timeout_s" > /run/pyinfra-gvisor/probe.lock # for processes that wait for the end of this run
     sweep
     trap sweep EXIT
     # Never empty: dockerd copies files of an image into an empty directory that a volume names.
@@ -179,6 +179,15 @@ begin() { # takes the lock, removes what killed runs left, and lets requests of 
     export DOCKER_CONFIG="$permits/client" # from here on dockerd's requests have the permit
     trap 'exit 1' HUP INT
     work=$(mktemp -d)
+}
+
+begin() { # all that create needs
+    take_lock
+    find_programs
+    if [ -n "$image" ] && ! docker image inspect "$image" > /dev/null 2>&1; then
+        fail "gvisor_proof_image: this node has no image $image; run docker pull there: a proof pulls nothing"
+    fi
+    sweep_and_permit
     if [ -z "$image" ]; then make_image; fi
     docker network create --label "$label=$tag" "$network" > /dev/null
 }

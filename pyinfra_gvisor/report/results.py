@@ -13,6 +13,7 @@ from pyinfra_gvisor.node.changes import Change
 from pyinfra_gvisor.report.costs import Costs
 from pyinfra_gvisor.report.host_result import HostResult
 from pyinfra_gvisor.report.outlooks import AppOutlooks
+from pyinfra_gvisor.report.trials import Trial
 
 VERSION: Final = 1  # of the documents' form; raised when a reader of the old form would fail
 
@@ -86,7 +87,9 @@ class Results(Strict):
     """What a command found on all hosts that it could read. The exit code is 1 if it missed one."""
 
     version: Literal[1] = VERSION
-    hosts: tuple[Examined | KeptGenerations | FoundInfrastructure | AppOutlooks | Costs, ...]
+    hosts: tuple[
+        Examined | KeptGenerations | FoundInfrastructure | AppOutlooks | Costs | Trial, ...
+    ]
 
 
 R = TypeVar("R", bound=HostResult)

@@ -15,7 +15,8 @@ so the run does not.
 """
 
 Job = Literal[
-    "connect", "doctor", "apps", "measure", "deploy", "audit", "rollback", "remove", "coolify"
+    "connect", "doctor", "apps", "measure", "try", "deploy", "audit", "rollback", "remove",
+    "coolify",
 ]  # fmt: skip
 
 Outcome = Literal[
@@ -33,7 +34,7 @@ _COMMANDS: Final[dict[Job, str]] = {
     "connect": "apply",
     "deploy": "apply",
     "coolify": "apply --deploy coolify",
-    **{job: job for job in ("doctor", "apps", "measure", "audit", "rollback", "remove")},
+    **{job: job for job in ("doctor", "apps", "measure", "try", "audit", "rollback", "remove")},
 }
 MOST_CAUSES: Final = 3  # of a host; the others stand above
 MOST_LIMITS: Final = 3  # hosts of a command that is named; more are not repeated
@@ -144,6 +145,7 @@ def _nothing(run: RunEnd) -> Outcome:
         "doctor": "ready",
         "apps": "looked at",
         "measure": "looked at",
+        "try": "looked at",
     }
     return words.get(run.job, "unchanged")
 
@@ -221,6 +223,7 @@ def _done(run: RunEnd) -> str:
         "doctor": "ready",
         "apps": "looked at",
         "measure": "looked at",
+        "try": "looked at",
         "deploy": "as declared",
         "audit": "compliant",
     }

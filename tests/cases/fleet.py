@@ -36,6 +36,7 @@ MARKS = {
     "link": "# Points /usr/local/bin/runsc, a link for people",
     "daemon.json": "# Runs the script on standard input detached from this session",
     "measure": "# Does the same work under each runtime",
+    "trial": "# Tries a container: a control under runc",
     "prove": "# Starts a probe container under each runtime",
     "record": "# Writes one of our records",
     "copy record": "# Copies one of our records",

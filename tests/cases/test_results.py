@@ -19,6 +19,8 @@ from tests.table import table
 from tests.unit.answers import answer
 from tests.unit.apps.looked import looked, looked_lines
 from tests.unit.costs.measured_rounds import measured
+from tests.unit.trials.seen_trials import ended
+from tests.unit.trials.seen_trials import seen as seen_trial
 
 LOOKS = table(
     "command, says",
@@ -39,6 +41,7 @@ def fleet(tmp_path: Path, monkeypatch: Patch) -> Path:
     seen = dict(zip(marks, ends, strict=True))
     seen["end of apps"] = looked_lines(looked(Privileged=True, PidsLimit=20))
     seen[MARKS["measure"]] = measured(runc={"fork": 0.001}, runsc={"fork": 0.003})
+    seen[MARKS["trial"]] = seen_trial(ended(3))
     told = {"a": fake(proven_answer(), **seen), "b": fake(answer(), **seen)}
     (tmp_path / "fleet/inventories/run.py").write_text(inventory(run=told, build={}, coolify={}))
     return tmp_path / "fleet"
@@ -117,6 +120,37 @@ def test_costs_are_printed_for_people_and_as_json_and_a_node_without_the_runtime
     document = json.loads(program.stdout)
     assert Draft202012Validator(schema("results")).is_valid(document)
     assert [host["host"] for host in document["hosts"]] == ["@fake/a"]
+
+
+@pytest.mark.usefixtures("fleet")
+def test_a_trial_is_printed_for_people_and_as_json() -> None:
+    people, program = typed("try", "@fake/a", "shop"), typed("try", "@fake/a", "shop", "--json")
+
+    assert people.returncode == program.returncode == 0, people.stderr
+    assert people.stdout.startswith("[@fake/a] shop in gVisor (runtime runsc): fails here\n")
+    assert "[@fake/a]     to do: " in people.stdout
+    document = json.loads(program.stdout)
+    assert Draft202012Validator(schema("results")).is_valid(document)
+    assert [host["verdict"] for host in document["hosts"]] == ["fails here"]
+
+
+@table(
+    "arguments, code, says",
+    unknown=(("@fake/a", "shp"), 1, "no running container has this name or id, got shp; did you "),
+    no_runtime=(("@fake/b", "shop"), 1, "dockerd does not have the runtime runsc; run pyinfra-g"),
+    no_app=(("@fake/a",), 1, "Missing argument 'APP'"),
+    a_limit=(("@fake/a", "shop", "--limit", "run"), 1, "try has no --limit: HOST says where"),
+    dry=(("@fake/a", "shop", "--", "--dry"), 0, "try shop under runsc, after a control under runc"),
+)
+@pytest.mark.usefixtures("fleet")
+def test_a_trial_that_is_not_made_prints_no_result(
+    arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    ran = typed("try", *arguments)
+
+    assert ran.returncode == code
+    assert says in " ".join(ran.stderr.split())
+    assert "in gVisor" not in ran.stdout
 
 
 def test_apps_are_told_before_anything_is_accepted_and_what_to_do_comes_last(fleet: Path) -> None:

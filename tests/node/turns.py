@@ -19,15 +19,16 @@ TURNS: Final = 3
 FILES: Final = (
     (
         *("test_docker_29", "test_proof_runtimes", "test_parts", "test_names_fuzz"),
-        *("test_coolify_validation", "test_crowd"),
+        *("test_coolify_validation", "test_crowd", "test_try"),
     ),
     (
         *("test_engine", "test_upgrade", "test_names_crowd", "test_proof_egress", "test_lab"),
-        *("test_core::test_a_power_cut_in_a_deploy",),
+        *("test_core::test_a_power_cut_in_a_deploy", "test_presets"),
     ),
     (
         *("test_remove", "test_watch", "test_faults_services", "test_validation_by_coolify"),
         *("test_faults_moments", "test_resolver_namespaces", "test_coolify_versions"),
+        "test_measure",
     ),
 )
 """By turn: files, or tests by the beginnings of their names. No sweep that takes turns itself."""
