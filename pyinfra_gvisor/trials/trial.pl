@@ -79,7 +79,7 @@ sub watch {
 
 sub sum_up {
     my ($side, $state, $ran_s, %open) = @_;
-    my $health = Json::members($state->{Health} // "{}")->{Status} if ($state->{Health} // "null") =~ /\A\{/;
+    my $health = ($state->{Health} // "null") =~ /\A\{/ ? Json::members($state->{Health})->{Status} : undef;
     see($side, "health", plain($health)) if defined $health;
     see($side, "ports", join(" ", sort { $a <=> $b } keys %open));
     see($side, "ran", rounded($ran_s));
