@@ -67,6 +67,7 @@ class Trial(HostResult):
     unknown: str = Field(
         "", description="Why it is not known what Docker would refuse; empty if it is."
     )
+    accepted: bool = Field(False, description="It is accepted for runc, so no move changes it.")
     twin: Ran
     control: Ran | None = Field(description="`null`: there was none.")
     news: tuple[str, ...] = Field(
@@ -88,6 +89,8 @@ class Trial(HostResult):
         yield from (f"    to do: {printable(text)}" for text in self.todo)
         if self.unknown:
             yield f"UNKNOWN what Docker would refuse: {printable(self.unknown)}"
+        if self.accepted:
+            yield "accepted for runc: a move leaves it there"
         yield f"twin: {self.twin.told}"
         yield f"control under runc: {self.control.told if self.control else 'none'}"
         log = "new in its log" if self.control else "in its log"

@@ -54,6 +54,7 @@ def trial(host: str, lines: Sequence[str], asked: Asked) -> Trial:
         runtime=asked.outlook.runtime,
         seconds=asked.seconds,
         unknown=asked.unknown,
+        accepted=asked.outlook.outlook == "outside",
         verdict=judged.verdict,
         why=judged.why,
         todo=judged.todo,

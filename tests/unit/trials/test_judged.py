@@ -94,6 +94,14 @@ def test_what_is_not_known_of_refusals_is_told() -> None:
     assert "UNKNOWN what Docker would refuse: no answer" in [*found.lines]
 
 
+def test_an_app_that_is_accepted_for_runc_is_said_to_stay_there() -> None:
+    outside = asked().outlook.model_copy(update={"outlook": "outside"})
+
+    found = judged(seen(), replace(asked(), outlook=outside))
+
+    assert "accepted for runc: a move leaves it there" in [*found.lines]
+
+
 def test_a_node_cannot_write_on_the_terminal() -> None:
     told = judged(seen(refused("\x1b[31mred\r"), news=("error \x1b]0;title\x07",)))
 
