@@ -2,6 +2,7 @@
 # Servers, clients that print a number, and commands that print the seconds they took. Each function runs in a container
 # of its own; clients get the server's address last.
 set -eu
+mkdir -p -m 1777 /tmp /var/log /var/lib/nginx # an image has them
 
 as_postgres() { setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; }
 
