@@ -2,7 +2,8 @@
 # Servers, clients that print a number, and commands that print the seconds they took. Each function runs in a container
 # of its own; clients get the server's address last.
 set -eu
-mkdir -p -m 1777 /tmp /var/log /var/lib/nginx # an image has them
+mkdir -p /tmp /var/log /var/lib/nginx # an image has them
+chmod 1777 /tmp
 
 as_postgres() { setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; }
 
