@@ -10,7 +10,7 @@ from pyinfra.api.output import format_text
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.costs.measured import costs
-from pyinfra_gvisor.costs.script import LIMIT_S, measure_script
+from pyinfra_gvisor.costs.script import limit_s, measure_script
 from pyinfra_gvisor.facts.deadline import given_up
 from pyinfra_gvisor.proof.proof_errors import why_unmade
 from pyinfra_gvisor.proof.script import within_script
@@ -26,7 +26,7 @@ def measure(settings: Settings) -> FunctionCommand:
 
 
 def _measure(state: State, host: Host, settings: Settings, arguments: dict[str, Any]) -> bool:
-    within, text = within_script(LIMIT_S), measure_script(settings)
+    within, text = within_script(limit_s(settings)), measure_script(settings)
     command = StringCommand("sh", "-c", QuoteString(within), "sh", QuoteString(text))
     ok, output = host.run_shell_command(command, **arguments)
     problem = given_up(host) or why_unmade(output.stdout_lines, output.stderr_lines, (), ok=ok)

@@ -198,14 +198,16 @@ def measure(nodes: Nodes, *, as_json: bool) -> int:
     metavar="N",
     help="How long each of the two runs.",
 )
-@click.option("--control", is_flag=True, help="Also for an app in gVisor: its code leaves it.")
+@click.option("--control", is_flag=True, help="Also if it was not seen under runc.")
 @_JSON
 def try_(nodes: Nodes, *, host: str, app: str, seconds: int, control: bool, as_json: bool) -> int:
     """
     Try a running container of HOST in gVisor. Leaves nothing on it.
 
     APP is its name or id. First a control runs under runc, then a twin in gVisor, alone: without
-    its labels, ports, data, sockets, devices and networks. Container and data stay as they are.
+    its labels, ports, sockets, devices and networks, and with new volumes. Files and directories
+    that it mounts read-only are mounted so. Container and data stay as they are. The watch and the
+    audit wait meanwhile.
     """
     if nodes.limits:
         raise click.UsageError("try has no --limit: HOST says where")

@@ -7,8 +7,10 @@ use IO::Socket::INET;
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 
 my (undef, $runtime, $container, $id, $port, $network) = @ARGV;
-my ($settled_s, $idle_s) = (1, 1); # work.pl waits after its begin
+my ($settled_s, $idle_s, $most_s) = (1, 1, 60); # work.pl waits after its begin
 $| = 1;
+$SIG{ALRM} = sub { failed("did not end within $most_s s") };
+alarm $most_s;
 my $began = now();
 open(my $said, "-|", "docker start -a $container 2>&1") or die "docker: $!";
 my $first = <$said> // "nothing";

@@ -18,7 +18,7 @@ work_under() { # runtime
         --env TRUE="${perl%%/usr/bin/perl*}/usr/bin/true" && permit "$created" "$1" && say "$created"); then
         printf '%s\tfailed\t%s\n' "$1" "$(why_not "$said")"
     else
-        /usr/bin/perl -e "$attend" attend "$1" "$word" "$said" "$port" "$online"
+        /usr/bin/perl -e "$attend" attend "$1" "$word" "$said" "$port" "$online" 7>&- 9>&- # docker may stay for a moment, and must not keep the lock
     fi
     docker rm -f -v "$word" > /dev/null || true
 }

@@ -54,15 +54,14 @@ sweep() {
     rm -rf "$permits" "$permits.new"
     # shellcheck disable=SC2086
     for part in $trying; do "${part}_sweeps" $sources; done
-    networks=$(docker network ls -q --filter "label=$label")
+    # Names too: anybody can label a network, and one in use cannot be removed.
+    networks=$(docker network ls -q --filter "label=$label" --filter "name=^$name-")
     # shellcheck disable=SC2086
-    if [ -n "$networks" ]; then docker network rm $networks > /dev/null; fi
+    if [ -n "$networks" ]; then docker network rm $networks > /dev/null || true; fi
     images=$(docker images -q "$name")
     # shellcheck disable=SC2086
     if [ -n "$images" ]; then docker rmi -f $images > /dev/null; fi
-    for directory in "$work" "$made"; do
-        if [ -n "$directory" ]; then rm -rf "$directory"; fi
-    done
+    rm -rf /run/pyinfra-gvisor/work.*
 }
 
 find_programs() { # sets perl, the command that starts perl in a container
@@ -86,7 +85,7 @@ find_programs() { # sets perl, the command that starts perl in a container
 # Makes an image with one setuid program, which finds the loader and libraries in the usual places.
 make_image() {
     setuid=/setuid-id image=$name:$tag
-    made=$(mktemp -d)
+    made=$(mktemp -d /run/pyinfra-gvisor/work.XXXXXX)
     mkdir "$made/proc" "$made/sys" "$made/dev" "$made/tmp" "$made/etc" "$made/run"
     for link in lib lib64; do
         if [ -e "/$link" ]; then ln -s "$tools/usr/$link" "$made/$link"; fi
@@ -178,7 +177,7 @@ sweep_and_permit() { # removes what killed runs left, and lets requests of ours 
         fail "cannot create $permits; find out what else creates it"
     export DOCKER_CONFIG="$permits/client" # from here on dockerd's requests have the permit
     trap 'exit 1' HUP INT
-    work=$(mktemp -d)
+    work=$(mktemp -d /run/pyinfra-gvisor/work.XXXXXX)
 }
 
 begin() { # all that create needs

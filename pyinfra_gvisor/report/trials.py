@@ -124,6 +124,6 @@ class Trial(HostResult):
         """Yield what a trial does not show."""
         if found:
             yield (
-                "A trial has no data, no other containers and no users of the app. Nothing is "
-                "left on the node. next: pyinfra-gvisor apps"
+                "A trial has none of the app's volumes, no other containers and no users. The "
+                "copies are removed. next: pyinfra-gvisor apps"
             )

@@ -12,10 +12,12 @@ from pyinfra_gvisor.base.columns import some
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.spelling import did_you_mean, near
 from pyinfra_gvisor.report.outlooks import AppOutlook, AppOutlooks
+from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 
-SHORTEST_S, USUAL_S, LONGEST_S = 2, 20, 600
+SHORTEST_S, USUAL_S, LONGEST_S = 2, 20, 120
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """What Docker takes as the name or the id of a container: moby, daemon/names/names.go."""
+_OF_RUNC = ("", "runc", "io.containerd.runc.v2", DEFAULT_RUNTIME)
 _ID = re.compile("[0-9a-f]{4,64}")
 _MOST = 12  # names in a message
 
@@ -91,8 +93,10 @@ def asked_trial(app: App, told: AppOutlooks, seconds: int, *, control: bool) -> 
     Return the trial of a container.
 
     + told: what is known of the containers of its node
-    + control: have a control even if the container is in gVisor, which its code then leaves
+    + control: have one even if the container was not seen under runc: its code may leave a sandbox
     """
     (outlook,) = (item for item in told.apps if item.name == app.name)
-    has_control = control or outlook.now != "gVisor"
+    # What was not seen under runc itself may be in a sandbox, ours or another one.
+    under_runc = outlook.now == "runc" and app.options.runtime in _OF_RUNC
+    has_control = control or under_runc
     return Asked(app.id, outlook, seconds, has_control, told.assumed, told.unknown)

@@ -5,8 +5,11 @@ use warnings;
 # What a copy has as the original has it: Docker's API, ContainerCreate.
 my @config = qw(Domainname User Tty OpenStdin StdinOnce Env Cmd WorkingDir StopSignal StopTimeout ExposedPorts);
 my @host = (qw(CapAdd CapDrop SecurityOpt Sysctls Ulimits GroupAdd ReadonlyRootfs ReadonlyPaths MaskedPaths ShmSize),
-    qw(Tmpfs Init Memory MemorySwap MemoryReservation NanoCpus CpuShares CpuQuota CpuPeriod CpusetCpus CpusetMems),
-    qw(OomScoreAdj UsernsMode CgroupnsMode Dns DnsOptions DnsSearch ExtraHosts Annotations));
+    qw(Tmpfs Init Memory MemorySwap MemoryReservation MemorySwappiness NanoCpus CpuShares CpuQuota CpuPeriod CpusetCpus),
+    qw(CpusetMems BlkioWeight CgroupParent StorageOpt UsernsMode CgroupnsMode Dns DnsOptions DnsSearch ExtraHosts Annotations));
+# audit/capability_rules.py: ROOT_ON_THE_NODE
+my %is_root = map { $_ => 1 } qw(ALL BPF CHECKPOINT_RESTORE DAC_READ_SEARCH MAC_ADMIN MAC_OVERRIDE NET_ADMIN PERFMON SYS_ADMIN),
+    qw(SYS_BOOT SYS_MODULE SYS_PTRACE SYS_RAWIO SYS_TIME SYSLOG);
 my $most_files = 20000; # of a mount that are looked through for sockets
 my ($memory_bytes, $nano_cpus, $pids) = (512 << 20, 1e9, 1024); # where the original has no limit
 my $health_ns = 3e9;
@@ -16,12 +19,28 @@ sub copied { # all of the original, the side, and what is given: returns the req
     my ($host, $config) = map { Json::members($top->{$_}) } qw(HostConfig Config);
     my ($volumes, $mounts) = mounts($top, $host, $side);
     my $limits = limits($host, $side);
-    my $network = quoted($given{network});
+    give_up_rights($host) if $side eq "control";
+    my $network = plain($host->{NetworkMode} // '""') eq "none" ? '"none"' : quoted($given{network});
     return "{" . join(",", grep { $_ } object($config, @config), hostname($top, $config), entrypoint($config), health($config),
         qq("Image":$top->{Image}), qq("Labels":) . labels($top, %given), qq("Volumes":{$volumes}),
         qq("HostConfig":{) . join(",", grep { $_ } object($host, @host), $limits, places($host, $side),
             runtime(%given), qq("Mounts":[$mounts]), qq("NetworkMode":$network), '"RestartPolicy":{"Name":"no"}',
             '"LogConfig":{"Type":"json-file","Config":{"max-size":"4m","max-file":"1"}}') . "}") . "}";
+}
+
+sub give_up_rights { # outside of a sandbox they would be rights over the node
+    my ($host) = @_;
+    my (@kept, @gone);
+    for (Json::items($host->{CapAdd} // "[]")) {
+        if ($is_root{uc(plain($_)) =~ s/\ACAP_//r}) { push @gone, plain($_) } else { push @kept, $_ }
+    }
+    left("control", "capability $_") for @gone;
+    $host->{CapAdd} = "[" . join(",", @kept) . "]";
+    my @options = Json::items($host->{SecurityOpt} // "[]");
+    my @own = grep { plain($_) =~ /\Ano-new-privileges/ } @options;
+    left("control", "security options") if @own < @options;
+    $host->{SecurityOpt} = "[" . join(",", @own) . "]";
+    delete @$host{qw(MaskedPaths ReadonlyPaths UsernsMode)};
 }
 
 sub left { my ($side, $what) = @_; print "$side\tleft\t", printable($what), "\n" }
@@ -58,10 +77,20 @@ sub labels { # ours; Docker takes those of the image, which are empty here
     return "{" . join(",", (map { qq("$_":"") } @names), quoted($given{label}) . ":" . quoted($given{tag})) . "}";
 }
 
+sub available { # bytes: proc_meminfo(5)
+    open(my $file, "<", "/proc/meminfo") or return 9e15;
+    for (<$file>) { return $1 * 1024 if /\AMemAvailable:\s+(\d+) kB/ }
+    return 9e15;
+}
+
 sub limits { # ours where there is none
     my ($host, $side) = @_;
     my %is_set = map { $_ => ($host->{$_} // "") =~ /\A[1-9]/ ? 1 : 0 } qw(Memory NanoCpus CpuQuota PidsLimit);
-    my @own = qq("PidsLimit":) . ($is_set{PidsLimit} ? $host->{PidsLimit} : $pids);
+    my @own = ('"OomScoreAdj":1000', qq("PidsLimit":) . ($is_set{PidsLimit} ? $host->{PidsLimit} : $pids)); # ended first
+    if ($is_set{Memory} && $host->{Memory} > (my $most = available() / 2)) { # the node must stay well
+        $is_set{Memory} = 0;
+        $memory_bytes = int $most;
+    }
     if (!$is_set{Memory}) {
         delete @$host{qw(Memory MemorySwap MemoryReservation)};
         push @own, qq("Memory":$memory_bytes,"MemorySwap":$memory_bytes);
@@ -86,7 +115,8 @@ sub places {
     left($side, "links") if Json::items($host->{Links} // "[]");
     my @kept;
     for my $kind (qw(Pid Ipc UTS)) {
-        my $is_of_others = $mode{$kind} =~ /\Acontainer:/ || $mode{$kind} eq "host" && $side eq "control";
+        my $is_nodes = $mode{$kind} eq "host" && ($side eq "control" || $kind eq "Ipc"); # /dev/shm is the node's
+        my $is_of_others = $is_nodes || $mode{$kind} =~ /\Acontainer:/;
         left($side, lc($kind) . ": $mode{$kind}") if $is_of_others;
         push @kept, qq("${kind}Mode":) . quoted($mode{$kind}) if !$is_of_others && $mode{$kind} ne "";
     }

@@ -3,10 +3,12 @@ use strict;
 use warnings;
 
 my $shortest = 4; # characters: a shorter one would hide half of every line
-my @hidden;
+my $most_bytes = 8192; # of a line: longer ones are cut
+my (@hidden, $names);
 
 sub hide { # Config of a container, and a regular expression for the names of secrets
     my ($config, $secret) = @_;
+    $names = $secret;
     my %found = map { $_ => 1 } map { spellings($_) } values_of_environment($config), secret_words($config, $secret);
     @hidden = sort { length $b <=> length $a || $a cmp $b } grep { length $_ >= $shortest } keys %found;
 }
@@ -14,10 +16,18 @@ sub hide { # Config of a container, and a regular expression for the names of se
 sub values_of_environment {
     my ($config) = @_;
     my @values = map { plain($_) =~ s/\A[^=]*=//sr } Json::items($config->{Env} // "[]");
-    return map { ($_, split(/[\r\n]+/, $_), passwords($_)) } @values;
+    return map { ($_, split(/[\r\n]+/, $_), map({ ($_, decoded($_)) } passwords($_), named($_))) } @values;
 }
 
-sub passwords { return $_[0] =~ m{://([^/\s]*?):?([^/\s:]*)@}g } # in addresses: user and password
+sub named { # values of pairs inside, as in JSON, query strings and settings of databases
+    my ($text) = @_;
+    my @found;
+    while ($text =~ /([\w.-]+)["']?\s*[=:]\s*["']?([^\s;&,"'{}]+)/g) { push @found, $2 if names_secret($1, $names) }
+    return @found;
+}
+sub decoded { return $_[0] =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ger }
+
+sub passwords { return ($_[0] =~ m{://([^/\s]*?):?([^/\s:]*)@}g, $_[0] =~ m{://[^:@/\s]*:(\S+)@}g) } # in addresses: user and password
 
 sub secret_words { # of the command line, words inside of scripts as well
     my ($config, $secret) = @_;
@@ -46,9 +56,11 @@ sub spellings { # as a program may print it
 sub told { # a text as one line without secrets
     my ($text, $most) = @_;
     $text =~ s/\Q$_\E/***/g for @hidden;
+    $text = substr $text, 0, $most_bytes;
     $text =~ s/\e\[[\d;]*[A-Za-z]//g;
-    $text =~ s/((?:passw(?:or)?d|secret|token|api.?key|credentials?)["']?\s*(?:[=:]|\bis\b)\s*)\S+/$1***/gi;
-    $text =~ s/(?<![\w\/.-])(?=[\w+\/=-]*[0-9])(?=[\w+\/=-]*[A-Za-z])[\w+=-][\w+\/=-]{23,}/***/g;
+    $text =~ s/((?:passw(?:or)?d|secret|token|api.?key|credentials?)["']?\s*(?:[=:]|\bis\b)\s*).+/$1***/gi;
+    $text =~ s/\b(authorization|bearer)\b.+/$1 ***/gi;
+    $text =~ s/(?<![\w+\/=.-])(?=[\w+\/=-]*[0-9])(?=[\w+\/=-]*[A-Za-z])[\w+=-][\w+\/=-]{23,}/***/g;
     $text =~ s/[^\x20-\x7e]+/ /g;
     return substr($text, 0, $most);
 }

@@ -2,14 +2,16 @@
 # Prints "side<TAB>observation<TAB>value" lines, and of the container no secret. Comes after copy.pl. Arguments: a word,
 # Docker's socket, a regular expression for the names of secrets, the id of the container, what to do, and for that:
 #   create  side runtime name label tag network, and for the control the name of a header and a file with its value
-#   watch   side id seconds, whether to find ports by connecting, and further ports to try
-#   news    id of the control or "", id of the twin
+#   watch   side id seconds, the directory of permits, whether to find ports by connecting, and further ports to try
+#   kinds   id: the kinds of errors in its log
+#   news    a file with the kinds of the control's, and the id of the twin
 use strict;
 use warnings;
 use IO::Socket::INET;
 
 my (undef, undef, $secret, $original, $task, @given) = @ARGV;
-my %tasks = (create => \&create, watch => \&watch, news => \&news);
+my %tasks = (create => \&create, watch => \&watch, kinds => sub { print map { "$_\n" } kinds($given[0]) }, news => \&news);
+my ($most_ports, $log_s) = (64, 60);
 my ($start_s, $pause_s, $most_lines, $most_characters, $read_lines) = (120, 0.25, 5, 200, 5000);
 my @errors = (qw(error fail fatal panic exception denied refused unsupported cannot can't unable invalid traceback),
     "could ?n.?t", "not permitted", "not supported", "not implemented", "no such", "abort", "segmentation", "segfault",
@@ -50,9 +52,10 @@ sub create {
 }
 
 sub watch {
-    my ($side, $id, $seconds, $connects, @ports) = @given;
+    my ($side, $id, $seconds, $permits, $connects, @ports) = @given;
     my ($parent, $began) = (getppid, uptime());
     my ($code, $answer) = ask("POST", "/containers/$id/start", $start_s);
+    unlink "$permits/$id"; # one start has it
     return see($side, "start", why($answer)) if $code != 204;
     see($side, "start", "ok");
     my ($started, %open, $state) = (uptime());
@@ -64,7 +67,7 @@ sub watch {
         last if ($state->{Running} // "") ne "true";
         my $known = %open;
         $open{$_} = 1 for listening(plain($state->{Pid}));
-        $open{$_} = 1 for $connects ? answering($now, grep { !$open{$_} } keys %try) : ();
+        $open{$_} = 1 for $connects ? answering($now, $started + $seconds, grep { !$open{$_} } sort keys %try) : ();
         see($side, "ready", rounded(uptime() - $began)) if %open && !$known;
         last if uptime() - $started >= $seconds;
         if (getppid != $parent) { # the script that would remove it was killed
@@ -109,15 +112,18 @@ sub listening { # TCP ports in its network namespace that others can reach: proc
 }
 
 sub answering { # ports that take connections
-    my ($now, @ports) = @_;
+    my ($now, $until, @ports) = @_;
+    splice @ports, $most_ports if @ports > $most_ports;
     my $networks = Json::members(Json::members($now->{NetworkSettings})->{Networks} // "{}");
     my ($address) = grep { $_ } map { plain(Json::members($_)->{IPAddress}) } values %$networks;
-    return grep { $address && IO::Socket::INET->new(PeerAddr => $address, PeerPort => $_, Timeout => 1) } @ports;
+    return grep { $address && uptime() < $until && IO::Socket::INET->new(PeerAddr => $address, PeerPort => $_, Timeout => 1) } @ports;
 }
 
 sub news { # errors in the log of the twin of which the control's has none of the same kind
     my ($control, $twin) = @given;
-    my %known = map { $_ => 1 } $control eq "" ? () : kinds($control);
+    open(my $file, "<", $control) or die "$control: $!\n";
+    chomp(my @known = <$file>);
+    my %known = map { $_ => 1 } @known;
     my @new = grep { !$known{$_}++ } kinds($twin);
     see("twin", "news", $_) for grep { defined } @new[0 .. ($#new < $most_lines ? $#new : $most_lines - 1)];
     see("twin", "more", @new - $most_lines) if @new > $most_lines;
@@ -128,7 +134,14 @@ sub kinds { # lines of a log that tell of errors, without times and numbers
     my ($code, $text) = ask("GET", "/containers/$id/logs?stdout=1&stderr=1&tail=$read_lines", $start_s);
     die "Docker answers $code for a log\n" if $code != 200;
     my $is_raw = (Json::members($top->{Config})->{Tty} // "") eq "true";
-    return map { kind($_) } grep { /$error/i } split /[\r\n]+/, $is_raw ? $text : unframed($text);
+    my @found;
+    eval {
+        local $SIG{ALRM} = sub { die "late\n" }; # what is known by then is told
+        alarm $log_s;
+        for (split /[\r\n]+/, $is_raw ? $text : unframed($text)) { push @found, kind($_) if /$error/i }
+    };
+    alarm 0;
+    return @found;
 }
 
 sub unframed { # Docker's API, ContainerAttach: stream, three bytes, length

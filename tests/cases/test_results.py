@@ -124,7 +124,8 @@ def test_costs_are_printed_for_people_and_as_json_and_a_node_without_the_runtime
 
 @pytest.mark.usefixtures("fleet")
 def test_a_trial_is_printed_for_people_and_as_json() -> None:
-    people, program = typed("try", "@fake/a", "shop"), typed("try", "@fake/a", "shop", "--json")
+    words = ("try", "@fake/a", "shop", "--control")
+    people, program = typed(*words), typed(*words, "--json")
 
     assert people.returncode == program.returncode == 0, people.stderr
     assert people.stdout.startswith("[@fake/a] shop in gVisor (runtime runsc): fails here\n")
@@ -140,7 +141,11 @@ def test_a_trial_is_printed_for_people_and_as_json() -> None:
     no_runtime=(("@fake/b", "shop"), 1, "dockerd does not have the runtime runsc; run pyinfra-g"),
     no_app=(("@fake/a",), 1, "Missing argument 'APP'"),
     a_limit=(("@fake/a", "shop", "--limit", "run"), 1, "try has no --limit: HOST says where"),
-    dry=(("@fake/a", "shop", "--", "--dry"), 0, "try shop under runsc, after a control under runc"),
+    dry=(
+        ("@fake/a", "shop", "--control", "--", "--dry"),
+        0,
+        "try shop under runsc, after a control under runc",
+    ),
 )
 @pytest.mark.usefixtures("fleet")
 def test_a_trial_that_is_not_made_prints_no_result(

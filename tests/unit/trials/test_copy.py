@@ -1,6 +1,7 @@
 """What a twin and a control have of a container, and what leaves the node of its logs."""
 
 import json
+import re
 import struct
 import subprocess
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.audit.capability_rules import ROOT_ON_THE_NODE
 from pyinfra_gvisor.base.redaction import SECRET_NAME
 from pyinfra_gvisor.trials.script import PROGRAM
 from tests.table import table
@@ -17,7 +19,11 @@ from tests.unit.fake_docker import Answer, Handler, container, daemon, says
 
 ID = f"{1:064x}"
 IMAGE = f"/images/sha256:{1:064x}/json"
-ENV = ["SHORT=abc", "KEY=first line\nsecond line", "URL=postgres://me:p%40ss@db/x", 'QUOTED=a"bc']
+ENV = [
+    *("SHORT=abc", "KEY=first line\nsecond line", "URL=postgres://me:p%40ss@db/x", 'QUOTED=a"bc'),
+    *("DSN=host=db password=Sommer24!", 'JSON={"db":{"password":"wintergreen"}}'),
+    "OTHER=mysql://u:pa/ss-word@h",
+]
 COMMAND = [
     "sh",
     "-c",
@@ -61,6 +67,13 @@ class Docker:
         given = ("create", side, runtime, "own-name", "ours", "tag", "net", *more)
         printed = self.run(*given)
         return self.made[-1], printed
+
+    def news(self, control: str, twin: str) -> list[str]:
+        """What is told of the twin's log; ``control``: a container, or none."""
+        known = Path(self.socket).with_name("known")
+        kinds = self.run("kinds", control) if control else []
+        known.write_text("".join(f"{line}\n" for line in kinds))
+        return [line.rpartition("\t")[2] for line in self.run("news", str(known), twin)]
 
     def _answers(self) -> Mapping[str, Answer]:
         document = container(1, 1, name="shop-uuid77", mounts=self.mounts)
@@ -184,7 +197,10 @@ def test_the_control_has_no_rights_over_the_node(docker: Docker) -> None:
         "Privileged": True,
         "PidMode": "host",
         "IpcMode": "container:x",
-        "CapAdd": ["ALL"],
+        "CapAdd": ["ALL", "CAP_SYS_ADMIN", "net_admin", "CHOWN"],
+        "SecurityOpt": ["seccomp=unconfined", "no-new-privileges"],
+        "MaskedPaths": [],
+        "UsernsMode": "host",
     }
     docker.host |= {"Devices": [{"PathOnHost": "/dev/kvm"}], "NetworkMode": "host"}
 
@@ -192,11 +208,36 @@ def test_the_control_has_no_rights_over_the_node(docker: Docker) -> None:
     control, printed = docker.create("control", "")
 
     assert (twin["HostConfig"]["Privileged"], twin["HostConfig"]["PidMode"]) == (True, "host")
-    assert not {"Privileged", "PidMode", "IpcMode", "Devices", "Runtime"} & {*control["HostConfig"]}
-    assert control["HostConfig"]["CapAdd"] == ["ALL"]
-    assert [line.partition("\tleft\t")[2] for line in printed if "\tleft\t" in line] == [
+    rights = {"Privileged", "PidMode", "IpcMode", "Devices", "Runtime", "MaskedPaths", "UsernsMode"}
+    assert not rights & {*control["HostConfig"]}
+    assert control["HostConfig"]["CapAdd"] == ["CHOWN"]
+    assert control["HostConfig"]["SecurityOpt"] == ["no-new-privileges"]
+    assert twin["HostConfig"]["SecurityOpt"] == docker.host["SecurityOpt"]
+    left = {line.partition("\tleft\t")[2] for line in printed if "\tleft\t" in line}
+    assert left == {
         *("device /dev/kvm", "network: host", "pid: host", "ipc: container:x", "privileged"),
-    ]
+        *("capability ALL", "capability CAP_SYS_ADMIN", "capability net_admin", "security options"),
+    }
+
+
+def test_rights_over_the_node_are_those_of_the_audit() -> None:
+    text = PROGRAM.partition("my %is_root")[2].partition(";")[0]
+
+    assert {*re.findall(r"\b[A-Z][A-Z_]+\b", text)} == {*ROOT_ON_THE_NODE}
+
+
+def test_a_copy_is_ended_first_and_has_no_memory_that_the_node_needs(docker: Docker) -> None:
+    docker.host = {"OomScoreAdj": -1000, "Memory": 1 << 50, "IpcMode": "host"}
+    docker.host |= {"NetworkMode": "none", "StorageOpt": {"size": "1G"}}
+
+    made, printed = docker.create()
+
+    host = made["HostConfig"]
+    assert (host["OomScoreAdj"], host["NetworkMode"]) == (1000, "none")
+    assert host["StorageOpt"] == {"size": "1G"}
+    assert 0 < host["Memory"] < 1 << 45
+    assert "IpcMode" not in host
+    assert any(line.startswith("twin\tlimit\t") for line in printed)
 
 
 def test_a_health_check_is_asked_more_often(docker: Docker) -> None:
@@ -217,25 +258,36 @@ def test_only_new_kinds_of_errors_leave_the_node_and_no_secret(docker: Docker) -
         "hunter22",
         "pw99",
         COMMAND[-1],
+        *("p@ss", "Sommer24!", "wintergreen", "pa/ss-word"),
     ]
     docker.logs = {
         "c": ["12:00:01 error 17 of old", "fine"],
         "t": [
             *("12:07:33 error 5 of old", "fine", "fatal: new at 0xfa31"),
             *(f"cannot use <{text}>" for text in secrets),
+            *("error: Authorization: Bearer abcd efg", "error: password: correct horse"),
         ],
     }
 
-    printed = docker.run("news", "c", "t")
+    assert docker.news("c", "t") == [
+        *("fatal: new at N", "cannot use <***>"),
+        *("error: Authorization ***", "error: password: ***"),
+    ]
 
-    assert printed == ["twin\tnews\tfatal: new at N", "twin\tnews\tcannot use <***>"]
+
+def test_a_hostile_line_does_not_keep_the_node_busy(docker: Docker) -> None:
+    docker.logs = {"t": ["error " + "=" * 300_000]}
+
+    (told,) = docker.news("", "t")
+
+    assert len(told) == 200
 
 
 def test_at_most_five_lines_leave_the_node_and_they_are_short(docker: Docker) -> None:
     docker.logs = {"t": [f"error {letter * 300}" for letter in "abcdefgh"]}
 
-    printed = docker.run("news", "", "t")
+    printed = docker.news("", "t")
 
     assert len(printed) == 6
-    assert printed[-1] == "twin\tmore\t3"
-    assert max(map(len, printed)) == len("twin\tnews\t") + 200
+    assert printed[-1] == "3"
+    assert max(map(len, printed)) == 200
