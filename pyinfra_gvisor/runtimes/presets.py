@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-Name = Literal["shared-sockets", "ping", "setuid", "docker-cp", "scratch"]
+Name = Literal["shared-sockets", "ping", "setuid", "docker-cp"]
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,6 @@ PRESETS: Final[dict[Name, Preset]] = {
         "docker cp over files that the running container knows already; not in /tmp",
         "the sandbox asks the node again for each file",
         {"flags": ("--file-access=shared",)},
-    ),
-    "scratch": Preset(
-        "builds, caches and CI jobs that write many files",
-        "docker restart loses what was written outside of volumes",
-        {"overlay": "self"},
     ),
 }
 

@@ -48,12 +48,6 @@ WORKS = {
         docker exec preset-app grep -qx new /d/f && echo yes
         rm /root/preset
     """,
-    "scratch": """
-        run app -- sleep 99
-        docker exec preset-app sh -c 'echo kept > /kept'
-        docker restart -t 0 preset-app > /dev/null
-        docker exec preset-app cat /kept || echo yes
-    """,
 }
 _RUN = """
 runtime=$1

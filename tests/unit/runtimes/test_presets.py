@@ -21,7 +21,7 @@ def test_each_preset_is_a_runtime_by_itself_and_says_its_price(name: str) -> Non
 
 @table(
     "given, expected",
-    own_option=({"preset": "scratch", "overlay": "memory"}, {"overlay": "memory"}),
+    own_option=({"preset": "ping", "network": "none"}, {"network": "none"}),
     own_flag=(
         {"preset": "setuid", "flags": ["--dcache=5"]},
         {"flags": ("--allow-suid", "--dcache=5")},
