@@ -57,5 +57,5 @@ fi
 run_side twin "$runtime"
 if [ -n "$id" ]; then tried news "$work/known" "$id"; fi
 # shellcheck disable=SC2086 # these are numbers
-if [ -n "$removers" ]; then kill $removers; fi # the sweep at the end removes what is left
+if [ -n "$removers" ]; then kill $removers 2> /dev/null || true; fi # one may have ended; the sweep removes what is left
 echo 'end of trial'
