@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pyinfra import host
 from pyinfra.api import operation
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.costs.measured import costs as costs_of
+from pyinfra_gvisor.costs.script import limit_s, measure_script
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.run_support.converge import Commands, on_node, refuse
 from pyinfra_gvisor.run_support.ending import only_looks
-from pyinfra_gvisor.run_support.measuring import measure
 from pyinfra_gvisor.run_support.messages import tell_detail
+from pyinfra_gvisor.run_support.probing import probe
 from pyinfra_gvisor.settings import Settings
 
 
@@ -28,8 +32,15 @@ def costs(settings: Settings) -> Commands:
     def body(node: Node) -> Commands:
         refuse(_problem(node, settings))
         only_looks(host)
-        tell_detail(f"measure {', '.join(settings.runtimes)} in containers, and runc beside them")
-        yield measure(settings)
+        tell_detail(
+            f"measure {', '.join(settings.runtimes)} in containers, and runc as the control"
+        )
+        yield probe(
+            "measure.costs",
+            measure_script(settings),
+            limit_s(settings),
+            partial(costs_of, runtimes=(*settings.runtimes,)),
+        )
 
     yield from on_node("measure.costs", "node", body)
 

@@ -16,10 +16,11 @@ from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.run_support.converge import Commands, on_node
 from pyinfra_gvisor.run_support.ending import only_looks
 from pyinfra_gvisor.run_support.messages import tell_detail
-from pyinfra_gvisor.run_support.trying import try_app
+from pyinfra_gvisor.run_support.probing import probe
 from pyinfra_gvisor.settings import Settings
 from pyinfra_gvisor.trials.asked import USUAL_S, Asked, asked_trial, find_app
-from pyinfra_gvisor.trials.script import trial_script
+from pyinfra_gvisor.trials.judged import trial
+from pyinfra_gvisor.trials.script import limit_s, trial_script
 
 
 @operation(is_idempotent=False)
@@ -43,7 +44,8 @@ def container(
         asked = _asked(node, settings, app, seconds, control=control)
         more = ", after a control under runc" if asked.control else ""
         tell_detail(f"try {asked.outlook.name} under {asked.outlook.runtime}{more}")
-        yield try_app(asked, trial_script(asked, node, settings))
+        script = trial_script(asked, node, settings)
+        yield probe("trial.container", script, limit_s(seconds), partial(trial, asked=asked))
 
     yield from on_node("trial.container", app, body, _reader(settings))
 

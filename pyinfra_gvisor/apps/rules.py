@@ -243,7 +243,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "program",
         "fails",
         "The program was seen to fail",
-        "Do what stands beside it, or accept it if it is infrastructure",
+        "Do what is told of it, or accept it if it is infrastructure",
         _program,
     ),
     Difference(

@@ -14,8 +14,9 @@ sub now { # monotonic
 my ($batches, $batch_s) = (9, 0.01);
 sub seconds_of { # the median of some batches: what else runs on the node disturbs a few of them
     my ($work) = @_;
-    my ($size, $took) = (1, batch($work, 1)); # the first time is slow
-    while (($took = batch($work, $size)) < $batch_s) { $size *= 2 }
+    my $size = 1;
+    batch($work, $size); # the first time is slow
+    while (batch($work, $size) < $batch_s) { $size *= 2 }
     my @took = sort { $a <=> $b } map { batch($work, $size) } 1 .. $batches;
     return $took[@took / 2] / $size;
 }

@@ -7,7 +7,6 @@ from pyinfra_gvisor.proof.check import CONTROL
 from pyinfra_gvisor.proof.script import for_containers
 from pyinfra_gvisor.settings import Settings
 
-# A round takes about 5 s for each runtime.
 LEAST, MOST, ENOUGH_S = 5, 9, 100
 _START_S, _ROUND_S = 60, 20  # a round of a runtime takes 6 s on an idle node
 

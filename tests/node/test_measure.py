@@ -26,7 +26,7 @@ PROBES = "docker ps -q --filter label=pyinfra-gvisor.probe"
 
 @pytest.fixture
 def node(fleet: Fleet) -> LabNode:
-    """A node with a runtime without a network beside the usual one."""
+    """A node with the usual runtime and one without a network."""
     fleet.deploy(NODE, data={**CURRENT, "gvisor_runtimes": RUNTIMES})
     return fleet.nodes[NODE]
 
