@@ -18,6 +18,7 @@ DEPLOYS = {
     "list_apps": "apps",
     "measure_node": "measure",
     "try_container": "trial",
+    "move_containers": "move",
     "list_attempts": "egress",
     "list_infrastructure": "infrastructure",
     "list_generations": "generations",

@@ -22,6 +22,7 @@ COMMANDS = {
     "apps": "nodes",
     "measure": "nodes",
     "try": "nodes",
+    "move": "move",
     "egress": "nodes",
     "drift": "drift",
     "infrastructure": "infrastructure",

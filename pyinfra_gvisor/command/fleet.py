@@ -24,6 +24,10 @@ DEPLOYS: Mapping[str, tuple[str, str]] = {
     "apps": ("list_apps", "Say what would fail or differ in gVisor, for each container"),
     "measure": ("measure_node", "Say what gVisor costs on each node, as ratios to runc"),
     "trial": ("try_container", "Try one running container in gVisor: --data trial_app=NAME"),
+    "move": (
+        "move_containers",
+        "Recreate containers in gVisor, one at a time, each with a way back",
+    ),
     "egress": ("list_attempts", "List what the firewall of each node blocked, or would block"),
     "infrastructure": ("list_infrastructure", "List the platform's own containers and images"),
     "generations": ("list_generations", "List what each node can be rolled back to"),

@@ -42,8 +42,8 @@ from pyinfra_gvisor.report.terminal import fleet_lines
 from pyinfra_gvisor.report.trials import Trial
 from pyinfra_gvisor.trials.asked import LONGEST_S, NAME, SHORTEST_S, USUAL_S
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="The result as JSON, on stdout.")
-_YES = click.option("-y", "--yes", is_flag=True, help="Do not ask between plan and change.")
+JSON = click.option("--json", "as_json", is_flag=True, help="The result as JSON, on stdout.")
+YES = click.option("-y", "--yes", is_flag=True, help="Do not ask between plan and change.")
 _DEPLOY = click.option(
     "--deploy",
     default="gvisor",
@@ -63,16 +63,21 @@ def _shown(nodes: Nodes, deploy: str, kind: type[HostResult], *own: str, as_json
     with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-") as directory:
         result = {RESULT_DIR: directory}
         code = run_pyinfra(pyinfra_arguments(nodes, deploy, *own, *yes), environment=result)
-        found = read_results(Path(directory), kind)
+        print_results(Path(directory), kind, as_json=as_json)
+    return code
+
+
+def print_results(directory: Path, kind: type[HostResult], *, as_json: bool) -> None:
+    """Print what a run of a deploy left in a directory, for people or as JSON."""
+    found = read_results(directory, kind)
     if as_json:
         click.echo(json.dumps(as_document(found)))
-        return code
+        return
     lines = [f"[{host.host}] {line}" for host in found for line in host.lines]
     _print_broken(lines)
     if text := kind.to_copy(found):
         click.echo(as_laid_out(text))  # never broken
     _print_broken(kind.closing(found))
-    return code
 
 
 def _print_broken(lines: Iterable[str]) -> None:
@@ -92,7 +97,7 @@ def _change(nodes: Nodes, deploy: str, *own: str, yes: bool) -> int:
 
 @click.command()
 @on_nodes
-@_JSON
+@JSON
 def doctor(nodes: Nodes, *, as_json: bool) -> int:
     """
     Check this machine and the nodes. Changes nothing.
@@ -107,7 +112,7 @@ def doctor(nodes: Nodes, *, as_json: bool) -> int:
 @click.command()
 @on_nodes
 @_DEPLOY
-@_JSON
+@JSON
 def plan(nodes: Nodes, deploy: str, *, as_json: bool) -> int:
     """Show what apply would change. Changes nothing."""
     if as_json:
@@ -127,7 +132,7 @@ def plan(nodes: Nodes, deploy: str, *, as_json: bool) -> int:
 @on_nodes
 @_DEPLOY
 @click.option("--proof", is_flag=True, help="Prove again, and show every check.")
-@_YES
+@YES
 def apply(nodes: Nodes, deploy: str, *, proof: bool, yes: bool) -> int:
     """Bring the nodes to what is declared, and prove it."""
     own = ("--data=gvisor_proof=always", "--data=gvisor_proof_rows=True") if proof else ()
@@ -136,7 +141,7 @@ def apply(nodes: Nodes, deploy: str, *, proof: bool, yes: bool) -> int:
 
 @click.command()
 @on_nodes
-@_JSON
+@JSON
 @click.option("-v", "--verbose", is_flag=True, help="Each finding, with what was seen.")
 def audit(nodes: Nodes, *, as_json: bool, verbose: bool) -> int:
     """
@@ -162,7 +167,7 @@ def audit(nodes: Nodes, *, as_json: bool, verbose: bool) -> int:
 
 @click.command()
 @on_nodes
-@_JSON
+@JSON
 def apps(nodes: Nodes, *, as_json: bool) -> int:
     """
     Say what will break in gVisor. Changes nothing.
@@ -175,7 +180,7 @@ def apps(nodes: Nodes, *, as_json: bool) -> int:
 
 @click.command()
 @on_nodes
-@_JSON
+@JSON
 def measure(nodes: Nodes, *, as_json: bool) -> int:
     """
     Say what gVisor costs there. Changes nothing.
@@ -199,7 +204,7 @@ def measure(nodes: Nodes, *, as_json: bool) -> int:
     help="How long each of the two runs.",
 )
 @click.option("--control", is_flag=True, help="Also if it was not seen under runc.")
-@_JSON
+@JSON
 def try_(nodes: Nodes, *, host: str, app: str, seconds: int, control: bool, as_json: bool) -> int:
     """
     Try a running container of HOST in gVisor. Leaves nothing on it.
@@ -236,7 +241,7 @@ def egress(nodes: Nodes) -> int:
 @click.option(
     "--to", type=click.IntRange(min=1), metavar="N", help="A generation; default: the last one."
 )
-@_YES
+@YES
 def rollback(nodes: Nodes, to: int | None, *, yes: bool) -> int:
     """
     Roll back to an earlier generation.
@@ -249,7 +254,7 @@ def rollback(nodes: Nodes, to: int | None, *, yes: bool) -> int:
 
 @click.command()
 @on_nodes
-@_YES
+@YES
 def remove(nodes: Nodes, *, yes: bool) -> int:
     """
     Undo everything on the nodes.
@@ -261,7 +266,7 @@ def remove(nodes: Nodes, *, yes: bool) -> int:
 
 @click.command()
 @on_nodes
-@_JSON
+@JSON
 def generations(nodes: Nodes, *, as_json: bool) -> int:
     """List what each node can be rolled back to. Changes nothing."""
     return _shown(nodes, "generations", KeptGenerations, as_json=as_json)

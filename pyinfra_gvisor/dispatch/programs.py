@@ -7,9 +7,9 @@ import io
 import json
 import tokenize
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from pyinfra_gvisor.base.python_program import modules_of, python_program
 from pyinfra_gvisor.base.scripts import PATH, checksum_in_name, part, program
 from pyinfra_gvisor.dispatch.policy import Dispatch
 from pyinfra_gvisor.dispatch.seal import Seal
@@ -34,38 +34,9 @@ JUDGE_SOCKET = "/run/pyinfra-gvisor/judge.sock"
 """Where the judge is resident, if it is."""
 
 _PACKAGE = "pyinfra_gvisor.judge"
-_PROGRAM = """\
-#!/usr/bin/python3 -I
+_ABOUT = """\
 # Decides where containers run. Written by pyinfra-gvisor, and never changed: its name has its
-# checksum.
-import sys
-
-MODULES = {{
-    "pyinfra_gvisor": "",
-    "{package}": "",
-{modules}}}
-
-
-class Modules:
-    \"\"\"Loads them when they are imported.\"\"\"
-
-    def find_spec(self, name, path=None, target=None):
-        if name in MODULES:
-            return type(sys.__spec__)(name, self, is_package=name in "{package}")
-
-    def create_module(self, spec):
-        return None
-
-    def exec_module(self, module):
-        exec(compile(MODULES[module.__name__], module.__name__, "exec"), module.__dict__)
-
-
-sys.meta_path.insert(0, Modules())
-from {package}.main import main
-
-sys.exit(main())
-"""
-
+# checksum."""
 
 _RESIDENT = {"permitted_run", "plugin", "processes", "resident"}
 _FOR_DOCKER = {"api_keys", "docker_request", "door"}
@@ -79,13 +50,13 @@ def judge_program(*, resident: bool = True) -> str:
     + resident: with what only the resident one needs, which answers dockerd, too. Without it the
       program is small enough for an argument: docstrings and comments are left out
     """
-    names = (name for name in _modules() if resident or name not in _RESIDENT | _FOR_DOCKER)
+    names = (
+        name for name in modules_of(_PACKAGE) if resident or name not in _RESIDENT | _FOR_DOCKER
+    )
     texts = {name: program(f"judge/{name}.py") for name in names}
     if not resident:
         texts = {name: _without_comments(text) for name, text in texts.items()}
-    items = texts.items()
-    modules = "".join(f"    {f'{_PACKAGE}.{name}'!r}: r'''{text}''',\n" for name, text in items)
-    return _PROGRAM.format(modules=modules, package=_PACKAGE)
+    return python_program(_PACKAGE, texts, _ABOUT, "main()")
 
 
 def _without_comments(text: str) -> str:
@@ -109,11 +80,6 @@ def judge_checksum() -> str:
 def asking_program() -> str:
     """Return the program that asks the resident judge."""
     return program("dispatch/ask.pl", "dispatch/ask_main.pl")
-
-
-def _modules() -> list[str]:
-    found = (item.name for item in files(_PACKAGE).iterdir())
-    return sorted(name[:-3] for name in found if name.endswith(".py") and name != "__init__.py")
 
 
 def seal_text(judge: str) -> str:

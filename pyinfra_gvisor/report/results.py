@@ -12,6 +12,7 @@ from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.node.changes import Change
 from pyinfra_gvisor.report.costs import Costs
 from pyinfra_gvisor.report.host_result import HostResult
+from pyinfra_gvisor.report.moves import Moves
 from pyinfra_gvisor.report.outlooks import AppOutlooks
 from pyinfra_gvisor.report.trials import Trial
 
@@ -88,7 +89,7 @@ class Results(Strict):
 
     version: Literal[1] = VERSION
     hosts: tuple[
-        Examined | KeptGenerations | FoundInfrastructure | AppOutlooks | Costs | Trial, ...
+        Examined | KeptGenerations | FoundInfrastructure | AppOutlooks | Costs | Trial | Moves, ...
     ]
 
 

@@ -15,7 +15,7 @@ so the run does not.
 """
 
 Job = Literal[
-    "connect", "doctor", "apps", "measure", "try", "deploy", "audit", "rollback", "remove",
+    "connect", "doctor", "apps", "measure", "try", "move", "deploy", "audit", "rollback", "remove",
     "coolify",
 ]  # fmt: skip
 
@@ -34,7 +34,10 @@ _COMMANDS: Final[dict[Job, str]] = {
     "connect": "apply",
     "deploy": "apply",
     "coolify": "apply --deploy coolify",
-    **{job: job for job in ("doctor", "apps", "measure", "try", "audit", "rollback", "remove")},
+    **{
+        job: job
+        for job in ("doctor", "apps", "measure", "try", "move", "audit", "rollback", "remove")
+    },
 }
 MOST_CAUSES: Final = 3  # of a host; the others stand above
 MOST_LIMITS: Final = 3  # hosts of a command that is named; more are not repeated

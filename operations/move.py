@@ -1,0 +1,128 @@
+"""Move running containers into gVisor, one at a time, with a way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from pyinfra import host, logger
+from pyinfra import state as run_state
+from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand, operation
+from pyinfra.api.output import format_text
+
+from pyinfra_gvisor.apps.outlook import outlooks
+from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.daemon_json.transaction import detached
+from pyinfra_gvisor.facts.apps import RunningApps
+from pyinfra_gvisor.facts.asking import get, why_unread
+from pyinfra_gvisor.facts.deadline import given_up
+from pyinfra_gvisor.facts.moves import MovableContainers
+from pyinfra_gvisor.facts.node import forget_node, read_node
+from pyinfra_gvisor.moves.planned import Planned, Wanted, check_node, planned
+from pyinfra_gvisor.moves.script import mover_script, told
+from pyinfra_gvisor.node import Node
+from pyinfra_gvisor.report.moves import Move, Moves
+from pyinfra_gvisor.run_support.connector_arguments import connector_arguments
+from pyinfra_gvisor.run_support.converge import Commands, on_node
+from pyinfra_gvisor.run_support.ending import because
+from pyinfra_gvisor.run_support.messages import tell
+from pyinfra_gvisor.run_support.reports import ends_after_plan
+from pyinfra_gvisor.run_support.results import tell_result
+from pyinfra_gvisor.settings import Settings
+
+
+@operation(is_idempotent=True)
+def apps(asked: Wanted, *, settings: Settings) -> Commands:
+    """
+    Recreate running containers so that they run in gVisor.
+
+    + asked: which, and how
+    + settings: what is declared for the host
+
+    Each old container is kept until the new one does what the old one did, and runs again if it
+    does not. Fails the host if one of them went back. What was interrupted is ended first.
+    """
+
+    def body(node: Node) -> Commands:
+        check_node(node, settings)
+        plan = _planned(node, settings, asked)
+        seen = Moves(host=host.name, moves=tuple(item.move for item in plan))
+        is_plan, is_over = ends_after_plan(host.state), not seen.to_do
+        if is_plan or (is_over and run_state.is_executing):
+            tell_result(host, seen)
+        for item in () if is_plan or is_over else plan:
+            tell(item.move.line)
+        if is_over:
+            host.noop("no container of this node is to be moved")
+            return
+        forget_node(host)
+        yield FunctionCommand(_move_all, (plan, asked, connector_arguments()), {})
+
+    yield from on_node("move.apps", "containers", body, partial(read_node, settings=settings))
+
+
+def _planned(node: Node, settings: Settings, asked: Wanted) -> list[Planned]:
+    """Return the plan. Raises ``Problem`` if the node cannot be read, or lacks an app."""
+    found = get(host, RunningApps)
+    looks = get(host, MovableContainers)
+    if found is None or looks is None:
+        what = "running containers cannot be read"
+        raise why_unread(host) or Problem(what, todo="run pyinfra-gvisor doctor")
+    return planned(asked, outlooks(host.name, node, settings, found), found, looks)
+
+
+def _move_all(
+    state: State, host: Host, plan: Sequence[Planned], asked: Wanted, arguments: dict[str, Any]
+) -> bool:
+    """Move one app after another, and stop after so many that went back."""
+    moves = [item.move for item in plan]
+    problem = None
+    for number, item in enumerate(plan):
+        if item.move.where != "next":
+            continue
+        if sum(move.where == "back" for move in moves) >= asked.max_failed:
+            break
+        try:
+            moves[number] = _moved(host, item, asked, arguments)
+        except Problem as found:
+            problem = found
+            break
+        host.log(moves[number].line)
+    stopped = any(move.where == "next" for move in moves)
+    tell_result(host, Moves(host=host.name, moves=tuple(moves), stopped=stopped))
+    if problem is not None:
+        host.log(format_text(problem.at("move.apps", "node", host.name), "red"), logger.error)
+        because(host, str(problem))
+    back = [move.title for move in moves if move.where == "back"]
+    if back:
+        because(host, f"back under runc: {', '.join(back)}")
+    return problem is None and not back
+
+
+def _moved(host: Host, item: Planned, asked: Wanted, arguments: dict[str, Any]) -> Move:
+    """Return where an app is after its move. Raises ``Problem`` if that is not known."""
+    words = ("move", item.id)
+    text = mover_script(*words, watch_s=asked.watch_s, leave=asked.leave_writes)
+    follower, stdin = detached(text)
+    command = StringCommand("sh", "-c", QuoteString(follower))
+    ok, output = host.run_shell_command(command, **{**arguments, "_stdin": stdin})
+    if why := given_up(host):
+        raise why
+    try:
+        lines = told(output.stdout_lines)
+    except ValueError as error:
+        said = output.stderr_lines[-1] if output.stderr_lines else str(error)
+        what = "it is not known where the app is"
+        raise Problem(what, got=said, todo="run again: that ends what was begun") from None
+    ended = next((line for line in reversed(lines) if line["id"] == item.id), None)
+    if not ok or ended is None:
+        raise Problem("the move did not end", todo="run again: that ends what was begun")
+    return item.move.model_copy(
+        update={
+            "where": ended["where"],
+            "why": ended.get("why", ""),
+            "away_s": ended.get("away_s"),
+            "told": tuple(ended.get("lines") or ended.get("warnings") or ()),
+        }
+    )

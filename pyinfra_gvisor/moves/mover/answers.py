@@ -1,0 +1,182 @@
+"""
+What answers on this node: ports of containers, published ports, and sites by a proxy's routes.
+
+Nothing is sent to a port unless its number says that it usually speaks HTTP: databases count
+connections that say something else as errors.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyinfra_gvisor.moves.mover.engine import Inspected
+
+CLOSED = "closed"
+OPEN = "open"
+
+_LIMIT_S = 3.0
+_SILENCE_S = 0.3  # a userland proxy closes a connection to nobody sooner
+_WEB = (80, 3000, 4000, 5000, 8000, 8080, 8081, 8888)
+_PROXIES = ((80, False), (443, True))
+_MOST_PORTS = 10
+_LISTENS = "0A"  # TCP_LISTEN: linux, include/net/tcp_states.h
+_LOOPBACK = ("0100007F", "00000000000000000000000001000000")
+_RULE = re.compile(
+    r"Host\(\s*`([^`]+)`(?:\s*,\s*`[^`]+`)*\s*\)(?:\s*&&\s*PathPrefix\(\s*`([^`]+)`)?"
+)
+_CADDY = re.compile(r"caddy(_\d+)?")
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """
+    Where something may answer.
+
+    + port: a TCP port; ``address``: empty for this node's own
+    + site: the name for which a proxy is asked; empty for the port itself
+    + owner: the container that it belongs to, for messages
+    """
+
+    owner: str
+    port: int
+    address: str = ""
+    site: str = ""
+    path: str = "/"
+    tls: bool = False
+
+    @property
+    def told(self) -> str:
+        """Return it in a few words."""
+        if self.site:
+            return f"{'https' if self.tls else 'http'}://{self.site}{self.path}"
+        return f"port {self.port} of {self.owner}" + ("" if self.address else ", published")
+
+
+def answer(place: Place) -> str:
+    """Return how a place answers: ``closed``, ``open``, or a status of HTTP such as ``200``."""
+    address = (place.address or "127.0.0.1", place.port)
+    if place.site or (place.port in _WEB):
+        found = _http(place, address)
+        if found or place.site:
+            return found or CLOSED
+    try:
+        with socket.create_connection(address, _LIMIT_S) as connection:
+            connection.settimeout(_SILENCE_S)
+            return OPEN if connection.recv(1) else CLOSED
+    except TimeoutError:
+        return OPEN if _connects(address) else CLOSED
+    except OSError:
+        return CLOSED
+
+
+def _connects(address: tuple[str, int]) -> bool:
+    with suppress(OSError), socket.create_connection(address, _LIMIT_S):
+        return True
+    return False
+
+
+def _http(place: Place, address: tuple[str, int]) -> str:
+    connection = http.client.HTTPConnection(*address, timeout=_LIMIT_S)
+    try:
+        if place.tls:  # the name of the site, not the address, chooses what answers
+            plain = socket.create_connection(address, _LIMIT_S)
+            connection.sock = _unverified().wrap_socket(plain, server_hostname=place.site)
+        host = {"Host": place.site} if place.site else {}
+        connection.request("GET", place.path, headers={**host, "User-Agent": "pyinfra-gvisor"})
+        return str(connection.getresponse().status)
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()
+
+
+def _unverified() -> ssl.SSLContext:
+    """Return a context for this node's own proxy, which is asked by its address."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def answers(places: Iterable[Place]) -> dict[Place, str]:
+    """Return what answers now, by place; without what does not answer."""
+    found = {place: answer(place) for place in places}
+    return {place: text for place, text in found.items() if text != CLOSED}
+
+
+def worse(before: Mapping[Place, str]) -> str:
+    """Return what does not answer as before, in words; empty if all does."""
+    for place, text in before.items():
+        now = answer(place)
+        if now != text:
+            return f"{place.told} answers {now}, before {text}"
+    return ""
+
+
+def published(told: Inspected) -> Iterator[Place]:
+    """Yield the TCP ports that a container publishes on this node."""
+    name = told["Name"].lstrip("/")
+    seen = set()
+    for port, given in sorted(((told.get("NetworkSettings") or {}).get("Ports") or {}).items()):
+        for item in given or () if port.endswith("/tcp") else ():
+            number = int(item["HostPort"])
+            if number not in seen:
+                seen.add(number)
+                address = item.get("HostIp") or ""
+                yield Place(name, number, "" if address in ("0.0.0.0", "::") else address)  # noqa: S104
+
+
+def listening(told: Inspected) -> list[int]:
+    """Return the TCP ports on which a container under runc listens for others: proc(5)."""
+    process = told["State"].get("Pid")
+    found = set()
+    for name in ("tcp", "tcp6"):
+        with suppress(OSError), Path(f"/proc/{process}/net/{name}").open("rb") as table:
+            for line in table.read().decode("ascii").splitlines()[1:]:
+                address, _, port = line.split()[1].rpartition(":")
+                if line.split()[3] == _LISTENS and address not in _LOOPBACK:
+                    found.add(int(port, 16))
+    return sorted(found)[:_MOST_PORTS]
+
+
+def own(told: Inspected, ports: Iterable[int]) -> Iterator[Place]:
+    """Yield these ports at a container's own address, on the first network that has one."""
+    networks = (told["NetworkSettings"].get("Networks") or {}).values()
+    address = next((item["IPAddress"] for item in networks if item.get("IPAddress")), "")
+    for port in ports if address else ():
+        yield Place(told["Name"].lstrip("/"), port, address)
+
+
+def sites(told: Inspected) -> Iterator[Place]:
+    """Yield the sites that a proxy on this node has for a container, as its labels name them."""
+    name = told["Name"].lstrip("/")
+    for site, path in sorted(_sites(told["Config"].get("Labels") or {}, _given(told))):
+        for port, tls in _PROXIES:
+            yield Place(name, port, site=site, path=path, tls=tls)
+
+
+def _given(told: Inspected) -> dict[str, str]:
+    pairs = (item.partition("=") for item in told["Config"].get("Env") or ())
+    return {key: value for key, _, value in pairs}
+
+
+def _sites(labels: Mapping[str, str], env: Mapping[str, str]) -> set[tuple[str, str]]:
+    found = set()
+    for key, text in labels.items():
+        if key.startswith("traefik.http.routers.") and key.endswith(".rule"):
+            found |= {(site, path or "/") for site, path in _RULE.findall(text)}
+        elif _CADDY.fullmatch(key):
+            found |= {(_host(item), "/") for item in text.replace(",", " ").split()}
+    found |= {(_host(item), "/") for item in env.get("VIRTUAL_HOST", "").split(",") if item}
+    return {(site, path) for site, path in found if site and "*" not in site}
+
+
+def _host(text: str) -> str:
+    return re.sub(r"^https?://", "", text.strip()).partition("/")[0].partition(":")[0]

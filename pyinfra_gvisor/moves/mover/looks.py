@@ -1,0 +1,190 @@
+"""What is to be known of a container before its move: whether it can be, and how long it takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyinfra_gvisor.moves.mover.answers import sites
+from pyinfra_gvisor.moves.mover.engine import Docker, Inspected, seconds
+
+NEW, OLD = ".pyinfra-gvisor", ".before-gvisor"
+"""How the new one is called until the old one is stopped, and the old one after that."""
+
+READY_S = 30
+_OF_RUNC = (None, "", "runc", "io.containerd.runc.v2")
+_STOP_S = 10  # Docker's own: moby, container/container.go, defaultStopTimeout
+_CHECK_S, _TRIES = 30, 3  # Docker's own: moby, daemon/health.go
+_NS = 10**9
+_MOST_FILES = 200
+_GIVEN_S, _STARTS_S = 0.1, 120
+_DELETED = 2  # kinds of moby's archive.ChangeType: 0 modified, 1 added
+# Hooks, and contents of configs and secrets, which compose copies into a container.
+_ONLY_COMPOSE = re.compile(
+    r"^\s*(post_start|pre_stop)\s*:"
+    r"|^(configs|secrets):\s*\n(?:[ \t#].*\n|\s*\n)*?\s+(?:content|environment):",
+    re.MULTILINE,
+)
+# What programs write and nobody misses.
+_SCRATCH = re.compile(
+    r"/(tmp|run(?!/secrets/)|var/(tmp|run|log|cache|spool/cron)|root/\.cache|dev|proc|sys)(/|$)"
+    r"|/home/[^/]+/\.cache(/|$)|/etc/(hosts|hostname|resolv\.conf|mtab|passwd-|group-)$"
+    r"|.*/__pycache__(/|$)|.*\.(pid|lock|sock|pyc)$|.*/\.(ash|bash|python|node_repl|psql)_history$"
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """
+    A container before its move.
+
+    + why_not: why it cannot be moved; empty if it can
+    + gapless: the new one can run before the old one stops
+    + away_s: seconds for which it may be away
+    + wrote: paths that it wrote into its own layer, which the new one does not have
+    """
+
+    id: str
+    name: str
+    why_not: str
+    gapless: bool
+    away_s: int
+    wrote: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for one line of output."""
+        return {**self.__dict__, "wrote": list(self.wrote)}
+
+
+def look(docker: Docker, told: Inspected, others: Iterable[Inspected]) -> Look:
+    """
+    Return what is to be known of a running container.
+
+    + others: the node's other containers
+    """
+    wrote = tuple(_written(docker, told))
+    gapless = is_gapless(told)
+    return Look(
+        id=told["Id"],
+        name=told["Name"].lstrip("/"),
+        why_not=next(_why_not(told, [*others]), ""),
+        gapless=gapless,
+        away_s=0 if gapless else stop_s(told) + ready_s(told),
+        wrote=wrote,
+    )
+
+
+def _why_not(told: Inspected, others: list[Inspected]) -> Iterator[str]:
+    """Yield reasons, each with what to do."""
+    host, labels, state = told["HostConfig"], told["Config"].get("Labels") or {}, told["State"]
+    name = told["Name"].lstrip("/")
+    if "com.docker.swarm.service.name" in labels:
+        service = labels["com.docker.swarm.service.name"]
+        update = f"docker service update --force {service}"
+        yield f"swarm recreates it, with no way back to runc: {update}"
+    if host.get("AutoRemove"):
+        yield "it is removed when it stops (--rm): restart what starts it"
+    if state.get("Status") != "running":
+        yield f"it is {state.get('Status')}: start it"
+    if (state.get("Health") or {}).get("Status", "healthy") != "healthy":
+        yield f"its health check says {state['Health']['Status']}: nothing would tell that it works"
+    if host.get("Runtime") not in _OF_RUNC:
+        yield f"it was created with the runtime {host['Runtime']}, so it could not go back"
+    if name.endswith((NEW, OLD)):
+        yield "it is of another move"
+    if shared := [_name(item) for item in others if _shares(item, told)]:
+        yield f"{shared[0]} uses its namespaces: recreate both together"
+    if _mode(host, "NetworkMode").startswith("container:"):
+        yield "it uses another container's network: recreate both together"
+    if hook := _hook(labels):
+        compose = "docker compose up -d --force-recreate"
+        yield f"its compose file has {hook}, which only compose brings: {compose}"
+
+
+def _name(told: Inspected) -> str:
+    return str(told["Name"]).lstrip("/")
+
+
+def _mode(host: Mapping[str, Any], key: str) -> str:
+    return str(host.get(key) or "")
+
+
+def _shares(other: Inspected, told: Inspected) -> bool:
+    ours = {f"container:{told['Id']}", f"container:{_name(told)}"}
+    return any(
+        _mode(other["HostConfig"], key) in ours for key in ("NetworkMode", "IpcMode", "PidMode")
+    )
+
+
+def _hook(labels: Mapping[str, str]) -> str:
+    """Return a hook that compose runs in a container of a project; empty if no file names one."""
+    for path in labels.get("com.docker.compose.project.config_files", "").split(","):
+        try:
+            text = Path(path).read_text(encoding="utf-8", errors="replace") if path else ""
+        except OSError:
+            continue
+        if found := _ONLY_COMPOSE.search(text):
+            return str(next(filter(None, found.groups())))
+    return ""
+
+
+def is_gapless(told: Inspected) -> bool:
+    """
+    Return True if two of it can run at once, and what finds it goes by labels and health.
+
+    A proxy that knows only an address or a name needs one of them at a time.
+    """
+    host = told["HostConfig"]
+    networks = (told["NetworkSettings"].get("Networks") or {}).items()
+    fixed = any((item.get("IPAMConfig") or {}).get("IPv4Address") for _, item in networks)
+    writes = any(
+        item.get("RW", True) and item.get("Type") in ("bind", "volume", "npipe", "cluster")
+        for item in told.get("Mounts") or ()
+    )
+    return bool(
+        "Health" in told["State"]
+        and next(sites(told), None)
+        and not (host.get("PortBindings") or host.get("PublishAllPorts"))
+        and not (fixed or writes or {name for name, _ in networks} & {"bridge", "host", "none"})
+    )
+
+
+def stop_s(told: Inspected) -> int:
+    """Return the seconds that Docker gives a container to stop."""
+    given = told["Config"].get("StopTimeout")
+    return _STOP_S if given is None else int(given)
+
+
+def ready_s(told: Inspected) -> int:
+    """Return the seconds within which a new one must do what the old one did."""
+    check = told["Config"].get("Healthcheck") or {}
+    if not check.get("Test") or check["Test"] == ["NONE"]:
+        return READY_S
+    every, limit = ((check.get(key) or _CHECK_S * _NS) / _NS for key in ("Interval", "Timeout"))
+    tries = check.get("Retries") or _TRIES
+    start = (check.get("StartPeriod") or 0) / _NS
+    return max(READY_S, int(start + (every + limit) * tries) + 1)
+
+
+def _written(docker: Docker, told: Inspected) -> Iterator[str]:
+    """
+    Yield files that a container wrote into its own layer, and that a new one may not have.
+
+    Without what a start makes again, what nobody misses, and files that are older than it.
+    """
+    identity = told["Id"]
+    changes = docker.ask("GET", f"/containers/{identity}/changes", limit_s=60) or ()
+    paths = [item["Path"] for item in changes if item["Kind"] != _DELETED]
+    above = {path.rpartition("/")[0] for path in paths}
+    made, started = seconds(told["Created"]), seconds(told["State"]["StartedAt"])
+    kept = [path for path in paths if path not in above and not _SCRATCH.match(path)]
+    for path in kept[:_MOST_FILES]:
+        at = docker.changed_s(identity, path)
+        is_given = made - 1 < at < made + _GIVEN_S  # by who created it, before its start
+        by_start = any(0 <= at - begun < _STARTS_S for begun in (made, started))
+        if is_given or (at > made and not by_start):
+            yield path
+    yield from kept[_MOST_FILES:]
