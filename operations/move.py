@@ -12,6 +12,7 @@ from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.output import format_text
 
 from pyinfra_gvisor.apps.outlook import outlooks
+from pyinfra_gvisor.apps.seen import Apps
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.transaction import detached
 from pyinfra_gvisor.facts.apps import RunningApps
@@ -23,6 +24,7 @@ from pyinfra_gvisor.moves.planned import Planned, Wanted, check_node, planned
 from pyinfra_gvisor.moves.script import mover_script, told
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.report.moves import Move, Moves
+from pyinfra_gvisor.report.outlooks import AppOutlooks
 from pyinfra_gvisor.run_support.connector_arguments import connector_arguments
 from pyinfra_gvisor.run_support.converge import Commands, on_node
 from pyinfra_gvisor.run_support.ending import because
@@ -46,14 +48,20 @@ def apps(asked: Wanted, *, settings: Settings) -> Commands:
 
     def body(node: Node) -> Commands:
         check_node(node, settings)
-        plan = _planned(node, settings, asked)
+        looks = _looks()
+        if unfinished := [item["unfinished"] for item in looks if "unfinished" in item]:
+            tell(f"a move was interrupted, and is ended first: {', '.join(unfinished)}")
+            follower, stdin = detached(mover_script("resume"))
+            yield StringCommand("sh", "-c", QuoteString(follower), _stdin=stdin)
+            looks = _looks()
+        plan = planned(asked, *_apps(node, settings), looks)
         seen = Moves(host=host.name, moves=tuple(item.move for item in plan))
-        is_plan, is_over = ends_after_plan(host.state), not seen.to_do
-        if is_plan or (is_over and run_state.is_executing):
+        is_plan = ends_after_plan(host.state)
+        if is_plan or (run_state.is_executing and not seen.to_do):
             tell_result(host, seen)
-        for item in () if is_plan or is_over else plan:
+        for item in () if is_plan or not seen.to_do else plan:
             tell(item.move.line)
-        if is_over:
+        if not seen.to_do:
             host.noop("no container of this node is to be moved")
             return
         forget_node(host)
@@ -62,14 +70,23 @@ def apps(asked: Wanted, *, settings: Settings) -> Commands:
     yield from on_node("move.apps", "containers", body, partial(read_node, settings=settings))
 
 
-def _planned(node: Node, settings: Settings, asked: Wanted) -> list[Planned]:
-    """Return the plan. Raises ``Problem`` if the node cannot be read, or lacks an app."""
-    found = get(host, RunningApps)
+def _looks() -> list[dict[str, Any]]:
+    """Return what the node says of its containers. Raises ``Problem`` if it says nothing."""
     looks = get(host, MovableContainers)
-    if found is None or looks is None:
+    if looks is None:
+        what = "it is not known what can be moved"
+        todo = "run pyinfra-gvisor doctor; a move needs python3 3.10 or later on the node"
+        raise why_unread(host) or Problem(what, todo=todo)
+    return looks
+
+
+def _apps(node: Node, settings: Settings) -> tuple[AppOutlooks, Apps]:
+    """Return what is known of the apps in gVisor. Raises ``Problem`` if they cannot be read."""
+    found = get(host, RunningApps)
+    if found is None:
         what = "running containers cannot be read"
         raise why_unread(host) or Problem(what, todo="run pyinfra-gvisor doctor")
-    return planned(asked, outlooks(host.name, node, settings, found), found, looks)
+    return outlooks(host.name, node, settings, found), found
 
 
 def _move_all(

@@ -107,7 +107,7 @@ def planned(
     Raises ``Problem`` if an app that is asked for does not exist.
     """
     ids = {app.name: app.id for app in found.apps}
-    seen = {item["id"]: item for item in looks}
+    seen = {item["id"]: item for item in looks if "id" in item}
     chosen = {find_app(name, found).name for name in asked.apps}
     every = []
     for app in told.apps:

@@ -12,7 +12,6 @@ from pyinfra_gvisor.base.scripts import SOCKET, packed, program, script
 from pyinfra_gvisor.moves.mover.main import END
 from pyinfra_gvisor.node import STATE_DIR
 from pyinfra_gvisor.proof.script import VERDICTS
-from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 
 RECORD: Final = f"{STATE_DIR}/moves.json"
 """Which app is where: the file on the node by which a killed move is ended."""
@@ -37,7 +36,7 @@ def mover_script(*words: str, watch_s: int = 0, leave: bool = False) -> str:
     given = {
         "socket": SOCKET,
         "record": RECORD,
-        "runtime": DEFAULT_RUNTIME,
+        "lock": f"{STATE_DIR}/lock",
         "verdict": program(*VERDICTS),
         "watch_s": watch_s,
         "leave": leave,

@@ -15,7 +15,7 @@ Inspected = dict[str, Any]
 """Docker's answer about a container: ``ContainerInspect`` of moby's API."""
 
 _ERROR = 400
-_MOST_LOG = 1 << 18  # bytes
+_MOST_LOG, _MOST = 1 << 18, 1 << 25  # bytes
 
 
 class Failed(Exception):
@@ -110,11 +110,13 @@ class Docker:
         try:
             connection.request(method, path, given, head)
             answer = connection.getresponse()
-            data = answer.read()
+            data = answer.read(_MOST + 1)
         except (OSError, http.client.HTTPException) as error:
             raise Failed(f"Docker does not answer to {path}: {error}") from None
         finally:
             connection.close()
+        if len(data) > _MOST:
+            raise Failed(f"Docker's answer to {path} is too long")
         if answer.status >= _ERROR:
             raise Failed(_message(data), answer.status)
         return data, answer.headers

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyinfra_gvisor.moves.mover.answers import sites
-from pyinfra_gvisor.moves.mover.engine import Docker, Inspected, seconds
+from pyinfra_gvisor.moves.mover.engine import Docker, Failed, Inspected, seconds
 
 NEW, OLD = ".pyinfra-gvisor", ".before-gvisor"
 """How the new one is called until the old one is stopped, and the old one after that."""
@@ -19,7 +20,9 @@ _OF_RUNC = (None, "", "runc", "io.containerd.runc.v2")
 _STOP_S = 10  # Docker's own: moby, container/container.go, defaultStopTimeout
 _CHECK_S, _TRIES = 30, 3  # Docker's own: moby, daemon/health.go
 _NS = 10**9
-_MOST_FILES = 200
+_MOST_FILES = 30
+_MOST_TEXT = 1 << 20  # bytes
+_MOST_S = 300
 _GIVEN_S, _STARTS_S = 0.1, 120
 _DELETED = 2  # kinds of moby's archive.ChangeType: 0 modified, 1 added
 # Hooks, and contents of configs and secrets, which compose copies into a container.
@@ -65,12 +68,15 @@ def look(docker: Docker, told: Inspected, others: Iterable[Inspected]) -> Look:
 
     + others: the node's other containers
     """
-    wrote = tuple(_written(docker, told))
+    try:
+        wrote, why_not = tuple(_written(docker, told)), next(_why_not(told, [*others]), "")
+    except (Failed, LookupError, ValueError, TypeError) as error:
+        wrote, why_not = (), f"what Docker says of it is not understood: {error}"
     gapless = is_gapless(told)
     return Look(
         id=told["Id"],
-        name=told["Name"].lstrip("/"),
-        why_not=next(_why_not(told, [*others]), ""),
+        name=_name(told),
+        why_not=why_not,
         gapless=gapless,
         away_s=0 if gapless else stop_s(told) + ready_s(told),
         wrote=wrote,
@@ -93,8 +99,10 @@ def _why_not(told: Inspected, others: list[Inspected]) -> Iterator[str]:
         yield f"its health check says {state['Health']['Status']}: nothing would tell that it works"
     if host.get("Runtime") not in _OF_RUNC:
         yield f"it was created with the runtime {host['Runtime']}, so it could not go back"
-    if name.endswith((NEW, OLD)):
-        yield "it is of another move"
+    if not 0 <= stop_s(told) <= _MOST_S:
+        yield f"it is given {stop_s(told)} s to stop: recreate it by hand"
+    if taken := [item for item in map(_name, others) if item in (name + NEW, name + OLD)]:
+        yield f"a container is called {taken[0]}: rename or remove it"
     if shared := [_name(item) for item in others if _shares(item, told)]:
         yield f"{shared[0]} uses its namespaces: recreate both together"
     if _mode(host, "NetworkMode").startswith("container:"):
@@ -122,13 +130,26 @@ def _shares(other: Inspected, told: Inspected) -> bool:
 def _hook(labels: Mapping[str, str]) -> str:
     """Return a hook that compose runs in a container of a project; empty if no file names one."""
     for path in labels.get("com.docker.compose.project.config_files", "").split(","):
-        try:
-            text = Path(path).read_text(encoding="utf-8", errors="replace") if path else ""
-        except OSError:
-            continue
-        if found := _ONLY_COMPOSE.search(text):
+        if found := _ONLY_COMPOSE.search(_text(path) if path else ""):
             return str(next(filter(None, found.groups())))
     return ""
+
+
+def _text(path: str) -> str:
+    """Return a file's text; empty for what is no file or too long: a label can name anything."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return ""
+    try:
+        state = os.fstat(file)
+        if not stat.S_ISREG(state.st_mode) or state.st_size > _MOST_TEXT:
+            return ""
+        return os.read(file, _MOST_TEXT).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(file)
 
 
 def is_gapless(told: Inspected) -> bool:
@@ -166,7 +187,7 @@ def ready_s(told: Inspected) -> int:
     every, limit = ((check.get(key) or _CHECK_S * _NS) / _NS for key in ("Interval", "Timeout"))
     tries = check.get("Retries") or _TRIES
     start = (check.get("StartPeriod") or 0) / _NS
-    return max(READY_S, int(start + (every + limit) * tries) + 1)
+    return min(max(READY_S, int(start + (every + limit) * tries) + 1), _MOST_S)
 
 
 def _written(docker: Docker, told: Inspected) -> Iterator[str]:

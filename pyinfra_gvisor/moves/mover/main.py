@@ -7,16 +7,18 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pyinfra_gvisor.moves.mover.engine import Failed
 from pyinfra_gvisor.moves.mover.moving import Given, Mover
 
 _LOCK = "/run/pyinfra-gvisor/move.lock"
 END = "end of moves"
+_LOCK_S = 300
 
 
 class Ended(Exception):
@@ -46,11 +48,9 @@ def _alone(given: Given, words: Sequence[str]) -> None:
     memory ran out.
     """
     Path(_LOCK).parent.mkdir(mode=0o700, exist_ok=True)
-    with Path(_LOCK).open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Failed("another move is running on this node; wait until it ends") from None
+    with Path(_LOCK).open("ab") as lock, Path(given.lock).open("ab") as changes:
+        _locked(lock, fcntl.LOCK_EX, "another move is running on this node")
+        _locked(changes, fcntl.LOCK_SH, "daemon.json of this node is being changed")
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("-1000", encoding="ascii")
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -58,6 +58,16 @@ def _alone(given: Given, words: Sequence[str]) -> None:
         _print(*Mover(given).resume())
         if words[0] == "move":
             _in_a_process(given, words[1])
+
+
+def _locked(file: IO[bytes], how: int, who: str) -> None:
+    """Wait for a lock, while which dockerd is not restarted. Raises ``Failed``."""
+    for _ in range(_LOCK_S):
+        with suppress(BlockingIOError):
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+            return
+        time.sleep(1)
+    raise Failed(f"{who}; wait until that ends, then run again")
 
 
 def _in_a_process(given: Given, identity: str) -> None:

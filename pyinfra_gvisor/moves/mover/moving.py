@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pyinfra_gvisor.moves.mover.answers import (
     Place,
@@ -22,9 +22,9 @@ from pyinfra_gvisor.moves.mover.answers import (
     sites,
     worse,
 )
-from pyinfra_gvisor.moves.mover.engine import Docker, Failed, Inspected
+from pyinfra_gvisor.moves.mover.engine import Docker, Failed, Inspected, seconds
 from pyinfra_gvisor.moves.mover.looks import NEW, OLD, is_gapless, look, ready_s, stop_s
-from pyinfra_gvisor.moves.mover.record import BACK, BEGUN, MOVED, Record
+from pyinfra_gvisor.moves.mover.record import BACK, BEGUN, LEFT, MOVED, Record
 from pyinfra_gvisor.moves.mover.recreation import recreation
 
 _POLL_S = 0.2
@@ -40,6 +40,8 @@ _ERROR = re.compile(
     r"error|fatal|panic|cannot|denied|not permitted|not implemented|unsupported|traceback",
     re.IGNORECASE,
 )
+_HARMLESS = ("PATH", "HOME", "LANG", "TERM", "HOSTNAME")
+_ENDS = re.compile(r"""[\s:/@=,;?&"'{}\[\]()]+""")
 _SHORTEST = 4  # characters of what is masked
 _BUSY = ("restarting", "exited", "dead", "paused", "removing", "created")
 
@@ -55,7 +57,7 @@ class Given:
 
     + socket: path of Docker's socket
     + record: path of the file with all moves
-    + runtime: the node's default runtime
+    + lock: path of the lock that who changes daemon.json holds
     + verdict: the program of perl that says whether containers run in gVisor
     + watch_s: seconds for which a new container is watched
     + leave: whether what an app wrote into its own layer may stay behind
@@ -63,7 +65,7 @@ class Given:
 
     socket: str
     record: str
-    runtime: str
+    lock: str
     verdict: str
     watch_s: int = 30
     leave: bool = False
@@ -95,9 +97,9 @@ class Mover:
         self._sleep = sleep
 
     def looks(self) -> list[dict[str, Any]]:
-        """Return what is to be known of each running container."""
+        """Return what is to be known of each running container, and of moves that did not end."""
         every = self._every()
-        found = []
+        found = [{"unfinished": item["name"]} for item in self._record.unfinished().values()]
         for told in every:
             if told["State"].get("Running"):
                 rest = [item for item in every if item is not told]
@@ -111,26 +113,26 @@ class Mover:
         """
         told = self._docker.inspect(identity)
         if told is None:
-            return {"where": "left", "why": "it exists no more"}
+            return {"where": LEFT, "why": "it exists no more"}
         rest = [item for item in self._every() if item["Id"] != told["Id"]]
         seen = look(self._docker, told, rest)
         if seen.why_not or (seen.wrote and not self._given.leave):
-            return {"where": "left", "why": seen.why_not or f"it wrote {seen.wrote[0]}"}
+            return {"where": LEFT, "why": seen.why_not or f"it wrote {seen.wrote[0]}"}
         before = self._before(told, rest)
         try:
             ended = self._moved(before)
-        except (Failed, Gone, OSError, KeyError) as error:
+        except (Failed, Gone, OSError, LookupError, ValueError) as error:
             lines = self._last_lines(told)
-            away = self.go_back(told["Id"])
-            ended = {"where": BACK, "why": str(error), "lines": lines, "back_s": away}
+            ended = {**self.go_back(told["Id"]), "lines": lines}
+            ended["why"] = "; ".join(filter(None, (str(error), ended.get("why"))))
         return ended
 
     def resume(self) -> list[dict[str, Any]]:
         """End what a killed move left: what was not seen to work goes back."""
         found = []
         for identity, item in self._record.unfinished().items():
-            self.go_back(identity)
-            found.append({"id": identity, "name": item["name"], "where": BACK, "why": "killed"})
+            ended = self.go_back(identity)
+            found.append({"id": identity, "name": item["name"], **ended, "why": "interrupted"})
         self._clear()
         return found
 
@@ -158,7 +160,7 @@ class Mover:
         told = before.told
         old, name = told["Id"], told["Name"].lstrip("/")
         policy = told["HostConfig"].get("RestartPolicy") or {"Name": "no"}
-        self._record.note(old, name=name, new="", where=BEGUN, policy=policy)
+        self._record.note(old, name=name, new="", where=BEGUN, policy=policy, since=time.time())
         new = self._create(told)
         self._record.note(old, new=new)
         gapless = is_gapless(told)
@@ -174,7 +176,8 @@ class Mover:
         away = 0.0 if gapless else seen - began
         warnings = self._watched(new, before)
         self._record.note(old, where=MOVED, away_s=round(away, 1))
-        self._docker.ask("DELETE", f"/containers/{old}", limit_s=2 * _MARGIN_S)
+        with suppress(Failed):  # the next move removes it
+            self._docker.ask("DELETE", f"/containers/{old}", limit_s=2 * _MARGIN_S)
         return {"where": MOVED, "new": new, "away_s": round(away, 1), "warnings": warnings}
 
     def _create(self, told: Inspected) -> str:
@@ -296,36 +299,50 @@ class Mover:
         new = (self._record.moves.get(told["Id"]) or {}).get("new")
         return masked(self._docker.log(new, _TOLD), told) if new else []
 
-    def go_back(self, old: str) -> float:
+    def go_back(self, old: str) -> dict[str, Any]:
         """
-        Let the old container run again as before, whatever was done; return the seconds it took.
+        Let the old container run again as before, whatever was done; return where the app is.
 
         Raises ``Failed`` if Docker does not do so for two minutes.
         """
         began = time.monotonic()
         while True:
             try:
-                return self._back(old, began)
+                where, why = self._back(old)
             except Failed:
                 if time.monotonic() - began > _PATIENCE_S:
                     raise
+            else:
+                self._record.note(old, where=where)
+                return {"where": where, "why": why, "back_s": round(time.monotonic() - began, 1)}
             self._sleep(1)
 
-    def _back(self, old: str, began: float) -> float:
+    def _back(self, old: str) -> tuple[str, str]:
         item = self._record.moves[old]
         told = self._docker.inspect(old)
-        if told is None:  # it had been seen to work: only its old one was still to be removed
-            self._record.note(old, where=MOVED)
-            return 0.0
-        new = self._docker.inspect(item["new"] or item["name"] + NEW)
-        if new is not None and new["Id"] != old:
+        new = self._docker.inspect(item["new"]) if item["new"] else self._unnoted(told, item)
+        if told is None:
+            return (MOVED, "somebody removed the old one") if new else (LEFT, "somebody removed it")
+        if new is not None:
             self._end_new(new)
-        if not told["Name"].endswith("/" + item["name"]):
+        holder = self._docker.inspect(item["name"])
+        if holder is not None and holder["Id"] != old:
+            return LEFT, "somebody else recreated it meanwhile"
+        if holder is None:
             self._rename(old, item["name"])
         self._policy(old, item["policy"])
         self._docker.on(old, "start", limit_s=2 * _MARGIN_S)
-        self._record.note(old, where=BACK)
-        return round(time.monotonic() - began, 1)
+        return BACK, ""
+
+    def _unnoted(self, told: Inspected | None, item: Mapping[str, Any]) -> Inspected | None:
+        """Return the new one, if it was created but its id was not noted: one like the old one."""
+        new = self._docker.inspect(item["name"] + NEW)
+        if new is None or told is None or seconds(new["Created"]) < item["since"] - 1:
+            return None
+        is_same = new["Image"] == told["Image"] and all(
+            new["Config"].get(key) == told["Config"].get(key) for key in ("Labels", "Env", "Cmd")
+        )
+        return new if is_same and new["State"].get("Status") == "created" else None
 
     def _end_new(self, new: Inspected) -> None:
         with suppress(Failed):
@@ -361,9 +378,10 @@ def _kind(line: str) -> str:
 def masked(lines: Sequence[str], told: Inspected) -> list[str]:
     """Return lines without the values that a container was given."""
     config = told["Config"]
-    given = [item.partition("=")[2] for item in config.get("Env") or ()]
+    pairs = (item.partition("=") for item in config.get("Env") or ())
+    given = [text for name, _, text in pairs if name not in _HARMLESS]
     given += [*(config.get("Cmd") or ()), *(config.get("Entrypoint") or ())]
-    words = {part for text in given for part in (text, *re.split(r"[\s:/@=,;?&]+", text))}
+    words = {part for text in given for part in (text, *_ENDS.split(unquote(text)))}
     longest = sorted((word for word in words if len(word) >= _SHORTEST), key=len, reverse=True)
     secret = re.compile("|".join(map(re.escape, longest)) or "(?!)")
     plain = (secret.sub("***", line) for line in lines)

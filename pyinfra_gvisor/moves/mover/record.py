@@ -12,6 +12,7 @@ from typing import Any
 BEGUN = "begun"
 MOVED = "moved"
 BACK = "back"
+LEFT = "left"
 _MOST = 1000
 
 
