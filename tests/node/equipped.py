@@ -6,7 +6,7 @@ from tests.node.containers import must
 from tools.lab import FLAVOURS, Flavour, LabNode
 
 PACKAGES = (
-    *("caddy", "curl", "docker-compose", "python3"),
+    *("caddy", "curl", "docker-compose", "nginx", "python3", "redis-tools"),
     *("busybox-static", "jq", "php-cli", "php-illuminate-collections", "php-illuminate-support"),
 )
 
@@ -27,5 +27,5 @@ def equipped(name: str) -> Flavour:
 
 
 def free_port_80(node: LabNode) -> None:
-    """Stop Caddy, which Debian starts."""
-    must(node, "systemctl", "disable", "--quiet", "--now", "caddy")
+    """Stop what Debian starts."""
+    must(node, "systemctl", "disable", "--quiet", "--now", "caddy", "nginx")

@@ -31,6 +31,7 @@ EVIDENCE = {
     "test_engine": "docker.io is another package in Debian 12 and in Debian 13",
     "test_key_table": "each version has other keys: daemon/config/config.go",
     "test_main_job": "two Debians, two image stores, and 28 forgets host-gateway at a reload",
+    "test_move": "29 has another form of networks in its API, and gives addresses at random",
     "test_names": "20.10 is silent about unknown names; 28 gives new hardware addresses",
     "test_proof_image": "20.10 cannot import such an image; containerd's store gives it a digest",
     "test_proof_runtimes": "20.10 is silent about unknown names",

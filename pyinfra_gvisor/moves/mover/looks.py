@@ -35,6 +35,7 @@ _ONLY_COMPOSE = re.compile(
 _SCRATCH = re.compile(
     r"/(tmp|run(?!/secrets/)|var/(tmp|run|log|cache|spool/cron)|root/\.cache|dev|proc|sys)(/|$)"
     r"|/home/[^/]+/\.cache(/|$)|/etc/(hosts|hostname|resolv\.conf|mtab|passwd-|group-)$"
+    r"|/(usr/)?sbin/docker-init$"
     r"|.*/__pycache__(/|$)|.*\.(pid|lock|sock|pyc)$|.*/\.(ash|bash|python|node_repl|psql)_history$"
 )
 
@@ -201,6 +202,7 @@ def _written(docker: Docker, told: Inspected) -> Iterator[str]:
     paths = [item["Path"] for item in changes if item["Kind"] != _DELETED]
     above = {path.rpartition("/")[0] for path in paths}
     made, started = seconds(told["Created"]), seconds(told["State"]["StartedAt"])
+    above |= {item["Destination"] for item in told.get("Mounts") or ()}  # made by Docker
     kept = [path for path in paths if path not in above and not _SCRATCH.match(path)]
     for path in kept[:_MOST_FILES]:
         at = docker.changed_s(identity, path)

@@ -254,7 +254,9 @@ class Mover:
         state = told["State"]
         if state.get("OOMKilled"):
             raise Gone("it ran out of memory")
-        if told.get("RestartCount") or state.get("Status") in _BUSY:
+        if told.get("RestartCount"):
+            raise Gone("it ended, and was started again")
+        if state.get("Status") in _BUSY:
             raise Gone(f"it ended with code {state.get('ExitCode')}")
         if (state.get("Health") or {}).get("Status") == "unhealthy":
             raise Gone("its health check says unhealthy")

@@ -1,0 +1,209 @@
+"""Containers are moved into gVisor while people use them; what fails there runs on as before."""
+
+import os
+import random
+import re
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.moves.script import RECORD
+from tests.node import turns
+from tests.node.audits import sh
+from tests.node.conftest import LAB, lab_of
+from tests.node.dispatching import in_sandbox
+from tests.node.equipped import equipped, free_port_80
+from tests.node.moving_apps import (
+    BAD,
+    EVERY,
+    GAPLESS,
+    MOVES,
+    SECRET,
+    SHARING,
+    Asked,
+    begin_asking,
+    bring,
+    end_asking,
+    kept,
+)
+from tests.node.running import CURRENT, Fleet, Outcome
+from tests.node.seeing import snapshot
+from tools.lab import LabNode, NodeSpec
+
+SPECS = {
+    "docker-26": NodeSpec(equipped("debian-13")),
+    "docker-29": NodeSpec(equipped("debian-13-docker-29")),
+}
+DEPLOY = "deploys/move.py"
+SANDBOX = {**CURRENT, "gvisor_default": "sandbox", "gvisor_seal": {}}
+SECONDS, KILLS = 2, 10
+TOLD = re.compile(r"(moved|back|left|next) +(\S+): ([^\n]*)")
+NAMES = "docker ps -a --format '{{.Names}}'"
+# What is written of a container that its creator would write, but for what a new one has anew.
+_INSPECT = """
+docker inspect "$1" | jq -S 'def own: test("^[0-9a-f]{12}$");
+    .[0] | {Config, HostConfig, Mounts: (.Mounts | sort_by(.Destination)),
+        names: [.NetworkSettings.Networks[] | .Aliases // [] | map(select(own | not))]}
+    | if .Config.Hostname | own then del(.Config.Hostname) else . end
+    | .HostConfig |= del(.Runtime, .Binds, .Mounts, .MaskedPaths, .ReadonlyPaths, .PortBindings)'
+"""
+
+
+@dataclass
+class Done:
+    """
+    A node on which everything was moved that can be, and what was seen before and after.
+
+    + told: by container where it is, and why or for how long it was away
+    """
+
+    node: LabNode
+    plan: Outcome
+    plan_changed: bool
+    ran: Outcome
+    inspected: dict[str, str]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    asked: dict[str, Asked]
+
+    @property
+    def told(self) -> dict[str, tuple[str, str]]:
+        return where(self.ran)
+
+
+def where(ran: Outcome) -> dict[str, tuple[str, str]]:
+    """By container what was told of it last."""
+    return {name: (place, why) for place, name, why in TOLD.findall(ran.text)}
+
+
+@pytest.fixture(scope="module", params=turns.versions_of_turn(*SPECS))
+def fleet(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
+    """A node whose apps run under runc, and whose default is gVisor since then."""
+    name = request.param
+    with lab_of(f"{LAB}-move-{name[-2:]}", {name: SPECS[name]}) as made:
+        free_port_80(made[name])
+        bring(made[name])
+        found = Fleet(made, tmp_path_factory.mktemp("move"))
+        found.deploy(name, data=SANDBOX)
+        yield found
+
+
+def move(fleet: Fleet, *flags: str, **given: Any) -> Outcome:
+    """Run the deploy on the one node."""
+    (name,) = fleet.nodes
+    data = {
+        **SANDBOX,
+        "move_watch_s": SECONDS,
+        **{f"move_{key}": item for key, item in given.items()},
+    }
+    return fleet.run(name, deploy=DEPLOY, data=data, flags=flags or ("-y",))
+
+
+@pytest.fixture(scope="module")
+def done(fleet: Fleet) -> Done:
+    """Plan, then move, while somebody asks for the sites."""
+    (node,) = fleet.nodes.values()
+    look = {name: sh(node, _INSPECT, name) for name in EVERY}
+    was, start = snapshot(node), kept(node)
+    begin_asking(node)
+    plan = move(fleet, "--dry")
+    changed = snapshot(node) != was
+    ran = move(fleet, max_failed=9)
+    return Done(node, plan, changed, ran, look, start, kept(node), end_asking(node))
+
+
+def test_a_plan_tells_order_and_gaps_and_changes_nothing(done: Done) -> None:
+    lines = TOLD.findall(done.plan.text)
+
+    assert not done.plan_changed
+    assert [name for place, name, _ in lines if place == "next"][:2] == [*GAPLESS]
+    assert {why for _, name, why in lines if name in GAPLESS} == {"without a gap"}
+    assert {name: why for place, name, why in lines if place == "left"}.keys() == {*SHARING}
+    assert "shared-socket" in done.plan.text
+
+
+def test_what_works_is_in_gvisor_and_what_fails_runs_on_under_runc(done: Done) -> None:
+    told = done.told
+
+    assert done.ran.code == 1
+    assert {name for name in EVERY if told[name][0] == "moved"} == {*MOVES}, told
+    assert {name: told[name] for name in BAD} == {
+        "misc-fails-1": ("back", "it ended, and was started again"),
+        "misc-sick-1": ("back", "its health check says unhealthy"),
+    }
+    assert {name for name in EVERY if in_sandbox(done.node, name)} == {*MOVES}
+    assert sorted(sh(done.node, NAMES).split()) == sorted(EVERY)
+    assert "Operation not permitted" in done.ran.text or "not permitted" in done.ran.text
+
+
+def test_a_site_with_two_at_once_never_fails_and_the_others_as_long_as_foretold(done: Done) -> None:
+    foretold = {name: why for place, name, why in TOLD.findall(done.plan.text)}
+
+    assert {name: done.asked[name].failed for name in GAPLESS} == dict.fromkeys(GAPLESS, 0)
+    for name, seen in done.asked.items():
+        assert seen.asked > 20, name
+        if found := re.search(r"at most (\d+) s", foretold[name]):
+            assert seen.away_s < int(found[1])
+
+
+def test_no_volume_loses_anything(done: Done) -> None:
+    assert done.after["orders"] > done.before["orders"]
+    assert done.after["jobs"] == done.before["jobs"] == ["1", "2", "3", "4", "5"]
+    assert done.after["starts"] == done.before["starts"]
+
+
+def test_a_new_container_is_what_the_old_one_was_and_compose_sees_no_difference(done: Done) -> None:
+    for name, before in done.inspected.items():
+        assert [*unified_diff(before.split("\n"), sh(done.node, _INSPECT, name).split("\n"))] == []
+    ups = "docker compose --project-directory $app up -d 2>&1; done"
+    said = sh(done.node, f"for app in /srv/move/*/; do {ups}")
+    assert not re.search("Recreate|Created|Starting", said), said
+
+
+def test_no_secret_is_told_or_written(done: Done) -> None:
+    written = sh(done.node, f"cat {RECORD}; journalctl --no-pager -o cat")
+
+    assert SECRET not in done.ran.text + done.plan.text + written
+
+
+def test_a_second_move_has_nothing_to_do_but_what_went_back(fleet: Fleet, done: Done) -> None:
+    again = where(move(fleet, "--dry"))
+
+    assert again.keys() == {*BAD, *SHARING}
+
+
+def test_killed_at_any_moment_it_goes_on_and_no_app_stays_away(fleet: Fleet, done: Done) -> None:
+    node, seed = done.node, time.time_ns() % 10**6
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    apps = ["shop-db-1", "queue-redis-1", "one-web-1", "misc-anon-1"]
+    (name,) = fleet.nodes
+    fleet.deploy(name, data={**CURRENT, "gvisor_default": "off", "gvisor_seal": None})
+    for project in ("shop", "queue", "one", "misc"):
+        sh(node, f"docker compose --project-directory /srv/move/{project} up -d --force-recreate")
+    fleet.deploy(name, data=SANDBOX)
+    before = kept(node)
+    for kill in range(KILLS):
+        started = fleet.start(
+            name, {**SANDBOX, "move_watch_s": 1, "move_apps": apps}, deploy=DEPLOY
+        )
+        time.sleep(1 + chance.uniform(0, 9))
+        sh(node, "for pid in $(pgrep -f '[m]oves.mover'); do kill -9 $pid; done; true")
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait(30)
+        assert len(sh(node, NAMES).split()) >= len(EVERY), (seed, kill)
+    ran = move(fleet, apps=apps, watch_s=1)
+    ran = move(fleet, apps=apps, watch_s=1) if ran.code else ran
+
+    after = kept(node)
+    assert ran.code == 0, (seed, ran.text)
+    assert all(in_sandbox(node, app) for app in apps), seed
+    assert sorted(sh(node, NAMES).split()) == sorted(EVERY), seed
+    assert (after["jobs"], after["starts"]) == (before["jobs"], before["starts"])
+    assert after["orders"] > before["orders"]
