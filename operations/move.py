@@ -34,7 +34,7 @@ from pyinfra_gvisor.run_support.results import tell_result
 from pyinfra_gvisor.settings import Settings
 
 
-@operation(is_idempotent=True)
+@operation(is_idempotent=False)
 def apps(asked: Wanted, *, settings: Settings) -> Commands:
     """
     Recreate running containers so that they run in gVisor.

@@ -65,7 +65,7 @@ def move(
     as_json: bool,
 ) -> int:
     """
-    Move running containers of HOST into gVisor, with a way back.
+    Move containers into gVisor, with a way back.
 
     HOST is a host or a group, APP the name or id of a container; without APP all that can be moved.
     One after another is created again from what it was given, with its volumes. The old one is

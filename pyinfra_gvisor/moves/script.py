@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from pyinfra_gvisor.base.python_program import modules_of, python_program
 from pyinfra_gvisor.base.scripts import SOCKET, packed, program, script
-from pyinfra_gvisor.moves.mover.main import END
 from pyinfra_gvisor.node import STATE_DIR
 from pyinfra_gvisor.proof.script import VERDICTS
 
+END: Final = "end of moves"
 RECORD: Final = f"{STATE_DIR}/moves.json"
 """Which app is where: the file on the node by which a killed move is ended."""
 _PACKAGE = "pyinfra_gvisor.moves.mover"
@@ -31,7 +31,7 @@ def mover_script(*words: str, watch_s: int = 0, leave: bool = False) -> str:
 
     + words: the command, such as ``move`` and the id of a container
     + watch_s: seconds for which a new container is watched
-    + leave: whether what an app wrote into its own layer may stay behind
+    + leave: whether what an app wrote into its own layer may be lost
     """
     given = {
         "socket": SOCKET,
@@ -43,6 +43,7 @@ def mover_script(*words: str, watch_s: int = 0, leave: bool = False) -> str:
     }
     return script(
         "moves/run",
+        end=END,
         mover=packed(mover_program()),
         given=packed(json.dumps(given)),
         words=shlex.join(words),

@@ -154,6 +154,7 @@ ANSWERS: dict[str, Sequence[str]] = {
     "users.RuntimeUsers": users(("web", True, "runsc"), ("old", False, "runc")).stdout,
     "release_users.ReleaseUsers": [WRAPPER, "end of release users"],
     "source.Unreachable": ["no http://a/b curl: (7) refused", "end of source"],
+    "moves.MovableContainers": ['{"unfinished": "web"}', "end of moves"],
     "images.Images": pulled_lines(image(), container_of()),
 }
 

@@ -26,14 +26,16 @@ _PACKET = "import socket; socket.socket(17, 3, 8).close()"  # gVisor has none: p
 SECRET = "hunter2-of-env"  # noqa: S105 - found nowhere, as a test says
 _LATER = f"{_PACKET}; import time\nwhile True: time.sleep(1); {_PACKET.split('; ')[1]}"
 _SQLITE = """
-import http.server, sqlite3
+import http.server, sqlite3, threading
+lock = threading.Lock()
 db = sqlite3.connect('/data/shop.db', check_same_thread=False)
 db.execute('create table if not exists orders (id integer primary key)')
 class Shop(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        db.execute('insert into orders default values'); db.commit()
+        with lock, db:
+            number = db.execute('insert into orders default values').lastrowid
         self.send_response(200); self.end_headers()
-        self.wfile.write(str(db.execute('select max(id) from orders').fetchone()[0]).encode())
+        self.wfile.write(str(number).encode())
     def log_message(self, *words): pass
 http.server.ThreadingHTTPServer(('', 80), Shop).serve_forever()
 """

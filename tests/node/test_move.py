@@ -161,7 +161,9 @@ def test_no_volume_loses_anything(done: Done) -> None:
 
 def test_a_new_container_is_what_the_old_one_was_and_compose_sees_no_difference(done: Done) -> None:
     for name, before in done.inspected.items():
-        assert [*unified_diff(before.split("\n"), sh(done.node, _INSPECT, name).split("\n"))] == []
+        after = sh(done.node, _INSPECT, name)
+        differs = [*unified_diff(before.split("\n"), after.split("\n"), n=0)]
+        assert not differs, (name, differs)
     ups = "docker compose --project-directory $app up -d 2>&1; done"
     said = sh(done.node, f"for app in /srv/move/*/; do {ups}")
     assert not re.search("Recreate|Created|Starting", said), said

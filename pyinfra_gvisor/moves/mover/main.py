@@ -17,7 +17,6 @@ from pyinfra_gvisor.moves.mover.engine import Failed
 from pyinfra_gvisor.moves.mover.moving import Given, Mover
 
 _LOCK = "/run/pyinfra-gvisor/move.lock"
-END = "end of moves"
 _LOCK_S = 300
 
 
@@ -36,7 +35,6 @@ def main(words: Sequence[str]) -> int:
     except (Failed, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(f"{END}\n")
     return 0
 
 

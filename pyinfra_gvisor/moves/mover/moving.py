@@ -60,7 +60,7 @@ class Given:
     + lock: path of the lock that who changes daemon.json holds
     + verdict: the program of perl that says whether containers run in gVisor
     + watch_s: seconds for which a new container is watched
-    + leave: whether what an app wrote into its own layer may stay behind
+    + leave: whether what an app wrote into its own layer may be lost
     """
 
     socket: str
@@ -279,6 +279,7 @@ class Mover:
         )
         seen = dict(line.split("\t")[1:3] for line in ran.stdout.splitlines() if "\t" in line)
         if seen.get("state") != "sandboxed":
+            self._running(new)  # says more, if it has ended
             raise Gone(f"it was not seen in gVisor: {seen.get('process') or ran.stderr[:200]}")
 
     def _watched(self, new: str, before: Before) -> list[str]:
