@@ -1,0 +1,164 @@
+"""An app is moved or runs on as before, whichever request fails or kills the mover."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra_gvisor.moves.mover.moving import Given, Mover, masked
+from pyinfra_gvisor.moves.mover.record import Record
+from tests.arguments import Patch
+from tests.unit.moves.stand_in import OLD_ID, Dead, StandIn, told
+
+NEW_ID = "b" * 64
+CHANGES = 9
+"""Of a move that succeeds: create, policy, stop, two names, policy, start, removal; see below."""
+
+BETWEEN = 5
+"""The old one is not to start again from here on, and the new one starts with the next request."""
+
+Made = Callable[[StandIn], Mover]
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: Patch) -> Made:
+    """Return a mover of a stand-in, for which time passes at once."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(Mover, "_sandboxed", lambda *_: None)
+
+    def sleep(seconds: float) -> None:
+        now[0] += max(seconds, 0.01)
+
+    def make(docker: StandIn) -> Mover:
+        given = Given("", str(tmp_path / "moves.json"), "", "", watch_s=2)
+        mover = Mover(given, sleep)
+        monkeypatch.setattr(mover, "_docker", docker)
+        return mover
+
+    return make
+
+
+def state(docker: StandIn) -> list[tuple[str, str, str]]:
+    """Of each container: its first letter, its name, its policy; a stopped one in brackets."""
+    return sorted(
+        (
+            key[0] if item["State"]["Running"] else f"({key[0]})",
+            item["Name"],
+            item["HostConfig"]["RestartPolicy"]["Name"],
+        )
+        for key, item in docker.containers.items()
+    )
+
+
+MOVED = [("b", "/web", "unless-stopped")]
+BACK = [("a", "/web", "unless-stopped")]
+
+
+def test_the_new_one_has_the_name_and_the_policy_and_the_old_one_is_gone(made: Made) -> None:
+    docker = StandIn()
+
+    ended = made(docker).move(OLD_ID)
+
+    assert (ended["where"], state(docker)) == ("moved", MOVED)
+    assert len(docker.changes) == CHANGES - 1
+    assert ended["warnings"] == ["new in its log: error with *** in b"]
+
+
+@pytest.mark.parametrize("number", range(CHANGES))
+def test_whichever_request_fails_the_app_runs(made: Made, number: int) -> None:
+    docker = StandIn(number)
+
+    ended = made(docker).move(OLD_ID)
+
+    is_moved = number >= CHANGES - 2  # the last one removes the old container
+    assert ended["where"] == ("moved" if is_moved else "back")
+    left = [("(a)", "/web.before-gvisor", "no")] if number == CHANGES - 2 else []
+    assert state(docker) == ([*left, *MOVED] if is_moved else BACK)
+
+
+@pytest.mark.parametrize("number", range(CHANGES - 1))
+def test_killed_after_any_request_the_next_move_ends_it(made: Made, number: int) -> None:
+    docker = StandIn(number, kills=True)
+    with pytest.raises(Dead):
+        made(docker).move(OLD_ID)
+    running = docker.after_a_restart_of_the_node()
+
+    found = made(docker).resume()
+
+    # For some milliseconds nothing would run: if both did, two would write to one volume.
+    assert running in ([OLD_ID], [NEW_ID]) or (number, running) == (BETWEEN, [])
+    ended = MOVED if number == CHANGES - 2 else BACK
+    assert (state(docker), [item["where"] for item in found]) == (
+        ended,
+        [] if ended is MOVED else ["back"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("new", "why"),
+    [
+        ({"RestartCount": 1}, "it ended, and was started again"),
+        ({"State": {"Running": False, "Status": "exited", "ExitCode": 3}}, "with code 3"),
+        ({"State": {"Running": True, "Status": "running", "OOMKilled": True}}, "out of memory"),
+    ],
+)
+def test_what_does_not_run_on_goes_back(made: Made, new: dict[str, Any], why: str) -> None:
+    docker = StandIn(new=new)
+
+    ended = made(docker).move(OLD_ID)
+
+    assert (ended["where"], state(docker)) == ("back", BACK)
+    assert ended["why"].endswith(why)
+
+
+def test_what_somebody_else_recreates_meanwhile_is_left(made: Made, monkeypatch: Patch) -> None:
+    docker = StandIn()
+    mover = made(docker)
+
+    def deployed(*_: object) -> list[str]:
+        del docker.containers[NEW_ID]
+        docker.containers["c" * 64] = told("c" * 64)
+        mover._running(NEW_ID)
+        return []
+
+    monkeypatch.setattr(mover, "_watched", deployed)
+    ended = mover.move(OLD_ID)
+
+    assert ended["where"] == "left"
+    assert "somebody else recreated it" in ended["why"]
+    assert ("c", "/web", "unless-stopped") in state(docker)
+    assert mover.resume() == []
+
+
+def test_a_container_of_others_is_never_removed_for_its_name(made: Made) -> None:
+    docker = StandIn(0)
+    docker.containers["d" * 64] = told("d" * 64, "web.pyinfra-gvisor")
+
+    ended = made(docker).move(OLD_ID)
+
+    assert (ended["where"], docker.changes) == ("left", [])
+    assert "a container is called web.pyinfra-gvisor" in ended["why"]
+
+
+def test_a_record_is_whole_after_a_write_that_was_cut(tmp_path: Path) -> None:
+    path = tmp_path / "moves.json"
+    Record(str(path)).note(OLD_ID, name="web", where="begun")
+    path.with_name("moves.json.new").write_text('{"format')
+
+    assert Record(str(path)).unfinished()[OLD_ID]["name"] == "web"
+
+
+def test_values_that_an_app_was_given_leave_no_node() -> None:
+    config = {
+        "Env": ["PATH=/usr/bin", "URL=postgres://shop:s3cr3t@db/x", 'JSON={"key":"abcd"}'],
+        "Cmd": ["serve", "--token", "t0ken"],
+    }
+    lines = ["connect shop:s3cr3t at /usr/bin", "no abcd, t0ken\x1b[31m", "x" * 999]
+
+    assert masked(lines, told(Config=config)) == [
+        "connect ***:*** at /usr/bin",
+        "no ***, ***[31m",
+        "x" * 300,
+    ]
