@@ -44,7 +44,8 @@ def _remedy(running: Running) -> str | None:
         return f"Remove the refused options. Then {_RECREATE}. {_NO_LINE}"
     if place and place.when == "start":
         return "Restart the container: it then runs in gVisor"
-    again = capitalized(_RECREATE)
+    moves = place and place.where == "sandbox"
+    again = f"Run pyinfra-gvisor move HOST. Or {_RECREATE}" if moves else capitalized(_RECREATE)
     return f"{again}. {_NO_LINE}. If it is infrastructure, run pyinfra-gvisor accept NAME"
 
 

@@ -210,6 +210,6 @@ def _next(found: Sequence[AppOutlooks]) -> Iterator[str]:
     elif not all(host.switched for host in found):
         yield "pyinfra-gvisor plan"
     elif left := [name for host in found for name in host.left]:
-        yield f"recreate what still runs under runc: {some(left, _NAMED)}"
+        yield f"pyinfra-gvisor move HOST, for what still runs under runc: {some(left, _NAMED)}"
     else:
         yield "pyinfra-gvisor audit"

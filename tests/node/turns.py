@@ -23,7 +23,7 @@ FILES: Final = (
     ),
     (
         *("test_engine", "test_upgrade", "test_names_crowd", "test_proof_egress", "test_lab"),
-        *("test_core::test_a_power_cut_in_a_deploy", "test_presets"),
+        *("test_core::test_a_power_cut_in_a_deploy", "test_presets", "test_move"),
     ),
     (
         *("test_remove", "test_watch", "test_faults_services", "test_validation_by_coolify"),

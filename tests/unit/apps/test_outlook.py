@@ -149,7 +149,10 @@ def test_an_app_of_coolify_has_the_name_that_people_know() -> None:
     fails=({"places": [place("refused", "privileged")]}, "change the apps that fail; "),
     not_declared=({"declared": False}, "set gvisor_default = "),
     not_switched=({}, "pyinfra-gvisor plan"),
-    not_recreated=({"switched": True}, "recreate what still runs under runc: shop"),
+    not_recreated=(
+        {"switched": True},
+        "pyinfra-gvisor move HOST, for what still runs under runc: shop",
+    ),
     all_inside=({"switched": True, "inside": ["shop"]}, "pyinfra-gvisor audit"),
 )
 def test_the_last_line_is_the_next_step(given: dict[str, Any], then: str) -> None:
