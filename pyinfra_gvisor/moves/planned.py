@@ -16,7 +16,7 @@ from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME
 from pyinfra_gvisor.settings import Settings
 from pyinfra_gvisor.trials.asked import NAME, find_app
 
-USUAL_S: Final = 30
+USUAL_S: Final = 10
 LONGEST_S: Final = 3600
 _FILES = 3  # that a message names
 

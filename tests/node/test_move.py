@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from pyinfra_gvisor.moves.script import RECORD
-from tests.node import turns
 from tests.node.audits import sh
 from tests.node.conftest import LAB, lab_of
 from tests.node.dispatching import in_sandbox
@@ -41,7 +40,7 @@ SPECS = {
 }
 DEPLOY = "deploys/move.py"
 SANDBOX = {**CURRENT, "gvisor_default": "sandbox", "gvisor_seal": {}}
-SECONDS, KILLS = 2, 10
+SECONDS, KILLS = 2, 5
 KILLED = ("shop-db-1", "queue-redis-1", "misc-anon-1", "blog-cron-1")
 TOLD = re.compile(r"(moved|back|left|next) +(\S+): ([^\n]*)")
 NAMES = "docker ps -a --format '{{.Names}}'"
@@ -94,7 +93,7 @@ def where(ran: Outcome) -> dict[str, tuple[str, str]]:
     return {name: (place, why) for place, name, why in TOLD.findall(ran.text)}
 
 
-@pytest.fixture(scope="module", params=turns.versions_of_turn(*SPECS))
+@pytest.fixture(scope="module", params=SPECS)
 def fleet(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Fleet]:
@@ -127,7 +126,7 @@ def begun(fleet: Fleet) -> Begun:
     chance = random.Random(seed)  # noqa: S311 - no secret
     found = Begun({app: sh(node, _INSPECT, app) for app in EVERY}, kept(node), seed)
     data = {**SANDBOX, "move_watch_s": 1, "move_apps": [*KILLED]}
-    for _ in turns.steps_of_turn(range(KILLS)):
+    for _ in range(KILLS):
         started = fleet.start(name, data, deploy=DEPLOY)
         time.sleep(1 + chance.uniform(0, 9))
         sh(node, "for pid in $(pgrep -f '[m]oves.mover'); do kill -9 $pid; done; true")
