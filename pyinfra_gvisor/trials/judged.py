@@ -15,6 +15,7 @@ FIRST_OF_ANYONE = 32768  # such ports are given to whoever asks for none: ip(7),
 _LOOK = "start it in gVisor on a test node and look at its log; pyinfra-gvisor apps has the rules"
 _ELSEWHERE = "try it on a test node, with its volumes and services"
 _ASSUMED = ', when gvisor_default is "sandbox"'
+_BY_OTHERS = ("watched-files",)  # differs by what others do, and the app may live by it
 _SIDES = ("twin", "control")
 
 Seen = defaultdict[tuple[str, str], list[str]]
@@ -112,6 +113,9 @@ def _judge(asked: Asked, twin: Ran, control: Ran | None, news: Sequence[str], li
         what = f"{refused[0].what}{_ASSUMED if asked.assumed else ''}"
         why = (f"{what}: {'; '.join(item.seen for item in refused)}",)
         return Judged("fails here", why, (refused[0].todo,))
+    if _works(twin) and (foretold := _foretold(app)):
+        alone = f"the twin works alone; of what a trial leaves out, rules say otherwise: {foretold}"
+        return Judged("not known", (alone,), _remedies(app, _ELSEWHERE))
     if control is None:
         return _without_control(twin)
     if _works(twin):
@@ -125,6 +129,12 @@ def _judge(asked: Asked, twin: Ran, control: Ran | None, news: Sequence[str], li
         return Judged("not known", why, ("give the app a memory limit, then try again",))
     why = (f"the twin {_how(twin)}; the control {_how(control)}",)
     return Judged("fails here", why, _remedies(app, _LOOK))
+
+
+def _foretold(app: AppOutlook) -> str:
+    """Return the rules that say of the app what no twin meets; empty if there are none."""
+    found = (item for item in app.differences if item.outlook == "fails" or item.rule in _BY_OTHERS)
+    return ", ".join(sorted({item.rule for item in found}))
 
 
 def _without_control(twin: Ran) -> Judged:

@@ -1,5 +1,6 @@
 """The tables in the reference pages of docs/, made from the definitions that the code uses."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -251,6 +252,15 @@ def differences_lists() -> str:
     return "\n".join(f"## {titles[key]}\n\n{_list(rows)}" for key, rows in groups.items())
 
 
+def programs_table() -> str:
+    """Return a table of real programs: what was predicted and tried of them, and what is true."""
+    record = json.loads((DOCS / "compatibility/programs/record.json").read_text(encoding="utf-8"))
+    head = ("predicted", "tried", "true")
+    found = _groups((tuple(item[key] for key in head), item["name"]) for item in record["programs"])
+    rows = ((", ".join(names), *shown) for shown, names in sorted(found.items(), reverse=True))
+    return _table(("programs", *head), rows)
+
+
 def presets_table() -> str:
     """Return a table in Markdown with all presets: what they help, and at what price."""
     head = ("preset", "for", "price")
@@ -393,6 +403,7 @@ def tables() -> list[tuple[Path, str, str]]:
         ("preflight", "protections", protections_list()),
         ("runsc-flags", "flags", flags_sections()),
         ("app-differences", "differences", differences_lists()),
+        ("app-differences", "programs", programs_table()),
         ("audit-rules", "rules", rules_sections()),
         ("audit-rules", "guarded", guarded_list()),
         ("audit-rules", "annotations", annotations_list()),

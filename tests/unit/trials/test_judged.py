@@ -69,6 +69,17 @@ def test_the_remedy_is_that_of_the_rule_that_matches() -> None:
     assert "rule tmp: differs: It fails (this)" in [*found.lines]
 
 
+@pytest.mark.parametrize("control", [True, False])
+def test_what_rules_say_to_fail_does_not_work_because_its_twin_does_alone(control: bool) -> None:
+    unmet = (difference("shared-socket"), difference("watched-files", "differs"))
+
+    found = judged(seen(), asked(*unmet, control=control))
+
+    assert found.verdict == "not known"
+    assert "rules say otherwise: shared-socket, watched-files" in found.why[0]
+    assert found.todo == ("It fails. Change it",)
+
+
 def test_without_a_control_a_failure_is_not_known() -> None:
     lines = [line for line in seen(ended(3), news=("error",)) if not line.startswith("control")]
 

@@ -1,0 +1,1 @@
+"""Real programs: what is predicted of them, what a trial says, and what is true."""
