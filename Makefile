@@ -1,7 +1,7 @@
 # With it, each of hundreds of processes would compile its modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-vm bench lab-up lab-down check unit lock
+.PHONY: help demo test test-all test-vm bench programs lab-up lab-down check unit lock
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,6 +33,11 @@ lab-up: ## Start the lab: GVISOR_LAB_NODES, GVISOR_LAB_FLAVOURS, GVISOR_LAB_NAME
 
 lab-down: ## Remove every trace of the lab: containers, volumes, images, keys, our dockerd; built parts stay
 	.ci/lab-down
+
+programs: ## Run real programs in gVisor, and keep what was predicted, tried and true
+	.ci/setup nodes
+	GVISOR_LAB_NODES=2 .venv/bin/python -m tests.programs
+	.venv/bin/python -m tools docs
 
 check: ## Check style, types, the order of folders, and changed scripts, in seconds
 	.ci/setup unit
