@@ -19,6 +19,7 @@ class AuditState(FactBase[Observed | None]):
     + labels: names of container labels that the policy uses; no other label leaves the node
     + textfile_dir: a directory to look for
     + preview: the policy and seals by which to say where each container would run
+    + looks: whether to look at the processes of the running containers, as ``RunningApps`` does
 
     .. code:: shell
 
@@ -30,10 +31,12 @@ class AuditState(FactBase[Observed | None]):
         labels: Iterable[str] = (),
         textfile_dir: str | None = None,
         preview: Preview | None = None,
+        looks: bool = False,
     ) -> StringCommand:
         """Return the whole script, as the argument of the one shell that pyinfra starts."""
         places = preview.variables if preview else None
-        return asked(audit_script(labels, textfile_dir=textfile_dir, preview=places))
+        text = audit_script(labels, textfile_dir=textfile_dir, preview=places, looks=looks)
+        return asked(text)
 
     def process(self, output: list[str]) -> Observed:
         """Parse the output. Raises ``FactProcessError`` if it is malformed."""

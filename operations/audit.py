@@ -39,7 +39,8 @@ from pyinfra_gvisor.run_support.reports import By, keep, now, tell_package_findi
 from pyinfra_gvisor.run_support.terminal import room, severity_coloured
 from pyinfra_gvisor.settings import Settings
 
-_NOTE = re.compile(r"waived |not shown: |\S+: last change ")  # lines that make no host fail
+# lines that make no host fail
+_NOTE = re.compile(r"waived |not shown: |apps in gVisor: |\S+: last change ")
 
 
 @operation()
@@ -95,8 +96,11 @@ def _tell(report: HostReport, *, strays: bool) -> None:
         return  # the command that began this run prints all
     tell_package_findings(state)
     level = logger.error if strays else logger.info
+    is_note = False
     for line in _lines(report):
-        tell(severity_coloured(line), logger.info if _NOTE.match(line) else level)
+        if not line.startswith(" "):
+            is_note = _NOTE.match(line) is not None
+        tell(severity_coloured(line), logger.info if is_note else level)
 
 
 def _lines(report: HostReport) -> list[str]:
@@ -108,7 +112,9 @@ def _lines(report: HostReport) -> list[str]:
 
 def _observed(settings: Settings, labels: tuple[str, ...]) -> Observed | None:
     labels = (*label_names((*settings.must_sandbox, *settings.exempt)), *labels)
-    more = {"preview": settings.preview} if settings.preview else {}
+    more: dict[str, Any] = {"preview": settings.preview} if settings.preview else {}
+    if settings.runtimes:
+        more["looks"] = True
     found = get(host, AuditState, labels=labels, textfile_dir=settings.textfile_dir, **more)
     if found is not None:
         count_containers(host, found.node)

@@ -18,6 +18,7 @@ from pyinfra_gvisor.settings import Settings
 
 _NOW: Final[Mapping[str, Literal["gVisor", "runc"]]] = {"sandboxed": "gVisor", "bare": "runc"}
 _NO_ANSWER: Final = "the node cannot say where containers would run; run pyinfra-gvisor doctor"
+_OFF: Final = "gvisor_default is off; pyinfra-gvisor apps says what it would be with a default"
 _NO_DEFAULT: Final = "other settings contradict gvisor_default, so none was assumed"
 
 
@@ -51,15 +52,15 @@ def outlooks(
         apps=tuple(told),
         assumed=not declared and settings.dispatch is not None,
         switched=node.info is not None and node.info.default_runtime == DEFAULT_RUNTIME,
-        unknown=_unknown(node, settings, apps),
+        unknown=_unknown(node, settings, apps, declared=declared),
         binds=_binds(node, settings, apps),
     )
 
 
-def _unknown(node: Node, settings: Settings, apps: tuple[App, ...]) -> str:
+def _unknown(node: Node, settings: Settings, apps: tuple[App, ...], *, declared: bool) -> str:
     """Return why it is not known what Docker would refuse; empty if it is."""
     if settings.dispatch is None:
-        return _NO_DEFAULT
+        return _OFF if declared else _NO_DEFAULT
     known = node.places_error is None and (node.places or not apps)
     return "" if known else node.places_error or _NO_ANSWER
 

@@ -12,7 +12,6 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from pyinfra_gvisor.apps.programs import PROGRAMS
-from pyinfra_gvisor.audit.observed import Device, DeviceRequest
 from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.base.scripts import DOCKER_ANSWERS, ENVIRONMENT, SOCKET, program
 from pyinfra_gvisor.dispatch.pulled import Answer
@@ -32,6 +31,23 @@ class Mount(Reading):
     source: str = Field("", alias="Source")
     target: str = Field(alias="Destination")
     socket: bool = Field(False, alias="Socket")
+
+
+class Device(Reading):
+    """A device of the node that a container can use, from ``HostConfig.Devices``."""
+
+    host: str = Field("", alias="PathOnHost")
+    inside: str = Field("", alias="PathInContainer")
+    permissions: str = Field("", alias="CgroupPermissions")
+
+
+class DeviceRequest(Reading):
+    """Devices that a driver selects, such as ``--gpus``, from ``HostConfig.DeviceRequests``."""
+
+    driver: str = Field("", alias="Driver")
+    count: int = Field(0, alias="Count")
+    ids: tuple[str, ...] | None = Field(None, alias="DeviceIDs")
+    capabilities: tuple[tuple[str, ...], ...] | None = Field(None, alias="Capabilities")
 
 
 class Options(Answer):
@@ -147,10 +163,15 @@ def _within(path: str, directory: str) -> bool:
 
 def apps_script() -> str:
     """Return the shell program that prints what ``parse_apps`` reads. It changes nothing."""
+    return f"{ENVIRONMENT}{apps_command()}\n"
+
+
+def apps_command() -> str:
+    """Return the command of that program, without the environment that it needs."""
     text = program(*DOCKER_ANSWERS, "apps/look.pl")
     keys = "\n".join(field.alias or "" for field in Options.model_fields.values())
     given = (text, "apps", SOCKET, keys, RESOURCE_NAME, "\n".join(PROGRAMS))
-    return f"{ENVIRONMENT}perl -e {shlex.join(given)}\n"
+    return f"perl -e {shlex.join(given)}"
 
 
 def parse_apps(output: Sequence[str]) -> Apps:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, Literal
 
+from pyinfra_gvisor.apps.outlook import outlooks
 from pyinfra_gvisor.audit.age_rules import AGE_RULES, PACKAGE_RULES
 from pyinfra_gvisor.audit.annotation_rules import ANNOTATION_RULES
 from pyinfra_gvisor.audit.app_rules import APP_RULES, COOLIFY_RULES
@@ -36,6 +37,7 @@ from pyinfra_gvisor.report.document import (
     ProofReport,
     RuntimeReport,
 )
+from pyinfra_gvisor.report.outlooks import AppOutlooks
 from pyinfra_gvisor.sandbox.verdict import release_of
 
 # Rules that need an answer of dockerd.
@@ -85,6 +87,8 @@ def judge(name: str, host: Audited, *, at: str, by: Literal["audit", "deploy"]) 
         node=_node(host),
         **{name: report(host) for name, report in members("audit", "report").items()},
         containers=tuple(_container(item) for item in running),
+        apps=_apps(name, host),
+        apps_error=host.observed.apps_error,
         findings=tuple(worst_first(_findings(host, running))),
         risks=accepted_risks(settings),
     )
@@ -134,6 +138,14 @@ def _idle_waivers(waivers: Iterable[str]) -> list[Finding]:
         )
         for key, todo in unknown_waivers(waivers).items()
     ]
+
+
+def _apps(name: str, host: Audited) -> AppOutlooks | None:
+    """Return what is known of the apps in gVisor; None if nobody looked, or nothing would move."""
+    found = host.observed.apps
+    if found is None or not host.settings.runtimes:
+        return None
+    return outlooks(name, host.node, host.settings, found)
 
 
 def _container(running: Running) -> ContainerReport:

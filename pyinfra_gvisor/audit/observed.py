@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field, SerializeAsAny, field_validator
 
+from pyinfra_gvisor.apps.seen import Apps, Device, DeviceRequest, apps_command, parse_apps
 from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser, read_user
 from pyinfra_gvisor.node import Node, parse_node, state_script
@@ -18,6 +19,8 @@ from pyinfra_gvisor.parts_common.state import R, one
 from pyinfra_gvisor.policy.guarded import GUARDED
 
 ASKING = ("audit/places.pl", "audit/given.pl")
+LOOK_S = 20
+"""How long an audit looks at the processes of containers. A tenant may have a great many."""
 LEAK_AGE_S = 60  # a younger sandbox may belong to a container being created or removed
 
 
@@ -38,23 +41,6 @@ class Mounted(Reading):
     def paths(self) -> tuple[str, ...]:
         """Return the source and its places, without a trailing slash."""
         return tuple(path.rstrip("/") or "/" for path in (self.source, *self.places) if path)
-
-
-class Device(Reading):
-    """A device of the node that a container can use, from ``HostConfig.Devices``."""
-
-    host: str = Field("", alias="PathOnHost")
-    inside: str = Field("", alias="PathInContainer")
-    permissions: str = Field("", alias="CgroupPermissions")
-
-
-class DeviceRequest(Reading):
-    """Devices that a driver selects, such as ``--gpus``, from ``HostConfig.DeviceRequests``."""
-
-    driver: str = Field("", alias="Driver")
-    count: int = Field(0, alias="Count")
-    ids: tuple[str, ...] | None = Field(None, alias="DeviceIDs")
-    capabilities: tuple[tuple[str, ...], ...] | None = Field(None, alias="Capabilities")
 
 
 class Given(Reading):
@@ -190,6 +176,8 @@ class Observed(Reading):
       list them
     + components: dockerd and the programs that it uses, by name
     + virtualization: output of systemd-detect-virt; empty if unknown
+    + apps: what the running containers have and do; None if nobody looked, and ``apps_error`` says
+      why if an audit tried
     """
 
     node: Node
@@ -207,6 +195,8 @@ class Observed(Reading):
     volumes_error: str | None = None
     components: dict[str, Component] = Field(default_factory=dict)
     virtualization: str = ""
+    apps: Apps | None = None
+    apps_error: str | None = None
 
     @property
     def users(self) -> tuple[RuntimeUser, ...]:
@@ -235,6 +225,7 @@ def audit_script(
     *,
     textfile_dir: str | None = None,
     preview: Mapping[str, str] | None = None,
+    looks: bool = False,
 ) -> str:
     """
     Return the shell script that prints what ``parse_observed`` reads.
@@ -242,17 +233,21 @@ def audit_script(
     + labels: names of labels that the policy uses; no other label leaves the node
     + textfile_dir: a directory to look for
     + preview: the variables of ``dispatch/preview.sh``; None asks nothing about places
+    + looks: whether to look at the processes of the running containers
     """
+    look = {"look": f"exec {apps_command()}", "look_s": str(LOOK_S)} if looks else {}
     told = members("observed", "read")
     return state_script(
         *(f"parts/{name}/observed" for name in told),
         "audit/state",
+        *(["audit/look"] if looks else []),
         asking=ASKING,
         textfile_dir=textfile_dir,
         preview=preview,
         observed=" ".join(f"{name}_observed" for name in told),
         labels="\n".join(labels),
         guarded="\n".join(item.path for item in GUARDED),
+        **look,
     )
 
 
@@ -263,6 +258,7 @@ def parse_observed(output: Sequence[str]) -> Observed:
     Raises ``ValueError`` if the output is cut short or malformed.
     """
     node = parse_node(output)
+    apps, apps_error = _apps(output)
     try:
         return Observed(
             node=node,
@@ -290,6 +286,8 @@ def parse_observed(output: Sequence[str]) -> Observed:
             volumes_error=next(iter(_of(output, "volumes_error")), None),
             components=dict(_component(line) for line in _of(output, "component")),
             virtualization=next(iter(_of(output, "virtualization")), ""),
+            apps=apps,
+            apps_error=apps_error,
         )
     except (LookupError, TypeError, AttributeError, RecursionError, ValueError) as error:
         raise ValueError(f"the node's answer is malformed: {error}") from error
@@ -297,6 +295,16 @@ def parse_observed(output: Sequence[str]) -> Observed:
 
 def _of(output: Sequence[str], key: str) -> list[str]:
     return [line.removeprefix(f"{key} ") for line in output if line.startswith(f"{key} ")]
+
+
+def _apps(output: Sequence[str]) -> tuple[Apps | None, str | None]:
+    """Return what was seen, or why nothing was: an audit does not end for this."""
+    if "look_begins" not in output:
+        return None, None
+    try:
+        return parse_apps(_of(output, "look")), None
+    except (LookupError, TypeError, AttributeError, RecursionError, ValueError):
+        return None, f"the look did not finish within {LOOK_S} s, or its answer is malformed"
 
 
 def _given(line: str) -> tuple[str, Given]:

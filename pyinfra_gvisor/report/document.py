@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, computed_field, model_va
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.policy.findings import Finding, Severity, failing, worst_first
+from pyinfra_gvisor.report.outlooks import AppOutlooks
 
 VERSION: Final = 1  # of the documents' form; raised when a reader of the old form would fail
 
@@ -174,6 +175,12 @@ class HostReport(_Part):
     node: NodeReport | None = None
     egress: EgressReport | None = Field(None, description="null if the node has no firewall.")
     containers: tuple[ContainerReport, ...] = ()
+    apps: AppOutlooks | None = Field(
+        None,
+        description="What fails or differs for its containers in gVisor; fails no host. null if "
+        "nobody looked, or no runtime is declared.",
+    )
+    apps_error: str | None = Field(None, description="Why a look at the apps was not finished.")
     findings: Findings = Field((), description="Worst first, waived ones last.")
     risks: tuple[str, ...] = Field((), description="Accepted risks, with their reasons.")
 

@@ -16,6 +16,7 @@ REFUSED: Final = "refused"
 """The rule of what Docker would refuse. A container that runs has not been refused yet."""
 
 _NAMED = 12  # containers in one line, and lines of refused containers
+_SHORT_NAMED = 4  # containers in the line of an audit
 _EVIDENCE = 3  # things that were seen of one container
 _SHORT = 12  # characters of the container's name, if the app's name follows it
 _COUNTED = {
@@ -122,6 +123,16 @@ class AppOutlooks(HostResult):
         if cut := [app.title for app in self.apps if app.cut]:
             yield f"not looked at wholly, too many processes: {some(cut, _NAMED)}"
 
+    @property
+    def differing(self) -> list[str]:
+        """Return the containers that fail or differ, with their rules; not those refused alone."""
+        named = []
+        for app in self.apps:
+            rules = sorted({item.rule for item in app.differences} - {REFUSED})
+            if rules:
+                named.append(f"{app.title} ({some(rules)})")
+        return named
+
     def _that(self, outlook: str) -> list[AppOutlook]:
         return [app for app in self.apps if app.outlook == outlook]
 
@@ -160,6 +171,18 @@ class AppOutlooks(HostResult):
         counted = ", ".join(f"{text} {outlooks.count(key)}" for key, text in _COUNTED.items())
         yield f"Summary: {_containers(len(outlooks))} on {hosts}. In gVisor: {counted}"
         yield from (f"next: {line}" for line in _next(found))
+
+
+def differing_line(named: Sequence[str]) -> str:
+    """
+    Return how many containers fail or differ, and the first of them; empty if none does.
+
+    + named: containers with their rules, as ``AppOutlooks.differing`` has them
+    """
+    if not named:
+        return ""
+    verb = "container fails or differs" if len(named) == 1 else "containers fail or differ"
+    return f"{len(named)} {verb}: {some(named, _SHORT_NAMED)}"
 
 
 def _containers(count: int) -> str:

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pyinfra_gvisor.policy.findings import Severity
 from pyinfra_gvisor.report import grouped
 from pyinfra_gvisor.report.document import ContainerReport, FleetReport, State
+from pyinfra_gvisor.report.outlooks import differing_line
 
 # States and their names, the most urgent first.
 STATES: dict[State, str] = {
@@ -139,7 +140,7 @@ def _environment() -> Environment:
     environment.filters["moment"] = _moment
     environment.tests["breaking"] = breaks_policy
     environment.globals |= {"words": STATES, "FEW": FEW, "ROOM": ROOM}
-    environment.globals |= {"why": why, "grouped": grouped}
+    environment.globals |= {"why": why, "grouped": grouped, "differing_line": differing_line}
     return environment
 
 

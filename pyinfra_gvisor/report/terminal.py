@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from pyinfra_gvisor.base.columns import WITHOUT_TERMINAL, printable, shortened
+from pyinfra_gvisor.base.columns import WITHOUT_TERMINAL, printable, shortened, some
 from pyinfra_gvisor.policy.findings import Finding, Severity, rank
 from pyinfra_gvisor.report.document import FleetReport, HostReport
 from pyinfra_gvisor.report.grouped import (
@@ -21,6 +21,7 @@ from pyinfra_gvisor.report.grouped import (
     places,
     waived_in,
 )
+from pyinfra_gvisor.report.outlooks import differing_line
 
 MOST_EXPLAINED: Final = 3
 """Rules that are shown with what to do; the worst ones."""
@@ -34,6 +35,7 @@ _STATES = {
     "findings": "compliant, with findings",
     "clean": "compliant",
 }
+_APPS = "apps in gVisor"
 _ROWS = 2  # lines of one text of a rule
 _ROWS_TO_DO = 4  # of what to do: a remedy without its end may not work
 
@@ -49,6 +51,7 @@ def host_lines(
     """
     found = [("", item) for item in report.findings]
     lines = _findings(found, report.fail_on, columns, each=each)
+    lines += _apps([report], columns)
     return lines + _about(report, columns) + verdict_lines(report, columns)
 
 
@@ -68,6 +71,7 @@ def fleet_lines(
     shown = hosts if each else hosts[:MOST_NAMED]
     fail_on = min((host.fail_on for host in hosts), key=lambda item: item.rank)
     lines = _findings(found_in(report), fail_on, columns, each=each)
+    lines += _apps(report.hosts, columns)
     for host in shown:
         lines += _about(host, columns) + verdict_lines(host, columns)
     if rest := hosts[len(shown) :]:
@@ -182,6 +186,27 @@ def _about(report: HostReport, columns: int) -> list[str]:
         return _wrapped(f"UNKNOWN {report.host}: {report.error}", columns)
     changed = report.node.changed if report.node else None
     return _wrapped(f"{report.host}: last change {changed}", columns, rows=1) if changed else []
+
+
+def _apps(hosts: Sequence[HostReport], columns: int) -> list[str]:
+    """Return what apps do otherwise in gVisor, which is no finding, and the command for more."""
+    of_one = len(hosts) == 1
+    named = [
+        name if of_one else f"{host.host}/{name}"
+        for host in hosts
+        if host.apps
+        for name in host.apps.differing
+    ]
+    lines = []
+    if named:
+        lines = _wrapped(f"{_APPS}: {differing_line(named)}", columns, rows=1)
+        command = "pyinfra-gvisor apps" + (f" --limit {hosts[0].host}" if of_one else "")
+        lines += _wrapped(f"do: {command}", columns, indent="    ")
+    if unseen := [host for host in hosts if host.apps_error]:
+        names = some([host.host for host in unseen], MOST_NAMED)
+        text = f"{_APPS}: not looked at on {names}: {unseen[0].apps_error}"
+        lines += _wrapped(text, columns, rows=_ROWS)
+    return lines
 
 
 def _wrapped(text: str, columns: int, *, indent: str = "", rows: int | None = None) -> list[str]:

@@ -13,6 +13,7 @@ from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.report.document import FleetReport, fleet_report
 from pyinfra_gvisor.report.files import write_fleet, write_host
 from pyinfra_gvisor.report.junit import LOOKED_AT, junit
+from pyinfra_gvisor.report.outlooks import AppOutlooks
 from pyinfra_gvisor.report.page import page
 from pyinfra_gvisor.report.sarif import UNKNOWN, sarif
 from pyinfra_gvisor.report.terminal import fleet_lines, host_lines
@@ -260,19 +261,41 @@ def findings_of(severity: Severity, rules: int, containers: int) -> list[Finding
     ]
 
 
+def differing(containers: int) -> AppOutlooks:
+    """Containers that fail in gVisor."""
+    given = {"outlook": "fails", "seen": "/a.sock", "what": LONG["what"], "todo": "Use TCP"}
+    known = {"image": "shop", "now": "runc", "runtime": "runsc", "outlook": "fails"}
+    apps = [
+        {**known, "name": f"app-{at}", "differences": ({**given, "rule": "shared-socket"},)}
+        for at in range(containers)
+    ]
+    return AppOutlooks.model_validate(
+        {"host": "a", "apps": tuple(apps), "assumed": False, "switched": True}
+    )
+
+
 @table("hosts, containers, most", two=(2, 7, 40), many=(10, 30, 60))
 def test_an_audit_of_many_containers_is_short_and_names_what_it_leaves_out(
     hosts: int, containers: int, most: int
 ) -> None:
     found = findings_of(Severity.HIGH, 4, containers) + findings_of(Severity.LOW, 20, containers)
 
-    lines = fleet_lines(fleet(*(host(f"run-{at}", *found) for at in range(hosts))), 80)
+    reports = [host(f"run-{at}", *found) for at in range(hosts)]
+    told = [item.model_copy(update={"apps": differing(containers)}) for item in reports]
+    told[-1] = reports[-1].model_copy(update={"apps_error": "the look did not finish"})
+
+    lines = fleet_lines(fleet(*told), 80)
 
     assert len(lines) <= most
     assert [line for line in lines if len(line) > 80] == []
     assert sum(" more" in line and "run-0/app-0" in line for line in lines) == 11
     left_out = "not shown: 13 more rules, the worst of severity low. pyinfra-gvisor audit -v"
     assert left_out in "".join(lines)
+    count = (hosts - 1) * containers
+    (at,) = (at for at, line in enumerate(lines) if line.startswith(f"apps in gVisor: {count} "))
+    assert "run-0/app-0 (shared-socket)" in " ".join(lines[at : at + 2])
+    assert "    do: pyinfra-gvisor apps" in lines
+    assert f"apps in gVisor: not looked at on run-{hosts - 1}: the look did not finish" in lines
 
 
 def test_what_fails_a_host_is_never_left_out() -> None:
