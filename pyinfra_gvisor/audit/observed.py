@@ -11,6 +11,7 @@ from pydantic import Field, SerializeAsAny, field_validator
 
 from pyinfra_gvisor.apps.seen import Apps, Device, DeviceRequest, apps_command, parse_apps
 from pyinfra_gvisor.base.models import Reading
+from pyinfra_gvisor.base.scripts import packed
 from pyinfra_gvisor.daemon_json.runtime_users import RuntimeUser, read_user
 from pyinfra_gvisor.node import Node, parse_node, state_script
 from pyinfra_gvisor.node.containers import Container
@@ -235,7 +236,7 @@ def audit_script(
     + preview: the variables of ``dispatch/preview.sh``; None asks nothing about places
     + looks: whether to look at the processes of the running containers
     """
-    look = {"look": f"exec {apps_command()}", "look_s": str(LOOK_S)} if looks else {}
+    look = {"look": packed(f"exec {apps_command()}"), "look_s": str(LOOK_S)} if looks else {}
     told = members("observed", "read")
     return state_script(
         *(f"parts/{name}/observed" for name in told),

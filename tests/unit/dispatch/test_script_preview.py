@@ -379,7 +379,7 @@ def test_two_hundred_entries_fit_into_one_command() -> None:
     policy = Dispatch("runsc", tuple(Infrastructure.model_validate(item) for item in entries))
     written = wrappers("20260928.0", {"runsc": Runtime(seal=Seal())}, policy)
 
-    asks = AuditState().command(preview=declared(*entries))
+    asks = AuditState().command(preview=declared(*entries), looks=True)
     assert len(make_unix_command(asks, _sudo=True).get_raw_value()) < 128 * 1024  # execve(2)
     assert sum(len(packed(item.text)) for item in written) < 120_000
 
