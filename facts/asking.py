@@ -7,11 +7,14 @@ from typing import Any, TypeVar
 from pyinfra.api import FactBase, Host, QuoteString, StringCommand
 
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.base.scripts import packed
 from pyinfra_gvisor.facts.deadline import given_up, limit
 
 # pyinfra fails a host whose output is not UTF-8. Names of processes, files and interfaces may have
 # any byte, and containers choose some of them. Scripts escape or base64-encode what must survive.
 _PRINTABLE = r"\011\012\040-\176"
+_LONGEST = 100_000
+"""Characters of a script that is sent as it is: sudo and quoting add to it, see ``packed``."""
 _UNREAD = "pyinfra_gvisor.unread"
 
 _NO_PASSWORD = Problem(
@@ -29,8 +32,10 @@ def asked(text: str) -> StringCommand:
     Return the command that runs a script on a node and prints ``?`` for each non-ASCII byte.
 
     + text: a POSIX shell script. Its exit code is lost, so its last line must mark the end of a
-      complete output
+      complete output. A long one is sent compressed
     """
+    if len(text) > _LONGEST:
+        text = f'eval "$(printf %s {packed(text)} | base64 -d | gzip -d)"'
     return StringCommand(
         "sh", "-c", QuoteString(text), "|", "LC_ALL=C", "tr", "-c", QuoteString(_PRINTABLE), "'?'"
     )

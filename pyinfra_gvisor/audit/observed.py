@@ -236,7 +236,7 @@ def audit_script(
     + preview: the variables of ``dispatch/preview.sh``; None asks nothing about places
     + looks: whether to look at the processes of the running containers
     """
-    look = {"look": packed(f"exec {apps_command()}"), "look_s": str(LOOK_S)} if looks else {}
+    look = {"look_b64": packed(f"exec {apps_command()}"), "look_s": str(LOOK_S)} if looks else {}
     told = members("observed", "read")
     return state_script(
         *(f"parts/{name}/observed" for name in told),

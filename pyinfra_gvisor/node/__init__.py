@@ -13,7 +13,7 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.models import Reading
 from pyinfra_gvisor.base.node_files import RECORDS_DIR
 from pyinfra_gvisor.base.redaction import shown, shown_words
-from pyinfra_gvisor.base.scripts import packed, program, script
+from pyinfra_gvisor.base.scripts import program, script
 from pyinfra_gvisor.node.changes import Change, parse_changes
 from pyinfra_gvisor.node.containers import Container, read_containers
 from pyinfra_gvisor.node.docker_info import DockerInfo
@@ -257,7 +257,7 @@ def state_script(
         *more,
         "node/node_state",
         parts=" ".join(f"{name}_state" for name in (*NAMES, *(["preview"] if preview else []))),
-        docker_program=packed(asks),
+        docker_program=asks,
         units_program=program("node/units.pl"),
         textfile_dir=textfile_dir or "",
         proof_image=proof_image or "",

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prints what Docker and /proc know about the daemon and each running container. Comes before node_state.sh.
 # With wide=yes also: what containers were given that could break a sandbox, their labels named in $labels (one
-# a line), sandboxes and engines without a container, and the locations of the paths in $guarded (one a line). docker_program is compressed and in base64.
+# a line), sandboxes and engines without a container, and the locations of the paths in $guarded (one a line).
 
 docker_state() {
     docker_client
@@ -14,7 +14,7 @@ docker_state() {
     while IFS= read -r label; do set -- "$@" "$label"; done << names
 ${labels:-}
 names
-    guarded=${guarded:-} perl -e "$(printf '%s' "$docker_program" | base64 -d | gzip -d)" "$@"
+    guarded=${guarded:-} perl -e "$docker_program" "$@"
 }
 
 # Debian's podman-docker has a script in the place of Docker's client. A program is not started: that would take as
