@@ -126,15 +126,17 @@ def _moved(host: Host, item: Planned, asked: Wanted, arguments: dict[str, Any]) 
     ok, output = host.run_shell_command(command, **{**arguments, "_stdin": stdin})
     if why := given_up(host):
         raise why
+    said = output.stderr_lines[-1] if output.stderr_lines else ""
     try:
         lines = told(output.stdout_lines)
     except ValueError as error:
-        said = output.stderr_lines[-1] if output.stderr_lines else str(error)
+        said = said or str(error)
         what = "it is not known where the app is"
         raise Problem(what, got=said, todo="run again: that ends what was begun") from None
     ended = next((line for line in reversed(lines) if line["id"] == item.id), None)
     if not ok or ended is None:
-        raise Problem("the move did not end", todo="run again: that ends what was begun")
+        todo = "run again: that ends what was begun"
+        raise Problem("the move did not end", got=said or None, todo=todo)
     return item.move.model_copy(
         update={
             "where": ended["where"],

@@ -77,6 +77,9 @@ def _in_a_process(given: Given, identity: str) -> None:
             _print({"id": identity, **Mover(given).move(identity)})
             sys.stdout.flush()
             code = 0
+        except Exception as error:  # noqa: BLE001 - what it was, before the parent goes back
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            sys.stderr.flush()
         finally:
             os._exit(code)
     if os.waitpid(child, 0)[1] != 0:

@@ -263,20 +263,17 @@ class Mover:
         return told
 
     def _sandboxed(self, new: str) -> None:
-        ran = subprocess.run(
-            [
-                "/usr/bin/perl",
-                "-e",
-                self._given.verdict,
-                "verdict",
-                self._given.socket,
-                f"app={new}",
-            ],
-            capture_output=True,
-            text=True,
-            timeout=_MARGIN_S,
-            check=False,
-        )
+        program = ["/usr/bin/perl", "-e", self._given.verdict, "verdict"]
+        try:
+            ran = subprocess.run(
+                [*program, self._given.socket, f"app={new}"],
+                capture_output=True,
+                text=True,
+                timeout=_MARGIN_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:  # its own message has the whole program
+            raise Gone(f"it was not seen in gVisor within {_MARGIN_S} s") from None
         seen = dict(line.split("\t")[1:3] for line in ran.stdout.splitlines() if "\t" in line)
         if seen.get("state") != "sandboxed":
             self._running(new)  # says more, if it has ended

@@ -112,8 +112,10 @@ class StandIn:
         return None
 
     def _create(self, name: str, body: Any) -> Any:
-        new = told("b" * 64, name, State={"Running": False, "Status": "created"})
-        new["HostConfig"], new["Created"] = body["HostConfig"], "2099-01-01T00:00:00Z"
+        health = self.containers[OLD_ID]["State"].get("Health")
+        state = {"Running": False, "Status": "created", **({"Health": health} if health else {})}
+        new = told("b" * 64, name, State=state, Config=body, HostConfig=body["HostConfig"])
+        new["Created"] = "2099-01-01T00:00:00Z"
         self.containers[new["Id"]] = new
         return {"Id": new["Id"]}
 

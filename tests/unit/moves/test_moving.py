@@ -1,8 +1,12 @@
 """An app is moved or runs on as before, whichever request fails or kills the mover."""
 
+import copy
+import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -17,6 +21,16 @@ CHANGES = 9
 
 BETWEEN = 5
 """The old one is not to start again from here on, and the new one starts with the next request."""
+
+GAPLESS_CHANGES = 7
+"""Create, start, policy, stop, two names, removal."""
+
+GAPLESS = told(
+    State={"Health": {"Status": "healthy"}},
+    Config={"Labels": {"caddy": "a.example.invalid"}},
+    Mounts=[],
+)
+SANDBOXED = Mover._sandboxed
 
 Made = Callable[[StandIn], Mover]
 
@@ -94,6 +108,46 @@ def test_killed_after_any_request_the_next_move_ends_it(made: Made, number: int)
         ended,
         [] if ended is MOVED else ["back"],
     )
+
+
+@pytest.mark.parametrize("number", range(GAPLESS_CHANGES))
+@pytest.mark.parametrize("kills", [True, False])
+def test_without_a_gap_one_of_the_two_runs_until_a_request_fails(
+    made: Made, number: int, *, kills: bool
+) -> None:
+    docker = StandIn(number, kills=kills)
+    docker.containers[OLD_ID] = copy.deepcopy(GAPLESS)
+    running = []
+    change = docker._change
+
+    def changed(*given: Any) -> Any:
+        done = change(*given)
+        running.append([name for name, *_ in state(docker) if not name.startswith("(")])
+        return done
+
+    docker._change = changed  # type: ignore[method-assign]
+    with suppress(Dead):
+        made(docker).move(OLD_ID)
+    boots = docker.after_a_restart_of_the_node()
+
+    made(docker).resume()
+
+    assert all(running[:number])
+    assert boots
+    assert state(docker) == (MOVED if number == GAPLESS_CHANGES - 1 else BACK)
+
+
+def test_a_verdict_that_does_not_come_goes_back(made: Made, monkeypatch: Patch) -> None:
+    docker = StandIn()
+    mover = made(docker)
+    monkeypatch.setattr(Mover, "_sandboxed", SANDBOXED)
+    late = subprocess.TimeoutExpired("perl", 30)
+    monkeypatch.setattr(subprocess, "run", Mock(side_effect=late))
+
+    ended = mover.move(OLD_ID)
+
+    assert (ended["where"], state(docker)) == ("back", BACK)
+    assert ended["why"] == "it was not seen in gVisor within 30 s"
 
 
 @pytest.mark.parametrize(
