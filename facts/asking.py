@@ -32,10 +32,11 @@ def asked(text: str) -> StringCommand:
     Return the command that runs a script on a node and prints ``?`` for each non-ASCII byte.
 
     + text: a POSIX shell script. Its exit code is lost, so its last line must mark the end of a
-      complete output. A long one is sent compressed
+      complete output. Of a long one all but that line is sent compressed
     """
     if len(text) > _LONGEST:
-        text = f'eval "$(printf %s {packed(text)} | base64 -d | gzip -d)"'
+        most, _, end = text.rstrip("\n").rpartition("\n")
+        text = f'eval "$(printf %s {packed(most)} | base64 -d | gzip -d)"\n{end}\n'
     return StringCommand(
         "sh", "-c", QuoteString(text), "|", "LC_ALL=C", "tr", "-c", QuoteString(_PRINTABLE), "'?'"
     )

@@ -84,6 +84,14 @@ def unpacked(text: str) -> str:
     return gzip.decompress(base64.b64decode(text)).decode()
 
 
+_PACKED = re.compile(r'eval "\$\(printf %s (\S+) \| base64 -d \| gzip -d\)"')
+
+
+def _unpacked(found: re.Match[str]) -> str:
+    """What a node runs of a long script."""
+    return _quoted(gzip.decompress(base64.b64decode(found[1])).decode())
+
+
 @dataclass(frozen=True)
 class Sent:
     """
@@ -167,7 +175,7 @@ class Node:
         text = str(command)
         kind = next((kind for kind, mark in MARKS.items() if _quoted(mark) in text), text)
         stdin, sudo = arguments.get("_stdin"), bool(arguments.get("_sudo"))
-        self.sent.append(Sent(kind, text, stdin, sudo, anew))
+        self.sent.append(Sent(kind, _PACKED.sub(_unpacked, text), stdin, sudo, anew))
         well = Reply([END_OF_SOURCE] if kind == "source" else ())
         reply = self._state() if kind in STATES else self.replies.get(kind, well)
         if reply.broken:
