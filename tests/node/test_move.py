@@ -44,7 +44,7 @@ SECONDS, KILLS = 2, 5
 KILLED = ("shop-db-1", "queue-redis-1", "misc-anon-1", "blog-cron-1")
 TOLD = re.compile(r"(moved|back|left|next) +(\S+): ([^\n]*)")
 NAMES = "docker ps -a --format '{{.Names}}'"
-# What Docker tells of a container, but for what a new one has anew: options of logs are now those
+# What Docker tells of a container, without what differs in a new one: options of logs are those
 # that daemon.json declares.
 _INSPECT = """
 docker inspect "$1" | jq -S 'def own: test("^[0-9a-f]{12}$");
