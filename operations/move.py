@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,9 +30,30 @@ from pyinfra_gvisor.run_support.connector_arguments import connector_arguments
 from pyinfra_gvisor.run_support.converge import Commands, on_node
 from pyinfra_gvisor.run_support.ending import because
 from pyinfra_gvisor.run_support.messages import tell
+from pyinfra_gvisor.run_support.probing import shown
 from pyinfra_gvisor.run_support.reports import ends_after_plan
 from pyinfra_gvisor.run_support.results import tell_result
 from pyinfra_gvisor.settings import Settings
+from pyinfra_gvisor.trials.asked import SHORTEST_S, USUAL_S, Asked, asked_trial, find_app
+from pyinfra_gvisor.trials.judged import trial
+from pyinfra_gvisor.trials.script import limit_s, trial_script
+
+
+@dataclass(frozen=True)
+class _Work:
+    """
+    What is to be done on a host.
+
+    + trials: by the id of a container, of those that are stopped before the new one runs
+    + arguments: how commands of the operation run
+    """
+
+    plan: Sequence[Planned]
+    asked: Wanted
+    trials: Mapping[str, Asked]
+    node: Node
+    settings: Settings
+    arguments: dict[str, Any]
 
 
 @operation(is_idempotent=False)
@@ -42,8 +64,10 @@ def apps(asked: Wanted, *, settings: Settings) -> Commands:
     + asked: which, and how
     + settings: what is declared for the host
 
-    Each old container is kept until the new one does what the old one did, and runs again if it
-    does not. Fails the host if one of them went back. What was interrupted is ended first.
+    What is stopped for it is tried first, and left if the trial fails. Each old container is kept
+    until the new one does what the old one did, and runs again if it does not.
+
+    Fails the host if one of them went back. What was interrupted is ended first.
     """
 
     def body(node: Node) -> Commands:
@@ -54,7 +78,8 @@ def apps(asked: Wanted, *, settings: Settings) -> Commands:
             follower, stdin = detached(mover_script("resume"))
             yield StringCommand("sh", "-c", QuoteString(follower), _stdin=stdin)
             looks = _looks()
-        plan = planned(asked, *_apps(node, settings), looks)
+        outlook, found = _apps(node, settings)
+        plan = planned(asked, outlook, found, looks)
         seen = Moves(host=host.name, moves=tuple(item.move for item in plan))
         is_plan = ends_after_plan(host.state)
         if is_plan or (run_state.is_executing and not seen.to_do):
@@ -65,7 +90,9 @@ def apps(asked: Wanted, *, settings: Settings) -> Commands:
             host.noop("no container of this node is to be moved")
             return
         forget_node(host)
-        yield FunctionCommand(_move_all, (plan, asked, connector_arguments()), {})
+        trials = _trials(plan, asked, outlook, found)
+        work = _Work(plan, asked, trials, node, settings, connector_arguments())
+        yield FunctionCommand(_move_all, (work,), {})
 
     yield from on_node("move.apps", "containers", body, partial(read_node, settings=settings))
 
@@ -89,19 +116,29 @@ def _apps(node: Node, settings: Settings) -> tuple[AppOutlooks, Apps]:
     return outlooks(host.name, node, settings, found), found
 
 
-def _move_all(
-    state: State, host: Host, plan: Sequence[Planned], asked: Wanted, arguments: dict[str, Any]
-) -> bool:
+def _trials(
+    plan: Sequence[Planned], asked: Wanted, outlook: AppOutlooks, found: Apps
+) -> dict[str, Asked]:
+    """Return the trials before a move, by the id of a container."""
+    seconds = min(max(asked.watch_s, SHORTEST_S), USUAL_S)
+    return {
+        item.id: asked_trial(find_app(item.id, found), outlook, seconds, control=False)
+        for item in plan
+        if item.move.where == "next" and not item.move.gapless and not asked.failing
+    }
+
+
+def _move_all(state: State, host: Host, work: _Work) -> bool:
     """Move one app after another, and stop after so many that went back."""
-    moves = [item.move for item in plan]
+    moves = [item.move for item in work.plan]
     problem = None
-    for number, item in enumerate(plan):
+    for number, item in enumerate(work.plan):
         if item.move.where != "next":
             continue
-        if sum(move.where == "back" for move in moves) >= asked.max_failed:
+        if sum(move.where == "back" for move in moves) >= work.asked.max_failed:
             break
         try:
-            moves[number] = _moved(host, item, asked, arguments)
+            moves[number] = _tried(host, item, work) or _moved(host, item, work)
         except Problem as found:
             problem = found
             break
@@ -117,13 +154,33 @@ def _move_all(
     return problem is None and not back
 
 
-def _moved(host: Host, item: Planned, asked: Wanted, arguments: dict[str, Any]) -> Move:
+def _tried(host: Host, item: Planned, work: _Work) -> Move | None:
+    """Return an app as it is left because its trial fails; None if that does not speak against."""
+    asked = work.trials.get(item.id)
+    if asked is None:
+        return None
+    script = trial_script(asked, work.node, work.settings)
+    read = partial(trial, asked=asked)
+    try:
+        seen = shown(host, script, limit_s(asked.seconds), read, work.arguments)
+    except Problem as problem:
+        if given_up(host):
+            raise
+        why = f"it could not be tried: {problem.what}"
+    else:
+        if seen.verdict != "fails here":
+            return None
+        why = f"its trial fails: {'; '.join(seen.why)}"
+    return item.move.model_copy(update={"where": "left", "why": f"{why}. Or add --failing"})
+
+
+def _moved(host: Host, item: Planned, work: _Work) -> Move:
     """Return where an app is after its move. Raises ``Problem`` if that is not known."""
     words = ("move", item.id)
-    text = mover_script(*words, watch_s=asked.watch_s, leave=asked.leave_writes)
+    text = mover_script(*words, watch_s=work.asked.watch_s, leave=work.asked.leave_writes)
     follower, stdin = detached(text)
     command = StringCommand("sh", "-c", QuoteString(follower))
-    ok, output = host.run_shell_command(command, **{**arguments, "_stdin": stdin})
+    ok, output = host.run_shell_command(command, **{**work.arguments, "_stdin": stdin})
     if why := given_up(host):
         raise why
     said = output.stderr_lines[-1] if output.stderr_lines else ""

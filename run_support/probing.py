@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
@@ -18,10 +18,11 @@ from pyinfra_gvisor.run_support.connector_arguments import connector_arguments
 from pyinfra_gvisor.run_support.ending import because
 from pyinfra_gvisor.run_support.results import tell_result
 
-Read = Callable[[str, Sequence[str]], HostResult]
+_T = TypeVar("_T", bound=HostResult)
+Read = Callable[[str, Sequence[str]], _T]
 
 
-def probe(operation: str, script: str, limit_s: int, read: Read) -> FunctionCommand:
+def probe(operation: str, script: str, limit_s: int, read: Read[_T]) -> FunctionCommand:
     """
     Return the command that runs a script on the current host, and fails it if nothing is shown.
 
@@ -43,16 +44,28 @@ def _probe(state: State, host: Host, operation: str, *given: Any) -> bool:
 
 
 def _told(
-    host: Host, script: str, limit_s: int, read: Read, arguments: dict[str, Any]
+    host: Host, script: str, limit_s: int, read: Read[_T], arguments: dict[str, Any]
 ) -> Problem | None:
     """Run the script and tell what it shows; return why that cannot be done."""
+    try:
+        tell_result(host, shown(host, script, limit_s, read, arguments))
+    except Problem as problem:
+        return problem
+    return None
+
+
+def shown(host: Host, script: str, limit_s: int, read: Read[_T], arguments: dict[str, Any]) -> _T:
+    """
+    Return what a script shows, as ``probe`` has it. Raises ``Problem`` if it shows nothing.
+
+    + arguments: ``connector_arguments()`` of the operation
+    """
     within = QuoteString(within_script(limit_s))
     command = StringCommand("sh", "-c", within, "sh", QuoteString(script))
     ok, output = host.run_shell_command(command, **arguments)
-    problem = given_up(host) or why_unmade(output.stdout_lines, output.stderr_lines, (), ok=ok)
-    if problem is None:
-        try:
-            tell_result(host, read(host.name, output.stdout_lines))
-        except ValueError as error:
-            return Problem(f"could not be made: {error}", todo="run again")
-    return problem
+    if why := given_up(host) or why_unmade(output.stdout_lines, output.stderr_lines, (), ok=ok):
+        raise why
+    try:
+        return read(host.name, output.stdout_lines)
+    except ValueError as error:
+        raise Problem(f"could not be made: {error}", todo="run again") from None

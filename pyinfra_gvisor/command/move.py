@@ -47,7 +47,7 @@ from pyinfra_gvisor.trials.asked import NAME
     metavar="N",
     help="Stop after so many on a host.",
 )
-@click.option("--failing", is_flag=True, help="Also those that rules expect to fail.")
+@click.option("--failing", is_flag=True, help="Also those that rules or a trial expect to fail.")
 @click.option("--leave-writes", is_flag=True, help="Also those that wrote outside of volumes.")
 @YES
 @JSON

@@ -29,7 +29,7 @@ class Wanted:
     + apps: names or ids of running containers; empty for all that can be moved
     + watch_s: seconds for which each new container is watched before the old one is removed
     + max_failed: after so many that went back, the others of the host are not begun
-    + failing: also those that would fail, as rules say
+    + failing: also those that would fail, as rules or a trial say
     + leave_writes: also those that wrote into their own layer, which a new container does not have
     """
 

@@ -27,8 +27,12 @@ class Move(Strict):
     where: Literal["moved", "back", "left", "next"]
     why: str = ""
     gapless: bool = Field(False, description="The new one runs before the old one is stopped.")
-    foretold_s: int = Field(0, description="Seconds for which it is away at most, if it works.")
-    away_s: float | None = Field(None, description="Seconds for which it was away.")
+    foretold_s: int = Field(
+        0,
+        description="Seconds for which it is away at most, if it works; if gapless, for which "
+        "some requests may fail: it has no health check.",
+    )
+    away_s: float | None = Field(None, description="Seconds for which that was so.")
     told: tuple[str, ...] = Field((), description="Lines of its log, without secrets.")
 
     @property
@@ -39,14 +43,18 @@ class Move(Strict):
     @property
     def gap(self) -> str:
         """Return for how long it is away."""
-        return "without a gap" if self.gapless else f"away for at most {self.foretold_s} s"
+        return self._gap("may fail", f"at most {self.foretold_s} s")
+
+    def _gap(self, fail: str, seconds: str) -> str:
+        if self.gapless and not self.foretold_s:
+            return "without a gap"
+        return f"some requests {fail} for {seconds}" if self.gapless else f"away for {seconds}"
 
     @property
     def line(self) -> str:
         """Return it in one line."""
         if self.where == "moved":
-            away = "without a gap" if self.gapless else f"away for {self.away_s:.1f} s"
-            return f"moved   {self.title}: {away}"
+            return f"moved   {self.title}: {self._gap('may have failed', f'{self.away_s:.1f} s')}"
         if self.where == "next":
             return f"next    {self.title}: {self.gap}"
         why = printable(self.why)

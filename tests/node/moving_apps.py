@@ -115,14 +115,16 @@ MOVES = tuple(name for name in EVERY if name not in BAD + SHARING)
 """What runs in gVisor in the end."""
 
 # A stand-in for docker-gen of nginx-proxy, which no package has: nginx itself is Debian's. It knows
-# a container when it is healthy. nginx asks another one if nobody answers there.
+# a container when it is healthy, or at once if it has no health check. nginx asks another one if
+# nobody answers there.
 _PROXY = r"""
 cat > /srv/proxy.sh <<'END'
 addresses='{{range .NetworkSettings.Networks}}server {{.IPAddress}}:80;{{end}}'
 write() {
     echo 'proxy_connect_timeout 1s;'
-    for site in one.example.com two.example.com; do
-        all=$(docker ps -q --filter "label=caddy=$site" --filter health=healthy |
+    for site in SITES; do
+        all=$(docker ps --filter "label=LABEL=$site" --format '{{.ID}} {{.Status}}' |
+            grep -v -e unhealthy -e starting | cut -d' ' -f1 |
             xargs -r docker inspect -f "$addresses" | tr '\n' ' ')
         [ -z "$all" ] || echo "upstream $site { $all }
             server { listen 80; server_name $site; location / { proxy_pass http://$site; } }"
@@ -132,7 +134,8 @@ write > /etc/nginx/conf.d/sites.conf
 rm -f /etc/nginx/sites-enabled/default
 systemctl start nginx
 while :; do # a reload of dockerd ends it
-    docker events --filter type=container --filter event=die --filter event=health_status
+    docker events --filter type=container --filter event=start --filter event=die \
+        --filter event=health_status
     sleep 0.2
 done | while read -r line; do
     write > /etc/nginx/conf.d/sites.conf
@@ -141,7 +144,7 @@ done
 END
 systemd-run --quiet --collect --unit=test-proxy sh /srv/proxy.sh
 """
-_PLACES = {
+PLACES: Mapping[str, tuple[int, str]] = {
     "shop-db-1": (8081, ""),
     "blog-php-1": (8082, ""),
     "sock-web-1": (8083, ""),
@@ -167,7 +170,7 @@ def ask(name, port, site):
             mine["away_s"] = max(mine["away_s"], time.monotonic() - since)
         since = None if ok else since or time.monotonic()
         mine["failed"] += not ok
-        time.sleep(0.1)
+        time.sleep(float(sys.argv[2]))
 every = [threading.Thread(target=ask, args=(n, *p)) for n, p in places.items()]
 signal.signal(signal.SIGTERM, lambda *_: on.__setitem__(0, False))
 [t.start() for t in every]
@@ -178,15 +181,25 @@ open("/run/asked.json", "w").write(json.dumps(seen))
 
 def bring(node: LabNode) -> None:
     """Start all of them under runc, and the proxy."""
-    must(node, "sh", "-c", _IMAGE)
+    have_image(node)
     for name, services in PROJECTS.items():
         used = {one for item in services.values() for one in item.get("volumes", ())}
         volumes = {"data": {}} if any(one.startswith("data:") for one in used) else {}
         text = json.dumps({"services": services, "volumes": volumes}).replace("$", "$$")
         node.put(f"{HOME}/{name}/compose.yaml", text.encode())
         sh(node, f"docker compose --progress quiet --project-directory {HOME}/{name} up -d")
-    sh(node, _PROXY)
+    have_proxy(node, "caddy", "one.example.com", "two.example.com")
     sh(node, "for i in 1 2 3 4 5; do redis-cli rpush jobs $i; done; sleep 3")
+
+
+def have_image(node: LabNode) -> None:
+    """Make ``IMAGE`` of the node's programs."""
+    must(node, "sh", "-c", _IMAGE)
+
+
+def have_proxy(node: LabNode, label: str, *sites: str) -> None:
+    """Start a proxy for these sites, which finds containers by the values of a label."""
+    sh(node, _PROXY.replace("LABEL", label).replace("SITES", " ".join(sites)))
 
 
 @dataclass(frozen=True)
@@ -198,10 +211,16 @@ class Asked:
     away_s: float
 
 
-def begin_asking(node: LabNode) -> None:
-    """Ask each site ten times a second from now on."""
+def begin_asking(
+    node: LabNode, places: Mapping[str, tuple[int, str]] = PLACES, every_s: float = 0.1
+) -> None:
+    """
+    Ask each site again and again from now on.
+
+    + places: by name a port of the node, and the site that is asked for
+    """
     given = ("systemd-run", "--quiet", "--unit=test-asking", "python3", "-c", _ASKING)
-    must(node, *given, json.dumps(_PLACES))
+    must(node, *given, json.dumps(places), str(every_s))
 
 
 def end_asking(node: LabNode) -> dict[str, Asked]:

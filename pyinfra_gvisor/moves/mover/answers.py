@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyinfra_gvisor.moves.mover.engine import Inspected
+from pyinfra_gvisor.moves.mover.engine import Inspected, name_of
 
 CLOSED = "closed"
 OPEN = "open"
@@ -153,7 +153,7 @@ def _class(text: str) -> str:
 
 def published(told: Inspected) -> Iterator[Place]:
     """Yield the TCP ports that a container publishes on this node."""
-    name = told["Name"].lstrip("/")
+    name = name_of(told)
     seen = set()
     for port, given in sorted(((told.get("NetworkSettings") or {}).get("Ports") or {}).items()):
         for item in given or () if port.endswith("/tcp") else ():
@@ -182,12 +182,12 @@ def own(told: Inspected, ports: Iterable[int]) -> Iterator[Place]:
     networks = (told["NetworkSettings"].get("Networks") or {}).values()
     address = next((item["IPAddress"] for item in networks if item.get("IPAddress")), "")
     for port in ports if address else ():
-        yield Place(told["Name"].lstrip("/"), port, address)
+        yield Place(name_of(told), port, address)
 
 
 def sites(told: Inspected) -> Iterator[Place]:
     """Yield the sites that a proxy on this node has for a container, as its labels name them."""
-    name = told["Name"].lstrip("/")
+    name = name_of(told)
     every = sorted(_sites(told["Config"].get("Labels") or {}, _given(told)))
     for site, path in every[:_MOST_SITES]:
         for port, tls in _PROXIES:

@@ -122,6 +122,11 @@ class Docker:
         return data, answer.headers
 
 
+def name_of(told: Inspected) -> str:
+    """Return the name of a container, as ``docker ps`` shows it."""
+    return str(told["Name"]).lstrip("/")
+
+
 def seconds(text: str) -> float:
     """Return a time of Docker's (RFC 3339, with nanoseconds) in seconds since 1970."""
     found = re.fullmatch(r"(\d+-\d+-\d+T\d+:\d+:\d+)(\.\d+)?(Z|[+-]\d+:\d+)", text)

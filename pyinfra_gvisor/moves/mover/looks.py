@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra_gvisor.moves.mover.answers import sites
-from pyinfra_gvisor.moves.mover.engine import Docker, Failed, Inspected, seconds
+from pyinfra_gvisor.moves.mover.answers import listening, sites
+from pyinfra_gvisor.moves.mover.engine import Docker, Failed, Inspected, name_of, seconds
 
 NEW, OLD = ".pyinfra-gvisor", ".before-gvisor"
 """How the new one is called until the old one is stopped, and the old one after that."""
@@ -47,7 +47,7 @@ class Look:
 
     + why_not: why it cannot be moved; empty if it can
     + gapless: the new one can run before the old one stops
-    + away_s: seconds for which it may be away
+    + away_s: seconds for which it may be away; if gapless, for which some requests may fail
     + wrote: paths that it wrote into its own layer, which the new one does not have
     """
 
@@ -76,18 +76,24 @@ def look(docker: Docker, told: Inspected, others: Iterable[Inspected]) -> Look:
     gapless = is_gapless(told)
     return Look(
         id=told["Id"],
-        name=_name(told),
+        name=name_of(told),
         why_not=why_not,
         gapless=gapless,
-        away_s=0 if gapless else stop_s(told) + ready_s(told),
+        away_s=_away_s(told, gapless=gapless),
         wrote=wrote,
     )
+
+
+def _away_s(told: Inspected, *, gapless: bool) -> int:
+    if not gapless:
+        return stop_s(told) + ready_s(told)
+    return 0 if has_health(told) else ready_s(told)  # a proxy asks a new one at once
 
 
 def _why_not(told: Inspected, others: list[Inspected]) -> Iterator[str]:
     """Yield reasons, each with what to do."""
     host, labels, state = told["HostConfig"], told["Config"].get("Labels") or {}, told["State"]
-    name = told["Name"].lstrip("/")
+    name = name_of(told)
     if "com.docker.swarm.service.name" in labels:
         service = labels["com.docker.swarm.service.name"]
         update = f"docker service update --force {service}"
@@ -102,9 +108,9 @@ def _why_not(told: Inspected, others: list[Inspected]) -> Iterator[str]:
         yield f"it was created with the runtime {host['Runtime']}, so it could not go back"
     if not 0 <= stop_s(told) <= _MOST_S:
         yield f"it is given {stop_s(told)} s to stop: recreate it by hand"
-    if taken := [item for item in map(_name, others) if item in (name + NEW, name + OLD)]:
+    if taken := [item for item in map(name_of, others) if item in (name + NEW, name + OLD)]:
         yield f"a container is called {taken[0]}: rename or remove it"
-    if shared := [_name(item) for item in others if _shares(item, told)]:
+    if shared := [name_of(item) for item in others if _shares(item, told)]:
         yield f"{shared[0]} uses its namespaces: recreate both together"
     if _mode(host, "NetworkMode").startswith("container:"):
         yield "it uses another container's network: recreate both together"
@@ -113,16 +119,12 @@ def _why_not(told: Inspected, others: list[Inspected]) -> Iterator[str]:
         yield f"its compose file has {hook}, which only compose brings: {compose}"
 
 
-def _name(told: Inspected) -> str:
-    return str(told["Name"]).lstrip("/")
-
-
 def _mode(host: Mapping[str, Any], key: str) -> str:
     return str(host.get(key) or "")
 
 
 def _shares(other: Inspected, told: Inspected) -> bool:
-    ours = {f"container:{told['Id']}", f"container:{_name(told)}"}
+    ours = {f"container:{told['Id']}", f"container:{name_of(told)}"}
     return any(
         _mode(other["HostConfig"], key) in ours for key in ("NetworkMode", "IpcMode", "PidMode")
     )
@@ -155,7 +157,7 @@ def _text(path: str) -> str:
 
 def is_gapless(told: Inspected) -> bool:
     """
-    Return True if two of it can run at once, and what finds it goes by labels and health.
+    Return True if two of it can run at once, it shows when it is ready, and a proxy finds both.
 
     A proxy that knows only an address or a name needs one of them at a time.
     """
@@ -167,11 +169,16 @@ def is_gapless(told: Inspected) -> bool:
         for item in told.get("Mounts") or ()
     )
     return bool(
-        "Health" in told["State"]
-        and next(sites(told), None)
+        next(sites(told), None)
+        and (has_health(told) or listening(told))
         and not (host.get("PortBindings") or host.get("PublishAllPorts"))
         and not (fixed or writes or {name for name, _ in networks} & {"bridge", "host", "none"})
     )
+
+
+def has_health(told: Inspected) -> bool:
+    """Return True if it has a health check."""
+    return "Health" in told["State"]
 
 
 def stop_s(told: Inspected) -> int:

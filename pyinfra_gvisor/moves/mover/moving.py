@@ -22,8 +22,16 @@ from pyinfra_gvisor.moves.mover.answers import (
     sites,
     worse,
 )
-from pyinfra_gvisor.moves.mover.engine import Docker, Failed, Inspected, seconds
-from pyinfra_gvisor.moves.mover.looks import NEW, OLD, is_gapless, look, ready_s, stop_s
+from pyinfra_gvisor.moves.mover.engine import Docker, Failed, Inspected, name_of, seconds
+from pyinfra_gvisor.moves.mover.looks import (
+    NEW,
+    OLD,
+    has_health,
+    is_gapless,
+    look,
+    ready_s,
+    stop_s,
+)
 from pyinfra_gvisor.moves.mover.record import BACK, BEGUN, LEFT, MOVED, Record
 from pyinfra_gvisor.moves.mover.recreation import recreation
 
@@ -152,28 +160,31 @@ class Mover:
         ]
         seen = answers([*published(told), *sites(told), *near])
         mine = answers(own(told, ports))
-        return Before(
-            told, tuple(place.port for place in mine), seen, "Health" in told["State"], mine
-        )
+        return Before(told, tuple(place.port for place in mine), seen, has_health(told), mine)
 
     def _moved(self, before: Before) -> dict[str, Any]:
         told = before.told
-        old, name = told["Id"], told["Name"].lstrip("/")
+        old, name = told["Id"], name_of(told)
         policy = told["HostConfig"].get("RestartPolicy") or {"Name": "no"}
-        self._record.note(old, name=name, new="", where=BEGUN, policy=policy, since=time.time())
+        gapless = is_gapless(told)
+        begun = {"where": BEGUN, "policy": policy, "since": time.time(), "gapless": gapless}
+        self._record.note(old, name=name, new="", **begun)
         new = self._create(told)
         self._record.note(old, new=new)
-        gapless = is_gapless(told)
+        began = time.monotonic()
         if gapless:
             self._docker.on(new, "start", limit_s=stop_s(told) + 2 * _MARGIN_S)
             self._ready(new, before, ())
+            seen = began if before.health else time.monotonic()
             self._sleep(_SETTLE_S)
-        began = time.monotonic()
-        self._replace(before, new, gapless=gapless)
-        started = time.monotonic()
-        self._ready(new, before, before.others)
-        seen = time.monotonic() if before.tells else started
-        away = 0.0 if gapless else seen - began
+            self._replace(before, new, gapless=True)
+            self._ready(new, before, before.others)
+        else:
+            self._replace(before, new, gapless=False)
+            started = time.monotonic()
+            self._ready(new, before, before.others)
+            seen = time.monotonic() if before.tells else started
+        away = seen - began
         warnings = self._watched(new, before)
         self._record.note(old, where=MOVED, away_s=round(away, 1))
         with suppress(Failed):  # the next move removes it
@@ -181,7 +192,7 @@ class Mover:
         return {"where": MOVED, "new": new, "away_s": round(away, 1), "warnings": warnings}
 
     def _create(self, told: Inspected) -> str:
-        name = told["Name"].lstrip("/") + NEW
+        name = name_of(told) + NEW
         tag = told["Config"]["Image"]
         image = tag if self._docker.image_id(tag) == told["Image"] else told["Image"]
         wanted = recreation(told, image, _desired(told))
@@ -203,7 +214,7 @@ class Mover:
         stopped, and what was never started does not start.
         """
         told = before.told
-        old, name = told["Id"], told["Name"].lstrip("/")
+        old, name = told["Id"], name_of(told)
         limit_s = stop_s(told) + _MARGIN_S
         self._policy(old, {"Name": "no" if gapless else "always"})
         self._docker.on(old, "stop", limit_s=limit_s)
@@ -324,6 +335,8 @@ class Mover:
         if told is None:
             return (MOVED, "somebody removed the old one") if new else (LEFT, "somebody removed it")
         if new is not None:
+            if told is not None and item.get("gapless"):
+                self._run_again(told)
             self._end_new(new)
         holder = self._docker.inspect(item["name"])
         if holder is not None and holder["Id"] != old:
@@ -333,6 +346,19 @@ class Mover:
         self._policy(old, item["policy"])
         self._docker.on(old, "start", limit_s=2 * _MARGIN_S)
         return BACK, ""
+
+    def _run_again(self, told: Inspected) -> None:
+        """Start an old one that runs as well as the new one, and wait until it would answer."""
+        if told["State"].get("Running"):
+            return
+        self._docker.on(told["Id"], "start", limit_s=2 * _MARGIN_S)
+        limit = time.monotonic() + ready_s(told)
+        while time.monotonic() < limit:
+            now = self._docker.inspect(told["Id"]) or told
+            health = now["State"].get("Health")
+            if (health["Status"] == "healthy") if health else listening(now):
+                break
+            self._sleep(_POLL_S)
 
     def _unnoted(self, told: Inspected | None, item: Mapping[str, Any]) -> Inspected | None:
         """Return the new one, if it was created but its id was not noted: one like the old one."""

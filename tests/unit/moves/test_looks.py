@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from pyinfra_gvisor.moves.mover import looks
 from pyinfra_gvisor.moves.mover.looks import look, ready_s
+from tests.arguments import Patch
 from tests.table import table
 from tests.unit.moves.stand_in import OLD_ID, StandIn, told
 
@@ -91,6 +93,14 @@ def test_two_can_run_at_once_only_if_a_proxy_knows_both(
 
     assert found.gapless is gapless
     assert (found.away_s == 0) is gapless
+
+
+def test_without_a_health_check_a_port_shows_when_it_is_ready(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(looks, "listening", lambda _: [80])
+
+    found = seen(Config={"Labels": SITE}, Mounts=[])
+
+    assert (found.gapless, found.away_s) == (True, 30)
 
 
 @table(

@@ -10,7 +10,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from pyinfra_gvisor.moves.mover.moving import Given, Mover, masked
+from pyinfra_gvisor.moves.mover import looks
+from pyinfra_gvisor.moves.mover.moving import Given, Gone, Mover, masked
 from pyinfra_gvisor.moves.mover.record import Record
 from tests.arguments import Patch
 from tests.unit.moves.stand_in import OLD_ID, Dead, StandIn, told
@@ -135,6 +136,34 @@ def test_without_a_gap_one_of_the_two_runs_until_a_request_fails(
     assert all(running[:number])
     assert boots
     assert state(docker) == (MOVED if number == GAPLESS_CHANGES - 1 else BACK)
+
+
+def test_on_its_way_back_the_old_one_runs_before_the_new_one_ends(
+    made: Made, monkeypatch: Patch
+) -> None:
+    docker = StandIn()
+    docker.containers[OLD_ID] = copy.deepcopy(GAPLESS)
+    monkeypatch.setattr(Mover, "_watched", Mock(side_effect=Gone("it failed late")))
+
+    ended = made(docker).move(OLD_ID)
+
+    again, end = (f"/containers/{OLD_ID}/start", f"/containers/{NEW_ID}/stop")
+    assert (ended["where"], state(docker)) == ("back", BACK)
+    assert docker.changes.index(f"POST {again}") < docker.changes.index(f"POST {end}")
+
+
+def test_without_a_health_check_its_ports_say_when_the_new_one_is_ready(
+    made: Made, monkeypatch: Patch
+) -> None:
+    docker = StandIn()
+    docker.containers[OLD_ID] = copy.deepcopy(GAPLESS)
+    del docker.containers[OLD_ID]["State"]["Health"]
+    monkeypatch.setattr(looks, "listening", lambda _: [80])
+
+    ended = made(docker).move(OLD_ID)
+
+    assert [text.rpartition("/")[2] for text in docker.changes][1:4] == ["start", "update", "stop"]
+    assert (ended["where"], ended["away_s"]) == ("moved", pytest.approx(3, abs=0.3))
 
 
 def test_a_verdict_that_does_not_come_goes_back(made: Made, monkeypatch: Patch) -> None:
