@@ -34,9 +34,11 @@ from pyinfra_gvisor.run_support.probing import shown
 from pyinfra_gvisor.run_support.reports import ends_after_plan
 from pyinfra_gvisor.run_support.results import tell_result
 from pyinfra_gvisor.settings import Settings
-from pyinfra_gvisor.trials.asked import SHORTEST_S, USUAL_S, Asked, asked_trial, find_app
+from pyinfra_gvisor.trials.asked import SHORTEST_S, Asked, asked_trial, find_app
 from pyinfra_gvisor.trials.judged import trial
 from pyinfra_gvisor.trials.script import limit_s, trial_script
+
+_TRIED_S = 5  # what fails later goes back
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _trials(
     plan: Sequence[Planned], asked: Wanted, outlook: AppOutlooks, found: Apps
 ) -> dict[str, Asked]:
     """Return the trials before a move, by the id of a container."""
-    seconds = min(max(asked.watch_s, SHORTEST_S), USUAL_S)
+    seconds = min(max(asked.watch_s, SHORTEST_S), _TRIED_S)
     return {
         item.id: asked_trial(find_app(item.id, found), outlook, seconds, control=False)
         for item in plan

@@ -74,12 +74,17 @@ class Begun:
 
 @dataclass
 class Done:
-    """A node on which everything was moved that can be, and what was seen meanwhile."""
+    """
+    A node on which everything was moved that can be, and what was seen meanwhile.
+
+    + failing: a move of those whose trials fail
+    """
 
     node: LabNode
     plan: Outcome
     plan_changed: bool
     ran: Outcome
+    failing: Outcome
     after: dict[str, Any]
     asked: dict[str, Asked]
 
@@ -125,7 +130,7 @@ def begun(fleet: Fleet) -> Begun:
     seed = time.time_ns() % 10**6
     chance = random.Random(seed)  # noqa: S311 - no secret
     found = Begun({app: sh(node, _INSPECT, app) for app in EVERY}, kept(node), seed)
-    data = {**SANDBOX, "move_watch_s": 1, "move_apps": [*KILLED]}
+    data = {**SANDBOX, "move_watch_s": 1, "move_failing": True, "move_apps": [*KILLED]}
     for _ in range(KILLS):
         started = fleet.start(name, data, deploy=DEPLOY)
         time.sleep(1 + chance.uniform(0, 9))
@@ -133,7 +138,7 @@ def begun(fleet: Fleet) -> Begun:
         os.killpg(started.pid, signal.SIGKILL)
         started.wait(30)
         found.names.append(sh(node, NAMES).split())
-    found.last = move(fleet, apps=[*KILLED], watch_s=1)
+    found.last = move(fleet, apps=[*KILLED], watch_s=1, failing=True)
     return found
 
 
@@ -146,7 +151,8 @@ def done(fleet: Fleet, begun: Begun) -> Done:
     plan = move(fleet, "--dry")
     changed = snapshot(node) != was
     ran = move(fleet, max_failed=9)
-    return Done(node, plan, changed, ran, kept(node), end_asking(node))
+    failing = move(fleet, apps=[*BAD], failing=True, max_failed=9)
+    return Done(node, plan, changed, ran, failing, kept(node), end_asking(node))
 
 
 def test_killed_at_any_moment_it_goes_on_and_no_app_stays_away(fleet: Fleet, begun: Begun) -> None:
@@ -168,18 +174,25 @@ def test_a_plan_tells_order_and_gaps_and_changes_nothing(done: Done) -> None:
     assert "shared-socket" in done.plan.text
 
 
-def test_what_works_is_in_gvisor_and_what_fails_runs_on_under_runc(done: Done) -> None:
+def test_what_works_is_in_gvisor_and_what_fails_in_a_trial_is_not_stopped(done: Done) -> None:
     told = done.told
 
-    assert done.ran.code == 1
+    assert done.ran.code == 0, done.ran.text
     assert {name for name in EVERY if told.get(name, "")[:1] == ("moved",)} == {*MOVES} - {*KILLED}
+    assert all(told[name][1].startswith("its trial fails: the twin ") for name in BAD)
+    assert {name for name in EVERY if in_sandbox(done.node, name)} == {*MOVES}
+
+
+def test_what_fails_after_its_start_runs_on_under_runc(done: Done) -> None:
+    told = where(done.failing)
+
+    assert done.failing.code == 1
     assert {name: told[name] for name in BAD} == {
         "misc-fails-1": ("back", "it ended, and was started again"),
         "misc-sick-1": ("back", "its health check says unhealthy"),
     }
-    assert {name for name in EVERY if in_sandbox(done.node, name)} == {*MOVES}
     assert sorted(sh(done.node, NAMES).split()) == sorted(EVERY)
-    assert "Operation not permitted" in done.ran.text or "not permitted" in done.ran.text
+    assert "not permitted" in done.failing.text
 
 
 def test_a_site_with_two_at_once_never_fails_and_the_others_as_long_as_foretold(done: Done) -> None:
@@ -213,7 +226,8 @@ def test_a_new_container_is_what_the_old_one_was_and_compose_sees_no_difference(
 def test_no_secret_is_told_or_written(done: Done) -> None:
     written = sh(done.node, f"cat {RECORD}; journalctl --no-pager -o cat")
 
-    assert SECRET not in done.ran.text + done.plan.text + written
+    texts = (done.plan.text, done.ran.text, done.failing.text, written)
+    assert not any(SECRET in text for text in texts)
 
 
 def test_a_second_move_has_nothing_to_do_but_what_went_back(fleet: Fleet, done: Done) -> None:
