@@ -90,12 +90,12 @@ class Done:
 
     @property
     def told(self) -> dict[str, tuple[str, str]]:
-        return where(self.ran)
+        return where(self.ran.text)
 
 
-def where(ran: Outcome) -> dict[str, tuple[str, str]]:
-    """By container what was told of it last."""
-    return {name: (place, why) for place, name, why in TOLD.findall(ran.text)}
+def where(text: str) -> dict[str, tuple[str, str]]:
+    """By container what a move told of it last."""
+    return {name: (place, why) for place, name, why in TOLD.findall(text)}
 
 
 @pytest.fixture(scope="module", params=SPECS)
@@ -184,7 +184,7 @@ def test_what_works_is_in_gvisor_and_what_fails_in_a_trial_is_not_stopped(done: 
 
 
 def test_what_fails_after_its_start_runs_on_under_runc(done: Done) -> None:
-    told = where(done.failing)
+    told = where(done.failing.text)
 
     assert done.failing.code == 1
     assert {name: told[name] for name in BAD} == {
@@ -231,6 +231,6 @@ def test_no_secret_is_told_or_written(done: Done) -> None:
 
 
 def test_a_second_move_has_nothing_to_do_but_what_went_back(fleet: Fleet, done: Done) -> None:
-    again = where(move(fleet, "--dry"))
+    again = where(move(fleet, "--dry").text)
 
     assert again.keys() == {*BAD, *SHARING}

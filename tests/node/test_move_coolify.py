@@ -14,12 +14,12 @@ from tests.node.coolify_fleet import APPS, FAILING, FleetApp, bring, replaced
 from tests.node.dispatching import in_sandbox
 from tests.node.equipped import equipped, free_port_80
 from tests.node.moving_apps import IMAGE, Asked, begin_asking, end_asking
-from tests.node.running import CURRENT, Fleet, Outcome
+from tests.node.running import CURRENT, Fleet
 from tests.node.test_move import DEPLOY, SANDBOX, where
 from tools.lab import LabNode, NodeSpec
 
 SPEC = NodeSpec(equipped("debian-13-docker-29"))
-WATCH_S = 3
+WATCH_S = 2
 REPLACED = 2
 """So many of a kind are replaced by Coolify before, to compare."""
 
@@ -29,12 +29,16 @@ IMAGES += ' echo "$name $(docker inspect -f {{.Image}} $id)"; done'
 
 @dataclass(frozen=True)
 class Done:
-    """A node whose apps were moved. + theirs: what was seen while Coolify replaced some of them"""
+    """
+    A node whose apps were moved, and what was told.
+
+    + theirs: what was seen while Coolify replaced some of them
+    """
 
     node: LabNode
     apps: tuple[FleetApp, ...]
     images: str
-    ran: Outcome
+    text: str
     theirs: dict[str, Asked]
     ours: dict[str, Asked]
 
@@ -48,16 +52,26 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
         bring(node)
         fleet = Fleet(made, tmp_path_factory.mktemp("move"))
         fleet.deploy("run", data=CURRENT)
-        begin_asking(node, {app.uuid: app.place for app in APPS}, 0.2)
+        begin_asking(node, {app.uuid: app.place for app in APPS}, 0.3)
         apps = tuple(replaced(node, app, 2) if app.number < REPLACED else app for app in APPS)
         theirs = end_asking(node)
         fleet.deploy("run", data=SANDBOX)
         _have_what_nobody_released(node)
         images = sh(node, IMAGES)
-        begin_asking(node, {app.uuid: app.place for app in apps}, 0.2)
-        data = {**SANDBOX, "move_watch_s": WATCH_S, "move_max_failed": 9}
-        ran = fleet.run("run", deploy=DEPLOY, data=data)
-        yield Done(node, apps, images, ran, theirs, end_asking(node))
+        begin_asking(node, {app.uuid: app.place for app in apps}, 0.3)
+        ran = [_moved(fleet, apps, kinds) for kinds in (("rolling", "plain"), ("mapped", "data"))]
+        yield Done(node, apps, images, "".join(ran), theirs, end_asking(node))
+
+
+def _moved(fleet: Fleet, apps: tuple[FleetApp, ...], kinds: tuple[str, ...]) -> str:
+    """Move the apps of these kinds, and return what was told of it."""
+    data = {
+        **SANDBOX,
+        "move_watch_s": WATCH_S,
+        "move_max_failed": 9,
+        "move_apps": [app.container for app in apps if app.kind in kinds],
+    }
+    return fleet.run("run", deploy=DEPLOY, data=data).text
 
 
 def _have_what_nobody_released(node: LabNode) -> None:
@@ -68,10 +82,10 @@ def _have_what_nobody_released(node: LabNode) -> None:
 
 
 def test_what_works_is_in_gvisor_and_what_fails_was_left(done: Done) -> None:
-    told = where(done.ran)
+    told = where(done.text)
     inside = {app.uuid for app in done.apps if in_sandbox(done.node, app.container)}
 
-    assert inside == {app.uuid for app in APPS} - {*FAILING}, done.ran.text
+    assert inside == {app.uuid for app in APPS} - {*FAILING}, done.text
     places = {app.uuid: told[app.container][0] for app in done.apps if app.uuid in FAILING}
     assert places == {name: "left" if name.startswith("mapped") else "back" for name in FAILING}
 
