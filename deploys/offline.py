@@ -1,13 +1,16 @@
 """
 Say what a run would refuse before it asks a node: ``pyinfra-gvisor check`` runs this file.
 
-Argument: the inventory. The result goes to stdout, reasons and notes to stderr.
+Arguments: the inventory, and pairs as of pyinfra's ``--data``. The result goes to stdout, reasons
+and notes to stderr. A rollout adds ``--json``: then the hosts are the result.
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import click
@@ -16,6 +19,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_state
 from pyinfra_cli.exceptions import CliError, UnexpectedExternalError
 from pyinfra_cli.inventory import make_inventory
+from pyinfra_cli.util import parse_cli_arg
 
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.deploys.checks import (
@@ -27,13 +31,16 @@ from pyinfra_gvisor.deploys.checks import (
 from pyinfra_gvisor.deploys.hosts import require_names
 from pyinfra_gvisor.planning.preflight import settings_refusals
 
+JSON = "--json"
+
 _MOST_HOSTS = 3  # named after a problem; of the others it says how many they are
 
 
-def main(inventory: str) -> int:
+def main(inventory: str, *words: str) -> int:
     """Check the fleet of the working directory, and return 1 if something has to be corrected."""
+    pairs = (word.partition("=") for word in words if word != JSON)
     try:
-        hosts = _loaded(inventory)
+        hosts = _loaded(inventory, {key: parse_cli_arg(value) for key, _, value in pairs})
     except Problem as problem:
         click.echo(f"pyinfra-gvisor: {problem}", err=True)
         return 1
@@ -42,6 +49,9 @@ def main(inventory: str) -> int:
         problems.setdefault(reason, []).append(host)
     for reason, names in problems.items():
         click.echo(f"{reason} ({_listed(names)})", err=True)
+    if JSON in words and not problems:
+        click.echo(json.dumps([*_declared(hosts)]))
+        return 0
     for line in _notes(hosts):
         click.echo(f"note: {line}", err=True)
     many = f"{len(hosts)} {'host' if len(hosts) == 1 else 'hosts'} in {inventory}"
@@ -52,7 +62,20 @@ def main(inventory: str) -> int:
     return 0
 
 
-def _loaded(path: str) -> Inventory:
+def _declared(hosts: Inventory) -> Iterator[dict[str, object]]:
+    """Yield what a rollout has to know of each host."""
+    for host in hosts:
+        settings, _ = settings_or_reasons(host, operator_files())
+        if settings is not None:
+            yield {
+                "name": host.name,
+                "groups": [*host.groups],
+                "release": settings.release if settings.runtimes else "",
+                "settings": sha256(settings.model_dump_json().encode()).hexdigest(),
+            }
+
+
+def _loaded(path: str, data: Mapping[str, object]) -> Inventory:
     """
     Return the inventory that pyinfra would use; its hosts are not connected.
 
@@ -62,7 +85,7 @@ def _loaded(path: str) -> Inventory:
     sys.path.insert(0, str(Path.cwd()))  # as pyinfra_cli/cli.py of pyinfra 3.10
     try:
         with ctx_state.use(State()):
-            hosts: Inventory = make_inventory(path, cwd=str(Path.cwd()))
+            hosts: Inventory = make_inventory(path, override_data=data, cwd=str(Path.cwd()))
     except UnexpectedExternalError as error:
         where = f"{error.filename}: cannot be run: {type(error.exception).__name__}"
         raise Problem(f"{where}: {error.exception}") from None
@@ -103,4 +126,4 @@ def _listed(names: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

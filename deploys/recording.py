@@ -8,6 +8,7 @@ left. ``pyinfra_gvisor.drift`` starts pyinfra with this file, which then runs th
 from __future__ import annotations
 
 import atexit
+import ctypes
 import logging
 import os
 import signal
@@ -31,10 +32,13 @@ from pyinfra_gvisor.drift.record import (
     Record,
     Said,
 )
-from pyinfra_gvisor.run_support.ending import counted
+from pyinfra_gvisor.report.summary import RunEnd, outcome
+from pyinfra_gvisor.run_support.ending import counted, ended
 
 # The functions of pyinfra that log only progress: Host.connect, and the loading of deploy files.
 PROGRESS = ("connect", "load_file")
+
+_PR_SET_PDEATHSIG = 1  # linux, include/uapi/linux/prctl.h
 
 
 class Listener(logging.Handler):
@@ -71,7 +75,10 @@ def record_of(state: State, said: dict[str, list[Said]]) -> Record:
     """Return what ``state`` knows of the inventory's hosts; no host if there is no inventory."""
     if not state.initialised:
         return Record(looks_for_changes=state.check_for_changes, hosts=(), deploys=())
-    hosts = tuple(_host_record(state, host, said.get(host.name, [])) for host in state.inventory)
+    end = ended(state)
+    hosts = tuple(
+        _host_record(state, host, said.get(host.name, []), end) for host in state.inventory
+    )
     # On pyinfra's command line, an operation's order begins with the position of its deploy file.
     deploys = {meta.op_order[0] for meta in state.op_meta.values()}
     return Record(
@@ -79,7 +86,8 @@ def record_of(state: State, said: dict[str, list[Said]]) -> Record:
     )
 
 
-def _host_record(state: State, host: Host, said: list[Said]) -> HostRecord:
+def _host_record(state: State, host: Host, said: list[Said], end: RunEnd | None) -> HostRecord:
+    mine = next((one for one in end.hosts if one.name == host.name), None) if end else None
     return HostRecord(
         name=host.name,
         groups=tuple(host.groups),
@@ -90,6 +98,8 @@ def _host_record(state: State, host: Host, said: list[Said]) -> HostRecord:
         operations=len(state.ops[host]),
         said=tuple(said),
         containers=counted(host),
+        outcome=outcome(mine, end) if mine and end else None,
+        causes=mine.causes if mine else (),
     )
 
 
@@ -97,6 +107,11 @@ def _level(number: int) -> Literal["info", "warning", "error"]:
     if number >= logging.ERROR:
         return "error"
     return "warning" if number >= logging.WARNING else "info"
+
+
+def end_with_the_caller() -> None:
+    """Have the kernel send SIGTERM here when the process that started this one ends: prctl(2)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def record_this_run() -> None:
@@ -112,6 +127,7 @@ def record_this_run() -> None:
         write()
         os._exit(1)  # a normal exit would wait for the command that hangs
 
+    end_with_the_caller()
     atexit.register(write)
     signal.signal(signal.SIGTERM, stop)
     config = Path(state.cwd or ".", os.environ[USERS_CONFIG])

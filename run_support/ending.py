@@ -234,6 +234,11 @@ def counted(host: Host) -> Counted | None:
     return run.containers.get(host.name) if run else None
 
 
+def ended(state: State) -> RunEnd | None:
+    """Return what is known of the run now; None if no deploy of ours was loaded."""
+    return run_end(state) if state in _RUNS else None
+
+
 def run_end(state: State) -> RunEnd:
     """Return what is known of the run now."""
     run = _RUNS[state]

@@ -24,6 +24,8 @@ COMMANDS = {
     "try": "nodes",
     "move": "move",
     "egress": "nodes",
+    "rollout": "rollout",
+    "shard": "rollout",
     "drift": "drift",
     "infrastructure": "infrastructure",
     "accept": "infrastructure",

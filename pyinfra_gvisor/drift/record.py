@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from pyinfra_gvisor.base.models import Strict
-from pyinfra_gvisor.report.summary import Counted
+from pyinfra_gvisor.report.summary import Counted, Outcome
 
 # Environment variables, since pyinfra passes no arguments to the file that --config names.
 RECORD_PATH: Final = "PYINFRA_GVISOR_DRIFT_RECORD"
@@ -28,7 +28,8 @@ class HostRecord(Strict):
     ``chosen``: ``--limit`` and ``--exclude`` leave it in. ``connected``: pyinfra reached it.
     ``failed``: pyinfra stopped with it, also because it was not reached. ``operations``: number of
     operations that the deploys have for it. ``containers``: how many run in gVisor, how many run,
-    and how many may run outside; None if a deploy did not count them.
+    and how many may run outside; None if a deploy did not count them. ``outcome``: what became of
+    it, and why, as the summary of a run has it; None if no deploy of ours was loaded.
     """
 
     name: str
@@ -39,6 +40,8 @@ class HostRecord(Strict):
     operations: int
     said: tuple[Said, ...]
     containers: Counted | None = None
+    outcome: Outcome | None = None
+    causes: tuple[str, ...] = ()
 
 
 class Record(Strict):

@@ -1,4 +1,4 @@
-"""One dry run of pyinfra, as a process of its own, and all that it left."""
+"""One run of pyinfra, as a process of its own, and all that it left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -45,7 +45,7 @@ class Request:
     def arguments(self) -> tuple[str, ...]:
         """pyinfra's command line, without the program."""
         return (
-            *(self.inventory, *self.deploys, "--dry", "--json", f"--config={_recording()}"),
+            *(self.inventory, *self.deploys, "--dry", "--json", f"--config={recording()}"),
             *(f"--limit={pattern}" for pattern in self.limits),
             *(f"--data={pair}" for pair in self.data),
             *(f"--group-data={path}" for path in self.group_data),
@@ -68,27 +68,38 @@ class Ran:
 
 
 def dry_run(request: Request) -> Ran:
+    """Run pyinfra without a change."""
+    return recorded(request.arguments(), request.config, request.timeout_s)
+
+
+def recorded(arguments: Sequence[str], config: str, timeout_s: float) -> Ran:
     """
     Run pyinfra beside this Python, without a terminal, so that it can ask nothing.
 
-    Whatever ends this function ends pyinfra too, with what it started on this machine.
+    + arguments: pyinfra's, with ``--config=`` and ``recording()``
+    + config: the operator's own config file
+    + timeout_s: for the whole run
+
+    Whatever ends this process or function ends pyinfra too, with what it started on this machine.
     """
-    with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-drift-") as directory:
+    with tempfile.TemporaryDirectory(prefix="pyinfra-gvisor-run-") as directory:
         path = Path(directory, "record.json")
         environment = {key: value for key, value in os.environ.items() if key != _YES}
-        environment |= {RECORD_PATH: str(path), USERS_CONFIG: request.config}
+        environment |= {RECORD_PATH: str(path), USERS_CONFIG: config}
         environment["PYINFRA_PROGRESS"] = "off"
-        with _started(request, environment) as process:
-            code, stdout, stderr = _ended(process, request.timeout_s)
+        with _started(arguments, environment) as process:
+            code, stdout, stderr = _ended(process, timeout_s)
         record = path.read_text("utf-8") if path.exists() else None
         return Ran(code, stdout, stderr, record)
 
 
 @contextmanager
-def _started(request: Request, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def _started(
+    arguments: Sequence[str], environment: dict[str, str]
+) -> Iterator[subprocess.Popen[str]]:
     # -P: as with the program "pyinfra", no file of the current directory hides a module.
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "pyinfra", *request.arguments()],
+        [sys.executable, "-P", "-m", "pyinfra", *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -121,7 +132,8 @@ def _stopped(process: subprocess.Popen[str]) -> tuple[str, str]:
     return process.communicate()
 
 
-def _recording() -> str:
+def recording() -> str:
+    """Return the path of the config file that has pyinfra write a record."""
     # Found, not imported: it imports pyinfra, which is for the other process.
     spec = find_spec("pyinfra_gvisor.deploys.recording")
     if spec is None or spec.origin is None:
