@@ -155,6 +155,7 @@ _IGNORED = """\
 __pycache__/
 pyinfra-debug.log
 reports/
+.rollouts/
 """
 
 

@@ -119,16 +119,15 @@ MOVES = tuple(name for name in EVERY if name not in BAD + SHARING)
 # nobody answers there.
 _PROXY = r"""
 cat > /srv/proxy.sh <<'END'
-addresses='{{range .NetworkSettings.Networks}}server {{.IPAddress}}:80;{{end}}'
+told='{{index .Config.Labels "LABEL"}}'
+told="$told {{if .State.Health}}{{.State.Health.Status}}{{else}}healthy{{end}}"
+told="$told{{range .NetworkSettings.Networks}} {{.IPAddress}}{{end}}"
 write() {
     echo 'proxy_connect_timeout 1s;'
-    for site in SITES; do
-        all=$(docker ps --filter "label=LABEL=$site" --format '{{.ID}} {{.Status}}' |
-            grep -v -e unhealthy -e starting | cut -d' ' -f1 |
-            xargs -r docker inspect -f "$addresses" | tr '\n' ' ')
-        [ -z "$all" ] || echo "upstream $site { $all }
-            server { listen 80; server_name $site; location / { proxy_pass http://$site; } }"
-    done
+    docker ps -q | xargs -r docker inspect -f "$told" | awk '
+        $1 ~ /[.]/ && $2 == "healthy" && $3 { at[$1] = at[$1] "server " $3 ":80; " }
+        END { for (site in at) print "upstream " site " { " at[site] "}\nserver { listen 80;",
+            "server_name " site "; location / { proxy_pass http://" site "; } }" }'
 }
 write > /etc/nginx/conf.d/sites.conf
 rm -f /etc/nginx/sites-enabled/default
@@ -138,11 +137,12 @@ while :; do # a reload of dockerd ends it
         --filter event=health_status
     sleep 0.2
 done | while read -r line; do
+    while read -r -t 0.1 line; do :; done
     write > /etc/nginx/conf.d/sites.conf
     nginx -s reload
 done
 END
-systemd-run --quiet --collect --unit=test-proxy sh /srv/proxy.sh
+systemd-run --quiet --collect --unit=test-proxy bash /srv/proxy.sh
 """
 PLACES: Mapping[str, tuple[int, str]] = {
     "shop-db-1": (8081, ""),
@@ -160,7 +160,7 @@ def ask(name, port, site):
     since = None
     while on[0]:
         try:
-            c = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            c = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
             c.request("GET", "/hostname", headers={"Host": site} if site else {})
             ok = c.getresponse().status < 500
         except (OSError, http.client.HTTPException):
@@ -184,11 +184,13 @@ def bring(node: LabNode) -> None:
     have_image(node)
     for name, services in PROJECTS.items():
         used = {one for item in services.values() for one in item.get("volumes", ())}
-        volumes = {"data": {}} if any(one.startswith("data:") for one in used) else {}
+        volumes: dict[str, dict[str, str]] = (
+            {"data": {}} if any(one.startswith("data:") for one in used) else {}
+        )
         text = json.dumps({"services": services, "volumes": volumes}).replace("$", "$$")
         node.put(f"{HOME}/{name}/compose.yaml", text.encode())
         sh(node, f"docker compose --progress quiet --project-directory {HOME}/{name} up -d")
-    have_proxy(node, "caddy", "one.example.com", "two.example.com")
+    have_proxy(node, "caddy")
     sh(node, "for i in 1 2 3 4 5; do redis-cli rpush jobs $i; done; sleep 3")
 
 
@@ -197,9 +199,9 @@ def have_image(node: LabNode) -> None:
     must(node, "sh", "-c", _IMAGE)
 
 
-def have_proxy(node: LabNode, label: str, *sites: str) -> None:
-    """Start a proxy for these sites, which finds containers by the values of a label."""
-    sh(node, _PROXY.replace("LABEL", label).replace("SITES", " ".join(sites)))
+def have_proxy(node: LabNode, label: str) -> None:
+    """Start a proxy for the sites that containers name in a label."""
+    sh(node, _PROXY.replace("LABEL", label))
 
 
 @dataclass(frozen=True)

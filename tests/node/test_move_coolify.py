@@ -108,7 +108,7 @@ def test_none_is_away_longer_than_if_coolify_replaces_it(done: Done) -> None:
 def test_nothing_is_deployed_that_nobody_released(done: Done) -> None:
     assert sorted(sh(done.node, IMAGES).splitlines()) == sorted(done.images.splitlines())
     init = "docker inspect -f '{{.HostConfig.Init}}' mapped-2-000000000001"
-    assert sh(done.node, init) == "true"
+    assert sh(done.node, init).strip() == "true"
 
 
 def test_a_deployment_after_it_is_in_gvisor(done: Done) -> None:

@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ _LIMIT_S = 3.0
 _SILENCE_S = 0.3  # a userland proxy closes a connection to nobody sooner
 _WEB = (80, 3000, 4000, 5000, 8000, 8080, 8081, 8888)
 _PROXIES = ((80, False), (443, True))
+_AT_A_TIME = 16
 _MOST_PORTS = 10
 _MOST_SITES = 5
 _MOST_BYTES = 512
@@ -134,17 +136,23 @@ def _unverified() -> ssl.SSLContext:
 
 def answers(places: Iterable[Place]) -> dict[Place, str]:
     """Return what answers now, by place; without what does not answer, or fails itself."""
-    found = {place: answer(place) for place in places}
+    found = _all(places)
     return {place: text for place, text in found.items() if text != CLOSED and text[0] != "5"}
 
 
 def worse(before: Mapping[Place, str]) -> str:
     """Return what does not answer as before, in words; empty if all does."""
-    for place, text in before.items():
-        now = answer(place)
-        if _class(now) != _class(text):
-            return f"{place.told} answers {now}, before {text}"
+    for place, now in _all(before).items():
+        if _class(now) != _class(before[place]):
+            return f"{place.told} answers {now}, before {before[place]}"
     return ""
+
+
+def _all(places: Iterable[Place]) -> dict[Place, str]:
+    """Return how each place answers; several are asked at a time, as each may be silent."""
+    every = [*dict.fromkeys(places)]
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        return dict(zip(every, pool.map(answer, every), strict=True))
 
 
 def _class(text: str) -> str:

@@ -182,8 +182,9 @@ class Mover:
         else:
             self._replace(before, new, gapless=False)
             started = time.monotonic()
-            self._ready(new, before, before.others)
+            self._ready(new, before, ())
             seen = time.monotonic() if before.tells else started
+            self._ready(new, before, before.others)
         away = seen - began
         warnings = self._watched(new, before)
         self._record.note(old, where=MOVED, away_s=round(away, 1))
