@@ -121,7 +121,27 @@ def settings_or_reasons(
     reasons = [f"{origin(host, key)}: {key}: {text}" for key, text in problems.items()]
     filled = [group for group, hosts in host.inventory.groups.items() if hosts]
     reasons += map(str, ignored(files, filled))
+    reasons += outweighed(host)
     return (None if reasons else settings), reasons
+
+
+def outweighed(host: Host) -> Iterator[str]:
+    """
+    Yield why settings of a host's group do not count: a larger group, which has all of its hosts,
+    says otherwise, and the later list of an inventory wins.
+    """
+    groups = host.inventory.groups
+    for at, group in enumerate(host.groups):
+        data = host.inventory.get_group_data(group)
+        for later in host.groups[at + 1 :]:
+            if not {*groups[group]} < {*groups[later]} or group == "all":
+                continue
+            other = host.inventory.get_group_data(later)
+            for key in (key for key in data if key.startswith("gvisor_") and key in other):
+                if data[key] != other[key] and origin(host, key) == _group_data_file(later):
+                    where = f"{_group_data_file(group)}: {key}"
+                    what = f"{_group_data_file(later)} outweighs it, for {later} is defined later"
+                    yield f"{where}: {what}; define {group} after it: {group} = {later}[:1]"
 
 
 def elsewhere(files: OperatorFiles, directory: Path) -> Problem | None:

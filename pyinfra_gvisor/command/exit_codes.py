@@ -21,8 +21,8 @@ Exit codes of every command:
   0  as declared: every host was reached and is, or now is, as declared
   1  not as declared: a host failed, was refused or was not reached, a check
      failed, or the command line is wrong
-  2  nothing failed, but changes are pending (drift), or there are newer
-     releases (releases check)
+  2  nothing failed, but changes are pending (drift), waves are to do
+     (rollout), or there are newer releases (releases check)
   130, 143  ended by Ctrl-C or SIGTERM
 """
 

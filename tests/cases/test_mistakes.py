@@ -181,9 +181,24 @@ REFUSED = [
     ),
     ("inventories/run.py", "cooolify = ['run-2']\n", "did you mean coolify?"),
 ]
+OUTWEIGHED = [
+    ("inventories/run.py", "canary[:] = run[:1]\n", "define canary after it: canary = run[:1]"),
+    ("group_data/run.py", "gvisor_keep_releases = 3\n", "for run is defined later"),
+    (
+        "group_data/canary.py",
+        "gvisor_keep_releases = 4\n",
+        "group_data/canary.py: gvisor_keep_releases: group_data/run.py outweighs it",
+    ),
+]
 
 
-@table("refused", much_at_once=REFUSED, a_known_escape=[ESCAPE], no_rule_and_no_archive=UNSEEN)
+@table(
+    "refused",
+    much_at_once=REFUSED,
+    a_known_escape=[ESCAPE],
+    no_rule_and_no_archive=UNSEEN,
+    a_group_that_does_not_count=OUTWEIGHED,
+)
 def test_what_a_run_refuses_fails_a_check(fleet: Path, refused: list[tuple[str, str, str]]) -> None:
     for name, text, _ in refused:
         add(fleet, name, text)
