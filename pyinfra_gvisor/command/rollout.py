@@ -56,9 +56,10 @@ def rollout(
     context: click.Context, /, inventory: str, *, file: Path | None, yes: bool, **own: object
 ) -> int:
     """
-    Change a fleet in waves, and stop when too many hosts fail.
+    Change a fleet in waves.
 
-    The group canary is first. It goes on wherever it was ended: rollout resume.
+    It stops when too many hosts fail. The group canary is first. It goes on wherever it was ended:
+    rollout resume.
     """
     if context.invoked_subcommand:
         return FINE
@@ -204,7 +205,11 @@ def collect(plan: Path, records: Path) -> int:
 @click.argument("number", type=click.IntRange(1), metavar="N")
 @click.option("--records", type=click.Path(path_type=Path), required=True, metavar="DIR")
 def shard(plan: Path, number: int, records: Path) -> int:
-    """Change the hosts of shard N of a plan, and write a record of each."""
+    """
+    Do part N of a rollout's plan.
+
+    Changes its hosts, and writes a record of each. Runs anywhere, such as in a job of CI.
+    """
     read = read_plan(plan)
     shards = [*read.shards]
     if number > len(shards):

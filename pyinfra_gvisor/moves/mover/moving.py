@@ -336,7 +336,7 @@ class Mover:
         if told is None:
             return (MOVED, "somebody removed the old one") if new else (LEFT, "somebody removed it")
         if new is not None:
-            if told is not None and item.get("gapless"):
+            if item.get("gapless"):
                 self._run_again(told)
             self._end_new(new)
         holder = self._docker.inspect(item["name"])

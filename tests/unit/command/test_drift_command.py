@@ -21,7 +21,6 @@ import pytest
 
 from pyinfra_gvisor.command.__main__ import main
 from pyinfra_gvisor.drift import run
-from pyinfra_gvisor.drift.run import Request
 from tests.arguments import Patch
 from tests.cases.cli import LOADED
 from tests.table import table
@@ -68,14 +67,13 @@ FILES = {
 class Loaded:
     """A run of pyinfra, in place of a process of its own."""
 
-    request: Request
+    words: Sequence[str]
     environment: Mapping[str, str]
     returncode: int | None = None
 
     def communicate(self, timeout: int) -> tuple[str, str]:
         """Run it to its end."""
-        words = self.request.arguments()
-        ran = LOADED.run(words, self.environment, timeout_s=timeout, directory=Path.cwd())
+        ran = LOADED.run(self.words, self.environment, timeout_s=timeout, directory=Path.cwd())
         self.returncode, *written = ran
         return written[0], written[1]
 
