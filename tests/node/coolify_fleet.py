@@ -1,4 +1,4 @@
-"""Thirty apps on a node of Coolify, and how Coolify itself replaces one."""
+"""Thirty apps on a node of Coolify, some more, and how Coolify itself replaces one."""
 
 import json
 from collections.abc import Mapping
@@ -111,13 +111,15 @@ class FleetApp:
 
 
 APPS = tuple(FleetApp(kind, number) for kind, count in _COUNTS.items() for number in range(count))
+OTHERS = tuple(FleetApp(kind, 8 + at) for kind in ("rolling", "mapped") for at in range(2))
+"""Those that Coolify itself replaces, to compare."""
 
 
 def bring(node: LabNode) -> None:
     """Start all apps, and a proxy."""
     have_image(node)
     sh(node, f"docker network create --attachable {NETWORK}")
-    for app in APPS:
+    for app in (*APPS, *OTHERS):
         sh(node, _up(node, app))
     have_proxy(node, "caddy_0")
 
