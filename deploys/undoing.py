@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from pyinfra.api import Host
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.daemon_json.generations import Generation, choose, plan_generation
+from pyinfra_gvisor.daemon_json.generations import (
+    Generation,
+    choose,
+    choose_release,
+    plan_generation,
+)
 from pyinfra_gvisor.daemon_json.plan import plan_around_users
 from pyinfra_gvisor.daemon_json.records import owned_by_us
 from pyinfra_gvisor.daemon_json.shared_lists import AUTHORIZATION
@@ -28,7 +33,9 @@ from pyinfra_gvisor.planning.absence import absence_problems
 from pyinfra_gvisor.planning.preflight import accepted_risks, engine_problem, preflight
 from pyinfra_gvisor.planning.removal import refuse_removal
 from pyinfra_gvisor.planning.wanted import plan_without_us
+from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.run_support.ending import close_with_summary
+from pyinfra_gvisor.run_support.messages import tell
 from pyinfra_gvisor.runtimes.profiles import DEFAULT_RUNTIME, Runtime
 from pyinfra_gvisor.runtimes.wrappers import wrapper
 from pyinfra_gvisor.settings import Settings
@@ -60,7 +67,10 @@ def checked_rollback(host: Host) -> Rollback | None:
         return None
     try:
         owned_by_us(node)
-        chosen = choose(kept, node, settings.generation)
+        chosen = _chosen(host, kept, node, settings)
+        if isinstance(chosen, str):
+            tell(chosen)
+            return None
         _plan_rollback(host, node, chosen, settings)
     except Problem as problem:
         fail(host, problem.at("rollback", DAEMON_JSON, host.name))
@@ -80,6 +90,23 @@ def checked_rollback(host: Host) -> Rollback | None:
         profiles=of_then.proven_runtimes,
         risks=accepted_risks(of_then),
     )
+
+
+def _chosen(
+    host: Host, kept: Sequence[Generation], node: Node, settings: Settings
+) -> Generation | str:
+    """
+    Return the generation to go back to, or why there is none.
+
+    Raises ``Problem`` if there is no such generation, or if one number is given for several hosts.
+    """
+    if release := host.data.get("rollback_release"):
+        return choose_release(kept, node, str(parse_release(str(release))))
+    given = host.inventory.get_override_data()
+    if "gvisor_generation" in given and sum(map(host.state.is_host_in_limit, host.inventory)) > 1:
+        todo = "add --limit with one host, or say --release"
+        raise Problem("a number means another generation on each host", todo=todo)
+    return choose(kept, node, settings.generation)
 
 
 def restored_by(chosen: Generation, node: Node, settings: Settings) -> Restored:

@@ -27,6 +27,7 @@ from pyinfra_gvisor.command.running import (
     pyinfra_arguments,
     run_pyinfra,
 )
+from pyinfra_gvisor.releases import parse_release
 from pyinfra_gvisor.report.costs import Costs
 from pyinfra_gvisor.report.earlier import read_fleet
 from pyinfra_gvisor.report.host_result import HostResult
@@ -241,14 +242,19 @@ def egress(nodes: Nodes) -> int:
 @click.option(
     "--to", type=click.IntRange(min=1), metavar="N", help="A generation; default: the last one."
 )
+@click.option("--release", metavar="R", help="The last one with this release, on each host.")
 @YES
-def rollback(nodes: Nodes, to: int | None, *, yes: bool) -> int:
+def rollback(nodes: Nodes, to: int | None, release: str | None, *, yes: bool) -> int:
     """
     Roll back to an earlier generation.
 
-    That is daemon.json and the release as they were before a change.
+    That is daemon.json and the release as they were before a change. A number means another one on
+    each host: give it for one host. A host that never had --release is left.
     """
-    own = () if to is None else (f"--data=gvisor_generation={to}",)
+    if to and release:
+        raise Problem("--to and --release are both given", todo="leave one of them out")
+    own = [f"--data=gvisor_generation={to}"] if to else []
+    own += [f'--data=rollback_release="{parse_release(release)}"'] if release else []
     return _change(nodes, "rollback", *own, yes=yes)
 
 

@@ -132,6 +132,22 @@ def choose(kept: Sequence[Generation], node: Node, number: int | None) -> Genera
     raise Problem("no such generation", got=wanted, todo=todo)
 
 
+def choose_release(kept: Sequence[Generation], node: Node, release: str) -> Generation | str:
+    """
+    Return the newest generation whose runtimes all started a release; or why there is nothing to
+    go back to.
+    """
+    wanted = (release,)
+    if Generation(number=0, made_s=0, owned=owned_by_us(node)).releases == wanted:
+        applied = node.state.get("applied")
+        back = applied.get("generation") if isinstance(applied, dict) else None
+        return f"it has release {release}" if back is None else choose(kept, node, back)
+    for generation in reversed(kept):
+        if generation.releases == wanted and not generation.unusable:
+            return generation
+    return f"no generation has release {release}, so it is left as it is"
+
+
 def _usable(generation: Generation) -> Generation:
     if generation.unusable:
         file = f"{STATE_DIR}/generations/{generation.number}/owned.json"

@@ -61,7 +61,7 @@ def upgraded(kept: Reply = KEPT, **data: Any) -> Node:
     return Node([answer(**state) for state in states], replies, data)
 
 
-@table("data", newest={}, asked_for={"gvisor_generation": 2})
+@table("data", newest={}, asked_for={"gvisor_generation": 2}, release={"rollback_release": OLD})
 def test_a_node_goes_back_to_the_release_that_it_had_once_and_is_proven_on_it(data: Data) -> None:
     item = upgraded(**data)
     unlinked = answer(**gone_back(ON_OLD, 2))
@@ -72,6 +72,13 @@ def test_a_node_goes_back_to_the_release_that_it_had_once_and_is_proven_on_it(da
     assert done_by(roll_back, item) == ["daemon.json", "prove", "record", "link"]
     assert LINKS[OLD] in item.of("link").command
     assert done_by(roll_back, again) == []
+
+
+def test_a_node_that_never_had_the_release_is_named_and_left(caplog: Log) -> None:
+    item = upgraded(rollback_release="20250101.0")
+
+    assert done_by(roll_back, item) == []
+    assert "no generation has release 20250101.0, so it is left as it is" in caplog.text
 
 
 ESCAPE = "20240729.0"

@@ -94,6 +94,10 @@ def test_what_is_no_host_is_refused(tmp_path: Path, known: Data, says: str) -> N
     options_of_pyinfra=("audit -- --ssh-user debian", "audit.py -y --ssh-user debian"),
     remove=("remove -y", "remove.py -y"),
     to_a_generation=("rollback --to 3 -y", "rollback.py --data=gvisor_generation=3 -y"),
+    to_a_release=(
+        "rollback --release 20260928.0 -y",
+        'rollback.py --data=rollback_release="20260928.0" -y',
+    ),
     every_check=(
         "apply --proof -y",
         "gvisor.py --data=gvisor_proof=always --data=gvisor_proof_rows=True -y",
