@@ -16,6 +16,8 @@ _WEB = "caddy file-server --root /etc --listen :80"
 # Coolify's own: app/Jobs/ApplicationDeploymentJob.php, generate_healthcheck_commands, with a
 # shorter interval
 _CHECK = "exec 3<> /dev/tcp/127.0.0.1/80"
+_OFTEN = {"interval": "8s", "timeout": "3s", "retries": 2}
+_OFTEN |= {"start_period": "4s", "start_interval": "1s"}  # seldom later: each is an exec
 _SITES = ("rolling", "plain")
 _COUNTS = {"rolling": 8, "plain": 10, "mapped": 8, "data": 4}
 FAILING = ("rolling-6", "rolling-7", "plain-9", "mapped-6", "mapped-7")
@@ -76,7 +78,7 @@ class FleetApp:
         if self.kind == "rolling":
             also = self._packet() if self.uuid == "rolling-7" else "true"
             test = ["CMD", "bash", "-c", f"{_CHECK} && {also}"]
-            service["healthcheck"] = {"test": test, "interval": "2s", "retries": 2}
+            service["healthcheck"] = {"test": test, **_OFTEN}
         if self.kind in ("mapped", "data"):
             service["ports"] = [f"{self.port}:80"]
         if self.kind == "data":
