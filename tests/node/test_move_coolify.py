@@ -94,7 +94,8 @@ def test_what_works_is_in_gvisor_and_what_fails_was_left_or_is_back(done: Done) 
 
 def test_none_is_away_longer_than_if_coolify_replaces_it(done: Done) -> None:
     def away(kind: str, *apps: FleetApp) -> list[float]:
-        return [done.asked[app.uuid].away_s for app in apps if app.kind == kind]
+        moved = (app for app in apps if app.kind == kind and app.uuid not in FAILING)
+        return [done.asked[app.uuid].away_s for app in moved]
 
     both = {kind: (away(kind, *OTHERS), away(kind, *APPS)) for kind in ("rolling", "mapped")}
     sys.stderr.write(f"{both}\n")

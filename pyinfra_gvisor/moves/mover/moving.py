@@ -218,9 +218,9 @@ class Mover:
         old, name = told["Id"], name_of(told)
         limit_s = stop_s(told) + _MARGIN_S
         self._policy(old, {"Name": "no" if gapless else "always"})
-        self._docker.on(old, "stop", limit_s=limit_s)
         self._rename(old, name + OLD)
         self._rename(new, name)
+        self._docker.on(old, "stop", limit_s=limit_s)
         if not gapless:
             self._policy(old, {"Name": "no"})
             self._docker.on(new, "start", limit_s=2 * _MARGIN_S)
