@@ -24,6 +24,8 @@ from tools.lab import FLAVOURS, LabNode, NodeSpec
 WITH_DATABASE = replace(
     FLAVOURS["debian-13"],
     name="debian-13-database",
+    image=None,
+    base=FLAVOURS["debian-13"].image or "debian-13",
     packages=(*FLAVOURS["debian-13"].packages, "postgresql", "python3"),
 )
 Env = dict[str, str] | None
