@@ -69,9 +69,10 @@ def rollout(given: str, done: Mapping[str, str]) -> str:
     Do the waves of a plan, and return why no more is done; empty if all is.
 
     + given: the plan as JSON
-    + done: states of hosts that earlier attempts brought to an end; proven ones are left out
+    + done: states of hosts from earlier attempts; proven ones are left out
     """
-    plan, states = Plan.model_validate_json(given), dict(done)
+    plan = Plan.model_validate_json(given)
+    states = {name: state for name, state in done.items() if state == "proven"}
     for number, wave in enumerate(plan.waves):
         shards = [[name for name in shard if states.get(name) != "proven"] for shard in wave.shards]
         todo = [shard for shard in shards if shard]
