@@ -118,8 +118,8 @@ def rolled(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         releases[release] = {"gvisor_release": release, **sums}
     init = (*OURS[:-1], "init", "--directory", str(directory / "fleet"), "x")
     subprocess.run(init, check=True, stdout=subprocess.DEVNULL)
-    for path in (directory / "fleet/group_data").iterdir():
-        path.unlink()
+    for name in ("run", "build", "coolify"):
+        (directory / f"fleet/group_data/{name}.py").unlink()
     with lab_of(f"{LAB}-fleet", SPECS) as nodes:
         yield Rolled(directory / "fleet", nodes, releases)
 
