@@ -107,7 +107,9 @@ class Shop:
 def _wheelhouse(wheel: Path, into: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(into)]
     # The editable install of a clone builds with setuptools.
-    subprocess.run([*pip, f"{wheel}[lab]", *PYPROJECT["build-system"]["requires"]], check=True)
+    subprocess.run(
+        [*pip, f"{wheel}[fleet,lab]", *PYPROJECT["build-system"]["requires"]], check=True
+    )
     node = ["--python-version", "3.13", "--only-binary=:all:"]
     for platform in ("manylinux_2_28_x86_64", "manylinux2014_x86_64"):
         node += ["--platform", platform]

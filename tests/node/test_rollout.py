@@ -42,11 +42,6 @@ BAD = ("c1", "d1", "e1")
 OLD, NEW = "20260831.0", "20260928.0"
 KILLS = 10
 OURS = (sys.executable, "-P", "-m", "pyinfra_gvisor.command", "rollout")
-SERVE = (
-    "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 99, "
-    "ReuseAddr => 1) or die; while (my $c = $s->accept) { <$c>; "
-    "print $c qq(HTTP/1.0 200 OK\\r\\n\\r\\nok); close $c }"
-)
 _DATABASE = """
 su postgres -c "psql -qc \\"alter user postgres password 'of-a-test'\\""
 file=$(su postgres -c "psql -Atc 'show hba_file'")
@@ -155,8 +150,9 @@ def done(stopped: Rolled) -> Rolled:
 def upgraded(done: Rolled) -> Rolled:
     """The same after a second rollout, with approvals, audits and a halt, and the way back."""
     node = done.nodes["b"]
-    options = ("--runtime", "runsc", "-p", "8088:80")
-    start_container(node, "web", *options, "perl", "-e", SERVE)
+    start_container(node, "other")
+    web = "--name web --runtime runsc -p 8088:80 -v /usr:/usr:ro test:1 python3 -m http.server 80"
+    must(node, "docker", "run", "-d", *web.split())
     begin_asking(node, {"web": (8088, "")}, 0.05)
     done.settings(NEW, "e1", "e2")
     asked = ("-y", "--waves", "3,50", "--approve", "--soak-s", "2", "--halt-if", "test -e halt")
