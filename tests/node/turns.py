@@ -28,7 +28,7 @@ FILES: Final = (
     (
         *("test_remove", "test_watch", "test_faults_services", "test_validation_by_coolify"),
         *("test_faults_moments", "test_resolver_namespaces", "test_coolify_versions"),
-        "test_measure",
+        *("test_measure", "test_move_coolify", "test_rollout"),
     ),
 )
 """By turn: files, or tests by the beginnings of their names. No sweep that takes turns itself."""
