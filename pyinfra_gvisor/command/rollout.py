@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pyinfra_gvisor.rollout.engine import Rollouts
 
 _POLL_S = 0.5
+_NONE = Problem("there is no rollout", todo="begin one: pyinfra-gvisor rollout")
 
 
 @click.group(invoke_without_command=True)
@@ -225,10 +226,15 @@ def shard(plan: Path, number: int, records: Path) -> int:
 def _rollouts(*, works: bool = False) -> Rollouts:
     """Return this machine's rollouts. Raises ``Problem`` without the library they need."""
     try:
-        from pyinfra_gvisor.rollout.engine import Rollouts  # noqa: PLC0415 - takes a second
+        from pyinfra_gvisor.rollout.engine import (  # noqa: PLC0415 - takes a second
+            Rollouts,
+            database_exists,
+        )
     except ModuleNotFoundError as error:
         todo = "install it: pip install 'pyinfra-gvisor[fleet]'"
         raise Problem("rollouts need a library", got=error.name, todo=todo) from None
+    if not works and not database_exists():
+        raise _NONE
     return Rollouts(works=works)
 
 
@@ -237,7 +243,7 @@ def _chosen(rollouts: Rollouts, identity: str | None) -> str:
         return identity
     every = rollouts.every()
     if not every:
-        raise Problem("there is no rollout", todo="begin one: pyinfra-gvisor rollout")
+        raise _NONE
     return every[0]
 
 

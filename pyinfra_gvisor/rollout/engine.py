@@ -37,6 +37,7 @@ LEASE_S: Final = 60.0
 """A process that has not said for so long that it lives has ended."""
 
 _BEAT_S = 10.0
+_FILE = "rollouts.sqlite"
 _QUEUE = "shards"
 _APPROVED = "approved"
 _LONG_S = 10 * 365 * 86400.0
@@ -162,6 +163,11 @@ def over_budget(plan: Plan, number: int, states: Mapping[str, str]) -> str:
     return ""
 
 
+def database_exists() -> bool:
+    """Return True if somebody began a rollout here, or all are kept in PostgreSQL."""
+    return DATABASE in os.environ or (DIRECTORY / _FILE).exists()
+
+
 def records_of(identity: str) -> Path:
     """Return the directory of a rollout's records."""
     return DIRECTORY / identity / "records"
@@ -220,7 +226,7 @@ class Rollouts:
 
     def __init__(self, *, works: bool = False, workers: int = 0) -> None:
         DIRECTORY.mkdir(mode=0o700, exist_ok=True)
-        url = os.environ.get(DATABASE) or f"sqlite:///{DIRECTORY.resolve()}/rollouts.sqlite"
+        url = os.environ.get(DATABASE) or f"sqlite:///{DIRECTORY.resolve()}/{_FILE}"
         self.me = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
         config: DBOSConfig = {
             "name": "pyinfra-gvisor",
