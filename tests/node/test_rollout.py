@@ -214,7 +214,9 @@ def test_waves_wait_for_approval_and_the_operators_condition_halts_them(upgraded
     seen = upgraded.seen
 
     steps = ("canary", "second", "halted", "again", "third", "last")
-    assert [seen[step][0] for step in steps] == [2, 2, 1, 2, 2, 0], [seen[step] for step in steps]
+    assert [seen[step][0] for step in steps] == [2, 2, 1, 2, 2, 0], "\n".join(
+        seen[step][1] for step in steps
+    )
     assert "before wave 3: test -e halt" in seen["halted"][1]
     assert {*seen["new"].values()} == {NEW}
 
