@@ -12,6 +12,7 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.daemon_json.generations import (
     Generation,
     choose,
+    choose_before_rollout,
     choose_release,
     plan_generation,
 )
@@ -102,9 +103,11 @@ def _chosen(
     """
     if release := host.data.get("rollback_release"):
         return choose_release(kept, node, str(parse_release(str(release))))
+    if rollout := host.data.get("rollback_rollout"):
+        return choose_before_rollout(kept, node, str(rollout))
     given = host.inventory.get_override_data()
     if "gvisor_generation" in given and sum(map(host.state.is_host_in_limit, host.inventory)) > 1:
-        todo = "add --limit with one host, or say --release"
+        todo = "add --limit with one host, or say --release or --rollout"
         raise Problem("a number means another generation on each host", todo=todo)
     return choose(kept, node, settings.generation)
 

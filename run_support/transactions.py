@@ -67,7 +67,12 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     yield from _mend_records(node)  # while a run is only prepared, nothing after this is said
     forget_node(host)
     text = transaction(
-        plan, node, host=host.name, timeout_s=patience.timeout_s, wait_s=patience.wait_s
+        plan,
+        node,
+        host=host.name,
+        timeout_s=patience.timeout_s,
+        wait_s=patience.wait_s,
+        rollout=str(host.data.get("rollout_id") or ""),
     )
     yield _detached(f"{script(by=by())}{text}")
     found = read_node(host) if state.is_executing else None

@@ -41,6 +41,7 @@ from pyinfra_gvisor.report.results import (
 from pyinfra_gvisor.report.summary import RESULT_DIR
 from pyinfra_gvisor.report.terminal import fleet_lines
 from pyinfra_gvisor.report.trials import Trial
+from pyinfra_gvisor.rollout.plan import identity
 from pyinfra_gvisor.trials.asked import LONGEST_S, NAME, SHORTEST_S, USUAL_S
 
 JSON = click.option("--json", "as_json", is_flag=True, help="The result as JSON, on stdout.")
@@ -243,18 +244,24 @@ def egress(nodes: Nodes) -> int:
     "--to", type=click.IntRange(min=1), metavar="N", help="A generation; default: the last one."
 )
 @click.option("--release", metavar="R", help="The last one with this release, on each host.")
+@click.option("--rollout", metavar="ID", help="The one from before a rollout, on each host.")
 @YES
-def rollback(nodes: Nodes, to: int | None, release: str | None, *, yes: bool) -> int:
+def rollback(
+    nodes: Nodes, to: int | None, release: str | None, rollout: str | None, *, yes: bool
+) -> int:
     """
     Roll back to an earlier generation.
 
     That is daemon.json and the release as they were before a change. A number means another one on
-    each host: give it for one host. A host that never had --release is left.
+    each host: give it for one host. A host that never had --release, or that --rollout did not
+    change, is left.
     """
-    if to and release:
-        raise Problem("--to and --release are both given", todo="leave one of them out")
+    if sum(map(bool, (to, release, rollout))) > 1:
+        what = "--to, --release and --rollout are not for one rollback"
+        raise Problem(what, todo="leave all but one of them out")
     own = [f"--data=gvisor_generation={to}"] if to else []
     own += [f'--data=rollback_release="{parse_release(release)}"'] if release else []
+    own += [f'--data=rollback_rollout="{identity(rollout)}"'] if rollout else []
     return _change(nodes, "rollback", *own, yes=yes)
 
 

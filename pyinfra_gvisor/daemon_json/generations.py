@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +25,8 @@ class Generation(Reading):
     """
     daemon.json before a change, and which of its keys were ours. ``text`` is None for no file.
 
-    ``unusable`` says why the record of our keys cannot be used; empty if it can.
+    ``unusable`` says why the record of our keys cannot be used; empty if it can. ``rollout``: the
+    rollout that made this state; empty for none.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Generation(Reading):
     text: str | None = None
     owned: Owned = Owned()
     unusable: str = ""
+    rollout: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the generation for ``pyinfra … fact``, without the secrets of daemon.json."""
@@ -67,7 +69,8 @@ class Generation(Reading):
         """Return until when the node had this generation, and which releases it had."""
         until = datetime.fromtimestamp(self.made_s, UTC).strftime("until %Y-%m-%d %H:%M UTC")
         had = ", ".join(self.releases) or "no gVisor"
-        return f"{until if self.made_s else 'the current state'}, {had}"
+        of = f", of rollout {self.rollout}" if self.rollout else ""
+        return f"{until if self.made_s else 'the current state'}, {had}{of}"
 
 
 def parse_generations(output: Sequence[str]) -> tuple[Generation, ...]:
@@ -90,9 +93,9 @@ def _generations(output: Sequence[str]) -> tuple[Generation, ...]:
         kind, *rest = line.split(" ")
         if kind == "generation":
             found[int(rest[0])] = {"number": rest[0], "made_s": rest[1]}
-        elif kind in ("daemon", "owned"):
+        elif reading := _FILES.get(kind):
             text = base64.b64decode(rest[1], validate=True).decode()
-            found[int(rest[0])] |= {"text": text} if kind == "daemon" else _owned(text)
+            found[int(rest[0])] |= reading(text)
     return tuple(Generation.model_validate(found[number]) for number in sorted(found))
 
 
@@ -104,6 +107,18 @@ def _owned(text: str) -> dict[str, Any]:
         return {"owned": Owned.load(record)}
     except ValueError:
         return {"unusable": "damaged"}
+
+
+def _applied(text: str) -> dict[str, Any]:
+    record = read_record("applied", text)
+    return {} if isinstance(record, Unusable) else {"rollout": str(record.get("rollout") or "")}
+
+
+_FILES: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "daemon": lambda text: {"text": text},
+    "owned": _owned,
+    "applied": _applied,
+}
 
 
 def choose(kept: Sequence[Generation], node: Node, number: int | None) -> Generation:
@@ -146,6 +161,28 @@ def choose_release(kept: Sequence[Generation], node: Node, release: str) -> Gene
         if generation.releases == wanted and not generation.unusable:
             return generation
     return f"no generation has release {release}, so it is left as it is"
+
+
+def choose_before_rollout(
+    kept: Sequence[Generation], node: Node, rollout: str
+) -> Generation | str:
+    """
+    Return the generation from before a rollout; or why there is nothing to go back to.
+
+    + rollout: its id
+
+    Raises ``Problem`` if that generation is not kept any more, or cannot be used.
+    """
+    applied = node.state.get("applied")
+    now = str(applied.get("rollout") or "") if isinstance(applied, dict) else ""
+    made_by = [*(generation.rollout for generation in kept), now]
+    if rollout not in made_by:
+        return f"rollout {rollout} changed no daemon.json here, so it is left as it is"
+    first = made_by.index(rollout)
+    if not first:
+        what = "the state before this rollout is not kept any more"
+        raise Problem(what, got=rollout, todo="see pyinfra-gvisor generations")
+    return _usable(kept[first - 1])
 
 
 def _usable(generation: Generation) -> Generation:

@@ -6,7 +6,7 @@ for directory in [0-9]*/; do
     number=${directory%/}
     if [ "$PWD" = / ] || [ ! -d "$number" ]; then continue; fi
     printf 'generation %s %s\n' "$number" "$(stat -c %Y "$number")"
-    for name in daemon owned; do
+    for name in daemon owned applied; do
         if [ -e "$number/$name.json" ]; then printf '%s %s %s\n' "$name" "$number" "$(base64 -w0 < "$number/$name.json")"; fi
     done
 done

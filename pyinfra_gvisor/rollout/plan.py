@@ -26,6 +26,7 @@ LARGEST: Final = 50
 USUAL_WAVES: Final = "10%,50"
 USUAL_SHARD: Final = 25
 _SIZE = re.compile(r"([1-9][0-9]{0,2})(%?)")
+_ID = re.compile(r"^[0-9]{8}-[0-9]{4}-[0-9a-f]{4}$")
 _ALL = 100  # per cent
 
 
@@ -57,7 +58,7 @@ class Plan(Strict):
     """
 
     version: Literal[1] = VERSION
-    id: str
+    id: str = Field(pattern=_ID.pattern)
     inventory: str
     inputs: str
     data: tuple[str, ...] = ()
@@ -83,6 +84,13 @@ class Plan(Strict):
 def new_id(now: datetime) -> str:
     """Return the name of a new rollout, such as ``20261203-1405-9f3a``."""
     return f"{now:%Y%m%d-%H%M}-{secrets.token_hex(2)}"
+
+
+def identity(text: str) -> str:
+    """Return the id of a rollout. Raises ``Problem`` if the text cannot be one."""
+    if not _ID.fullmatch(text):
+        raise Problem("not the id of a rollout", got=text, todo="see pyinfra-gvisor rollout list")
+    return text
 
 
 def waves(names: Sequence[str], canary: Sequence[str], sizes: str, shard: int) -> tuple[Wave, ...]:

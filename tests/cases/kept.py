@@ -21,8 +21,9 @@ def generations(*states: Mapping[str, Any]) -> Reply:
     for number, state in enumerate(states, start=1):
         lines.append(f"generation {number} {UNTIL_S}")
         files = {"daemon": state.get("daemon_json")}
-        if owned := state.get("state", {}).get("owned"):
-            files["owned"] = compact(owned)
+        for name in ("owned", "applied"):
+            if record := state.get("state", {}).get(name):
+                files[name] = compact(record)
         lines += [
             f"{name} {number} {base64.b64encode(text.encode()).decode()}"
             for name, text in files.items()

@@ -41,6 +41,11 @@ def wanted(release: str) -> dict[str, Json]:
 
 ON_OLD = changed(BARE, wanted(OLD))
 ON_NEW = changed(ON_OLD, wanted(RELEASE))
+ROLLOUT = "20261203-1405-9f3a"
+ON_NEW["state"] = {
+    **ON_NEW["state"],
+    "applied": {**ON_NEW["state"]["applied"], "rollout": ROLLOUT},
+}
 KEPT = generations(BARE, ON_OLD)
 
 
@@ -61,7 +66,13 @@ def upgraded(kept: Reply = KEPT, **data: Any) -> Node:
     return Node([answer(**state) for state in states], replies, data)
 
 
-@table("data", newest={}, asked_for={"gvisor_generation": 2}, release={"rollback_release": OLD})
+@table(
+    "data",
+    newest={},
+    asked_for={"gvisor_generation": 2},
+    release={"rollback_release": OLD},
+    rollout={"rollback_rollout": ROLLOUT},
+)
 def test_a_node_goes_back_to_the_release_that_it_had_once_and_is_proven_on_it(data: Data) -> None:
     item = upgraded(**data)
     unlinked = answer(**gone_back(ON_OLD, 2))
@@ -74,11 +85,19 @@ def test_a_node_goes_back_to_the_release_that_it_had_once_and_is_proven_on_it(da
     assert done_by(roll_back, again) == []
 
 
-def test_a_node_that_never_had_the_release_is_named_and_left(caplog: Log) -> None:
-    item = upgraded(rollback_release="20250101.0")
+@table(
+    "data, reason",
+    release=(
+        {"rollback_release": "20250101.0"},
+        "no generation has release 20250101.0, so it is left as it is",
+    ),
+    rollout=({"rollback_rollout": "x"}, "rollout x changed no daemon.json here, so it is left"),
+)
+def test_a_node_that_never_had_it_is_named_and_left(data: Data, reason: str, caplog: Log) -> None:
+    item = upgraded(**data)
 
     assert done_by(roll_back, item) == []
-    assert "no generation has release 20250101.0, so it is left as it is" in caplog.text
+    assert reason in caplog.text
 
 
 ESCAPE = "20240729.0"
@@ -108,6 +127,10 @@ BAD: dict[str, Any] = {
     "docker-down": (
         Node([answer(**{**ON_NEW, "without": ("info",)})], {"generations": KEPT}),
         "dockerd does not answer",
+    ),
+    "first-state-of-a-rollout": (
+        upgraded(generations(ON_NEW), rollback_rollout=ROLLOUT),
+        f"the state before this rollout is not kept any more, got {ROLLOUT}",
     ),
     "known-escape": (
         upgraded(generations(ON_ESCAPE)),

@@ -76,7 +76,7 @@ def test_killed_it_goes_on_and_each_host_is_done_once(fleet: Path) -> None:
             "where s.name = 'shard' and s.status = 'SUCCESS'"
         )
         ended = [
-            (shard.rpartition("-")[0], name)  # an attempt that came to its end begins with others again
+            (shard.rpartition("-")[0], name)  # an attempt that ended is followed by another one
             for shard, text in database.execute(query)
             for name in json.loads(text)
         ]

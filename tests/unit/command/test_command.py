@@ -98,6 +98,10 @@ def test_what_is_no_host_is_refused(tmp_path: Path, known: Data, says: str) -> N
         "rollback --release 20260928.0 -y",
         'rollback.py --data=rollback_release="20260928.0" -y',
     ),
+    to_before_a_rollout=(
+        "rollback --rollout 20261203-1405-9f3a -y",
+        'rollback.py --data=rollback_rollout="20261203-1405-9f3a" -y',
+    ),
     every_check=(
         "apply --proof -y",
         "gvisor.py --data=gvisor_proof=always --data=gvisor_proof_rows=True -y",

@@ -22,8 +22,8 @@ def plan(**given: object) -> Plan:
     """A rollout of these hosts."""
     hosts = tuple(PlannedHost(name=name, release="20260928.0", settings="") for name in NAMES)
     cut = waves(NAMES, NAMES[:2], "10%,50", 4)
-    known = {"id": "1", "inventory": "i.py", "inputs": "", "hosts": hosts, "waves": cut}
-    return Plan.model_validate({**known, **given})
+    known = {"inventory": "i.py", "inputs": "", "hosts": hosts, "waves": cut}
+    return Plan.model_validate({"id": "20261203-1405-0001", **known, **given})
 
 
 @table(
@@ -107,7 +107,7 @@ def test_a_host_is_judged_by_the_record_that_it_left(tmp_path: Path, monkeypatch
 
 def test_a_record_of_another_rollout_is_refused(tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(shard, "recorded", lambda *_: _ran(_host("run-0", "proven")))
-    run_shard(plan(id="2"), NAMES[:1], tmp_path)
+    run_shard(plan(id="20261203-1405-0002"), NAMES[:1], tmp_path)
 
     with pytest.raises(Problem, match="a record of another rollout"):
         read_records(plan(), tmp_path)
