@@ -14,6 +14,7 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra_gvisor.audit.judge import judge
 from pyinfra_gvisor.audit.observed import Observed
 from pyinfra_gvisor.audit.rules import Audited
+from pyinfra_gvisor.base.columns import some
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.groups import BUILD, COOLIFY
 from pyinfra_gvisor.base.scripts import encoded, script
@@ -40,6 +41,7 @@ from pyinfra_gvisor.run_support.terminal import room, severity_coloured
 from pyinfra_gvisor.settings import Settings
 
 # lines that make no host fail
+_NAMED = 5  # rules in a line
 _NOTE = re.compile(r"waived |not shown: |apps in gVisor: |\S+: last change ")
 
 
@@ -90,7 +92,8 @@ def _tell(report: HostReport, *, strays: bool) -> None:
     """Say what was found, as errors if that fails the host."""
     only_looks(host)
     if strays:
-        cause = f"findings of severity {report.fail_on} or worse; do what each of them says"
+        rules = some(sorted({item.id for item in failing(report.findings, report.fail_on)}), _NAMED)
+        cause = f"findings of severity {report.fail_on} or worse ({rules}); do what each says"
         is_not_compliant(host, cause)
     if os.environ.get(RESULT_DIR):
         return  # the command that began this run prints all

@@ -48,7 +48,8 @@ def run_shard(plan: Plan, names: Sequence[str], records: Path) -> dict[str, Stat
     + names: its hosts
     + records: a directory
     """
-    ran = recorded(_arguments(plan, names, "gvisor", "-y", f'--data=rollout_id="{plan.id}"'), DEFAULT_CONFIG, TIMEOUT_S)
+    own = ("-y", f'--data=rollout_id="{plan.id}"')
+    ran = recorded(_arguments(plan, names, "gvisor", *own), DEFAULT_CONFIG, TIMEOUT_S)
     releases = {host.name: host.release for host in plan.hosts}
     seen = _hosts(ran)
     states: dict[str, State] = {}

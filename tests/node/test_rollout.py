@@ -246,8 +246,12 @@ def test_another_machine_takes_over_when_the_first_one_is_gone(upgraded: Rolled)
     upgraded.settings(OLD, "e1", "e2")
     where = f"postgresql://postgres@{address}/rollouts"
     given = {"PYINFRA_GVISOR_DATABASE": where, "PGPASSWORD": "of-a-test"}
-    process = upgraded.start("-y", elsewhere=True, more=given)
-    time.sleep(12)
+    process = upgraded.start("-y", "--waves", "2", elsewhere=True, more=given)
+    assert process.stdout is not None
+    while "wave 2" not in process.stdout.readline():  # twice: of the plan, and as it begins
+        assert process.poll() is None
+    while "wave 2" not in process.stdout.readline():
+        assert process.poll() is None
     _killed(process)
 
     refused = upgraded.run("resume", more=given)
