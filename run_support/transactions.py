@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyinfra import host, logger, state
 from pyinfra.api import QuoteString, StringCommand
@@ -67,12 +67,11 @@ def carry_out(plan: Plan, node: Node, patience: Patience) -> Generator[PyinfraCo
     yield from _mend_records(node)  # while a run is only prepared, nothing after this is said
     forget_node(host)
     text = transaction(
-        plan,
+        replace(plan, rollout=str(host.data.get("rollout_id") or "")),
         node,
         host=host.name,
         timeout_s=patience.timeout_s,
         wait_s=patience.wait_s,
-        rollout=str(host.data.get("rollout_id") or ""),
     )
     yield _detached(f"{script(by=by())}{text}")
     found = read_node(host) if state.is_executing else None

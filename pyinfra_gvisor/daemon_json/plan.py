@@ -79,6 +79,7 @@ class Plan:
     + restart_units: units whose docker clients, and so their containers, a restart may end
     + record: whether our record changes
     + generation: the number of the generation that this plan goes back to
+    + rollout: the id of the rollout that this plan is a part of
     + temporary: no generation is kept of this change
     """
 
@@ -103,6 +104,7 @@ class Plan:
     restart_units: tuple[str, ...] = ()
     record: bool = False
     generation: int | None = None
+    rollout: str = ""
     temporary: bool = False
 
     @property

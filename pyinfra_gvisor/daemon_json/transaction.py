@@ -32,16 +32,13 @@ KEEP_GENERATIONS = 10
 BUILTIN_PROFILES = ("builtin", "unconfined", "")  # docs.docker.com/engine/security/seccomp
 
 
-def transaction(
-    plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: int, rollout: str = ""
-) -> str:
+def transaction(plan: Plan, node: Node, *, host: str, timeout_s: int, wait_s: int) -> str:
     """
     Return one shell script that writes the file, applies it and checks dockerd, or rolls back.
 
     + host: the node's name in messages
     + timeout_s: seconds within which dockerd must run as declared
     + wait_s: seconds to wait for ``--rm`` containers before a restart
-    + rollout: the id of the rollout that this is a part of
     """
     value = {} if plan.after is None else JsonText(plan.after).value
     return _checks(node, plan, value) + script(
@@ -68,7 +65,7 @@ def transaction(
         hide=sed_program(_secrets(plan, node)),
         **_proxy(plan),
         **_files(plan, node),
-        **_records(plan, node, rollout),
+        **_records(plan, node),
         **_declared(plan, value),
     )
 
@@ -139,7 +136,7 @@ def _with_live_restore(text: str | None, *, on: bool) -> str | None:
     return document.set(("live-restore",), on).text
 
 
-def _records(plan: Plan, node: Node, rollout: str) -> dict[str, str]:
+def _records(plan: Plan, node: Node) -> dict[str, str]:
     """Return our records: the one during the change, the one after, and what dockerd has read."""
     texts = (plan.before, *_texts(plan, node).values())
     applied = {
@@ -149,7 +146,7 @@ def _records(plan: Plan, node: Node, rollout: str) -> dict[str, str]:
         "started_with": plan.started_with,
         "loaded": plan.loaded,
         "generation": plan.generation,
-        "rollout": rollout,
+        "rollout": plan.rollout,
     }
     records = {
         "intent": _claim(plan, owned_by_us(node), *texts).model_dump(),
