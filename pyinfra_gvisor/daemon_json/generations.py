@@ -163,9 +163,7 @@ def choose_release(kept: Sequence[Generation], node: Node, release: str) -> Gene
     return f"no generation has release {release}, so it is left as it is"
 
 
-def choose_before_rollout(
-    kept: Sequence[Generation], node: Node, rollout: str
-) -> Generation | str:
+def choose_before_rollout(kept: Sequence[Generation], node: Node, rollout: str) -> Generation | str:
     """
     Return the generation from before a rollout; or why there is nothing to go back to.
 
