@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -98,21 +99,27 @@ def shard_of(given: str, names: Sequence[str]) -> dict[str, str]:
 
 @DBOS.step(name="change")
 def changed(given: str, names: Sequence[str]) -> dict[str, str]:
-    """Change hosts, unless this machine would bring them something else than was planned."""
+    """
+    Change hosts, unless this machine would bring them something else than was planned.
+
+    A host of which nothing is known afterwards, such as after a full disk, is ``unknown``.
+    """
     plan = Plan.model_validate_json(given)
     try:
-        is_same = read_fleet(plan.inventory, plan.data).inputs == plan.inputs
-    except Problem:  # it was told on stderr
-        is_same = False
-    if not is_same:
-        return dict.fromkeys(names, "unknown")
-    return {**run_shard(plan, names, records_of(plan.id))}
+        if read_fleet(plan.inventory, plan.data).inputs == plan.inputs:
+            return {**run_shard(plan, names, records_of(plan.id))}
+    except (OSError, Problem) as error:
+        sys.stderr.write(f"pyinfra-gvisor: {error}\n")
+    return dict.fromkeys(names, "unknown")
 
 
 @DBOS.step(name="audit")
 def audit(given: str, names: Sequence[str]) -> dict[str, str]:
     """Return why hosts are not compliant, by name."""
-    return audited(Plan.model_validate_json(given), names)
+    try:
+        return audited(Plan.model_validate_json(given), names)
+    except (OSError, Problem) as error:
+        return dict.fromkeys(names, str(error))
 
 
 @DBOS.step(name="condition")
