@@ -31,13 +31,19 @@ from tools.published.doc_tables import (
     tables,
     with_table,
 )
-from tools.published.schema import SCHEMA_FILE, schema_text
+from tools.published.schema import (
+    RESULTS_FILE,
+    SCHEMA_FILE,
+    results_schema_text,
+    schema_text,
+)
 
 KEYS = [f"gvisor_{name}" for name in Settings.model_fields]
 
 
-def test_the_committed_schema_is_fresh_and_refuses_keys_that_are_not_ours() -> None:
+def test_the_committed_schemas_are_fresh_and_refuse_keys_that_are_not_ours() -> None:
     assert SCHEMA_FILE.read_text() == schema_text(), "run python -m tools docs"
+    assert RESULTS_FILE.read_text() == results_schema_text(), "run python -m tools docs"
     assert json.loads(schema_text())["additionalProperties"] is False
 
 
