@@ -27,6 +27,7 @@ FIXTURES = ("nodes", "dispatch", "faulty", "names", "proving", "coolify", "egres
 # Files that make nodes of their own, under names of their own. A process takes the next file when
 # it has two tests left, so that a short one comes after those whose two last tests are long.
 OWN = (
+    *("test_move_coolify", "test_move", "test_rollout"),
     *("test_documented_commands", "test_divert_steps", "test_lab", "test_reach"),
     *("test_power_cuts", "test_engine", "test_divert", "test_docker_29", "test_remove"),
     *("test_kernel", "test_watch", "test_resolver_namespaces", "test_parts"),
@@ -58,6 +59,11 @@ def check(item: pytest.Item) -> None:
     """Raise ``pytest.UsageError`` for a test that another process might take the nodes from."""
     lab = lab_of_item(item)
     used = {name for name in FIXTURES if name in getattr(item, "fixturenames", ())}
+    module = getattr(item, "module", None)
+    if lab in FIXTURES and hasattr(module, "lab_of"):
+        raise pytest.UsageError(
+            f"{item.nodeid} makes nodes of its own: add its file to OWN in {__name__}"
+        )
     if used - {lab}:
         todo = f"name its file so that LABS in {__name__} says so, and not OWN"
         raise pytest.UsageError(f"{item.nodeid} uses {', '.join(sorted(used))}: {todo}")
