@@ -71,6 +71,7 @@ class Rolled:
             of = {"e1": "a", "e2": "c"}.get(name, name[0])
             data = {**self.nodes[of].host_data(), "_sudo": True, **self.releases[release]}
             data |= {"ssh_port": 1} if name[0] == "e" and name not in mended else {}
+            data |= {"gvisor_waivers": {"container-host-path": "web reads its programs there"}}
             hosts.append((name, {**data, "gvisor_must_sandbox": [{"name": "web"}]}))
         text = f"run = {hosts!r}\ncanary = run[:1]\n"
         (self.directory / "inventories/run.py").write_text(text)
@@ -156,6 +157,7 @@ def upgraded(done: Rolled) -> Rolled:
     start_container(node, "other")
     web = "--name web --runtime runsc -p 8088:80 -v /usr:/usr:ro test:1 python3 -m http.server 80"
     must(node, "docker", "run", "-d", *web.split())
+    sh(node, "until curl -sf -o /dev/null 127.0.0.1:8088; do sleep 0.2; done")
     begin_asking(node, {"web": (8088, "")}, 0.05)
     done.settings(NEW, "e1", "e2")
     asked = ("-y", "--waves", "4", "--approve", "--soak-s", "2", "--halt-if", "test -e halt")
