@@ -24,7 +24,14 @@ from pyinfra_gvisor.proof.proof_errors import record_of_try, start_failures, why
 from pyinfra_gvisor.proof.script import probe_script, within_script
 from pyinfra_gvisor.proof.skipped_checks import skipped_checks, why_not_reload
 from pyinfra_gvisor.proof.table import counts, failed_rows, remedies, table
-from pyinfra_gvisor.proof.verdict import Verdict, fingerprint, judge, outcomes, unproven
+from pyinfra_gvisor.proof.verdict import (
+    Verdict,
+    fingerprint,
+    judge,
+    last_held,
+    outcomes,
+    unproven,
+)
 from pyinfra_gvisor.run_support.connector_arguments import connector_arguments
 from pyinfra_gvisor.run_support.ending import because, is_proven
 from pyinfra_gvisor.run_support.terminal import coloured, outcome_coloured, room
@@ -99,7 +106,8 @@ def _prove(state: State, host: Host, claim: Claim, arguments: dict[str, Any]) ->
         }
         return _write_down(host, "proof", {**record, **proven}, arguments)
     _tell_problem(host, shown.problem)
-    _write_down(host, "proof", record, arguments)
+    held_at = last_held(node.state.get("proof"))
+    _write_down(host, "proof", {**record, "held_at": held_at}, arguments)
     return False
 
 

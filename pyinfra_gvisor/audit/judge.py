@@ -30,6 +30,7 @@ from pyinfra_gvisor.parts_common.members import members
 from pyinfra_gvisor.planning.preflight import accepted_risks
 from pyinfra_gvisor.policy.findings import Finding, Severity, worst_first
 from pyinfra_gvisor.proof.proof_errors import tried_since
+from pyinfra_gvisor.proof.verdict import last_held
 from pyinfra_gvisor.report.document import (
     ContainerReport,
     HostReport,
@@ -197,6 +198,7 @@ def _proof(host: Audited) -> ProofReport:
     return ProofReport(
         release=release if isinstance(release, str) else None,
         at=_moment(record.get("at")),
+        held_at=_moment(last_held(record)),
         checks=checks if isinstance(checks, int) else 0,
         failed=failed,
         holds=not failed and record.get("fingerprint") == host.fingerprint is not None,

@@ -182,3 +182,10 @@ def holds(node: Node, now: str | None) -> bool:
     record = node.state.get("proof")
     proven = record.get("fingerprint") if isinstance(record, dict) else None
     return proven is not None and proven == now
+
+
+def last_held(record: object) -> object:
+    """Return when the last successful proof was, by the record of the last proof; None if never."""
+    if not isinstance(record, dict):
+        return None
+    return record.get("held_at") if record.get("failed") else record.get("at")

@@ -85,6 +85,10 @@ class ProofReport(_Part):
 
     release: str | None
     at: Moment | None = Field(description="Time, ISO 8601 with UTC offset; null if never.")
+    held_at: Moment | None = Field(
+        None,
+        description="Time of the last proof in which no check failed; null if none is known.",
+    )
     checks: int = Field(description="Number of checks.")
     failed: tuple[str, ...] = Field(description="Checks that failed.")
     holds: bool = Field(description="Whether no check failed and the node is unchanged since.")

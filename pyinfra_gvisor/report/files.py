@@ -13,6 +13,7 @@ from pyinfra_gvisor.report.junit import junit
 from pyinfra_gvisor.report.names import host_path
 from pyinfra_gvisor.report.page import page
 from pyinfra_gvisor.report.sarif import sarif
+from pyinfra_gvisor.report.textfile import fleet_textfile
 
 
 def write_host(directory: str | Path, report: HostReport) -> Path:
@@ -28,7 +29,7 @@ def write_host(directory: str | Path, report: HostReport) -> Path:
 
 def write_fleet(directory: str | Path, report: FleetReport) -> tuple[Path, ...]:
     """
-    Write the fleet's report in four forms into ``directory``, which is created if it is missing.
+    Write the fleet's report in all its forms into ``directory``, which is created if it is missing.
 
     Reports of hosts that are no longer in the fleet stay. Raises ``Problem`` with the file and the
     reason if writing fails.
@@ -38,6 +39,7 @@ def write_fleet(directory: str | Path, report: FleetReport) -> tuple[Path, ...]:
         "fleet.html": page(report),
         "fleet.junit.xml": junit(report),
         "fleet.sarif": sarif(report),
+        "fleet.prom": fleet_textfile(report),
     }
     for name, text in forms.items():
         _write(Path(directory) / name, text)

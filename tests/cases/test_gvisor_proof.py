@@ -12,7 +12,7 @@ from pyinfra_gvisor.parts.egress.proof import CHECKS as EGRESS_CHECKS
 from pyinfra_gvisor.parts.egress.settings import Egress
 from pyinfra_gvisor.parts.judge.proof import CHECKS as DOOR_CHECKS
 from pyinfra_gvisor.proof.checks import asked_of
-from pyinfra_gvisor.proof.verdict import fingerprint
+from pyinfra_gvisor.proof.verdict import fingerprint, last_held
 from pyinfra_gvisor.releases.lock import known
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.arguments import Log
@@ -98,7 +98,7 @@ def test_a_host_that_is_not_proven_fails_and_is_noted(reply: Reply, said: str, c
     written = record(item.of("record").command)
     assert set(written) == {
         *("version", "failed", "at", "release", "runtimes"),
-        *("checks", "outcomes", "took_s", "image"),
+        *("checks", "outcomes", "took_s", "image", "held_at"),
     }
     assert written["failed"]
     assert (written["release"], written["checks"]) == (RELEASE, len(MADE))
@@ -177,6 +177,20 @@ def test_a_proven_node_is_proven_anew_only_on_request(when: str, kinds: list[str
     Fleet(nodes, prepare=False).done(gvisor.proof, RELEASE, profiles=PROFILES, when=when)
 
     assert nodes["a"].acted() == kinds
+
+
+def test_of_a_proof_that_fails_it_is_kept_when_the_last_one_held() -> None:
+    held_at = "2026-11-20T23:30:00+01:00"
+    there = converged()
+    there["state"] = {**there["state"], "proof": {"fingerprint": "a", "at": held_at}}
+    failing = {"prove": Reply(output(runsc={"raw_socket": "allowed"}))}
+
+    items = [proved(failing, told=told)[1] for told in (answer(**there), CONVERGED)]
+
+    written = [record(item.of("record").command) for item in items]
+    assert [item["held_at"] for item in written] == [held_at, None]
+    assert all(item["failed"] for item in written)
+    assert [last_held(item) for item in written] == [held_at, None]
 
 
 ALLOWED = Egress.model_validate({"allow": [{"to": "10.0.0.5", "ports": ["5432"]}]})

@@ -30,7 +30,7 @@ OWN = (
     *("test_move_coolify", "test_move", "test_rollout"),
     *("test_documented_commands", "test_divert_steps", "test_lab", "test_reach"),
     *("test_power_cuts", "test_engine", "test_divert", "test_docker_29", "test_remove"),
-    *("test_kernel", "test_watch", "test_resolver_namespaces", "test_parts"),
+    *("test_kernel", "test_watch", "test_metrics", "test_resolver_namespaces", "test_parts"),
     *("test_proof_egress", "test_coolify_versions"),
 )
 

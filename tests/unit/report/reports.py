@@ -99,7 +99,9 @@ def node(*, at: str | None = PROVEN) -> NodeReport:
         release=RELEASE,
         releases=("20260817.0", RELEASE),
         runtimes=(RuntimeReport(name="runsc", path=WRAPPER, release=RELEASE),),
-        proof=ProofReport(release=RELEASE, at=at, checks=14, failed=(), holds=at is not None),
+        proof=ProofReport(
+            release=RELEASE, at=at, held_at=at, checks=14, failed=(), holds=at is not None
+        ),
     )
 
 

@@ -15,12 +15,17 @@ from pydantic import ValidationError
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.policy.findings import Severity
-from pyinfra_gvisor.report.document import FleetReport, HostReport, not_looked_at
+from pyinfra_gvisor.report.document import (
+    FleetReport,
+    HostReport,
+    RuntimeReport,
+    not_looked_at,
+)
 from pyinfra_gvisor.report.earlier import earlier
 from pyinfra_gvisor.report.files import write_fleet, write_host
 from pyinfra_gvisor.report.names import file_name
 from pyinfra_gvisor.report.terminal import fleet_lines, host_lines
-from pyinfra_gvisor.report.textfile import textfile
+from pyinfra_gvisor.report.textfile import fleet_textfile, textfile
 from tests.arguments import Data
 from tests.table import table
 from tests.unit.egress.firewalled import DATABASE, METADATA, box, counted, firewall, guarded
@@ -35,6 +40,7 @@ from tests.unit.report.reports import (
     UNSANDBOXED,
     WAIVED,
     WEB,
+    WRAPPER,
     container,
     every_state,
     failed,
@@ -47,7 +53,7 @@ from tests.unit.report.reports import (
 from tests.unit.shells import run, stub, toolbox
 
 NOTE = MODE.model_copy(update={"severity": Severity.INFO})
-FORMS = ["fleet.html", "fleet.json", "fleet.junit.xml", "fleet.sarif"]
+FORMS = ["fleet.html", "fleet.json", "fleet.junit.xml", "fleet.prom", "fleet.sarif"]
 HOSTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)
 
 
@@ -176,7 +182,7 @@ def test_of_a_firewall_the_terminal_is_told_what_matters(changes: Data, end: str
     assert line in fleet_lines(fleet(report))
 
 
-def test_a_fleets_report_has_four_forms_and_nothing_beside_them_and_a_hosts_is_its_document(
+def test_a_fleets_report_has_five_forms_and_nothing_beside_them_and_a_hosts_is_its_document(
     tmp_path: Path,
 ) -> None:
     directory, report = tmp_path / "made" / "for it", host("run-1")
@@ -258,10 +264,11 @@ NAME = "pyinfra_gvisor.prom"
 LINE = re.compile(r'([a-z_]+)(\{(?:[a-z]+="(?:[^"\\\n]|\\["\\n])*",?)*\})? (\d+)')
 
 
-def samples(report: HostReport) -> dict[str, int]:
+def samples(report: HostReport | FleetReport) -> dict[str, int]:
     """Every sample by its name and labels; a line that is none is a failure."""
     found = {}
-    for line in textfile(report).splitlines():
+    text = textfile(report) if isinstance(report, HostReport) else fleet_textfile(report)
+    for line in text.splitlines():
         if not line.startswith("#"):
             match = LINE.fullmatch(line)
             assert match, line
@@ -277,6 +284,9 @@ def test_a_host_that_fails_in_numbers() -> None:
         'gvisor_findings{severity="medium"}': 0,
         'gvisor_findings{severity="low"}': 1,
         'gvisor_findings{severity="info"}': 0,
+        'gvisor_finding{id="container-docker-sock",severity="high"}': 1,
+        'gvisor_finding{id="container-unsandboxed",severity="critical"}': 1,
+        'gvisor_finding{id="daemon-json-mode",severity="low"}': 1,
         'gvisor_containers{runtime="runc",sandboxed="false"}': 2,
         'gvisor_containers{runtime="runc",sandboxed="true"}': 0,
         'gvisor_containers{runtime="runc",sandboxed="unknown"}': 0,
@@ -284,6 +294,8 @@ def test_a_host_that_fails_in_numbers() -> None:
         'gvisor_containers{runtime="runsc",sandboxed="true"}': 1,
         'gvisor_containers{runtime="runsc",sandboxed="unknown"}': 0,
         'gvisor_release_info{release="20260928.0",docker="28.5.1",kernel="6.12.48+deb13-amd64"}': 1,
+        'gvisor_release_timestamp_seconds{release="20260928.0"}': 1790553600,
+        "gvisor_proof_holds": 1,
         "gvisor_last_proof_timestamp_seconds": PROVEN_S,
         "gvisor_last_audit_timestamp_seconds": AT_S,
     }
@@ -297,7 +309,40 @@ def test_of_a_clean_a_never_proven_and_an_unknown_host_nothing_is_made_up() -> N
     assert (clean["gvisor_node_compliant"], nothing["gvisor_node_compliant"]) == (1, 0)
     assert [value for name, value in clean.items() if "findings" in name] == [0] * 5
     assert not [name for name in nothing if "release" in name or "containers" in name]
-    assert ("proof" in textfile(host("a")), "proof" in textfile(never)) == (True, False)
+    assert "gvisor_last_proof_timestamp_seconds" in clean
+    assert [name for name in samples(never) if "proof" in name] == ["gvisor_proof_holds"]
+    assert samples(never)["gvisor_proof_holds"] == 0
+
+
+def test_a_release_counts_if_dockerd_starts_it_whatever_is_declared_and_whatever_its_name() -> None:
+    runtimes = tuple(
+        RuntimeReport(name=name, path=WRAPPER, release=release)
+        for name, release in (("a", "20260928.0"), ("b", "nightly"), ("c", None))
+    )
+    moved = node().model_copy(update={"release": "20261005.0", "runtimes": runtimes})
+
+    found = samples(host("a").model_copy(update={"node": moved}))
+
+    assert [name.split('"')[1] for name in found if "release_info" in name] == [
+        "20260928.0",
+        "nightly",
+    ]
+    assert len([name for name in found if "release_timestamp" in name]) == 1
+
+
+def test_the_fleets_numbers_have_hosts_of_which_nothing_is_known() -> None:
+    found = samples(fleet(host("run-1"), failed(), unknown("run-4")))
+
+    assert {name: value for name, value in found.items() if "timestamp" not in name} == {
+        f'gvisor_fleet_host_{what}{{host="run-{number}"}}': value
+        for what, values in (
+            ("checked", (1, 1, 0)),
+            ("compliant", (1, 0, 0)),
+            ("proof_holds", (1, 1, 0)),
+        )
+        for number, value in zip((1, 2, 4), values, strict=True)
+    }
+    assert {value for name, value in found.items() if "timestamp" in name} == {AT_S}
 
 
 def test_every_metric_has_help_and_type_in_front_once_and_its_samples_escaped() -> None:
@@ -308,7 +353,7 @@ def test_every_metric_has_help_and_type_in_front_once_and_its_samples_escaped() 
     assert lines.pop() == ""
     heads = [index for index, line in enumerate(lines) if line.startswith("# HELP ")]
     names = [lines[index].split()[2] for index in heads]
-    assert len(names) == len(set(names)) == 6
+    assert len(names) == len(set(names)) == 9
     for name, begin, end in zip(names, heads, [*heads[1:], len(lines)], strict=True):
         assert lines[begin + 1] == f"# TYPE {name} gauge"
         assert lines[begin + 2 : end]
