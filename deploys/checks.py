@@ -16,7 +16,7 @@ from pyinfra.api.output import format_text
 from pyinfra_gvisor.base.errors import Problem, sentence
 from pyinfra_gvisor.base.groups import KNOWN, refuse_groups
 from pyinfra_gvisor.facts.asking import why_unread
-from pyinfra_gvisor.facts.node import read_node
+from pyinfra_gvisor.facts.node import read_node, remember
 from pyinfra_gvisor.facts.users import asking
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.planning.controller import report_problem
@@ -102,6 +102,8 @@ def host_settings(host: Host, load: LoadSettings = load_settings) -> Settings | 
     settings, reasons = settings_or_reasons(host, operator_files(), load)
     if settings is None:
         fail(host, *reasons)
+    elif load is load_settings:
+        remember(host, settings)
     return settings
 
 

@@ -7,6 +7,8 @@ From any Docker node to proven gVisor isolation.
     pyinfra inventories/run.py deploys/gvisor.py
 """
 
+from functools import partial
+
 from pyinfra import host
 from pyinfra.api import deploy
 
@@ -14,11 +16,13 @@ from pyinfra_gvisor.daemon_json.merge import GVISOR
 from pyinfra_gvisor.deploys.checks import checked_settings
 from pyinfra_gvisor.deploys.parts import add_parts, apply_parts, drop_parts
 from pyinfra_gvisor.facts.node import read_node
+from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.operations import docker, gvisor, upgrade
 from pyinfra_gvisor.planning.preflight import accepted_risks
 from pyinfra_gvisor.planning.steps import needs_collection, needs_engine, needs_trial
 from pyinfra_gvisor.planning.wanted import wanted_daemon_json
 from pyinfra_gvisor.proof.skipped_checks import no_new_privileges
+from pyinfra_gvisor.run_support.settled import run_unless_settled
 from pyinfra_gvisor.settings import Settings
 
 
@@ -29,6 +33,15 @@ def run_node() -> None:
     node = None if settings is None else read_node(host)
     if settings is None or node is None:
         return
+    run_unless_settled(host, partial(_steps, settings, node))
+    if settings.report_dir or settings.textfile_dir:
+        # Most runs write none, and the modules take a twentieth of what pyinfra takes to start.
+        from pyinfra_gvisor.operations import audit  # noqa: PLC0415
+
+        audit.findings(settings=settings, by="deploy", enforce=False, name="Write the reports")
+
+
+def _steps(settings: Settings, node: Node) -> None:
     version, profiles = settings.release, settings.runtimes
     if needs_engine(node):
         docker.engine(flavour=settings.docker, name="Install Docker")
@@ -54,11 +67,6 @@ def run_node() -> None:
         keep = settings.keep_releases
         upgrade.collection(version=version, keep=keep, name="Remove unused releases")
     apply_parts(settings, "last")
-    if settings.report_dir or settings.textfile_dir:
-        # Most runs write none, and the modules take a twentieth of what pyinfra takes to start.
-        from pyinfra_gvisor.operations import audit  # noqa: PLC0415
-
-        audit.findings(settings=settings, by="deploy", enforce=False, name="Write the reports")
 
 
 def _try_release(settings: Settings) -> None:

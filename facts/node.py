@@ -88,6 +88,11 @@ def _preview(host: Host) -> Preview | None:
     return found
 
 
+def remember(host: Host, settings: Settings) -> None:
+    """Keep what the host's data declare, which every later read of the node needs."""
+    host.connector_data[_PREVIEW] = settings.preview
+
+
 def read_once(host: Host, fact: type[FactBase[T | None]], **arguments: Any) -> T | None:
     """Return another fact about the node, kept as long as its state is."""
     memory = host.connector_data.setdefault(_MEMORY, {})

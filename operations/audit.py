@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import Any
 
 from pyinfra import host, logger, state
-from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand, operation
+from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.audit.judge import judge
@@ -37,6 +37,7 @@ from pyinfra_gvisor.run_support.declared_apps import declared_apps
 from pyinfra_gvisor.run_support.ending import count_containers, is_not_compliant, only_looks
 from pyinfra_gvisor.run_support.messages import refusal, tell
 from pyinfra_gvisor.run_support.reports import By, keep, now, tell_package_findings
+from pyinfra_gvisor.run_support.settled import operation
 from pyinfra_gvisor.run_support.terminal import room, severity_coloured
 from pyinfra_gvisor.settings import Settings
 

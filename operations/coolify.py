@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyinfra import host
-from pyinfra.api import Host, QuoteString, StringCommand, operation
+from pyinfra.api import Host, QuoteString, StringCommand
 
 from pyinfra_gvisor.base.scripts import encoded, script
 from pyinfra_gvisor.coolify.control_host import ControlHost
@@ -22,6 +22,7 @@ from pyinfra_gvisor.facts.node import forget_node, read_once
 from pyinfra_gvisor.run_support.converge import Commands, on_node
 from pyinfra_gvisor.run_support.messages import tell
 from pyinfra_gvisor.run_support.run_script import run_script
+from pyinfra_gvisor.run_support.settled import operation
 from pyinfra_gvisor.settings import Settings
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.dispatch.programs import BUILDS
@@ -14,6 +13,7 @@ from pyinfra_gvisor.parts.divert.plan import declared_divert, plan_divert
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.run_support.converge import Commands, converge
 from pyinfra_gvisor.run_support.run_script import run_script
+from pyinfra_gvisor.run_support.settled import operation
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "divert.runc"

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal
 
 from pyinfra import host
-from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.base.errors import Problem
@@ -23,6 +23,7 @@ from pyinfra_gvisor.planning.preflight import engine_problem, rights_problem
 from pyinfra_gvisor.run_support.changes import by
 from pyinfra_gvisor.run_support.converge import Commands, on_node, refuse
 from pyinfra_gvisor.run_support.messages import refusal, tell
+from pyinfra_gvisor.run_support.settled import operation
 from pyinfra_gvisor.run_support.transactions import Patience, carry_out, end_interrupted
 
 # https://docs.docker.com/engine/install/debian/ and /ubuntu/: both have the same key. More than ten

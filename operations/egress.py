@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pyinfra import state
-from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.base.errors import Problem
@@ -19,6 +18,7 @@ from pyinfra_gvisor.planning.preflight import engine_problem
 from pyinfra_gvisor.run_support.converge import Commands, converge
 from pyinfra_gvisor.run_support.probation import OPERATION, try_rules
 from pyinfra_gvisor.run_support.run_script import run_script
+from pyinfra_gvisor.run_support.settled import operation
 from pyinfra_gvisor.settings import Settings
 
 

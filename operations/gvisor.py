@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pyinfra import host, logger, state
-from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api import QuoteString, StringCommand
 
 from pyinfra_gvisor.base.errors import Problem, cut
 from pyinfra_gvisor.base.scripts import packed, script
@@ -27,6 +27,7 @@ from pyinfra_gvisor.run_support.converge import Commands, on_node, refuse
 from pyinfra_gvisor.run_support.ending import is_proven, only_looks
 from pyinfra_gvisor.run_support.installing import install
 from pyinfra_gvisor.run_support.messages import tell, tell_detail
+from pyinfra_gvisor.run_support.settled import operation
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.runtimes.wrappers import Wrapper, missing, too_old, wrappers
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR

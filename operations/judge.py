@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.base.node_files import UNITS
@@ -13,6 +12,7 @@ from pyinfra_gvisor.parts.judge.plan import declared_program, plan_judge
 from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.run_support.converge import Commands, converge
 from pyinfra_gvisor.run_support.run_script import run_script
+from pyinfra_gvisor.run_support.settled import operation
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "judge.resident"

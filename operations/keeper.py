@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from pyinfra.api import operation
-
 from pyinfra_gvisor.parts.keeper.files import DIRECTORY, METRICS, NAME
 from pyinfra_gvisor.parts.keeper.plan import plan_keeper
 from pyinfra_gvisor.parts.keeper.runtimes import Restored
 from pyinfra_gvisor.parts_common.timed import timer_variables
 from pyinfra_gvisor.run_support.converge import Commands, converge
 from pyinfra_gvisor.run_support.run_script import timer_command
+from pyinfra_gvisor.run_support.settled import operation
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "keeper.keeper"

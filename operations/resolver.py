@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from pyinfra import host
-from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.daemon_json.network import named_resolvers
@@ -18,6 +17,7 @@ from pyinfra_gvisor.parts_common.plan import PartPlan
 from pyinfra_gvisor.planning.wanted import plan_for_settings, plan_without_us
 from pyinfra_gvisor.run_support.converge import Commands, converge
 from pyinfra_gvisor.run_support.run_script import run_script
+from pyinfra_gvisor.run_support.settled import operation
 from pyinfra_gvisor.runtimes.wrappers import ADDRESS, ADDRESS6
 from pyinfra_gvisor.settings import Settings
 

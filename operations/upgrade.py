@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pyinfra import host, state
-from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
 from pyinfra_gvisor.base.errors import Problem
@@ -20,7 +20,9 @@ from pyinfra_gvisor.planning.canary import canaries, plan_canaries
 from pyinfra_gvisor.planning.collection import old_releases, on_other_releases, plan_collection
 from pyinfra_gvisor.run_support.changes import recorded
 from pyinfra_gvisor.run_support.converge import Commands, on_node
-from pyinfra_gvisor.run_support.messages import refusal, tell, tell_detail
+from pyinfra_gvisor.run_support.look import look_at
+from pyinfra_gvisor.run_support.messages import refusal, say, tell, tell_detail
+from pyinfra_gvisor.run_support.settled import operation
 from pyinfra_gvisor.run_support.transactions import Patience, carry_out
 from pyinfra_gvisor.runtimes.profiles import Runtime
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
@@ -120,7 +122,7 @@ def collection(version: str, *, keep: int = 2) -> Commands:
 
 
 def _collected(node: Node, *, version: str, keep: int) -> Commands:
-    if state.is_executing:
+    if state.is_executing or look_at(host):
         _say_other_releases(node, version)
     old = old_releases(node, version, keep)
     users = read_once(host, ReleaseUsers) if old else ()
@@ -144,4 +146,4 @@ def _collected(node: Node, *, version: str, keep: int) -> Commands:
 
 def _say_other_releases(node: Node, version: str) -> None:
     for release, names in on_other_releases(node, version).items():
-        host.log(f"running on runsc {release} until their next restart: {', '.join(names)}")
+        say(f"running on runsc {release} until their next restart: {', '.join(names)}")

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
-from pyinfra.api import operation
-
 from pyinfra_gvisor.dispatch.preview import Preview
 from pyinfra_gvisor.node import Node
 from pyinfra_gvisor.parts.watch.files import DIRECTORY, METRICS, NAME
@@ -18,6 +16,7 @@ from pyinfra_gvisor.parts_common.timed import timer_variables
 from pyinfra_gvisor.policy.selectors import Exemption, Selector
 from pyinfra_gvisor.run_support.converge import Commands, converge
 from pyinfra_gvisor.run_support.run_script import timer_command
+from pyinfra_gvisor.run_support.settled import operation
 from pyinfra_gvisor.runtimes import wrappers
 from pyinfra_gvisor.settings import Settings
 

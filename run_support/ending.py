@@ -39,6 +39,7 @@ from pyinfra_gvisor.report.summary import (
 from pyinfra_gvisor.run_support.brief import Brief
 from pyinfra_gvisor.run_support.confirming import ask_to_change
 from pyinfra_gvisor.run_support.interrupting import end_on_signals
+from pyinfra_gvisor.run_support.look import look_at
 from pyinfra_gvisor.run_support.reports import close_reports, ends_after_plan, is_result_whole
 from pyinfra_gvisor.run_support.terminal import wrap_messages
 
@@ -46,6 +47,8 @@ from pyinfra_gvisor.run_support.terminal import wrap_messages
 _ERROR = re.compile(r"[a-z_]+(?:\.[a-z_]+)?: .{1,200}? on \S+: (.+)")
 
 _Place = tuple[str | None, bool]
+_DEPLOY: _Place = (None, False)
+_LOOK: _Place = ("look", False)
 
 
 @dataclass
@@ -146,8 +149,20 @@ def _notes(host: Host) -> _Notes:
     run = _RUNS.get(host.state)
     if run is None:
         return _Notes()  # no summary
-    place = (host.current_op_hash, host.state.is_executing)
+    place = _LOOK if look_at(host) else (host.current_op_hash, host.state.is_executing)
     return run.notes[host.name].setdefault(place, _Notes())
+
+
+def keep_look(host: Host, *, settled: bool) -> None:
+    """
+    End a look at what the operations on a host would do.
+
+    + settled: none would do anything: what they noted counts, for they are not run
+    """
+    run = _RUNS.get(host.state)
+    seen = run.notes[host.name].pop(_LOOK, None) if run else None
+    if run and seen and settled:
+        run.notes[host.name][_DEPLOY] = seen
 
 
 def because(host: Host, cause: str) -> None:

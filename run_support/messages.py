@@ -13,6 +13,7 @@ from pyinfra.api.output import format_text
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.facts.asking import why_unread
 from pyinfra_gvisor.run_support.ending import is_refused
+from pyinfra_gvisor.run_support.look import look_at
 from pyinfra_gvisor.run_support.reports import ends_after_plan
 
 _NUMBER = "\0"
@@ -21,7 +22,15 @@ _NUMBER = "\0"
 def tell(line: str, level: Callable[[str], None] = logger.info) -> None:
     """Say once what is about to be done: while it is prepared, or else while it is done."""
     if not state.is_executing or not state.should_check_for_changes():
-        host.log(format_text(line, "yellow") if level == logger.warning else line, level)
+        say(format_text(line, "yellow") if level == logger.warning else line, level)
+
+
+def say(line: str, level: Callable[[str], None] = logger.info) -> None:
+    """Say it now, or keep it while operations are only asked what they would do."""
+    if look := look_at(host):
+        look.said.append((line, level))
+    else:
+        host.log(line, level)
 
 
 def tell_detail(line: str) -> None:
@@ -96,6 +105,9 @@ def refusal(
     + file: the file, unit or release that the problem is about
     + unreadable: the node's state could not be read; pyinfra has said why
     """
+    if look_at(host):
+        yield FunctionCommand(_fail, (), {})  # the operation itself says why
+        return
     if unreadable or problem is None:
         problem = why_unread(host) or Problem(
             "the node's state is not known", todo="see the error above"

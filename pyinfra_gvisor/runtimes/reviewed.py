@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 # runsc's own description of the flag: this file in the tags 20221219.0, 20240729.0 and 20260817.0,
 # and the output of `runsc flags` in 20240729.0 and in a build of 20260905.0.
@@ -329,6 +330,7 @@ DOCKERS = (
 REVIEWED = (*ISOLATING, *KEYED, *DEBUGGING, *TUNING, *DOCKERS)
 
 
+@lru_cache(maxsize=1024)  # the same few flags of every runtime of every host
 def review(name: str) -> Flag:
     """Return the row of the flag called ``name``; a row without safe values if there is none."""
     rows = [row for row in REVIEWED if row.is_named(name)]
