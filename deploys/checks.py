@@ -28,6 +28,7 @@ from pyinfra_gvisor.planning.ignored import (
     sort_files,
 )
 from pyinfra_gvisor.planning.preflight import accepted_risks, notes, refusals
+from pyinfra_gvisor.rollout.own import changed_since_planned
 from pyinfra_gvisor.run_support.ending import (
     close_with_summary,
     count_containers,
@@ -58,7 +59,11 @@ def checked_settings(host: Host) -> Settings | None:
     node = None if settings is None else known_node(host)
     if settings is None or node is None:
         return None
-    refused = [*waiver_refusals(settings), *refusals(node, settings, asking(host))]
+    refused = [
+        *changed_since_planned(host.name, settings),
+        *waiver_refusals(settings),
+        *refusals(node, settings, asking(host)),
+    ]
     if refused:
         fail(host, *(problem.at("preflight", what, host.name) for what, problem in refused))
         return None

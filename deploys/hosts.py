@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from fnmatch import fnmatch
 from typing import Any
 
@@ -32,6 +32,7 @@ from pyinfra_gvisor.base.errors import Problem, sentence
 from pyinfra_gvisor.base.spelling import did_you_mean, near
 from pyinfra_gvisor.drift.record import RECORD_PATH
 from pyinfra_gvisor.planning.names import refuse_same_names
+from pyinfra_gvisor.rollout.own import own_shard
 from pyinfra_gvisor.run_support.ending import close_state
 
 _MAKE = Inventory.make_hosts_and_groups
@@ -77,7 +78,17 @@ def _make_with_names(inventory: Inventory, names: Any, groups: Any) -> None:
         refuse_same_names(lists)
     except Problem as problem:
         raise PyinfraError(f"{sentence(str(problem))} No host was contacted.") from None
+    if shard := own_shard():
+        names = _without(names, shard.others)
+        groups = {
+            group: (_without(part, shard.others), data) for group, (part, data) in groups.items()
+        }
     _MAKE(inventory, names, groups)
+
+
+def _without(hosts: Iterable[Any], others: Container[str]) -> list[Any]:
+    """Return the hosts, each a name or a name with data, that are not among others."""
+    return [host for host in hosts if (host if isinstance(host, str) else host[0]) not in others]
 
 
 class _Unreached(BaseStateCallback):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 
 import click
@@ -30,6 +29,7 @@ from pyinfra_gvisor.deploys.checks import (
 )
 from pyinfra_gvisor.deploys.hosts import require_names
 from pyinfra_gvisor.planning.preflight import settings_refusals
+from pyinfra_gvisor.rollout.own import settings_hash
 
 JSON = "--json"
 
@@ -71,7 +71,7 @@ def _declared(hosts: Inventory) -> Iterator[dict[str, object]]:
                 "name": host.name,
                 "groups": [*host.groups],
                 "release": settings.release if settings.runtimes else "",
-                "settings": sha256(settings.model_dump_json().encode()).hexdigest(),
+                "settings": settings_hash(settings),
             }
 
 

@@ -24,6 +24,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host, ctx_state
 from pyinfra_cli.util import exec_file
 
+from pyinfra_gvisor.deploys.hosts import require_names
 from pyinfra_gvisor.drift.record import (
     DEFAULT_CONFIG,
     RECORD_PATH,
@@ -33,6 +34,7 @@ from pyinfra_gvisor.drift.record import (
     Said,
 )
 from pyinfra_gvisor.report.summary import RunEnd, outcome
+from pyinfra_gvisor.rollout.own import own_shard
 from pyinfra_gvisor.run_support.ending import counted, ended
 
 # The functions of pyinfra that log only progress: Host.connect, and the loading of deploy files.
@@ -128,6 +130,8 @@ def record_this_run() -> None:
         os._exit(1)  # a normal exit would wait for the command that hangs
 
     end_with_the_caller()
+    if own_shard():
+        require_names()
     atexit.register(write)
     signal.signal(signal.SIGTERM, stop)
     config = Path(state.cwd or ".", os.environ[USERS_CONFIG])

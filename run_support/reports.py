@@ -22,6 +22,7 @@ from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.facts.deadline import given_up, hurried
 from pyinfra_gvisor.policy.findings import Finding, Severity
 from pyinfra_gvisor.report.summary import RESULT_DIR
+from pyinfra_gvisor.rollout.own import own_shard
 from pyinfra_gvisor.run_support.terminal import severity_coloured
 
 if TYPE_CHECKING:  # most runs write no report, and loading its models takes a while
@@ -205,11 +206,15 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
         elif state.is_host_in_limit(host):
             return True  # the last host writes it
     from pyinfra_gvisor.report.document import fleet_report  # noqa: PLC0415
-    from pyinfra_gvisor.report.files import write_fleet  # noqa: PLC0415
+    from pyinfra_gvisor.report.files import write_fleet, write_host  # noqa: PLC0415
 
+    unseen = [report for report in reports if report.error]
+    reports += _of_other_shards(state, directory)
     findings = package_findings(state)
     fleet = fleet_report(reports, at=now(), by=run.by, findings=findings)
     try:
+        for report in unseen:  # a later run with --limit would find an older one
+            write_host(directory, report)
         paths = write_fleet(directory, fleet)
     except Problem as problem:
         logger.error(f"audit.findings: {problem}")
@@ -218,6 +223,16 @@ def _write(state: State, directory: str, hosts: Iterable[Host]) -> bool:
     if directory != os.environ.get(RESULT_DIR):
         logger.info(f"    written: {paths[0]}, and beside it {', '.join(_names(paths[1:]))}")
     return True
+
+
+def _of_other_shards(state: State, directory: str) -> Iterator[HostReport]:
+    """Yield the earlier reports of hosts that this process, which does a shard, does not know."""
+    from pyinfra_gvisor.report.earlier import earlier  # noqa: PLC0415
+
+    shard = own_shard()
+    for name in shard.others if shard else ():
+        if found := earlier(directory, name):
+            yield found
 
 
 def _names(paths: Iterable[Path]) -> Iterator[str]:

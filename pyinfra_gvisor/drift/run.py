@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -72,13 +72,16 @@ def dry_run(request: Request) -> Ran:
     return recorded(request.arguments(), request.config, request.timeout_s)
 
 
-def recorded(arguments: Sequence[str], config: str, timeout_s: float) -> Ran:
+def recorded(
+    arguments: Sequence[str], config: str, timeout_s: float, more: Mapping[str, str] | None = None
+) -> Ran:
     """
     Run pyinfra beside this Python, without a terminal, so that it can ask nothing.
 
     + arguments: pyinfra's, with ``--config=`` and ``recording()``
     + config: the operator's own config file
     + timeout_s: for the whole run
+    + more: environment variables
 
     Whatever ends this process or function ends pyinfra too, with what it started on this machine.
     """
@@ -87,6 +90,7 @@ def recorded(arguments: Sequence[str], config: str, timeout_s: float) -> Ran:
         environment = {key: value for key, value in os.environ.items() if key != _YES}
         environment |= {RECORD_PATH: str(path), USERS_CONFIG: config}
         environment["PYINFRA_PROGRESS"] = "off"
+        environment |= more or {}
         with _started(arguments, environment) as process:
             code, stdout, stderr = _ended(process, timeout_s)
         record = path.read_text("utf-8") if path.exists() else None

@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from dbos._serialization import Serializer
 from sqlalchemy import Column, Engine, Float, MetaData, String, Table, create_engine, select
 
 from pyinfra_gvisor.base.errors import Problem
-from pyinfra_gvisor.rollout.hosts import read_fleet
+from pyinfra_gvisor.rollout.hosts import inputs
 from pyinfra_gvisor.rollout.plan import VERSION, Plan
 from pyinfra_gvisor.rollout.shard import audited, run_shard
 
@@ -73,7 +74,7 @@ def rollout(given: str, done: Mapping[str, str]) -> str:
     + given: the plan as JSON
     + done: states of hosts from earlier attempts; proven ones are left out
     """
-    plan = Plan.model_validate_json(given)
+    plan = _plan(given)
     states = {name: state for name, state in done.items() if state == "proven"}
     for number, wave in enumerate(plan.waves):
         shards = [[name for name in shard if states.get(name) != "proven"] for shard in wave.shards]
@@ -83,7 +84,7 @@ def rollout(given: str, done: Mapping[str, str]) -> str:
         if why := _may_begin(plan, number):
             return why
         DBOS.set_event(_STATE, f"wave {number}")
-        handles = [DBOS.enqueue_workflow(_QUEUE, shard_of, given, shard) for shard in todo]
+        handles = [DBOS.enqueue_workflow(_QUEUE, shard_of, shard) for shard in todo]
         for handle in handles:
             states |= handle.get_result()
         if why := over_budget(plan, number, states) or _soaked(plan, number, states):
@@ -92,32 +93,45 @@ def rollout(given: str, done: Mapping[str, str]) -> str:
 
 
 @DBOS.workflow(name="shard")
-def shard_of(given: str, names: Sequence[str]) -> dict[str, str]:
+def shard_of(names: Sequence[str]) -> dict[str, str]:
     """Return the states of a shard's hosts after they were changed."""
-    return changed(given, names)
+    return changed(str(DBOS.workflow_id).rpartition("-")[0], names)
 
 
 @DBOS.step(name="change")
-def changed(given: str, names: Sequence[str]) -> dict[str, str]:
+def changed(workflow: str, names: Sequence[str]) -> dict[str, str]:
     """
     Change hosts, unless this machine would bring them something else than was planned.
 
+    + workflow: that of the rollout, which has the plan: it is large, and shards are many
+
     A host of which nothing is known afterwards, such as after a full disk, is ``unknown``.
     """
-    plan = Plan.model_validate_json(given)
+    plan = _plan(_planned(workflow))
     try:
-        if read_fleet(plan.inventory, plan.data).inputs == plan.inputs:
+        if inputs() == plan.inputs:
             return {**run_shard(plan, names, records_of(plan.id))}
     except (OSError, Problem) as error:
         sys.stderr.write(f"pyinfra-gvisor: {error}\n")
     return dict.fromkeys(names, "unknown")
 
 
+@cache
+def _planned(workflow: str) -> str:
+    (found,) = DBOS.list_workflows(workflow_ids=[workflow])
+    return str(_given(found)[0])
+
+
+@lru_cache(maxsize=8)
+def _plan(text: str) -> Plan:
+    return Plan.model_validate_json(text)
+
+
 @DBOS.step(name="audit")
 def audit(given: str, names: Sequence[str]) -> dict[str, str]:
     """Return why hosts are not compliant, by name."""
     try:
-        return audited(Plan.model_validate_json(given), names)
+        return audited(_plan(given), names)
     except (OSError, Problem) as error:
         return dict.fromkeys(names, str(error))
 
@@ -318,8 +332,8 @@ class Rollouts:
             if item.name == "shard" and item.status == "SUCCESS":
                 states |= item.output or {}
             elif item.name == "shard" and item.status == "PENDING":
-                states |= dict.fromkeys(_given(item)[1], "running")
-        plan = Plan.model_validate_json(_given(last)[0])
+                states |= dict.fromkeys(_given(item)[0], "running")
+        plan = _plan(_given(last)[0])
         return Seen(
             plan=plan,
             workflow=last.workflow_id,

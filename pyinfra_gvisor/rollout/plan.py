@@ -54,7 +54,7 @@ class Plan(Strict):
     """
     A rollout.
 
-    ``data``: pairs for pyinfra's ``--data``. ``inputs``: hash of settings, files and package.
+    ``data``: pairs for pyinfra's ``--data``. ``inputs``: hash of files and package.
     """
 
     version: Literal[1] = VERSION

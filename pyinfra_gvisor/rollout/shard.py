@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -16,6 +17,7 @@ from pyinfra_gvisor.base.models import Strict
 from pyinfra_gvisor.drift.record import DEFAULT_CONFIG, HostRecord, Record
 from pyinfra_gvisor.drift.run import Ran, recorded, recording
 from pyinfra_gvisor.report.summary import GOOD, PROVEN
+from pyinfra_gvisor.rollout.own import SHARD, shard_text
 from pyinfra_gvisor.rollout.plan import Plan
 
 State = Literal["proven", "failed", "unproven", "unreachable", "unknown"]
@@ -48,8 +50,7 @@ def run_shard(plan: Plan, names: Sequence[str], records: Path) -> dict[str, Stat
     + names: its hosts
     + records: a directory
     """
-    own = ("-y", f'--data=rollout_id="{plan.id}"')
-    ran = recorded(_arguments(plan, names, "gvisor", *own), DEFAULT_CONFIG, TIMEOUT_S)
+    ran = _run(plan, names, "gvisor", f'--data=rollout_id="{plan.id}"')
     releases = {host.name: host.release for host in plan.hosts}
     seen = _hosts(ran)
     states: dict[str, State] = {}
@@ -69,7 +70,7 @@ def audited(plan: Plan, names: Sequence[str]) -> dict[str, str]:
 
     + names: the hosts
     """
-    ran = recorded(_arguments(plan, names, "audit", "-y"), DEFAULT_CONFIG, TIMEOUT_S)
+    ran = _run(plan, names, "audit")
     seen = _hosts(ran)
     found = {}
     for name in names:
@@ -110,11 +111,23 @@ def read_records(plan: Plan, records: Path) -> dict[str, HostEnd]:
     return found
 
 
+def _run(plan: Plan, names: Sequence[str], deploy: str, *flags: str) -> Ran:
+    """Run a deploy on these hosts alone: pyinfra does not even learn of the plan's others."""
+    planned = {host.name: host.settings for host in plan.hosts}
+    mine = {name: planned[name] for name in names}
+    others = [name for name in (*planned, *plan.without) if name not in mine]
+    with tempfile.NamedTemporaryFile("w", prefix="pyinfra-gvisor-shard-") as file:
+        file.write(shard_text(mine, others))
+        file.flush()
+        arguments = _arguments(plan, names, deploy, *flags)
+        return recorded(arguments, DEFAULT_CONFIG, TIMEOUT_S, {SHARD: file.name})
+
+
 def _arguments(plan: Plan, names: Sequence[str], deploy: str, *flags: str) -> list[str]:
     limits = (f"--limit={_exactly(name)}" for name in names)
     data = (f"--data={pair}" for pair in plan.data)
     files = (plan.inventory, f"deploys/{deploy}.py")
-    return [*files, *flags, f"--config={recording()}", *data, *limits]
+    return [*files, "-y", *flags, f"--config={recording()}", *data, *limits]
 
 
 def _exactly(name: str) -> str:

@@ -2,8 +2,8 @@
 Run the benchmarks and write the results to README.md.
 
 Measures runs with nothing to do (ours, the floor, Ansible), the audit, the proof, and the cost of
-the firewall, of each network stack, of single operations, of real programs, and of gVisor as the
-default.
+the firewall, of each network stack, of single operations, of real programs, of gVisor as the
+default, and of a rollout over many hosts.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pyinfra_gvisor.base.errors import Problem
-from tests.bench import costs, default, programs, stacks, throughput
+from tests.bench import costs, default, programs, scale, stacks, throughput
 from tests.bench.ansible_core import ansible_version, ensure_ansible
 from tests.bench.measure import RUN_TIMEOUT_S, BenchError, Run, adopt_orphans, run, tell
 from tests.bench.node import Cost, bench_node
@@ -34,6 +34,7 @@ COMPARED = {
     "costs": (costs.measured, costs.ROUNDS),
     "programs": (programs.measured, programs.ROUNDS),
     "default": (default.measured, default.ROUNDS),
+    "scale": (scale.measured, scale.ROUNDS),
 }
 """The parts of README.md that are written, each between its own markers; with their rounds."""
 

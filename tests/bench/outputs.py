@@ -7,6 +7,7 @@ from pyinfra_gvisor.runtimes.profiles import Runtime
 from tests.bench.measure import BenchError
 
 _TOTAL = re.compile(r"Grand total +(\d+) +(\S+) +(\S+) +(\S+)")
+_RAN_NOTHING = re.compile(r"Grand total(?: +-){4}")
 _COMPLIANT = re.compile(r"^ *\[(bench-\d+)\] +\1: compliant[,;]", re.MULTILINE)
 _CHECK = re.compile(r"^ *\[bench-\d+\] +(\S+) +runsc  .+  (ok|n/a)$", re.MULTILINE)
 
@@ -51,7 +52,15 @@ def changed_0(output: str, hosts: int) -> None:
 
 
 def _total(output: str, hosts: int) -> tuple[int, int, int]:
-    """Parse pyinfra's grand total: return all operations on hosts, successes and errors."""
+    """
+    Parse pyinfra's grand total: return all operations on hosts, successes and errors.
+
+    A run with nothing to do on any host has none, and its summary counts every host.
+    """
+    if _RAN_NOTHING.search(output) and re.search(
+        rf"Summary: .*\b{hosts} of {hosts} hosts?", output
+    ):
+        return 0, 0, 0
     if found := _TOTAL.search(output):
         every, done, failed, left = (0 if text == "-" else int(text) for text in found.groups())
         if every and every % hosts == 0 and done + failed + left == every:

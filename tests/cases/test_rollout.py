@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.cases.cli import fake, inventory
+from tests.cases.proven import proven_answer
 
 NAMES = [f"run-{number}" for number in range(5)]
 HOSTS = ", ".join(f'("{name}", {{"ssh_hostname": "127.0.0.1", "ssh_port": 1}})' for name in NAMES)
@@ -105,14 +109,35 @@ def test_the_operators_condition_halts_it(fleet: Path) -> None:
     assert {*states(fleet).values()} == {"not begun"}
 
 
-def test_other_settings_than_planned_reach_no_host(fleet: Path) -> None:
+def test_another_deploy_than_planned_reaches_no_host(fleet: Path) -> None:
     ran(fleet, "rollout", "-y", "--approve", "--max-failed", "5")
-    settings = fleet / "group_data/run.py"
-    settings.write_text(settings.read_text() + "\ngvisor_keep_releases = 4\n")
+    deploy = fleet / "deploys/gvisor.py"
+    deploy.write_text(deploy.read_text() + "\n# edited\n")
 
     ran(fleet, "rollout", "next")
 
     assert [*states(fleet).values()][:3] == ["unreachable", "unknown", "not begun"]
+
+
+def test_a_shard_knows_its_own_hosts_and_refuses_one_with_other_settings(fleet: Path) -> None:
+    shutil.rmtree(fleet / "group_data")
+    data = {**fake(proven_answer()), "gvisor_report_dir": "results"}
+    hosts = {name: dict(data) for name in ("a", "b", "c")}
+    declared = fleet / "inventories/run.py"
+    declared.write_text(inventory(run=hosts))
+    ran(fleet, "rollout", "--plan", "plan.json", "--waves", "2,1")
+    hosts["b"]["gvisor_keep_releases"] = 4
+    declared.write_text(inventory(run=hosts))
+
+    first = ran(fleet, "shard", "plan.json", "1", "--records", "seen")
+    second = ran(fleet, "shard", "plan.json", "2", "--records", "seen")
+
+    assert [code for code, _ in (first, second)] == [1, 0], first[1] + second[1]
+    ends = json.loads(ran(fleet, "rollout", "collect", "plan.json", "seen")[1])["hosts"]
+    assert [end["state"] for end in ends] == ["proven", "failed", "proven"]
+    assert "others than the rollout planned" in " ".join(ends[1]["why"])
+    reported = json.loads((fleet / "results/fleet.json").read_text())
+    assert [host["host"] for host in reported["hosts"]] == ["@fake/a", "@fake/b", "@fake/c"]
 
 
 def test_shards_run_anywhere_and_their_records_are_joined(fleet: Path) -> None:

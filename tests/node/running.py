@@ -72,7 +72,9 @@ class Outcome:
     @property
     def idle(self) -> bool:
         """Return True if the run succeeded and found nothing to do."""
-        return self.code == 0 and self.steps_changed == 0 and "No changes" in self.stderr
+        ran_nothing = re.search(r"Grand total(?: +-){4}", self.stderr)
+        left_all = ran_nothing or "No changes" in self.stderr
+        return self.code == 0 and self.steps_changed == 0 and bool(left_all)
 
     @property
     def steps_changed(self) -> int:

@@ -30,6 +30,7 @@ from tests.table import table
 
 DUE = [check.id for check in asked_of(Runtime())]
 OTHERS = [(check, "ok") for check in DUE[:-1]]
+NONE = "    Grand total   -     -      -      -\n"
 IDLE = "    Grand total      16      -      -      16\n"
 
 
@@ -52,6 +53,7 @@ def all_but_one(word: str) -> list[tuple[str, str]]:
 
 def test_runs_that_did_their_job_count() -> None:
     unchanged(IDLE, 2)
+    unchanged(f"{NONE}--> Summary: 2 of 2 hosts as declared\n", 2)
     audited(audit_output("compliant", "compliant, with findings"), 2)
     proven(proof_output(all_but_one("ok")), 1)
     proven(proof_output(all_but_one("n/a")), 1)
@@ -60,6 +62,8 @@ def test_runs_that_did_their_job_count() -> None:
 @table(
     "check, output, hosts",
     no_total=(unchanged, "", 2),
+    nothing_said=(unchanged, NONE, 1),
+    one_host_of_two=(unchanged, f"{NONE}--> Summary: 1 of 2 hosts as declared\n", 2),
     nothing_run=(unchanged, "Grand total  0  -  -  -", 1),
     changed=(unchanged, "Grand total  16  1  -  15", 2),
     failed=(unchanged, "Grand total  16  -  1  15", 2),
