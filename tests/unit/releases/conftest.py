@@ -52,7 +52,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 def add(command: Command, origin: Origin, lock: Path) -> Command:
     """``… add`` of the release that both origins have, to the lock."""
 
-    def run(*more: str, release: str = RELEASE, to: Path = lock, timeout_s: float = 5) -> Ended:
+    def run(*more: str, release: str = RELEASE, to: Path = lock, timeout_s: float = 30) -> Ended:
         options = ("--lock", str(to), *origin.options, *more)
         return command("add", release, *options, timeout_s=timeout_s)
 

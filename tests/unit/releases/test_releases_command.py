@@ -264,8 +264,8 @@ def test_a_lock_that_cannot_be_written_leaves_the_line_for_group_data(add: Comma
                 os.seteuid(0)
             Path(name).chmod(0o700)
 
-        assert (code, lock.read_bytes()) == (1, PACKAGED.read_bytes())
-    assert "gvisor_sha512 = {" in out
+        assert (code, lock.read_bytes()) == (1, PACKAGED.read_bytes()), err
+    assert "gvisor_sha512 = {" in out, err
     assert "written" not in out
     assert f"pyinfra-gvisor: {lock}: cannot be written: Permission denied; nothing" in err
     assert "group data" in err
