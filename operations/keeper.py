@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from pyinfra_gvisor.parts.keeper.files import DIRECTORY, METRICS, NAME
+from pyinfra_gvisor.parts.keeper.isolation import FILE
 from pyinfra_gvisor.parts.keeper.plan import plan_keeper
 from pyinfra_gvisor.parts.keeper.runtimes import Restored
 from pyinfra_gvisor.parts_common.timed import timer_variables
@@ -14,7 +15,7 @@ from pyinfra_gvisor.run_support.settled import operation
 from pyinfra_gvisor.settings import Settings
 
 OPERATION = "keeper.keeper"
-_TIMER = timer_variables(DIRECTORY, NAME, METRICS)
+_TIMER = timer_variables(DIRECTORY, NAME, METRICS, FILE)
 
 
 def apply(settings: Settings) -> None:

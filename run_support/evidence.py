@@ -101,6 +101,9 @@ def _prove(state: State, host: Host, claim: Claim, arguments: dict[str, Any]) ->
         is_proven(host, rows_hidden=not claim.rows)
         proven = {
             "fingerprint": claim.fingerprint(node),
+            "kernel": node.kernel,
+            "docker": node.info.server_version if node.info else "",
+            "daemon_json": node.daemon_json.sha256,
             "sbom": node.sbom(claim.release),
             "risks": claim.risks,
         }

@@ -27,6 +27,7 @@ COMMANDS = {
     "rollout": "rollout",
     "shard": "rollout",
     "drift": "drift",
+    "statement": "statement",
     "infrastructure": "infrastructure",
     "accept": "infrastructure",
     "permit": "permit",

@@ -1,4 +1,4 @@
-"""``pyinfra-gvisor schema``: JSON schemas of the settings, reports and results."""
+"""``pyinfra-gvisor schema``: JSON schemas of all that programs read or write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 @click.group()
 def schema() -> None:
-    """Print the JSON schema of settings, reports or results."""
+    """Print the JSON schema of settings, reports and others."""
 
 
 @schema.command()
@@ -28,6 +28,18 @@ def report() -> None:
 def results() -> None:
     """Print the JSON schema of doctor, generations and infrastructure with --json."""
     _show("results.schema.json")
+
+
+@schema.command()
+def statement() -> None:
+    """Print the JSON schema of a statement."""
+    _show("statement.schema.json")
+
+
+@schema.command()
+def isolation() -> None:
+    """Print the JSON schema of what a node tells of its isolation."""
+    _show("isolation.schema.json")
 
 
 def _show(name: str) -> None:

@@ -70,6 +70,11 @@ def timer_text(interval_s: int, what: str) -> str:
     )
 
 
-def timer_variables(directory: str, unit: str, metrics: str) -> Mapping[str, Any]:
-    """Return the variables of ``timer_stop.sh``."""
-    return {"timer_dir": directory, "timer_unit": unit, "timer_metrics": metrics}
+def timer_variables(directory: str, unit: str, metrics: str, tells: str = "") -> Mapping[str, Any]:
+    """
+    Return the variables of ``timer_stop.sh`` and ``timer_remove.sh``.
+
+    + tells: the path of a file in which its service tells something; empty if it writes none
+    """
+    names = {"timer_dir": directory, "timer_unit": unit, "timer_metrics": metrics}
+    return {**names, "timer_tells": tells}

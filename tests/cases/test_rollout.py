@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cases.cli import fake, inventory
 from tests.cases.proven import proven_answer
@@ -150,6 +152,49 @@ def test_shards_run_anywhere_and_their_records_are_joined(fleet: Path) -> None:
     assert "the plan has no such shard, got 3" in missing[1]
     code, said = ran(fleet, "rollout", "collect", "plan.json", "seen")
     assert (code, json.loads(said)["counts"]["unreachable"]) == (1, 5)
+
+
+def test_the_jobs_of_the_example_do_a_whole_rollout(fleet: Path, tmp_path: Path) -> None:
+    """What GitHub does between them, such as keeping files, is done here."""
+    shutil.rmtree(fleet / "group_data")
+    hosts = {name: fake(proven_answer()) for name in ("a", "b", "c")}
+    (fleet / "inventories/run.py").write_text(f"{inventory(run=hosts)}canary = run[:1]\n")
+    program = tmp_path / "bin/pyinfra-gvisor"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(OURS)} "$@"\n')
+    program.chmod(0o755)
+    jobs = yaml.safe_load(Path("examples/ci/github-rollout.yml").read_text())["jobs"]
+    shards, output = fleet / "shards", tmp_path / "output"
+
+    def job(name: str, **values: object) -> None:
+        for step in jobs[name]["steps"]:
+            script = step.get("run", "true")
+            for key, value in values.items():
+                script = script.replace(f"${{{{ matrix.{key} }}}}", str(value))
+            if script == "sh ci/prepare.sh":
+                continue
+            path = f"{program.parent}:{os.environ['PATH']}"
+            given = {**os.environ, "PATH": path, "GITHUB_OUTPUT": str(output)}
+            subprocess.run(["bash", "-ec", script], cwd=fleet, env=given, check=True)
+
+    job("canary")
+    (shards / "shard-1").mkdir(parents=True)
+    shutil.copytree(fleet / "records", shards / "shard-1/records")
+    shutil.copy(fleet / "plan.json", shards / "shard-1")
+    others = json.loads(output.read_text().partition("others=")[2])
+    for number in others:
+        job("others", shard=number)
+        (fleet / "records").rename(shards / f"shard-{number}")
+    job("collect")  # fails unless every host is proven
+
+    assert others == [2, 3]
+
+
+@pytest.mark.parametrize("name", sorted(Path("examples/ci").iterdir()), ids=lambda path: path.name)
+def test_an_example_for_ci_is_short_and_valid(name: Path) -> None:
+    assert len(name.read_text().splitlines()) < 60
+    if name.suffix == ".yml":
+        assert yaml.safe_load(name.read_text())
 
 
 def test_what_is_stored_is_json_without_settings(fleet: Path) -> None:

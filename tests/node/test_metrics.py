@@ -1,4 +1,7 @@
-"""The shipped alerts and panels: each alert by its cause, and both in a real Prometheus."""
+"""
+What a node and its fleet tell others: alerts and panels in a real Prometheus, what the node says of
+its isolation, and a signed statement.
+"""
 
 import json
 import subprocess
@@ -13,7 +16,10 @@ from urllib.parse import quote
 import pytest
 import yaml
 
+from pyinfra_gvisor.command.statement import NAMESPACE
 from pyinfra_gvisor.parts.keeper.files import NAME as KEEPER
+from pyinfra_gvisor.parts.keeper.files import TELLS
+from pyinfra_gvisor.parts.keeper.isolation import FILE, Isolation
 from tests.node.audits import sh
 from tests.node.conftest import LAB, lab_of
 from tests.node.containers import must, start_container
@@ -30,6 +36,7 @@ WITH_PROMETHEUS = replace(
 PUBLISHED = Path("pyinfra_gvisor/published")
 RULES = PUBLISHED / "prometheus.rules.yml"
 PANELS = json.loads((PUBLISHED / "grafana.dashboard.json").read_text())["panels"]
+OURS = (sys.executable, "-P", "-m", "pyinfra_gvisor.command")
 TEXTFILES = "/var/lib/prometheus/node-exporter"
 CONFIG = """
 global: {scrape_interval: 2s, evaluation_interval: 2s}
@@ -144,6 +151,7 @@ class Scraped:
     """A node with Prometheus, a fleet with a host that is not there, and what was seen."""
 
     node: LabNode
+    directory: Path
     fleet: str
     alerts: dict[str, dict[str, str]]
 
@@ -189,19 +197,18 @@ def _declared(node: LabNode) -> dict[str, Any]:
 def scraped(node: LabNode, tmp_path_factory: pytest.TempPathFactory) -> Scraped:
     """The same, deployed and audited beside a host that does not answer."""
     directory = tmp_path_factory.mktemp("metrics")
-    ours = (sys.executable, "-P", "-m", "pyinfra_gvisor.command")
-    subprocess.run([*ours, "init", "--directory", "fleet", "x"], cwd=directory, check=True)
+    subprocess.run([*OURS, "init", "--directory", "fleet", "x"], cwd=directory, check=True)
     fleet = directory / "fleet"
     for name in ("run", "build", "coolify"):
         (fleet / f"group_data/{name}.py").unlink()
     data = _declared(node)
     hosts = [("here", data), ("gone", {**data, "ssh_port": 1})]
     (fleet / "inventories/run.py").write_text(f"run = {hosts!r}\n")
-    subprocess.run([*ours, "apply", "-y", "--limit", "here"], cwd=fleet, check=True)
+    subprocess.run([*OURS, "apply", "-y", "--limit", "here"], cwd=fleet, check=True)
     start_container(node, "web", "--runtime=runsc", "--memory=256m", "--label=coolify.name=shop")
     start_container(node, "loose-web")
     sh(node, f"systemctl start {KEEPER}.service")
-    subprocess.run([*ours, "audit"], cwd=fleet, check=False)
+    subprocess.run([*OURS, "audit"], cwd=fleet, check=False)
     text = (fleet / "reports/fleet.prom").read_bytes()
     node.put_files(
         {
@@ -216,7 +223,7 @@ def scraped(node: LabNode, tmp_path_factory: pytest.TempPathFactory) -> Scraped:
         if _firing(node).keys() >= REAL:
             break
         time.sleep(1)
-    return Scraped(node, text.decode(), _firing(node))
+    return Scraped(node, fleet, text.decode(), _firing(node))
 
 
 def test_each_alert_fires_by_its_cause_alone(node: LabNode) -> None:
@@ -275,3 +282,66 @@ def test_the_release_in_force_is_what_dockerd_starts(scraped: Scraped) -> None:
     assert found["metric"]["release"] == PROVEN["gvisor_release"]
     assert held["value"][1] == "1"
     assert 'gvisor_fleet_host_compliant{host="gone"} 0\n' in scraped.fleet
+
+
+def _isolation(node: LabNode) -> tuple[int, Isolation]:
+    """What the node tells an ordinary user after the keeper has looked, and the exit code."""
+    node.exec("systemctl", "start", f"{KEEPER}.service")
+    asked = node.exec("runuser", "-u", "nobody", "--", TELLS)
+    return asked.code, Isolation.model_validate_json(asked.stdout)
+
+
+def test_a_node_tells_everybody_whether_its_isolation_holds(scraped: Scraped) -> None:
+    node, path = scraped.node, "/etc/docker/daemon.json"
+    code, told = _isolation(node)
+    sh(node, f"cp -p {path} /root/kept; echo >> {path}")
+    edited = _isolation(node)
+    sh(node, f"cp -p /root/kept {path}")
+    again = _isolation(node)
+    sh(node, f"touch -d '-10 min' {FILE}")
+    silent = node.exec(TELLS)
+
+    assert (code, told.holds, told.why) == (0, True, ())
+    runsc = told.runtimes["runsc"]
+    assert (runsc.release, runsc.network) == (PROVEN["gvisor_release"], "host")
+    assert told.in_force == {"egress": True, "runtimes": True, "release": True}
+    assert told.proof is not None
+    sum_, _, _ = sh(node, "sha256sum /var/lib/pyinfra-gvisor/proof.json").partition(" ")
+    assert (told.proof.at, told.proof.sha256) == (told.proof.held_at, sum_)
+    assert edited[0] == 1
+    assert edited[1].why == ("daemon.json is another one than was proven",)
+    assert again == (0, told.model_copy(update={"at": again[1].at}))
+    assert (silent.code, Isolation.model_validate_json(silent.stdout).holds) == (1, False)
+
+
+def test_a_statement_is_verified_by_another_machine_and_refused_after_one_byte(
+    scraped: Scraped,
+) -> None:
+    directory, node = scraped.directory, scraped.node
+    keygen = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "key")
+    subprocess.run(keygen, cwd=directory, check=True)
+
+    made = subprocess.run(
+        [*OURS, "statement", "--key", "key", "--app", "web"],
+        cwd=directory, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert made.returncode == 1, made.stderr  # one host does not answer
+    here, gone = json.loads((directory / "statement/statement.json").read_text())["nodes"][::-1]
+    assert [(item["name"], item["verdict"]) for item in here["containers"]] == [
+        ("web", "sandboxed")
+    ]
+    assert (here["others"]["bare"], here["proof"]["holds"]) == (1, True)
+    assert gone["error"]
+    assert "loose-web" not in made.stdout
+    signer = f"operator {(directory / 'key.pub').read_text()}"
+    files = {f"/srv/{path.name}": path.read_bytes() for path in (directory / "statement").iterdir()}
+    files["/srv/signers"] = signer.encode()
+    node.put_files({path: (content, 0o644) for path, content in files.items()})
+    verify = f"ssh-keygen -Y verify -f /srv/signers -I operator -n {NAMESPACE} -s"
+    for name in ("statement.txt", "statement.json"):
+        assert "Good" in sh(node, f"{verify} /srv/{name}.sig < /srv/{name}")
+        changed = f"sed 's/sandboxed/unverified/; s/seen in/sent to/' /srv/{name}"
+        assert node.exec("sh", "-c", f"{changed} | {verify} /srv/{name}.sig").code != 0
+        one_byte = f"{{ cat /srv/{name}; echo; }} | {verify} /srv/{name}.sig"
+        assert node.exec("sh", "-c", one_byte).code != 0

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Checks everything that is declared, and restores what can be restored. Comes after begin.sh and the checks. Fails if
-# something is not in force. Variables: kept (the names of the checks), keeper_policy.
+# something is not in force. Variables: kept (the names of the checks), keeper_policy, isolation_file (what everybody may
+# read), isolation_declared (members of a JSON object), isolation_writes (isolation.pl), isolation_records (our records).
 set +e
-: "${kept?}" "${keeper_policy:?}"
-failed=0 samples=''
+: "${kept?}" "${keeper_policy:?}" "${isolation_file:?}" "${isolation_declared?}" "${isolation_writes:?}" "${isolation_records:?}"
+failed=0 samples='' states='' is_told=1
 
 tell() { while IFS= read -r text; do if [ -n "$text" ]; then printf '<%s>%s\n' "$1" "$text"; fi; done; } # priority: sd-daemon(3)
 
@@ -28,7 +29,10 @@ other_files() { # name: prints the files that are not as declared
     done
 }
 
-record() { samples="${samples}gvisor_in_force{part=\"$1\"} $2$newline"; } # name, whether it was in force
+record() { # name, whether it was in force
+    samples="${samples}gvisor_in_force{part=\"$1\"} $2$newline"
+    states="$states $1 $2"
+}
 
 fail() { # name, lines
     say "$2" | complain "$1"
@@ -52,7 +56,7 @@ check() { # name
             tell_once "$1" "$lasting"
             if [ -n "$wrong" ]; then restore "$1"; elif [ -n "$lasting" ]; then record "$1" 0; else record "$1" 1; fi
             ;;
-        "$later") if ! may_wait "$1"; then fail "$1" "not checked for $changing_min min: $wrong"; fi ;;
+        "$later") is_told=0 && if ! may_wait "$1"; then fail "$1" "not checked for $changing_min min: $wrong"; fi ;;
         *) fail "$1" "${wrong:+$wrong$newline}the check ended with code $code" ;;
     esac
 }
@@ -104,6 +108,15 @@ write_metrics() { # path: to a new file first, whose name no exporter reads
     } > "$1.new") && chmod 644 "$1.new" && mv "$1.new" "$1"
 }
 
+sum() { sha256sum -- "$1" 2> /dev/null | cut -d ' ' -f 1; } # path
+
+write_isolation() {
+    proof=$isolation_records/proof.json
+    # shellcheck disable=SC2086 # names of checks have no spaces
+    /usr/bin/perl -e "$isolation_writes" "$isolation_file" "$isolation_declared" "$proof" "$(sum "$proof")" \
+        "$(sum /etc/docker/daemon.json)" "$(cat "$keeper_run/docker" 2> /dev/null)" $states
+}
+
 mkdir -p "$keeper_run"
 chmod 700 "$keeper_run" # whoever can open a lock can hold it
 if [ ! -e "$keeper_run/lock" ]; then touch -d @0 "$keeper_run/lock"; fi # its time is that of a run's last step
@@ -120,4 +133,5 @@ if [ -n "$textfile" ] && ! write_metrics "$textfile"; then
     say "$textfile cannot be written" | tell 3
     failed=1
 fi
+if [ "$is_told" = 1 ]; then write_isolation; fi
 exit "$failed"

@@ -10,6 +10,7 @@ from pyinfra_gvisor.parts_common.timed import timer_text
 
 DIRECTORY = "/opt/gvisor/keeper"
 PROGRAM = f"{DIRECTORY}/check"
+TELLS = f"{DIRECTORY}/isolation"
 POLICY = f"{DIRECTORY}/policy"
 NAME = "pyinfra-gvisor-keeper"
 SERVICE = f"/etc/systemd/system/{NAME}.service"
@@ -67,11 +68,12 @@ def service_text() -> str:
     )
 
 
-def keeper_files(program: str, policy: str) -> tuple[NodeFile, ...]:
-    """Return all files of the keeper."""
+def keeper_files(program: str, tells: str, policy: str) -> tuple[NodeFile, ...]:
+    """Return all files of the keeper: its program, the one that prints what it found, and so on."""
     timer = timer_text(INTERVAL_S, "that what pyinfra-gvisor has applied is in force")
     return (
         NodeFile(PROGRAM, "755", program),
+        NodeFile(TELLS, "755", tells),
         NodeFile(POLICY, "644", policy),
         NodeFile(SERVICE, "644", service_text()),
         NodeFile(TIMER, "644", timer),

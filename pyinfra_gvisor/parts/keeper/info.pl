@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# Prints the runtimes that dockerd has registered, and its default one. Comes after docker_api.pl.
+# Prints the runtimes that dockerd has registered, its default one, and its version. Comes after docker_api.pl.
 use strict;
 use warnings;
 
@@ -9,3 +9,4 @@ my $info = json($body);
 binmode STDOUT, ":utf8";
 print "runtime $_ ", $info->{Runtimes}{$_}{path} // "", "\n" for sort keys %{$info->{Runtimes}};
 print "default $info->{DefaultRuntime}\n";
+print "server ", $info->{ServerVersion} // "", "\n";

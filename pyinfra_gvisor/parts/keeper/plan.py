@@ -14,6 +14,7 @@ from pyinfra_gvisor.parts.keeper.files import (
     policy_text,
     program_text,
 )
+from pyinfra_gvisor.parts.keeper.isolation import command_text, variables
 from pyinfra_gvisor.parts.keeper.runtimes import Restored, runtime_keeps
 from pyinfra_gvisor.parts.keeper.state import KeeperState
 from pyinfra_gvisor.parts.keeping import Keep
@@ -65,7 +66,8 @@ def declared_files(
     given = dict(pair for keep in keeps.values() for pair in keep.given(node, settings).items())
     files = {name: keep.files(node, settings) for name, keep in keeps.items()}
     textfile = textfile_of(settings)
-    return keeper_files(program_text([*keeps], scripts, given), policy_text(files, textfile))
+    program = program_text([*keeps], scripts, {**given, **variables(settings, restored)})
+    return keeper_files(program, command_text(), policy_text(files, textfile))
 
 
 def textfile_of(settings: Settings) -> str | None:

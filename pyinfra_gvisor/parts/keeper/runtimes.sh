@@ -5,6 +5,7 @@
 : "${runtimes_declared:?}" "${runtimes_ask:?}" "${runtimes_records:?}" "${runtimes_dockerd?}"
 
 runtimes_wrong() {
+    rm -f "$keeper_run/docker"
     if runtimes_busy; then return "$later"; fi
     # Who connects to docker.socket starts the dockerd that an operator has stopped.
     if [ -n "$runtimes_dockerd" ]; then
@@ -21,6 +22,7 @@ runtimes_wrong() {
         say "Docker does not answer ($(say "$found" | tail -n 1)); see systemctl status ${runtimes_dockerd:-docker}"
         return 0
     fi
+    say "$found" | sed -n 's/^server //p' > "$keeper_run/docker"
     other=$(say "$runtimes_declared" | while IFS= read -r declared; do
         if ! is_line "$declared" "$found"; then say "dockerd does not have this as declared: $declared"; fi
     done)

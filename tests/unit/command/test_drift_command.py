@@ -332,6 +332,7 @@ def _is_dead(pid: int) -> bool:
 
 PAGE = (ROOT / "docs" / "drift.md").read_text()
 CI_PAGE = (ROOT / "docs" / "how-to" / "ci.md").read_text()
+CI_JOBS = (ROOT / "examples" / "ci" / "gitlab.yml").read_text()
 
 
 @pytest.fixture
@@ -390,7 +391,7 @@ def test_cron_hears_only_of_drift(checkout: Path, inventory: str, deploy: str, m
 
 
 def test_the_job_for_ci_ends_with_the_verdict_and_keeps_the_plan(checkout: Path) -> None:
-    found = re.search(r"^    - (pyinfra-gvisor drift .*)$", CI_PAGE, re.MULTILINE)
+    found = re.search(r"^    - (pyinfra-gvisor drift .*)$", CI_JOBS, re.MULTILINE)
     assert found
     put(checkout, inventory="here.py", deploy="change.py")
 

@@ -37,7 +37,7 @@ PROGRAM = "pyinfra-gvisor"
 SHA512 = "0" * 128
 
 EVERY_PAGE = [README, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]
-EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/README.md"))
+EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/inventories"))
 EDITED = {fleet.INVENTORY, *(name for name in fleet.files(fleet.Fleet()) if "group_data/" in name)}
 """Files of a fleet that are the operator's to edit."""
 
@@ -115,12 +115,6 @@ def test_every_how_to_page_is_one_that_is_tried() -> None:
 @pytest.mark.parametrize("words", of(TYPED, PROGRAM))
 def test_a_documented_command_is_one_of_ours(words: list[str]) -> None:
     assert parse(words).command
-
-
-@pytest.mark.parametrize("words", of(TYPED, "python"))
-def test_a_documented_command_of_a_clone_is_one_of_its_tools(words: list[str]) -> None:
-    assert words[:2] == ["-m", "tools"]
-    assert parse(words[2:], tools).command
 
 
 @pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,5 +1,7 @@
 """The keeper's program with checks, paths and a systemctl of the test."""
 
+import hashlib
+import json
 import os
 import re
 import time
@@ -8,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from pyinfra_gvisor.base.node_files import NodeFile
+from pyinfra_gvisor.base.node_files import RECORDS_DIR, NodeFile
 from pyinfra_gvisor.base.scripts import script
 from pyinfra_gvisor.parts.keeper.files import policy_text, program_text
+from pyinfra_gvisor.parts.keeper.isolation import FILE, Isolation, command_text, variables
 from tests.table import table
+from tests.unit.planning.test_preflight import settings_of
 from tests.unit.shells import held, replaced, run, stub, toolbox
 
 ADVICE = "run pyinfra-gvisor apply"
@@ -32,6 +36,7 @@ class Keeper:
         self.wrong, self.run_dir = root / "wrong", root / "run"
         self.policy, self.metrics = root / "policy", root / "text" / "keeper.prom"
         self.file = NodeFile(str(root / "file"), "644", "declared\n")
+        self.tells, self.daemon_json = root / "isolation.json", root / "daemon.json"
         self.metrics.parent.mkdir()
         self.have_file("declared\n")
         owner = f"{os.getuid()}:{os.getgid()}"
@@ -52,13 +57,18 @@ class Keeper:
         lasting = self.root / "lasting"
         checks += f"thing_lasting() {{ if [ -e {lasting} ]; then cat {lasting}; fi; }}\n"
         checks += f"thing_restore() {{ {restores}; }}\n" if restores else ""
-        text = program_text(["thing"], (), {})
-        text = text.replace("/run/$keeper_unit", str(self.run_dir))
+        text = program_text(["thing"], (), variables(settings_of(gvisor_default="sandbox"), None))
+        text = text.replace("/run/$keeper_unit", str(self.run_dir)).replace(FILE, str(self.tells))
+        text = replaced(text, {RECORDS_DIR: self.root, "/etc/docker/daemon.json": self.daemon_json})
         text = text.replace("/opt/gvisor/keeper/policy", str(self.policy))
         begin, end = text.split("#!/bin/sh\n# Checks everything")
         ran = run(f"{begin}{checks}#{end}", path=self.path)
         assert ran.stderr == ""
         return ran.returncode, ran.stdout.splitlines()
+
+    def told(self) -> Isolation:
+        """What it tells everybody."""
+        return Isolation.model_validate_json(self.tells.read_text())
 
     def in_force(self) -> str:
         """What the metrics say."""
@@ -201,6 +211,72 @@ def test_what_only_a_reboot_ends_is_told_once_and_fails_nothing(keeper: Keeper) 
 
     assert found == [(0, ["<3>thing: a module is loaded; reboot this node"]), (0, [])]
     assert (in_force, after, keeper.in_force()) == ("0", (0, []), "1")
+
+
+PROVEN = {
+    "at": "2026-12-06T12:00:00+00:00",
+    "failed": [],
+    "kernel": os.uname().release,
+    "docker": "29.1.0",
+    "daemon_json": hashlib.sha256(b"{}\n").hexdigest(),
+}
+
+
+@table(
+    "record, wrong, why",
+    proven=(PROVEN, "", ()),
+    never=(None, "", ("isolation was never proven",)),
+    unreadable=("{", "", ("isolation was never proven",)),
+    failed=({**PROVEN, "failed": ["dmesg"]}, "", ("the last proof failed",)),
+    of_before=(
+        {"at": PROVEN["at"], "failed": []},
+        "",
+        ("the last proof does not say of what; run pyinfra-gvisor apply --proof",),
+    ),
+    changed=(
+        {**PROVEN, "kernel": "5.4.0", "docker": "20.10.0", "daemon_json": "0"},
+        "gone",
+        (
+            "thing is not in force",
+            "the kernel is another one than was proven",
+            "dockerd is another one than was proven",
+            "daemon.json is another one than was proven",
+        ),
+    ),
+)
+def test_the_node_tells_whether_its_isolation_holds_and_why_not(
+    keeper: Keeper, record: object, wrong: str, why: tuple[str, ...]
+) -> None:
+    text = record if isinstance(record, str) else json.dumps(record)
+    if record is not None:
+        (keeper.root / "proof.json").write_text(text)
+    keeper.daemon_json.write_text("{}\n")
+    keeper.run_dir.mkdir()
+    (keeper.run_dir / "docker").write_text("29.1.0\n")
+    if wrong:
+        keeper.wrong.write_text(wrong)
+
+    keeper.check()
+    shown = run(command_text().replace(FILE, str(keeper.tells)), path=keeper.path)
+
+    told = keeper.told()
+    assert (told.holds, told.why) == (not why, why)
+    assert (told.default, told.door, told.builds) == ("sandbox", "refuse", False)
+    assert told.runtimes["runsc"].sealed
+    assert (shown.returncode, shown.stdout) == (int(bool(why)), keeper.tells.read_text())
+    assert keeper.tells.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_a_silent_keeper_has_told_is_not_believed(keeper: Keeper) -> None:
+    keeper.check()
+    old = time.time() - 200
+    os.utime(keeper.tells, (old, old))
+
+    shown = run(command_text().replace(FILE, str(keeper.tells)), path=keeper.path)
+
+    told = Isolation.model_validate_json(shown.stdout)
+    assert (shown.returncode, told.holds) == (1, False)
+    assert told.why == ("the keeper has not looked for 3 minutes",)
 
 
 def checks(*names: str, **given: str) -> str:
