@@ -117,6 +117,12 @@ def test_a_documented_command_is_one_of_ours(words: list[str]) -> None:
     assert parse(words).command
 
 
+@pytest.mark.parametrize("words", of(TYPED, "python"))
+def test_a_documented_command_of_a_clone_is_one_of_its_tools(words: list[str]) -> None:
+    assert words[:2] == ["-m", "tools"]
+    assert parse(words[2:], tools).command
+
+
 @pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_command_in_the_text_is_one_of_ours(page: Path) -> None:
     for program, words in SPAN.findall(page.read_text(encoding="utf-8")):
@@ -132,21 +138,6 @@ def test_a_command_in_the_text_is_one_of_ours(page: Path) -> None:
 def test_a_command_that_does_not_exist_is_found(words: list[str]) -> None:
     with pytest.raises(click.ClickException):
         parse(words)
-
-
-@pytest.mark.parametrize("words", of(TYPED, "pyinfra"))
-def test_a_documented_run_of_pyinfra_names_files_that_are_there(words: list[str]) -> None:
-    here = {*fleet.files(fleet.Fleet()), *(str(path.relative_to(ROOT)) for path in _of_the_clone())}
-
-    named = [word for word in words if word.endswith(".py")]
-
-    assert len(named) > 1
-    assert set(named) <= here
-
-
-def _of_the_clone() -> Iterator[Path]:
-    for directory in ("inventories", "deploys"):
-        yield from (ROOT / directory).glob("*.py")
 
 
 @each_block(EVERY_PAGE, "python")
