@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command.exit_codes import FINE, PENDING
+from pyinfra_gvisor.command.running import INVENTORY, existing
 from pyinfra_gvisor.releases import parse_release
-from pyinfra_gvisor.releases.commands import added, checked, listed, warning
+from pyinfra_gvisor.releases.commands import added, checked, listed, warning, watched
 from pyinfra_gvisor.releases.lockfile import PACKAGED, read_lock
 from pyinfra_gvisor.releases.origins import BUCKET_URL, GITHUB_URL, TAGS_URL, TIMEOUT_S, Origins
 
@@ -83,6 +85,54 @@ def check(
     text, is_behind = checked(lock, origins if online else None)
     click.echo(text)
     return PENDING if is_behind else FINE
+
+
+@releases.command()
+@_LOCK
+@click.option(
+    "--inventory", default=INVENTORY, show_default=True, metavar="FILE", help="The nodes."
+)
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Reports of an audit: what is in force. Default: what is declared.",
+)
+def watch(lock: Path, inventory: str, reports: Path | None) -> int:
+    """
+    Say which known escapes a newer release would fix on the nodes. Asks no node.
+
+    Ends with 2 if there are any.
+    """
+    text, fixes = watched(_used(inventory, reports), read_lock(lock))
+    click.echo(text or "no host has a release of gVisor")
+    return PENDING if fixes else FINE
+
+
+def _used(inventory: str, reports: Path | None) -> dict[str, list[str]]:
+    """Return hosts by release."""
+    pairs: Iterable[tuple[str, str | None]]
+    if reports is None:
+        from pyinfra_gvisor.rollout.hosts import read_fleet  # noqa: PLC0415 - loads much
+
+        pairs = read_fleet(existing(inventory), ()).releases.items()
+    else:
+        from pyinfra_gvisor.report.earlier import read_fleet as read_report  # noqa: PLC0415
+
+        found = read_report(reports)
+        if found is None:
+            todo = "set gvisor_report_dir and run pyinfra-gvisor audit"
+            raise Problem(f"{reports}: no report of a fleet", todo=todo)
+        pairs = {
+            (host.host, item.release)
+            for host in found.hosts
+            for item in (host.node.runtimes if host.node else ())
+        }
+    used: dict[str, list[str]] = {}
+    for host, release in sorted(pairs, key=str):
+        if release:
+            used.setdefault(release, []).append(host)
+    return used
 
 
 @releases.command()

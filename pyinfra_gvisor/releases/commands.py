@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pyinfra_gvisor.base.columns import some
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.releases import ARCHES, Release, parse_release
-from pyinfra_gvisor.releases.known import escapes_in, known
+from pyinfra_gvisor.releases.known import escapes_in, known, newer_than
 from pyinfra_gvisor.releases.lockfile import (
     FILES,
     BadLock,
@@ -119,6 +120,34 @@ def added(release: Release, path: Path, origins: Origins, *, dry_run: bool) -> I
         return
     write_lock(path, with_entry(lock, name, entry))
     yield f"written: {path}"
+
+
+def watched(used: Mapping[str, Sequence[str]], lock: Lock) -> tuple[str, bool]:
+    """
+    Return what newer releases fix, as lines, and whether they fix anything.
+
+    + used: hosts by their release
+    """
+    lines, fixes = list[str](), False
+    locked = max(filter(_is_sound, map(parse_release, lock.releases)))
+    newest = max(locked, *map(parse_release, known().gvisor_releases))
+    for release in sorted(map(parse_release, used)):
+        hosts, later = used[str(release)], newer_than(release)
+        age = f"{later} newer known by {known().as_of}" if later else "none is newer"
+        on = "1 host" if len(hosts) == 1 else f"{len(hosts)} hosts"
+        lines.append(f"{release} on {on} ({some(hosts)}): {age}")
+        for escape in escapes_in(release):
+            fixes |= locked > release
+            lines.append(f"  {escape.severity}: {escape.described}: {escape.what}")
+    if fixes:
+        lines.append(f"next: pyinfra-gvisor rollout --release {locked}")
+    if newest > locked:
+        lines.append(f"not locked yet: pyinfra-gvisor releases add {newest}")
+    return "\n".join(lines), fixes
+
+
+def _is_sound(release: Release) -> bool:
+    return not escapes_in(release)
 
 
 def warning(release: Release) -> str:

@@ -17,6 +17,8 @@ import pytest
 from pyinfra_gvisor.releases.known import known
 from pyinfra_gvisor.releases.lockfile import PACKAGED, read_lock
 from pyinfra_gvisor.releases.origins import LIMIT_BYTES, Origins, fetch
+from pyinfra_gvisor.report.document import RuntimeReport, fleet_report
+from pyinfra_gvisor.report.files import write_fleet
 from pyinfra_gvisor.settings import load_settings
 from tests.table import table
 from tests.unit.releases.conftest import Command
@@ -32,6 +34,7 @@ from tests.unit.releases.origin_server import (
     github_path,
     some_sums,
 )
+from tests.unit.report.reports import AT, host, unknown
 
 LOOSE_FILES = ("runsc", "containerd-shim-runsc-v1")
 
@@ -428,3 +431,50 @@ def test_the_environments_proxy_is_asked_and_the_official_origins_have_names(
 
     assert fetch("http://127.0.0.2:9/sums") == "through the proxy"
     assert list(Origins().readers) == ["gVisor's bucket", "GitHub's release assets"]
+
+
+OLD, NEW = "20240729.0", "20260928.0"
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Path:
+    """What an audit wrote of two hosts on an old release, and of one on today's."""
+    for_hosts = {"a": OLD, "b": OLD, "c": NEW}
+    hosts = []
+    for name, release in for_hosts.items():
+        report = host(name)
+        runtime = RuntimeReport(name="runsc", path="/opt/x", release=release)
+        about = report.node and report.node.model_copy(update={"runtimes": (runtime,)})
+        hosts.append(report.model_copy(update={"node": about}))
+    write_fleet(tmp_path / "reports", fleet_report([*hosts, unknown("d")], at=AT, by="audit"))
+    return tmp_path / "reports"
+
+
+def test_it_says_what_a_newer_release_fixes_in_the_fleet(command: Command, reports: Path) -> None:
+    ended = command("watch", "--reports", str(reports))
+
+    assert ended.code == 2
+    old, *escapes, new, todo, unlocked = ended.out.splitlines()
+    assert old.startswith(f"{OLD} on 2 hosts (a, b): ")
+    assert [line.split(":")[0] for line in escapes] == ["  critical"] * len(escapes)
+    assert any("CVE-2026-96812 (fixed in 20260831.0)" in line for line in escapes)
+    assert new.startswith(f"{NEW} on 1 host (c): ")
+    assert todo == f"next: pyinfra-gvisor rollout --release {NEW}"
+    assert unlocked.startswith("not locked yet: pyinfra-gvisor releases add 2")
+
+
+def test_a_fleet_without_a_known_escape_ends_well(command: Command, reports: Path) -> None:
+    path = reports / "fleet.json"
+    path.write_text(path.read_text().replace(f'"release": "{OLD}"', f'"release": "{NEW}"'))
+
+    ended = command("watch", "--reports", str(reports))
+
+    assert ended.code == 0
+    assert "next:" not in ended.out
+
+
+def test_without_a_report_it_says_how_to_get_one(command: Command, tmp_path: Path) -> None:
+    ended = command("watch", "--reports", str(tmp_path))
+
+    assert ended.code == 1
+    assert "no report of a fleet; set gvisor_report_dir" in ended.err
