@@ -1,11 +1,14 @@
 """Every command of "Getting started" and the how-to pages does what its page says, on nodes."""
 
+import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from pyinfra_gvisor.releases.lock import DEFAULT
 from pyinfra_gvisor.sandbox.verdict import RELEASES_DIR
 from tests.arguments import Patch
 from tests.documented import COMPOSE, HOW_TO, PAGES, START
@@ -16,13 +19,19 @@ from tests.node.equipped import equipped, free_port_80
 from tests.node.reading_docs import Ran, Reader, Shop, have_image, skips, typed
 from tests.node.running import processes
 from tests.node.seeing import daemon_json, no_leftovers
-from tools.lab import Lab, LabNode, NodeSpec
+from tests.packaging.checkout import ROOT
+from tools.lab import FLAVOURS, Lab, LabNode, NodeSpec
+from tools.lab.spec import lab_arch
+from tools.release.dist import install, write_zipapp
 
 TRIAL = f"{LAB}-trial"
 """The lab that the page itself makes."""
 
 # With python3, as the page about the default runtime asks for.
 SPECS = {f"run-{number}.example.com": NodeSpec(equipped("debian-13")) for number in (1, 2, 3)}
+
+DAY_S = 1_700_000_000
+"""A time for what is in an archive."""
 
 APPLY_LINES, AUDIT_LINES, MOST_COMMANDS = 40, 40, 12
 KEEPERS = 4  # apps with a volume
@@ -184,3 +193,32 @@ def test_removing_gives_the_nodes_back(
     for name in ("run-1.example.com", "run-2.example.com"):
         assert daemon_json(machines[name]) == before[name]
         assert machines[name].exec("ls", "/opt/gvisor").code != 0
+
+
+def test_one_file_takes_a_node_without_a_package_index_to_proven(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """The node's Python is the one that the file was built with."""
+    [wheel] = shop.wheels.glob("pyinfra_gvisor-*.whl")
+    install(ROOT, wheel, str(tmp_path / "venv"), DAY_S)
+    write_zipapp(ROOT, tmp_path / "venv", tmp_path / "gvisor.pyz", DAY_S)
+    content = (tmp_path / "gvisor.pyz").read_bytes()
+    page = (ROOT / "docs/how-to/cloud-init.md").read_text()
+    found = re.search(r"```sh\n(.*?)```", page, re.DOTALL)
+    assert found
+    fetched = re.sub("curl -fsS -o gvisor.pyz .*", "cp /srv/gvisor.pyz .", found[1])
+    text = fetched.replace("<from SHA256SUMS>", hashlib.sha256(content).hexdigest())
+    archive = Path(DEFAULT, lab_arch(os.environ), "gvisor.tar.bz2")
+    settings = f'gvisor_release = "{DEFAULT}"\ngvisor_source = "/srv/gvisor"\n'
+
+    with lab_of(f"{LAB}-zipapp", {"new": NodeSpec(FLAVOURS["debian-12"])}, beside=True) as nodes:
+        node = nodes["new"]
+        sh(node, f"mkdir -p /root/gvisor /srv/gvisor/{archive.parent}")
+        node.put("/srv/gvisor.pyz", content)
+        node.put(f"/srv/gvisor/{archive}", (shop.bucket / archive).read_bytes())
+        node.put("/root/gvisor/settings.py", settings.encode())
+        sh(node, "apt-get -qq update && apt-get -qq -y install bzip2 curl python3 > /dev/null")
+        ran = node.exec("env", "PYINFRA_PROGRESS=off", "sh", "-c", text)
+
+    assert ran.code == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    assert "gVisor works on 1 of 1 host" in ran.stderr + ran.stdout

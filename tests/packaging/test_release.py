@@ -12,7 +12,7 @@ import yaml
 from pyinfra_gvisor.base.errors import Problem
 from tests.packaging.checkout import ROOT, copy_to, run
 from tools.release.cut import cut, git
-from tools.release.dist import build
+from tools.release.dist import build, zipapp_tag
 
 DAY = date(2027, 1, 1)
 VERSION = "9.0.0"
@@ -100,7 +100,26 @@ def test_another_build_of_the_commit_is_the_same_to_the_byte(
     assert sums(tmp_path / "dist") == sums(built)
     assert {name.rpartition(VERSION)[2] for name in sums(built)} == {
         "-docs.tar.gz", "-py3-none-any.whl", ".cdx.json", ".tar.gz", "SHA256SUMS",
+        f"-{zipapp_tag()}.pyz",
     }  # fmt: skip
+
+
+def test_one_file_has_all_and_starts_pyinfra_too(built: Path, tmp_path: Path) -> None:
+    [zipapp] = built.glob("*.pyz")
+    given = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "SHIV_ROOT": str(tmp_path / "shiv")}
+
+    def ours(*words: str, directory: Path = tmp_path) -> str:
+        command = ["/usr/bin/python3", "-I", zipapp, *words]
+        return subprocess.run(
+            command, cwd=directory, env=given, capture_output=True, text=True, check=True
+        ).stdout
+
+    version = ours("--version")
+    ours("init", "--directory", "fleet", "a.example.com")
+    checked = ours("check", directory=tmp_path / "fleet")
+
+    assert VERSION in version
+    assert "nothing to correct for 1 host" in checked
 
 
 def sums(directory: Path) -> dict[str, str]:

@@ -1,5 +1,5 @@
 """
-Build what is published of a commit: wheel, source distribution, docs, SBOM and checksums.
+Build what is published of a commit: wheel, source distribution, zipapp, docs, SBOM, sums.
 
 Two builds of one commit are the same to the byte: times are those of the commit, as
 https://reproducible-builds.org/specs/source-date-epoch/ describes.
@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import os
+import platform
 import subprocess
 import sys
 import tarfile
@@ -68,8 +69,20 @@ def _build(source: Path, into: Path, epoch_s: int) -> None:
     _run(source, epoch_s, python, "-m", "mkdocs", "build", "--quiet", "--strict",
          "--site-dir", str(site))  # fmt: skip
     _pack(into / f"pyinfra_gvisor-{version}-docs.tar.gz", site, epoch_s)
-    bom = into / f"pyinfra_gvisor-{version}.cdx.json"
-    _write_bom(source, next(into.glob("*.whl")), bom, epoch_s)
+    with tempfile.TemporaryDirectory() as made:
+        python = install(source, next(into.glob("*.whl")), made, epoch_s)
+        bom = into / f"pyinfra_gvisor-{version}.cdx.json"
+        _run(source, epoch_s, sys.executable, "-m", "cyclonedx_py", "environment",
+             "--output-reproducible", "--pyproject", "pyproject.toml", "--mc-type", "application",
+             "--output-file", str(bom), python)  # fmt: skip
+        write_zipapp(
+            source, Path(made), into / f"pyinfra_gvisor-{version}-{zipapp_tag()}.pyz", epoch_s
+        )
+
+
+def zipapp_tag() -> str:
+    """Return for which Python and processor a zipapp is that this machine builds."""
+    return f"cp{sys.version_info.major}{sys.version_info.minor}-{platform.machine()}"
 
 
 def _version(source: Path) -> str:
@@ -125,16 +138,39 @@ def _write_tar(path: Path, contents: Iterable[tuple[tarfile.TarInfo, bytes]], ep
     path.write_bytes(gzip.compress(raw.getvalue(), mtime=epoch_s))
 
 
-def _write_bom(source: Path, wheel: Path, bom: Path, epoch_s: int) -> None:
-    """Write the bill of materials: the wheel's dependencies in the versions that were tested."""
-    with tempfile.TemporaryDirectory() as made:
-        _run(source, epoch_s, sys.executable, "-m", "venv", "--without-pip", made)
-        python = f"{made}/bin/python"
-        _run(source, epoch_s, sys.executable, "-m", "pip", "--python", python, "install", "-q",
-             "--no-compile", "--constraint", ".ci/constraints.txt", str(wheel))  # fmt: skip
-        _run(source, epoch_s, sys.executable, "-m", "cyclonedx_py", "environment",
-             "--output-reproducible", "--pyproject", "pyproject.toml", "--mc-type", "application",
-             "--output-file", str(bom), python)  # fmt: skip
+def install(source: Path, wheel: Path, into: str, epoch_s: int) -> str:
+    """
+    Install the wheel with its dependencies as they were tested; return the path of Python.
+
+    + source: a checkout
+    + into: the virtual environment, which is made
+    + epoch_s: the time of what is built, in seconds since 1970
+    """
+    _run(source, epoch_s, sys.executable, "-m", "venv", "--without-pip", into)
+    python = f"{into}/bin/python"
+    _run(source, epoch_s, sys.executable, "-m", "pip", "--python", python, "install", "-q",
+         "--no-compile", "--constraint", ".ci/constraints.txt", str(wheel))  # fmt: skip
+    return python
+
+
+def write_zipapp(source: Path, installed: Path, zipapp: Path, epoch_s: int) -> None:
+    """
+    Write one file that has all: Python runs it, and unpacks it at its first start.
+
+    + source: a checkout
+    + installed: the virtual environment that ``install`` has filled
+    + zipapp: the file
+    + epoch_s: the time of its contents, in seconds since 1970
+
+    It lacks what tells where the wheel was installed from.
+    """
+    [site_packages] = installed.glob("lib/python*/site-packages")
+    for name in ("direct_url.json", "RECORD"):
+        for path in site_packages.glob(f"*.dist-info/{name}"):
+            path.unlink()
+    _run(source, epoch_s, sys.executable, "-m", "shiv", "--site-packages", str(site_packages),
+         "--console-script", "pyinfra-gvisor", "--extend-pythonpath", "--reproducible",
+         "--python", "/usr/bin/python3", "--output-file", str(zipapp))  # fmt: skip
 
 
 def _write_sums(into: Path) -> None:
