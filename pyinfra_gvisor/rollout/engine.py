@@ -47,16 +47,23 @@ _OPEN = ("PENDING", "ENQUEUED", "DELAYED")
 _STATE = "state"
 
 
+_ERROR = "__error__"
+
+
+def _error_or_data(found: dict[str, Any]) -> object:
+    return RuntimeError(found[_ERROR]) if found.keys() == {_ERROR} else found
+
+
 class JsonText(Serializer):
     """What is stored: JSON alone, so that nothing stored is ever executed."""
 
     def serialize(self, data: Any) -> str:
         """Return JSON; of an error its text."""
-        return json.dumps(data, default=lambda item: {"error": str(item)})
+        return json.dumps(data, default=lambda item: {_ERROR: f"{type(item).__name__}: {item}"})
 
     def deserialize(self, serialized_data: str) -> Any:
-        """Return what JSON says."""
-        return json.loads(serialized_data)
+        """Return what JSON says; for an error one that can be raised."""
+        return json.loads(serialized_data, object_hook=_error_or_data)
 
     def name(self) -> str:
         """Return the name that is stored with each value."""
