@@ -41,8 +41,14 @@ def serving(does: Callable[[socket.socket], object]) -> Iterator[int]:
                 with peer, suppress(OSError):
                     does(peer)
 
-        threading.Thread(target=serve, daemon=True).start()
-        yield server.getsockname()[1]
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            # The thread must not come back to a number that is another test's server by then.
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 @table(
