@@ -23,6 +23,8 @@ from threading import Lock
 from typing import Any
 
 STREAMS = ("stdin", "stdout", "stderr")
+SAY_WHERE = signal.SIGUSR1
+WHERE_S = 3  # to write where it is
 
 
 class LoadedPyinfra:
@@ -47,14 +49,18 @@ class LoadedPyinfra:
         The exit code of a run, what it wrote to stdout, and what to stderr.
 
         ``typed`` is what it reads from stdin. Raises ``subprocess.TimeoutExpired``; the run is
-        killed then.
+        killed then, and the error says what it wrote and where each greenlet was.
         """
         started = self.start(arguments, environment, directory=directory, typed=typed)
         try:
             return started.wait(timeout_s), *started.communicate()
-        except BaseException:
+        except BaseException as error:
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.kill(started.pid, SAY_WHERE)
+                started.wait(WHERE_S)
             with suppress(ProcessLookupError):
                 os.killpg(started.pid, signal.SIGKILL)
+            error.add_note("".join(started.communicate()))
             raise
 
     def start(
@@ -161,6 +167,8 @@ def _next_run() -> list[str] | None:
 def _main() -> None:
     from pyinfra_cli.main import main  # noqa: PLC0415  first, since it patches what others load
 
+    from gevent.util import print_run_info  # noqa: PLC0415
+
     import pyinfra_gvisor  # noqa: PLC0415
 
     # Those too that are imported late.
@@ -170,6 +178,7 @@ def _main() -> None:
     gc.freeze()  # what is loaded stays: a run need not look through it again
     arguments = _next_run()
     if arguments is not None:
+        signal.signal(SAY_WHERE, lambda *_: print_run_info(file=sys.stderr))
         sys.argv = ["pyinfra", *arguments]
         main()
 
