@@ -18,7 +18,7 @@ from pyinfra_gvisor.drift.record import DEFAULT_CONFIG, HostRecord, Record
 from pyinfra_gvisor.drift.run import Ran, recorded, recording
 from pyinfra_gvisor.report.summary import GOOD, PROVEN
 from pyinfra_gvisor.rollout.own import SHARD, shard_text
-from pyinfra_gvisor.rollout.plan import Plan
+from pyinfra_gvisor.rollout.plan import USUAL_SHARD, Plan
 
 State = Literal["proven", "failed", "unproven", "unreachable", "unknown"]
 STATES: Final[tuple[State, ...]] = get_args(State)
@@ -68,10 +68,11 @@ def audited(plan: Plan, names: Sequence[str]) -> dict[str, str]:
     """
     Audit hosts, and return why each is not compliant; nothing for one that is.
 
-    + names: the hosts
+    + names: the hosts, of which one process has no more than a shard: a thousand take gigabytes
     """
-    ran = _run(plan, names, "audit")
-    seen = _hosts(ran)
+    seen: dict[str, HostRecord] = {}
+    for at in range(0, len(names), USUAL_SHARD):
+        seen |= _hosts(_run(plan, names[at : at + USUAL_SHARD], "audit"))
     found = {}
     for name in names:
         record = seen.get(name)

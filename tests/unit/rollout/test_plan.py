@@ -1,5 +1,6 @@
 """How a fleet is cut into waves, and what stops a rollout."""
 
+import re
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pyinfra_gvisor.drift.run import Ran
 from pyinfra_gvisor.rollout import shard
 from pyinfra_gvisor.rollout.engine import over_budget
 from pyinfra_gvisor.rollout.plan import Plan, PlannedHost, read_plan, waves
-from pyinfra_gvisor.rollout.shard import read_records, record_path, run_shard
+from pyinfra_gvisor.rollout.shard import audited, read_records, record_path, run_shard
 from tests.arguments import Patch
 from tests.table import table
 
@@ -103,6 +104,26 @@ def test_a_host_is_judged_by_the_record_that_it_left(tmp_path: Path, monkeypatch
     assert {name: end.state for name, end in read.items() if name in states} == states
     assert read["run-6"].why == ("last words",)
     assert read["run-7"].state == "unknown"
+
+
+def test_all_hosts_are_audited_by_processes_with_a_shard_each(monkeypatch: Patch) -> None:
+    runs: list[list[str]] = []
+
+    def ran(arguments: list[str], *_: object) -> Ran:
+        mine = [found for word in arguments for found in re.findall(r"--limit=\[r\](.+)", word)]
+        runs.append(mine)
+        left = {"r1", "r7"} if len(runs) == 1 else {"r40"}
+        hosts = (_host(f"r{name}", "compliant") for name in mine)
+        return _ran(*(host for host in hosts if host.name not in left))
+
+    monkeypatch.setattr(shard, "recorded", ran)
+    names = [f"r{number}" for number in range(60)]
+    hosts = tuple(PlannedHost(name=name, release="20260928.0", settings="") for name in names)
+
+    found = audited(plan(hosts=hosts), names)
+
+    assert [len(mine) for mine in runs] == [25, 25, 10]
+    assert found == dict.fromkeys(["r1", "r7", "r40"], "it left no record")
 
 
 def test_a_record_of_another_rollout_is_refused(tmp_path: Path, monkeypatch: Patch) -> None:
