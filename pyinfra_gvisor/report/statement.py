@@ -61,6 +61,7 @@ class StatedNode(_Part):
         description="Running containers that are not named here, by where they were seen."
     )
     findings: dict[str, int] = Field(description="Findings by severity, without waived ones.")
+    waived: int = Field(description="Findings that the operator has accepted.")
 
 
 class Statement(_Part):
@@ -107,6 +108,7 @@ def _node(host: HostReport, names: frozenset[str]) -> StatedNode:
         containers=tuple(map(_container, named)),
         others={verdict: left[verdict] for verdict in _WHERE},
         findings={str(key): count for key, count in by_severity(host.findings).items()},
+        waived=sum(item.waived is not None for item in host.findings),
     )
 
 
@@ -151,7 +153,9 @@ def _of_node(node: StatedNode) -> Iterator[str]:
     kernel, docker = (printable(text or "?") for text in (node.kernel, node.docker))
     yield f"  kernel {kernel}, Docker {docker}, runsc {runsc}"
     yield f"  {_proof(node.proof)}"
-    found = ", ".join(f"{count} {severity}" for severity, count in node.findings.items() if count)
+    counts = [f"{count} {severity}" for severity, count in node.findings.items() if count]
+    counts += [f"{node.waived} waived"] if node.waived else []
+    found = ", ".join(counts)
     yield f"  {'compliant' if node.compliant else 'NOT COMPLIANT'}; findings: {found or 'none'}"
     for verdict, where in _WHERE.items():
         named = [item for item in node.containers if item.verdict == verdict]

@@ -4,7 +4,7 @@ import pytest
 
 from pyinfra_gvisor.report.document import FleetReport, fleet_report
 from pyinfra_gvisor.report.statement import page, state, unseen
-from tests.unit.report.reports import AT, MODE, container, host, unknown
+from tests.unit.report.reports import AT, MODE, WAIVED, container, host, unknown
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def fleet() -> FleetReport:
         container("proxy", asked="runc", sandboxed=False, exempt="our own reverse proxy"),
         container("other\x1b[31m\nroot"),
     )
-    return fleet_report([host("a", MODE, containers=containers), unknown("b")], at=AT, by="audit")
+    return fleet_report([host("a", MODE, WAIVED, containers=containers), unknown("b")], at=AT, by="audit")
 
 
 def test_all_containers_are_named_by_where_they_were_seen(fleet: FleetReport) -> None:
@@ -24,7 +24,7 @@ def test_all_containers_are_named_by_where_they_were_seen(fleet: FleetReport) ->
     assert "  seen in gVisor: 2\n    shop-web (9f86d081884c), image registry.example" in text
     assert "  seen on the host's kernel, not in gVisor: 1\n    proxy (" in text
     assert "runtime runc; exempt: our own reverse proxy" in " ".join(text.split())
-    assert "  compliant; findings: 1 low\n" in text
+    assert "  compliant; findings: 1 low, 1 waived\n" in text
     assert "Node b, " in text
     assert "  nobody could look: " in text
     assert "\x1b" not in text
