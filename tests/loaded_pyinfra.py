@@ -167,8 +167,6 @@ def _next_run() -> list[str] | None:
 def _main() -> None:
     from pyinfra_cli.main import main  # noqa: PLC0415  first, since it patches what others load
 
-    from gevent.util import print_run_info  # noqa: PLC0415
-
     import pyinfra_gvisor  # noqa: PLC0415
 
     # Those too that are imported late.
@@ -178,6 +176,8 @@ def _main() -> None:
     gc.freeze()  # what is loaded stays: a run need not look through it again
     arguments = _next_run()
     if arguments is not None:
+        from gevent.util import print_run_info  # noqa: PLC0415  which pyinfra has loaded
+
         signal.signal(SAY_WHERE, lambda *_: print_run_info(file=sys.stderr))
         sys.argv = ["pyinfra", *arguments]
         main()

@@ -5,9 +5,7 @@ umask 077
 python3 -m venv .venv
 .venv/bin/pip install --quiet -r requirements.txt
 if [ -n "${GITHUB_PATH:-}" ]; then echo "$PWD/.venv/bin" >> "$GITHUB_PATH"; fi
-put() { if [ -f "$1" ]; then cat "$1"; else printf '%s\n' "$1"; fi > "$2"; }
 if [ -n "${SSH_KEY:-}" ]; then
     mkdir -p ~/.ssh
-    put "$SSH_KEY" ~/.ssh/id_ed25519
-    put "$SSH_KNOWN_HOSTS" ~/.ssh/known_hosts
+    if [ -f "$SSH_KEY" ]; then cat "$SSH_KEY"; else printf '%s\n' "$SSH_KEY"; fi > ~/.ssh/id_ed25519
 fi

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import click
 
+from pyinfra_gvisor.base.columns import some
 from pyinfra_gvisor.base.errors import Problem
 from pyinfra_gvisor.command import fleet
+
+_NAMED = 5
 
 
 @click.command()
@@ -55,7 +58,10 @@ def init(
         raise Problem("HOST and --coolify exclude each other", todo="give one of them")
     else:
         new = fleet.from_coolify(coolify, token_file, ssh_host, os.environ)
-    for path in fleet.begin(directory, new):
+    written, unknown = fleet.begin(directory, new)
+    for path in written:
         click.echo(f"wrote {path}")
+    if unknown:
+        click.echo(f"No host key is known of {some(unknown, _NAMED)}: the first run accepts any.")
     for line in fleet.next_steps(directory, new):
         click.echo(line)

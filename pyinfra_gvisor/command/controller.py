@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from pyinfra_gvisor.command.fleet import KNOWN_HOSTS
+from pyinfra_gvisor.command.host_keys import hashed_lines
 from pyinfra_gvisor.node.changes import package_version
 
 KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 """Private keys that paramiko, which pyinfra connects with, looks for in ~/.ssh."""
+
+MANY_HASHED = 100
+"""Lines of known_hosts: computing so many for each host is felt."""
 
 
 def controller_lines() -> Iterator[str]:
@@ -31,4 +36,10 @@ def controller_lines() -> Iterator[str]:
         yield (
             f"controller  no SSH key in {home} and no ssh-agent. If the inventory sets no ssh_key, "
             "make one: ssh-keygen -t ed25519"
+        )
+    hashed = hashed_lines(home / "known_hosts")
+    if hashed > MANY_HASHED and not Path(KNOWN_HOSTS).exists():
+        yield (
+            f"controller  {home / 'known_hosts'}: {hashed} names are hashed, and a run computes "
+            "each for each host: docs/how-to/canary.md#host-keys"
         )

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from pyinfra_gvisor.base.atomic_write import write_whole
 from pyinfra_gvisor.base.errors import Problem
+from pyinfra_gvisor.command.host_keys import TOP, host_keys
 from pyinfra_gvisor.command.running import INVENTORY
 from pyinfra_gvisor.platforms.coolify import Coolify
 from pyinfra_gvisor.releases.lock import DEFAULT
 
+KNOWN_HOSTS = "known_hosts"
 HostEntry = str | tuple[str, dict[str, object]]
 """A host as pyinfra's inventories have it: a name, or a name with data."""
 
@@ -73,6 +75,7 @@ _ALL = '''\
 """Settings of all hosts."""
 
 _sudo = True  # Docker's socket and /etc/docker belong to root
+ssh_known_hosts_file = "known_hosts"
 '''
 _RUN = '''\
 """Settings of the nodes in the list `run`."""
@@ -215,7 +218,7 @@ def host_entry(text: str) -> HostEntry:
     return host, {**data, **({"ssh_port": int(port)} if port else {})}
 
 
-def files(fleet: Fleet) -> dict[str, str]:
+def files(fleet: Fleet, known_hosts: str = TOP) -> dict[str, str]:
     """Return the text of each file of a fleet, by its path."""
     lists = {
         "{run}": _entries(fleet.run) or _EXAMPLES,
@@ -236,6 +239,7 @@ def files(fleet: Fleet) -> dict[str, str]:
     }
     return {
         INVENTORY: inventory,
+        KNOWN_HOSTS: known_hosts,
         "inventories/local.py": _LOCAL,
         "group_data/all.py": _ALL,
         "group_data/run.py": _RUN.format(
@@ -265,27 +269,32 @@ def _literal(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def begin(directory: Path, fleet: Fleet) -> list[Path]:
+def begin(directory: Path, fleet: Fleet) -> tuple[list[Path], Sequence[str]]:
     """
-    Write the files of a fleet into an empty directory, and return their paths.
+    Write the files of a fleet into an empty directory.
 
-    Raises ``Problem`` if the directory is not empty or cannot be written; nothing is overwritten.
+    Returns their paths, and the hosts of which this user knows no host key. Raises ``Problem`` if
+    the directory is not empty or cannot be written; nothing is overwritten.
     """
-    _check_hosts([*fleet.run, *fleet.build, *fleet.coolify])
+    hosts = [
+        (host, {}) if isinstance(host, str) else host
+        for host in (*fleet.run, *fleet.build, *fleet.coolify)
+    ]
+    _check_hosts(hosts)
     there = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
     if there:
         todo = "give an empty or new directory with --directory"
         raise Problem(f"{directory} is not empty", got=", ".join(there[:3]), todo=todo)
-    written = []
+    written, keys = [], host_keys(hosts)
     try:
-        for name, text in files(fleet).items():
+        for name, text in files(fleet, keys.text).items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, text, 0o644)
             written.append(path)
     except OSError as error:
         raise Problem(f"{error.filename}: cannot be written: {error.strerror}") from None
-    return written
+    return written, keys.unknown
 
 
 def next_steps(directory: Path, fleet: Fleet) -> Iterator[str]:
@@ -297,10 +306,9 @@ def next_steps(directory: Path, fleet: Fleet) -> Iterator[str]:
     yield f"Next: {change}pyinfra-gvisor doctor, then pyinfra-gvisor plan"
 
 
-def _check_hosts(hosts: Sequence[HostEntry]) -> None:
-    names = [host if isinstance(host, str) else host[0] for host in hosts]
-    for host in hosts:
-        name, data = (host, {}) if isinstance(host, str) else host
+def _check_hosts(hosts: Sequence[tuple[str, Mapping[str, object]]]) -> None:
+    names = [name for name, _ in hosts]
+    for name, data in hosts:
         address = str(data.get("ssh_hostname", name))
         if any(not text or text[0] in "-@" or not text.isprintable() for text in (name, address)):
             raise Problem("not a host name", got=name, todo=_WRITE_NAME)

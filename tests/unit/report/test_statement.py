@@ -15,7 +15,9 @@ def fleet() -> FleetReport:
         container("proxy", asked="runc", sandboxed=False, exempt="our own reverse proxy"),
         container("other\x1b[31m\nroot"),
     )
-    return fleet_report([host("a", MODE, WAIVED, containers=containers), unknown("b")], at=AT, by="audit")
+    return fleet_report(
+        [host("a", MODE, WAIVED, containers=containers), unknown("b")], at=AT, by="audit"
+    )
 
 
 def test_all_containers_are_named_by_where_they_were_seen(fleet: FleetReport) -> None:
