@@ -140,6 +140,7 @@ class Started:
 
 def _next_run() -> list[str] | None:
     """In a child its arguments, with all else in place; in the first process None at the end."""
+    from gevent import reinit  # noqa: PLC0415
     from gevent.monkey import get_original  # noqa: PLC0415  which loading pyinfra has patched
 
     fork, wait = get_original("os", "fork"), get_original("os", "waitpid")
@@ -147,6 +148,7 @@ def _next_run() -> list[str] | None:
         wanted = json.loads(line)
         child = wanted.get("ended") or fork()
         if child == 0:
+            reinit()  # else now and then a look-up of a host waits without end
             os.environ.clear()
             os.environ.update(wanted["environment"])
             os.chdir(wanted["directory"])
